@@ -1,0 +1,1 @@
+//! A virtual file that consists of extents.

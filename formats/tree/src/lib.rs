@@ -1,0 +1,1 @@
+//! A filesystem tree in memory.

@@ -1,0 +1,1 @@
+//! moby turns a YAML file into bootable Linux images.

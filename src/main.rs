@@ -1,0 +1,2 @@
+//! The `moby` program.
+fn main() {}

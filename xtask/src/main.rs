@@ -1,0 +1,2 @@
+//! What a developer of moby runs: `cargo xtask ...`.
+fn main() {}
