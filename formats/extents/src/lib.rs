@@ -1,1 +1,378 @@
 //! A virtual file that consists of extents.
+//!
+//! A format writer plans instead of writing: it says which bytes stand where, and an
+//! [`Extents`] remembers that without copying them.
+//!
+//! ```text
+//! offset  0          512            4096                 4096+n        len
+//!         | bytes    |   (nothing)  | slice of a layer   |  (nothing)  |
+//!         | metadata |   = zeros    | layer[a .. a+n]    |  = zeros    |
+//! ```
+//!
+//! An extent is bytes in memory or a [`Slice`] of a [`Blob`] that exists already; what no
+//! extent covers reads as zeros. Extents nest by [`Extents::put`]: the partition table takes
+//! the extents of the file system, the disk container takes those of the disk, and only
+//! [`emit`] copies anything. [`Extents::reader`] lets any `Read + Seek` consumer look at the
+//! file before it exists.
+
+mod blob;
+pub mod emit;
+mod reader;
+mod sys;
+
+use std::io;
+use std::sync::Arc;
+
+pub use blob::{Blob, FileBlob, Slice};
+pub use reader::Reader;
+
+/// Bytes or a slice at an offset of the virtual file.
+#[derive(Clone, Debug)]
+pub struct Extent {
+    offset: u64,
+    data: Data,
+}
+
+/// What an extent consists of.
+#[derive(Clone, Debug)]
+pub enum Data {
+    /// A range of a buffer in memory.
+    Bytes {
+        /// The buffer, shared by all extents cut from it.
+        buffer: Arc<[u8]>,
+        /// Where the extent starts in the buffer, in bytes.
+        start: usize,
+        /// How long the extent is, in bytes.
+        len: usize,
+    },
+    /// A range of something that exists already.
+    Slice(Slice),
+}
+
+impl Data {
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Data::Bytes { len, .. } => *len as u64,
+            Data::Slice(slice) => slice.len(),
+        }
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The part from `start` on of `len` bytes, both cut to what there is.
+    fn part(&self, start: u64, len: u64) -> Data {
+        match self {
+            Data::Bytes {
+                buffer,
+                start: at,
+                len: have,
+            } => {
+                let skip = (*have as u64).min(start) as usize;
+                let len = ((*have - skip) as u64).min(len) as usize;
+                Data::Bytes {
+                    buffer: buffer.clone(),
+                    start: at + skip,
+                    len,
+                }
+            }
+            Data::Slice(slice) => Data::Slice(slice.part(start, len)),
+        }
+    }
+}
+
+impl Extent {
+    /// Where the extent starts in the virtual file, in bytes.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The first byte behind the extent.
+    pub fn end(&self) -> u64 {
+        self.offset + self.data.len()
+    }
+
+    /// What it consists of.
+    pub fn data(&self) -> &Data {
+        &self.data
+    }
+
+    /// Fills `buf` from the extent, `skip` bytes behind its start.
+    fn read_exact_at(&self, buf: &mut [u8], skip: u64) -> io::Result<()> {
+        match &self.data {
+            Data::Bytes { buffer, start, .. } => {
+                let from = start + skip as usize;
+                let bytes = buffer.get(from..from + buf.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+                buf.copy_from_slice(bytes);
+                Ok(())
+            }
+            Data::Slice(slice) => slice.read_exact_at(buf, skip),
+        }
+    }
+}
+
+/// A virtual file: a length, and extents sorted by offset that do not overlap.
+#[derive(Clone, Debug, Default)]
+pub struct Extents {
+    len: u64,
+    extents: Vec<Extent>,
+}
+
+impl Extents {
+    /// An empty file.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A file of `len` zeros.
+    pub fn zeros(len: u64) -> Self {
+        Extents {
+            len,
+            extents: Vec::new(),
+        }
+    }
+
+    /// A file with these bytes.
+    pub fn from_bytes(bytes: impl Into<Arc<[u8]>>) -> Self {
+        let mut file = Self::new();
+        file.push_bytes(bytes);
+        file
+    }
+
+    /// A file that is a slice of a blob.
+    pub fn from_slice(slice: Slice) -> Self {
+        let mut file = Self::new();
+        file.push_data(Data::Slice(slice));
+        file
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether the file has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The extents in order of offset.
+    pub fn extents(&self) -> &[Extent] {
+        &self.extents
+    }
+
+    /// Appends bytes.
+    pub fn push_bytes(&mut self, bytes: impl Into<Arc<[u8]>>) {
+        let buffer = bytes.into();
+        let len = buffer.len();
+        self.push_data(Data::Bytes { buffer, start: 0, len });
+    }
+
+    /// Appends a slice of a blob.
+    pub fn push_slice(&mut self, slice: Slice) {
+        self.push_data(Data::Slice(slice));
+    }
+
+    /// Appends `len` zeros.
+    pub fn push_zeros(&mut self, len: u64) {
+        self.len = self.len.saturating_add(len);
+    }
+
+    /// Appends another virtual file.
+    pub fn push(&mut self, other: &Extents) {
+        self.put(self.len, other);
+    }
+
+    /// Appends zeros up to the next multiple of `unit` bytes.
+    pub fn align_to(&mut self, unit: u64) {
+        self.len = self.len.next_multiple_of(unit.max(1));
+    }
+
+    /// Makes the file `len` bytes long: cut, or continued with zeros.
+    pub fn set_len(&mut self, len: u64) {
+        if len < self.len {
+            self.clear(len, self.len - len);
+        }
+        self.len = len;
+    }
+
+    /// Writes bytes at `offset` over what was there; the file grows when needed.
+    pub fn put_bytes(&mut self, offset: u64, bytes: impl Into<Arc<[u8]>>) {
+        let buffer = bytes.into();
+        let len = buffer.len();
+        self.put_data(offset, Data::Bytes { buffer, start: 0, len });
+    }
+
+    /// Lays another virtual file at `offset` over what was there, its zeros included; the
+    /// file grows when needed.
+    pub fn put(&mut self, offset: u64, other: &Extents) {
+        let end = offset.saturating_add(other.len);
+        self.clear(offset, other.len);
+        let at = self.extents.partition_point(|e| e.offset < offset);
+        let shifted = other.extents.iter().map(|e| Extent {
+            offset: offset + e.offset,
+            data: e.data.clone(),
+        });
+        self.extents.splice(at..at, shifted);
+        self.len = self.len.max(end);
+    }
+
+    /// The part of `len` bytes from `offset` on, cut to what there is, as a file of its own.
+    pub fn part(&self, offset: u64, len: u64) -> Extents {
+        let offset = offset.min(self.len);
+        let len = len.min(self.len - offset);
+        let end = offset + len;
+        let first = self.extents.partition_point(|e| e.end() <= offset);
+        let mut part = Extents::zeros(len);
+        for extent in self.extents.iter().skip(first).take_while(|e| e.offset < end) {
+            let from = extent.offset.max(offset);
+            let data = extent.data.part(from - extent.offset, end.min(extent.end()) - from);
+            part.extents.push(Extent {
+                offset: from - offset,
+                data,
+            });
+        }
+        part
+    }
+
+    /// Fills `buf` with the bytes from `offset` on.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when the file ends before; whatever reading a blob fails with.
+    pub fn read_exact_at(&self, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
+        if offset.checked_add(buf.len() as u64).is_none_or(|end| end > self.len) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut next = self.extents.partition_point(|e| e.end() <= offset);
+        while !buf.is_empty() {
+            let extent = self.extents.get(next);
+            let gap = extent.map_or(u64::MAX, |e| e.offset.saturating_sub(offset));
+            let take = match extent {
+                Some(e) if gap == 0 => e.end() - offset,
+                _ => gap,
+            };
+            let (head, tail) = buf.split_at_mut(take.min(buf.len() as u64) as usize);
+            match extent {
+                Some(e) if gap == 0 => {
+                    e.read_exact_at(head, offset - e.offset)?;
+                    next += 1;
+                }
+                _ => head.fill(0),
+            }
+            offset += head.len() as u64;
+            buf = tail;
+        }
+        Ok(())
+    }
+
+    /// The whole file in memory: for what is known to be small.
+    ///
+    /// # Errors
+    /// Whatever reading a blob fails with.
+    pub fn to_vec(&self) -> io::Result<Vec<u8>> {
+        let len = usize::try_from(self.len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        let mut bytes = vec![0; len];
+        self.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+
+    /// A `Read + Seek` view, for readers that know nothing of extents.
+    pub fn reader(&self) -> Reader<'_> {
+        Reader::new(self)
+    }
+
+    fn push_data(&mut self, data: Data) {
+        let offset = self.len;
+        self.len = self.len.saturating_add(data.len());
+        if !data.is_empty() {
+            self.extents.push(Extent { offset, data });
+        }
+    }
+
+    fn put_data(&mut self, offset: u64, data: Data) {
+        let len = data.len();
+        self.clear(offset, len);
+        self.len = self.len.max(offset.saturating_add(len));
+        if len > 0 {
+            let at = self.extents.partition_point(|e| e.offset < offset);
+            self.extents.insert(at, Extent { offset, data });
+        }
+    }
+
+    /// Makes a range zeros: drops, cuts or splits the extents that reach into it.
+    fn clear(&mut self, offset: u64, len: u64) {
+        let end = offset.saturating_add(len);
+        let first = self.extents.partition_point(|e| e.end() <= offset);
+        let last = self.extents.partition_point(|e| e.offset < end);
+        if first >= last {
+            return;
+        }
+        let mut keep = Vec::new();
+        if let Some(e) = self.extents.get(first).filter(|e| e.offset < offset) {
+            keep.push(Extent {
+                offset: e.offset,
+                data: e.data.part(0, offset - e.offset),
+            });
+        }
+        if let Some(e) = self.extents.get(last - 1).filter(|e| e.end() > end) {
+            keep.push(Extent {
+                offset: end,
+                data: e.data.part(end - e.offset, u64::MAX),
+            });
+        }
+        self.extents.splice(first..last, keep);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn gaps_are_zeros() {
+        let mut file = Extents::from_bytes(*b"ab");
+        file.put_bytes(4, *b"cd");
+        file.push_zeros(1);
+        assert_eq!(file.to_vec().unwrap(), b"ab\0\0cd\0");
+        assert_eq!(file.part(1, 4).to_vec().unwrap(), b"b\0\0c");
+    }
+
+    #[test]
+    fn reading_behind_the_end_is_an_error() {
+        let file = Extents::zeros(4);
+        assert!(file.read_exact_at(&mut [0; 5], 0).is_err());
+        assert!(file.read_exact_at(&mut [0; 1], u64::MAX).is_err());
+    }
+
+    proptest! {
+        /// Any sequence of writes leaves what the same writes leave in a plain buffer.
+        #[test]
+        fn like_a_buffer(writes in prop::collection::vec((0usize..200, prop::collection::vec(any::<u8>(), 0..50), any::<bool>()), 0..30)) {
+            let mut model: Vec<u8> = Vec::new();
+            let mut file = Extents::new();
+            for (offset, bytes, zeros) in writes {
+                let bytes = if zeros { vec![0; bytes.len()] } else { bytes };
+                if model.len() < offset + bytes.len() {
+                    model.resize(offset + bytes.len(), 0);
+                }
+                model[offset..offset + bytes.len()].copy_from_slice(&bytes);
+                if zeros {
+                    file.put(offset as u64, &Extents::zeros(bytes.len() as u64));
+                } else {
+                    file.put_bytes(offset as u64, bytes);
+                }
+            }
+            prop_assert_eq!(file.len(), model.len() as u64);
+            prop_assert_eq!(file.to_vec().unwrap(), model.clone());
+            let half = model.len() / 2;
+            prop_assert_eq!(file.part(half as u64, 7).to_vec().unwrap(), model[half..(half + 7).min(model.len())].to_vec());
+            let mut all = Vec::new();
+            io::Read::read_to_end(&mut file.reader(), &mut all).unwrap();
+            prop_assert_eq!(all, model);
+        }
+    }
+}

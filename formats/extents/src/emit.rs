@@ -1,0 +1,167 @@
+//! The one place where planned bytes are copied.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::{Data, Extent, Extents, sys};
+
+/// How much one thread copies at a time, in bytes.
+const CHUNK: u64 = 4 << 20;
+/// Slices shorter than this are copied through memory, in bytes.
+const BY_HAND: u64 = 64 << 10;
+
+/// Writes the file from its first to its last byte, zeros included.
+///
+/// # Errors
+/// What reading a blob or writing fails with.
+pub fn stream(file: &Extents, out: &mut dyn Write) -> io::Result<()> {
+    let mut buf = vec![0; (1usize << 20).min(usize::try_from(file.len()).unwrap_or(usize::MAX))];
+    let mut offset = 0;
+    while offset < file.len() {
+        let len = (file.len() - offset).min(buf.len() as u64);
+        let (head, _) = buf.split_at_mut(len as usize);
+        file.read_exact_at(head, offset)?;
+        out.write_all(head)?;
+        offset += len;
+    }
+    Ok(())
+}
+
+/// Writes the file under `path`, which is replaced only when all is written and synced:
+/// until then the bytes are in a temporary file beside it. Zeros become holes; `jobs`
+/// threads copy.
+///
+/// # Errors
+/// What reading a blob, or creating, writing, syncing or renaming the file fails with; the
+/// temporary file is then removed.
+pub fn to_path(file: &Extents, path: &Path, jobs: usize) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".moby-");
+    let temporary = builder.make_in(folder, |path| File::options().write(true).create_new(true).open(path))?;
+    fill(file, temporary.as_file(), jobs)?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Writes all extents into an empty file and sets its length.
+///
+/// # Errors
+/// What reading a blob or writing fails with.
+pub fn fill(file: &Extents, out: &File, jobs: usize) -> io::Result<()> {
+    out.set_len(file.len())?;
+    let pieces = pieces(file);
+    let next = AtomicUsize::new(0);
+    let work = || -> io::Result<()> {
+        let mut buf = Vec::new();
+        while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
+            for extent in &piece.extents {
+                copy(extent, out, &mut buf)?;
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (1..jobs.max(1).min(pieces.len())).map(|_| scope.spawn(work)).collect();
+        let mut result = work();
+        for thread in threads {
+            let other = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            result = result.and(other);
+        }
+        result
+    })
+}
+
+/// What one thread copies before it takes the next: neighbouring extents of about a chunk.
+#[derive(Default)]
+struct Piece {
+    extents: Vec<Extent>,
+    len: u64,
+}
+
+fn pieces(file: &Extents) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut piece = Piece::default();
+    for extent in file.extents() {
+        let mut done = 0;
+        let len = extent.data().len();
+        while done < len {
+            let take = (len - done).min(CHUNK - piece.len);
+            piece.extents.push(Extent {
+                offset: extent.offset + done,
+                data: extent.data().part(done, take),
+            });
+            piece.len += take;
+            done += take;
+            if piece.len == CHUNK {
+                pieces.push(std::mem::take(&mut piece));
+            }
+        }
+    }
+    if piece.len > 0 {
+        pieces.push(piece);
+    }
+    pieces
+}
+
+fn copy(extent: &Extent, out: &File, buf: &mut Vec<u8>) -> io::Result<()> {
+    let len = extent.data().len();
+    let mut done = 0;
+    if let Data::Slice(slice) = extent.data()
+        && len >= BY_HAND
+        && let Some((from, start)) = slice.blob().as_file()
+    {
+        let from_offset = start + slice.offset();
+        while done < len {
+            match sys::copy_range(from, from_offset + done, out, extent.offset() + done, len - done) {
+                Some(copied) => done += copied,
+                None => break,
+            }
+        }
+    }
+    while done < len {
+        let take = (len - done).min(1 << 20) as usize;
+        buf.resize(take, 0);
+        extent.read_exact_at(buf, done)?;
+        sys::write_all_at(out, buf, extent.offset() + done)?;
+        done += take as u64;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{FileBlob, Slice};
+    use std::sync::Arc;
+
+    #[test]
+    fn a_file_and_a_pipe_get_the_same_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("source");
+        let noise: Vec<u8> = (0..9_000_000u32)
+            .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
+            .collect();
+        std::fs::write(&source, &noise).unwrap();
+        let blob = Arc::new(FileBlob::open(&source).unwrap());
+        let mut file = Extents::from_bytes(*b"head");
+        file.push_zeros(5_000_000);
+        file.push_slice(Slice::new(blob.clone(), 17, 8_999_000).unwrap());
+        file.push_slice(Slice::new(blob, 3, 100).unwrap());
+        file.push_zeros(77);
+        let mut streamed = Vec::new();
+        stream(&file, &mut streamed).unwrap();
+        for jobs in [1, 2, 5] {
+            let path = folder.path().join("out");
+            to_path(&file, &path, jobs).unwrap();
+            assert!(std::fs::read(&path).unwrap() == streamed, "{jobs} jobs");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+}

@@ -1,0 +1,172 @@
+//! Finding places in a tree.
+
+use std::fmt;
+
+use crate::{Entry, Kind, Meta, NodeId, Tree};
+
+/// How many symbolic links one path may lead through, as in the kernel (`MAXSYMLINKS`).
+const MAX_SYMLINKS: usize = 40;
+
+/// Why a path cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The path has a `..` component.
+    Upward {
+        /// The path.
+        path: Vec<u8>,
+    },
+    /// The path is the root, where only a folder can be.
+    IsRoot {
+        /// The path.
+        path: Vec<u8>,
+    },
+    /// The path leads through too many symbolic links.
+    Loop {
+        /// The path.
+        path: Vec<u8>,
+    },
+    /// A hard link to something that does not exist, or is a folder.
+    NoTarget {
+        /// The name of the link.
+        path: Vec<u8>,
+        /// What it should be a link to.
+        target: Vec<u8>,
+    },
+}
+
+/// A path as text for a message: what is not printable is escaped.
+pub fn show(path: &[u8]) -> String {
+    match std::str::from_utf8(path) {
+        Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
+        _ => path.escape_ascii().to_string(),
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Upward { path } => write!(f, "the path `{}` has a `..` component", show(path)),
+            Error::IsRoot { path } => write!(f, "the path `{}` is the root folder and cannot be replaced", show(path)),
+            Error::Loop { path } => write!(f, "the path `{}` leads through too many symbolic links", show(path)),
+            Error::NoTarget { path, target } => {
+                write!(
+                    f,
+                    "`{}` is a hard link to `{}`, which is no file of the tree",
+                    show(path),
+                    show(target)
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The components of a path that mean something, in order.
+fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    path.split(|&b| b == b'/').filter(|c| !c.is_empty() && *c != b".")
+}
+
+/// Follows a path to a node, all symbolic links resolved within the tree.
+pub(crate) fn resolve(tree: &Tree, path: &[u8]) -> Result<NodeId, Error> {
+    let mut stack = vec![NodeId::ROOT];
+    let mut todo: Vec<Vec<u8>> = components(path).rev().map(<[u8]>::to_vec).collect();
+    let mut links = 0;
+    let missing = || Error::NoTarget {
+        path: path.to_vec(),
+        target: path.to_vec(),
+    };
+    while let Some(name) = todo.pop() {
+        let here = stack.last().copied().unwrap_or(NodeId::ROOT);
+        if name == b".." {
+            stack.pop();
+            continue;
+        }
+        let entry = tree.entry(here, &name).ok_or_else(missing)?;
+        if let Kind::Symlink(target) = &tree.node(entry.node).kind {
+            links += 1;
+            if links > MAX_SYMLINKS {
+                return Err(Error::Loop { path: path.to_vec() });
+            }
+            if target.starts_with(b"/") {
+                stack.clear();
+            }
+            todo.extend(components(target).rev().map(<[u8]>::to_vec));
+        } else {
+            stack.push(entry.node);
+        }
+    }
+    Ok(stack.last().copied().unwrap_or(NodeId::ROOT))
+}
+
+impl Tree {
+    /// The folder that holds the last component of a path, and that component; none for the
+    /// root. Nothing when a parent is missing.
+    pub(crate) fn locate(&self, path: &[u8]) -> Option<(NodeId, Option<Vec<u8>>)> {
+        if components(path).any(|c| c == b"..") {
+            return None;
+        }
+        let Some(name) = components(path).next_back() else {
+            return Some((NodeId::ROOT, None));
+        };
+        let mut parents: Vec<&[u8]> = components(path).collect();
+        parents.pop();
+        let folder = resolve(self, &parents.join(&b'/')).ok()?;
+        self.node(folder)
+            .kind
+            .is_directory()
+            .then(|| (folder, Some(name.to_vec())))
+    }
+
+    /// As [`Tree::locate`], with the folders that are missing made.
+    pub(crate) fn make_parents(&mut self, path: &[u8], meta: &Meta) -> Result<(NodeId, Option<Vec<u8>>), Error> {
+        if components(path).any(|c| c == b"..") {
+            return Err(Error::Upward { path: path.to_vec() });
+        }
+        if let Some(found) = self.locate(path) {
+            return Ok(found);
+        }
+        let mut parents: Vec<&[u8]> = components(path).collect();
+        let name = parents.pop().map(<[u8]>::to_vec);
+        let mut stack = vec![NodeId::ROOT];
+        let mut todo: Vec<Vec<u8>> = parents.iter().rev().map(|c| c.to_vec()).collect();
+        let mut links = 0;
+        while let Some(component) = todo.pop() {
+            let here = stack.last().copied().unwrap_or(NodeId::ROOT);
+            if component == b".." {
+                stack.pop();
+                continue;
+            }
+            let found = self.entry(here, &component).map(|entry| entry.node);
+            if let Some(id) = found {
+                match &self.node(id).kind {
+                    Kind::Directory(_) => {
+                        stack.push(id);
+                        continue;
+                    }
+                    Kind::Symlink(target) => {
+                        links += 1;
+                        if links > MAX_SYMLINKS {
+                            return Err(Error::Loop { path: path.to_vec() });
+                        }
+                        if target.starts_with(b"/") {
+                            stack.clear();
+                        }
+                        todo.extend(components(target).rev().map(<[u8]>::to_vec));
+                        continue;
+                    }
+                    _ => {}
+                }
+            }
+            stack.push(self.make_folder(here, component, meta.clone()));
+        }
+        Ok((stack.last().copied().unwrap_or(NodeId::ROOT), name))
+    }
+
+    fn make_folder(&mut self, folder: NodeId, name: Vec<u8>, meta: Meta) -> NodeId {
+        self.remove_name(folder, &name);
+        let id = self.add(meta, Kind::directory());
+        self.set_name(folder, name, Entry { node: id, link: false });
+        id
+    }
+}

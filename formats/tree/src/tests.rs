@@ -1,0 +1,98 @@
+//! Trees are filled as layers fill them.
+
+use super::*;
+
+fn file(tree: &mut Tree, path: &str, text: &str) {
+    let content = Extents::from_bytes(text.as_bytes());
+    tree.insert(
+        path.as_bytes(),
+        Meta::new(0o644, Time::default()),
+        Kind::File(content),
+        &Meta::new(0o755, Time::default()),
+    )
+    .unwrap();
+}
+
+fn symlink(tree: &mut Tree, path: &str, target: &str) {
+    let kind = Kind::Symlink(target.into());
+    tree.insert(
+        path.as_bytes(),
+        Meta::new(0o777, Time::default()),
+        kind,
+        &Meta::default(),
+    )
+    .unwrap();
+}
+
+fn paths(tree: &Tree) -> Vec<String> {
+    tree.walk().skip(1).map(|item| show(&item.path)).collect()
+}
+
+#[test]
+fn parents_are_made_and_order_is_by_name() {
+    let mut tree = Tree::default();
+    file(&mut tree, "./b//c", "1");
+    file(&mut tree, "/a", "2");
+    assert_eq!(paths(&tree), ["a", "b", "b/c"]);
+}
+
+#[test]
+fn a_symlink_as_parent_stays_inside() {
+    let mut tree = Tree::default();
+    symlink(&mut tree, "lib", "usr/lib");
+    symlink(&mut tree, "out", "../../../etc");
+    file(&mut tree, "lib/a", "1");
+    file(&mut tree, "out/passwd", "2");
+    assert_eq!(
+        paths(&tree),
+        ["etc", "etc/passwd", "lib", "out", "usr", "usr/lib", "usr/lib/a"]
+    );
+    assert_eq!(tree.lookup_following(b"lib"), tree.lookup(b"usr/lib"));
+}
+
+#[test]
+fn upward_paths_and_loops_are_refused() {
+    let mut tree = Tree::default();
+    let meta = Meta::default();
+    let up = tree.insert(b"a/../../b", meta.clone(), Kind::Fifo, &meta);
+    assert_eq!(
+        up.unwrap_err(),
+        Error::Upward {
+            path: b"a/../../b".to_vec()
+        }
+    );
+    symlink(&mut tree, "x", "y");
+    symlink(&mut tree, "y", "x");
+    let around = tree.insert(b"x/f", meta.clone(), Kind::Fifo, &meta);
+    assert_eq!(around.unwrap_err(), Error::Loop { path: b"x/f".to_vec() });
+    assert!(tree.insert(b"/", meta.clone(), Kind::Fifo, &meta).is_err());
+}
+
+#[test]
+fn types_replace_each_other() {
+    let mut tree = Tree::default();
+    file(&mut tree, "d/inner", "1");
+    file(&mut tree, "d", "2");
+    assert_eq!(paths(&tree), ["d"]);
+    file(&mut tree, "d/again", "3");
+    assert_eq!(paths(&tree), ["d", "d/again"]);
+}
+
+#[test]
+fn hard_links_share_a_node_until_the_last_name_goes() {
+    let mut tree = Tree::default();
+    let meta = Meta::default();
+    file(&mut tree, "b", "1");
+    let id = tree.link(b"a", b"b", &meta).unwrap();
+    assert_eq!(tree.node(id).names(), 2);
+    assert_eq!(
+        tree.walk().map(|item| item.link).collect::<Vec<_>>(),
+        [false, true, false]
+    );
+    let mut other = Tree::default();
+    other.graft(b"sub", &tree, &meta).unwrap();
+    assert_eq!(other.lookup(b"sub/a"), other.lookup(b"sub/b"));
+    assert!(tree.remove(b"b"));
+    assert_eq!(tree.node(id).names(), 1);
+    assert!(tree.link(b"c", b"gone", &meta).is_err());
+}
