@@ -290,6 +290,7 @@ impl Tree {
             if let Some(first) = copies.get(&item.id) {
                 let first = first.clone();
                 self.link(&to, &first, parents)?;
+                self.mark(&to, item.link);
                 continue;
             }
             let kind = match &item.node.kind {
@@ -298,10 +299,21 @@ impl Tree {
             };
             self.insert(&to, item.node.meta.clone(), kind, parents)?;
             if item.node.names > 1 {
+                self.mark(&to, item.link);
                 copies.insert(item.id, to);
             }
         }
         Ok(())
+    }
+
+    /// Says of a name that exists whether it is a link ([`Entry::link`]).
+    fn mark(&mut self, path: &[u8], link: bool) {
+        if let Some((folder, Some(name))) = self.locate(path)
+            && let Kind::Directory(entries) = &mut self.node_mut(folder).kind
+            && let Some(entry) = entries.get_mut(&name)
+        {
+            entry.link = link;
+        }
     }
 
     fn add(&mut self, meta: Meta, kind: Kind) -> NodeId {

@@ -1,0 +1,395 @@
+//! Reading: one entry after the other, contents as slices.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use extents::Extents;
+use tree::{Device, Meta, Time, show};
+
+use crate::BLOCK;
+use crate::header::{self, Block};
+
+/// The longest extended header or long name that is read, in bytes. Real ones are a few
+/// hundred bytes; the largest that Linux can cause is a file capability and an ACL.
+const LONGEST_RECORDS: u64 = 1 << 20;
+
+/// Why an archive cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The bytes could not be read.
+    #[error("reading the tar at offset {offset}: {source}")]
+    Io {
+        /// Where, in bytes from the start of the archive.
+        offset: u64,
+        /// What failed.
+        source: io::Error,
+    },
+    /// The block at `offset` is not a header.
+    #[error("no tar header at offset {offset}: {what}")]
+    Header {
+        /// Where, in bytes from the start of the archive.
+        offset: u64,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// An entry says that it is longer than what is left of the archive.
+    #[error(
+        "the tar ends within {} ({needed} bytes from offset {offset}, {left} are there)",
+        show(path)
+    )]
+    Truncated {
+        /// The name of the entry.
+        path: Vec<u8>,
+        /// Where its content starts.
+        offset: u64,
+        /// How many bytes it should have.
+        needed: u64,
+        /// How many are left.
+        left: u64,
+    },
+    /// Records or a long name that are too large to be true.
+    #[error("the extended header at offset {offset} has {len} bytes; at most {LONGEST_RECORDS} are read")]
+    Records {
+        /// Where, in bytes from the start of the archive.
+        offset: u64,
+        /// Its length in bytes.
+        len: u64,
+    },
+    /// A GNU sparse file.
+    #[error(
+        "{} is stored as a GNU sparse file, which layers do not have; write it plainly",
+        show(path)
+    )]
+    Sparse {
+        /// The name of the entry.
+        path: Vec<u8>,
+    },
+}
+
+/// What an entry is.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// A folder.
+    Directory,
+    /// A regular file with its content.
+    File(Extents),
+    /// A hard link to the entry of this name.
+    Link(Vec<u8>),
+    /// A symbolic link.
+    Symlink(Vec<u8>),
+    /// A character device.
+    CharDevice(Device),
+    /// A block device.
+    BlockDevice(Device),
+    /// A named pipe.
+    Fifo,
+}
+
+/// One entry of an archive.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its name, as it stands in the archive.
+    pub path: Vec<u8>,
+    /// Mode, owner, time and extended attributes; the pax records that have no other place
+    /// are in `records`.
+    pub meta: Meta,
+    /// What it is.
+    pub body: Body,
+}
+
+/// The entries of an archive, in its order.
+pub fn entries(archive: &Extents) -> Entries<'_> {
+    Entries {
+        archive,
+        offset: 0,
+        done: false,
+    }
+}
+
+/// The iterator of [`entries`]. It ends after an error.
+#[derive(Debug)]
+pub struct Entries<'a> {
+    archive: &'a Extents,
+    offset: u64,
+    done: bool,
+}
+
+impl Iterator for Entries<'_> {
+    type Item = Result<Entry, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        let entry = self.entry().transpose();
+        self.done = !matches!(entry, Some(Ok(_)));
+        entry
+    }
+}
+
+/// What the extended headers before an entry said.
+#[derive(Default)]
+struct Extended {
+    records: BTreeMap<Vec<u8>, Vec<u8>>,
+    name: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+}
+
+impl Entries<'_> {
+    fn entry(&mut self) -> Result<Option<Entry>, Error> {
+        let mut extended = Extended::default();
+        loop {
+            let at = self.offset;
+            let Some(block) = self.block()? else { return Ok(None) };
+            if block.iter().all(|&byte| byte == 0) {
+                return match self.block()? {
+                    Some(next) if next.iter().any(|&byte| byte != 0) => Err(Error::Header {
+                        offset: at,
+                        what: "one block of zeros, where an end has two",
+                    }),
+                    _ => Ok(None),
+                };
+            }
+            let sum = header::number(&block, header::CHKSUM);
+            if sum != Some(i64::from(header::checksum(&block)))
+                && sum != Some(i64::from(header::signed_checksum(&block)))
+            {
+                return Err(Error::Header {
+                    offset: at,
+                    what: "the checksum is wrong",
+                });
+            }
+            let size = number(&block, header::SIZE, at, "size")?;
+            let typeflag = block[header::TYPEFLAG];
+            match typeflag {
+                b'x' | b'X' => extended.records = records(&self.small(size, at)?, at)?,
+                b'g' => {
+                    // Global records (git's comment, say) describe the archive, not its files.
+                    self.small(size, at)?;
+                }
+                b'L' => extended.name = Some(until_nul(self.small(size, at)?)),
+                b'K' => extended.link = Some(until_nul(self.small(size, at)?)),
+                _ => return self.finish(&block, typeflag, size, at, extended).map(Some),
+            }
+        }
+    }
+
+    fn block(&mut self) -> Result<Option<Block>, Error> {
+        let left = self.archive.len().saturating_sub(self.offset);
+        if left < BLOCK {
+            return Ok(None);
+        }
+        let mut block = [0; 512];
+        self.archive
+            .read_exact_at(&mut block, self.offset)
+            .map_err(|source| Error::Io {
+                offset: self.offset,
+                source,
+            })?;
+        self.offset += BLOCK;
+        Ok(Some(block))
+    }
+
+    /// The content of an entry that is read into memory, and moves past it.
+    fn small(&mut self, len: u64, at: u64) -> Result<Vec<u8>, Error> {
+        if len > LONGEST_RECORDS {
+            return Err(Error::Records { offset: at, len });
+        }
+        let (start, _) = self.content(len, b"(extended header)")?;
+        let mut bytes = vec![0; len as usize];
+        self.archive
+            .read_exact_at(&mut bytes, start)
+            .map_err(|source| Error::Io { offset: start, source })?;
+        Ok(bytes)
+    }
+
+    /// Where the content that starts here is, and moves past it.
+    fn content(&mut self, len: u64, path: &[u8]) -> Result<(u64, u64), Error> {
+        let left = self.archive.len().saturating_sub(self.offset);
+        if len > left {
+            return Err(Error::Truncated {
+                path: path.to_vec(),
+                offset: self.offset,
+                needed: len,
+                left,
+            });
+        }
+        let start = self.offset;
+        // The padding of the last entry may be missing.
+        self.offset = (start + len).next_multiple_of(BLOCK).min(self.archive.len());
+        Ok((start, len))
+    }
+
+    fn finish(&mut self, block: &Block, typeflag: u8, size: u64, at: u64, extended: Extended) -> Result<Entry, Error> {
+        let mut records = extended.records;
+        let mut path = match extended.name {
+            Some(name) => name,
+            None => header_name(block),
+        };
+        if let Some(name) = records.remove(&b"path"[..]) {
+            path = name;
+        }
+        let mut link = extended
+            .link
+            .unwrap_or_else(|| header::text(block, header::LINKNAME).to_vec());
+        if let Some(target) = records.remove(&b"linkpath"[..]) {
+            link = target;
+        }
+        if typeflag == b'S' || records.keys().any(|key| key.starts_with(b"GNU.sparse.")) {
+            return Err(Error::Sparse { path });
+        }
+        let mut taken = |key: &[u8], what: &'static str| -> Result<Option<u64>, Error> {
+            let Some(value) = records.remove(key) else {
+                return Ok(None);
+            };
+            decimal(&value).map(Some).ok_or(Error::Header { offset: at, what })
+        };
+        let size = taken(b"size", "its size record is not a number")?.unwrap_or(size);
+        let uid = match taken(b"uid", "its uid record is not a number")? {
+            Some(uid) => uid,
+            None => number(block, header::UID, at, "uid")?,
+        };
+        let gid = match taken(b"gid", "its gid record is not a number")? {
+            Some(gid) => gid,
+            None => number(block, header::GID, at, "gid")?,
+        };
+        let narrow = |id: u64, what| u32::try_from(id).map_err(|_| Error::Header { offset: at, what });
+        let mtime = match records.remove(&b"mtime"[..]) {
+            Some(text) => time(&text).ok_or(Error::Header {
+                offset: at,
+                what: "its mtime record is not a time",
+            })?,
+            None => Time::from_seconds(header::number(block, header::MTIME).unwrap_or(0)),
+        };
+        let mode = number(block, header::MODE, at, "mode")?;
+        let mut meta = Meta::new((mode & 0o7777) as u32, mtime);
+        meta.uid = narrow(uid, "its uid is above 32 bits")?;
+        meta.gid = narrow(gid, "its gid is above 32 bits")?;
+        for (key, value) in records {
+            if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
+                meta.xattrs.insert(name.to_vec(), value);
+            }
+        }
+        let device = || -> Result<Device, Error> {
+            Ok(Device {
+                major: narrow(
+                    number(block, header::DEVMAJOR, at, "device number")?,
+                    "its major is too large",
+                )?,
+                minor: narrow(
+                    number(block, header::DEVMINOR, at, "device number")?,
+                    "its minor is too large",
+                )?,
+            })
+        };
+        let body = match typeflag {
+            b'5' => Body::Directory,
+            // Before POSIX a folder was a file whose name ends in a slash.
+            b'0' | 0 if path.ends_with(b"/") => Body::Directory,
+            b'0' | 0 | b'7' => {
+                let (start, len) = self.content(size, &path)?;
+                Body::File(self.archive.part(start, len))
+            }
+            b'1' => Body::Link(link),
+            b'2' => Body::Symlink(link),
+            b'3' => Body::CharDevice(device()?),
+            b'4' => Body::BlockDevice(device()?),
+            b'6' => Body::Fifo,
+            _ => {
+                return Err(Error::Header {
+                    offset: at,
+                    what: "its type is none of pax's",
+                });
+            }
+        };
+        Ok(Entry { path, meta, body })
+    }
+}
+
+/// The name of the header itself, with the prefix that ustar has for long ones.
+fn header_name(block: &Block) -> Vec<u8> {
+    let name = header::text(block, header::NAME);
+    let prefix = header::text(block, header::PREFIX);
+    // GNU's own format ("ustar  ") keeps other things where ustar has the prefix.
+    if header::field(block, header::MAGIC).starts_with(b"ustar\0") && !prefix.is_empty() {
+        return [prefix, b"/", name].concat();
+    }
+    name.to_vec()
+}
+
+fn number(block: &Block, range: std::ops::Range<usize>, at: u64, what: &str) -> Result<u64, Error> {
+    header::number(block, range)
+        .and_then(|value| u64::try_from(value).ok())
+        .ok_or(Error::Header {
+            offset: at,
+            what: match what {
+                "size" => "its size is not a number",
+                "uid" => "its uid is not a number",
+                "gid" => "its gid is not a number",
+                "mode" => "its mode is not a number",
+                _ => "its device number is not a number",
+            },
+        })
+}
+
+fn until_nul(mut bytes: Vec<u8>) -> Vec<u8> {
+    if let Some(end) = bytes.iter().position(|&byte| byte == 0) {
+        bytes.truncate(end);
+    }
+    bytes
+}
+
+/// Records "LEN KEY=VALUE\n" (pax Extended Header).
+fn records(mut bytes: &[u8], at: u64) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Error> {
+    let bad = Error::Header {
+        offset: at,
+        what: "its pax records are damaged",
+    };
+    let mut records = BTreeMap::new();
+    while !bytes.is_empty() {
+        // Some writers pad with zeros.
+        if bytes.iter().all(|&byte| byte == 0) {
+            break;
+        }
+        let record = (|| {
+            let space = bytes.iter().position(|&byte| byte == b' ')?;
+            let len = usize::try_from(decimal(bytes.get(..space)?)?).ok()?;
+            let body = bytes.get(space + 1..len)?.strip_suffix(b"\n")?;
+            let equals = body.iter().position(|&byte| byte == b'=')?;
+            Some((len, body.get(..equals)?, body.get(equals + 1..)?))
+        })();
+        let Some((len, key, value)) = record else {
+            return Err(bad);
+        };
+        if value.is_empty() {
+            records.remove(key);
+        } else {
+            records.insert(key.to_vec(), value.to_vec());
+        }
+        bytes = bytes.get(len..).unwrap_or_default();
+    }
+    Ok(records)
+}
+
+fn decimal(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Seconds, perhaps with a fraction and a sign.
+fn time(text: &[u8]) -> Option<Time> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let seconds: i64 = whole.parse().ok()?;
+    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
+    let nanoseconds: u32 = digits.parse().ok()?;
+    if whole.starts_with('-') && nanoseconds > 0 {
+        return Some(Time {
+            seconds: seconds.checked_sub(1)?,
+            nanoseconds: 1_000_000_000 - nanoseconds,
+        });
+    }
+    Some(Time { seconds, nanoseconds })
+}

@@ -1,0 +1,264 @@
+//! Planning an archive from a tree.
+
+use std::collections::BTreeMap;
+
+use extents::Extents;
+use tree::{Device, Kind, Meta, NodeId, Time, Tree, show};
+
+use crate::BLOCK;
+use crate::header::{self, Block, USTAR};
+
+/// The largest number of seven octal digits, in the fields of mode and owners.
+const SEVEN_DIGITS: u64 = 0o777_7777;
+/// The largest number of eleven octal digits, in the fields of size and time.
+const ELEVEN_DIGITS: u64 = 0o777_7777_7777;
+
+/// What a tar cannot hold.
+#[derive(Debug, thiserror::Error)]
+pub enum Unwritable {
+    /// A socket has no type of entry.
+    #[error("{}: a tar cannot hold a socket", show(path))]
+    Socket {
+        /// Its path.
+        path: Vec<u8>,
+    },
+    /// Device numbers above seven octal digits.
+    #[error(
+        "{}: the device number {major}:{minor} does not fit a tar (at most 2097151)",
+        show(path)
+    )]
+    Device {
+        /// Its path.
+        path: Vec<u8>,
+        /// Its major number.
+        major: u32,
+        /// Its minor number.
+        minor: u32,
+    },
+}
+
+/// Plans the archive of a tree: every name once, in the order of [`Tree::walk`], then the hard
+/// links to the names that hold the contents, and two zero blocks.
+///
+/// # Errors
+/// What a tar has no entry for.
+pub fn plan(tree: &Tree) -> Result<Extents, Unwritable> {
+    let mut archive = Extents::new();
+    let holders = holders(tree);
+    let mut links = Vec::new();
+    for item in tree.walk() {
+        if item.path.is_empty() {
+            continue;
+        }
+        let meta = &item.node.meta;
+        if let Some(holder) = holders.get(&item.id)
+            && *holder != item.path
+        {
+            links.push((item.path, holder, meta));
+            continue;
+        }
+        let none = Device::default();
+        match &item.node.kind {
+            Kind::Directory(_) => push(&mut archive, &item.path, meta, b'5', b"", none, 0),
+            Kind::File(content) => {
+                push(&mut archive, &item.path, meta, b'0', b"", none, content.len());
+                archive.push(content);
+                archive.align_to(BLOCK);
+            }
+            Kind::Symlink(target) => push(&mut archive, &item.path, meta, b'2', target, none, 0),
+            Kind::CharDevice(device) | Kind::BlockDevice(device) => {
+                let flag = if matches!(item.node.kind, Kind::CharDevice(_)) {
+                    b'3'
+                } else {
+                    b'4'
+                };
+                if u64::from(device.major.max(device.minor)) > SEVEN_DIGITS {
+                    return Err(Unwritable::Device {
+                        path: item.path,
+                        major: device.major,
+                        minor: device.minor,
+                    });
+                }
+                push(&mut archive, &item.path, meta, flag, b"", *device, 0);
+            }
+            Kind::Fifo => push(&mut archive, &item.path, meta, b'6', b"", none, 0),
+            Kind::Socket => return Err(Unwritable::Socket { path: item.path }),
+        }
+    }
+    for (path, holder, meta) in links {
+        push(&mut archive, &path, meta, b'1', holder, Device::default(), 0);
+    }
+    archive.push_zeros(2 * BLOCK);
+    Ok(archive)
+}
+
+/// Of each node with several names the one that is written with the content: the first that
+/// was not made as a link, else the first.
+fn holders(tree: &Tree) -> BTreeMap<NodeId, Vec<u8>> {
+    let mut holders: BTreeMap<NodeId, (bool, Vec<u8>)> = BTreeMap::new();
+    for item in tree.walk().filter(|item| item.node.names() > 1) {
+        let name = (item.link, item.path);
+        let holder = holders.entry(item.id).or_insert_with(|| name.clone());
+        if name < *holder {
+            *holder = name;
+        }
+    }
+    holders.into_iter().map(|(id, (_, path))| (id, path)).collect()
+}
+
+fn push(archive: &mut Extents, path: &[u8], meta: &Meta, typeflag: u8, link: &[u8], device: Device, size: u64) {
+    let mut records: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    for (name, value) in &meta.xattrs {
+        records.insert(xattr_record(name), value.clone());
+    }
+    if let Some(more) = &meta.records {
+        records.extend(
+            more.iter()
+                .map(|(key, value)| (key.clone().into_bytes(), value.clone())),
+        );
+    }
+    let mut record = |key: &str, value: Vec<u8>| records.insert(key.into(), value);
+    if !fits_text(path) {
+        record("path", path.to_vec());
+    }
+    if !fits_text(link) {
+        record("linkpath", link.to_vec());
+    }
+    for (key, id) in [("uid", meta.uid), ("gid", meta.gid)] {
+        if u64::from(id) > SEVEN_DIGITS {
+            record(key, id.to_string().into_bytes());
+        }
+    }
+    if size > ELEVEN_DIGITS {
+        record("size", size.to_string().into_bytes());
+    }
+    let Time { seconds, nanoseconds } = meta.mtime;
+    if nanoseconds != 0 || !u64::try_from(seconds).is_ok_and(|seconds| seconds <= ELEVEN_DIGITS) {
+        record("mtime", decimal_time(meta.mtime));
+    }
+    let mut blocks = Vec::new();
+    if !records.is_empty() {
+        let body: Vec<u8> = records.iter().flat_map(|(key, value)| encode(key, value)).collect();
+        let name = extended_name(path);
+        let meta = Meta::default();
+        blocks.extend(block(&name, &meta, b'x', b"", Device::default(), body.len() as u64));
+        blocks.extend(&body);
+        blocks.resize(blocks.len().next_multiple_of(BLOCK as usize), 0);
+    }
+    blocks.extend(block(path, meta, typeflag, link, device, size));
+    archive.push_bytes(blocks);
+}
+
+/// The pax record of an extended attribute (as star, GNU tar and Go name it).
+pub fn xattr_record(name: &[u8]) -> Vec<u8> {
+    [b"SCHILY.xattr.", name].concat()
+}
+
+/// Whether a name needs no record: ustar promises ASCII only.
+fn fits_text(text: &[u8]) -> bool {
+    text.len() <= header::NAME.len() && text.is_ascii()
+}
+
+/// Where the extended header of a path says that it stands.
+fn extended_name(path: &[u8]) -> Vec<u8> {
+    let path = path.strip_suffix(b"/").unwrap_or(path);
+    let (folder, base) = match path.iter().rposition(|&byte| byte == b'/') {
+        Some(at) => path.split_at(at + 1),
+        None => (&b""[..], path),
+    };
+    let mut name = [folder, b"PaxHeaders.0/", base].concat();
+    name.retain(u8::is_ascii);
+    name.truncate(header::NAME.len());
+    while name.ends_with(b"/") {
+        name.pop();
+    }
+    name
+}
+
+/// "LEN KEY=VALUE\n", where LEN counts itself.
+fn encode(key: &[u8], value: &[u8]) -> Vec<u8> {
+    let rest = key.len() + value.len() + 3;
+    let mut len = rest + rest.to_string().len();
+    if len.to_string().len() != rest.to_string().len() {
+        len = rest + len.to_string().len();
+    }
+    [len.to_string().as_bytes(), b" ", key, b"=", value, b"\n"].concat()
+}
+
+/// Seconds with as many decimals as needed.
+fn decimal_time(time: Time) -> Vec<u8> {
+    let (sign, seconds, nanoseconds) = if time.seconds < 0 && time.nanoseconds > 0 {
+        ("-", (time.seconds + 1).unsigned_abs(), 1_000_000_000 - time.nanoseconds)
+    } else if time.seconds < 0 {
+        ("-", time.seconds.unsigned_abs(), 0)
+    } else {
+        ("", time.seconds.unsigned_abs(), time.nanoseconds)
+    };
+    let text = format!("{sign}{seconds}.{nanoseconds:09}");
+    text.trim_end_matches('0').trim_end_matches('.').as_bytes().to_vec()
+}
+
+fn block(path: &[u8], meta: &Meta, typeflag: u8, link: &[u8], device: Device, size: u64) -> Block {
+    let mut block = [0; 512];
+    put_text(&mut block, header::NAME, path);
+    put_number(&mut block, header::MODE, u64::from(meta.mode));
+    put_number(&mut block, header::UID, u64::from(meta.uid));
+    put_number(&mut block, header::GID, u64::from(meta.gid));
+    put_number(&mut block, header::SIZE, size);
+    put_number(
+        &mut block,
+        header::MTIME,
+        u64::try_from(meta.mtime.seconds).unwrap_or(0),
+    );
+    block[header::TYPEFLAG] = typeflag;
+    put_text(&mut block, header::LINKNAME, link);
+    put_text(&mut block, header::MAGIC, USTAR);
+    put_number(&mut block, header::DEVMAJOR, u64::from(device.major));
+    put_number(&mut block, header::DEVMINOR, u64::from(device.minor));
+    let sum = header::checksum(&block);
+    put_text(&mut block, header::CHKSUM, format!("{sum:06o}\0 ").as_bytes());
+    block
+}
+
+/// As much of a text as fits; where it matters a record has all of it.
+fn put_text(block: &mut Block, range: std::ops::Range<usize>, text: &[u8]) {
+    let ascii = text.iter().copied().filter(u8::is_ascii);
+    for (to, from) in block.iter_mut().take(range.end).skip(range.start).zip(ascii) {
+        *to = from;
+    }
+}
+
+/// Octal digits and a NUL; 0 when they do not fit, and then a record has the number.
+fn put_number(block: &mut Block, range: std::ops::Range<usize>, value: u64) {
+    let digits = range.len() - 1;
+    let text = format!("{value:0digits$o}");
+    let text = if text.len() > digits { "0".repeat(digits) } else { text };
+    put_text(block, range, text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_a_record_counts_itself() {
+        for len in [1, 5, 6, 90, 91, 92, 93, 94, 95, 990, 991, 992, 993, 9985] {
+            let record = encode(b"k", &vec![b'v'; len]);
+            let said: usize = std::str::from_utf8(record.split(|&b| b == b' ').next().unwrap())
+                .unwrap()
+                .parse()
+                .unwrap();
+            assert_eq!(said, record.len());
+        }
+    }
+
+    #[test]
+    fn times_have_signs_and_fractions() {
+        let time = |seconds, nanoseconds| String::from_utf8(decimal_time(Time { seconds, nanoseconds })).unwrap();
+        assert_eq!(time(5, 0), "5");
+        assert_eq!(time(5, 250_000_000), "5.25");
+        assert_eq!(time(-1, 0), "-1");
+        assert_eq!(time(-2, 500_000_000), "-1.5");
+        assert_eq!(time(-1, 500_000_000), "-0.5");
+    }
+}
