@@ -1,1 +1,10 @@
-//! moby turns a YAML file into bootable Linux images.
+//! moby turns a YAML file into bootable Linux images: offline, without Docker, without root.
+//!
+//! The modules follow the way of the data, and each knows only those before it:
+//!
+//! ```text
+//! YAML ──config──▶ Config ──store──▶ images, verified ──rootfs──▶ Tree ──output──▶ files
+//! ```
+
+pub mod config;
+pub mod store;

@@ -1,5 +1,7 @@
 //! GNU cpio (Debian package `cpio`) lists and unpacks what we plan.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 

@@ -1,0 +1,3 @@
+//! The YAML.
+
+pub mod reference;

@@ -1,0 +1,174 @@
+//! The names of images, expanded as Docker expands them.
+//!
+//! ```text
+//! nginx                 docker.io/library/nginx
+//! linuxkit/runc:v1      docker.io/linuxkit/runc:v1
+//! ghcr.io/a/b@sha256:.. unchanged: the first part has a dot or a colon, or is `localhost`
+//! ```
+
+use std::fmt;
+
+/// A name, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reference {
+    /// Registry and path: `docker.io/library/nginx`.
+    pub repository: String,
+    /// The part after the colon.
+    pub tag: Option<String>,
+    /// The part after the `@`.
+    pub digest: Option<String>,
+}
+
+/// A text that is not the name of an image.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not the name of an image: {what}")]
+pub struct Invalid {
+    /// The text.
+    pub text: String,
+    /// Why not.
+    pub what: &'static str,
+}
+
+/// Takes a name apart and expands it.
+///
+/// # Errors
+/// A text that cannot be the name of an image.
+pub fn parse(text: &str) -> Result<Reference, Invalid> {
+    let invalid = |what| Invalid {
+        text: text.to_owned(),
+        what,
+    };
+    if text.is_empty() {
+        return Err(invalid("it is empty"));
+    }
+    if text.contains("://") {
+        return Err(invalid(
+            "it has a scheme, as an address has; a name begins with the registry",
+        ));
+    }
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(invalid("there are spaces in it"));
+    }
+    let (name, digest) = match text.split_once('@') {
+        Some((name, digest)) => (name, Some(digest)),
+        None => (text, None),
+    };
+    if let Some(digest) = digest {
+        let hex = digest.strip_prefix("sha256:").or(digest.strip_prefix("sha512:"));
+        let right =
+            hex.is_some_and(|hex| matches!(hex.len(), 64 | 128) && hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        if !right {
+            return Err(invalid(
+                "after the @ there must be a digest, sha256: and 64 hexadecimal digits",
+            ));
+        }
+    }
+    let (first, rest) = name.split_once('/').unwrap_or(("", name));
+    // A colon in the first of several parts is the port of a registry.
+    let (rest, tag) = match rest.rsplit_once(':') {
+        Some((rest, tag)) if !tag.contains('/') => (rest, Some(tag)),
+        _ => (rest, None),
+    };
+    if rest.is_empty() {
+        return Err(invalid("it has no repository"));
+    }
+    if tag.is_some_and(str::is_empty) {
+        return Err(invalid("there is nothing after the colon"));
+    }
+    if let Some((_, port)) = first.rsplit_once(':')
+        && port.parse::<u16>().is_err()
+    {
+        return Err(invalid("the port of the registry is not a number"));
+    }
+    let path = if first.is_empty() && name == text.trim_start_matches('/') && !name.contains('/') {
+        rest.to_owned()
+    } else {
+        format!("{first}/{rest}")
+    };
+    let repository = match path.matches('/').count() {
+        0 => format!("docker.io/library/{path}"),
+        1 if !first.contains(['.', ':']) && first != "localhost" => format!("docker.io/{path}"),
+        _ => path,
+    };
+    Ok(Reference {
+        repository,
+        tag: tag.map(str::to_owned),
+        digest: digest.map(str::to_owned),
+    })
+}
+
+impl Reference {
+    /// The name under which LinuxKit keeps the image: without the tag `latest`.
+    pub fn canonical(&self) -> String {
+        let tag = self.tag.as_ref().filter(|tag| *tag != "latest");
+        self.compose(tag.map(String::as_str))
+    }
+
+    /// The name with a tag: `latest` when it has neither tag nor digest.
+    pub fn with_latest(&self) -> String {
+        match (&self.tag, &self.digest) {
+            (None, None) => self.compose(Some("latest")),
+            (tag, _) => self.compose(tag.as_deref()),
+        }
+    }
+
+    fn compose(&self, tag: Option<&str>) -> String {
+        let mut text = self.repository.clone();
+        if let Some(tag) = tag {
+            text.push(':');
+            text.push_str(tag);
+        }
+        if let Some(digest) = &self.digest {
+            text.push('@');
+            text.push_str(digest);
+        }
+        text
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.compose(self.tag.as_deref()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_expand_as_dockers_do() {
+        let canonical = |text: &str| parse(text).unwrap().canonical();
+        assert_eq!(canonical("nginx"), "docker.io/library/nginx");
+        assert_eq!(canonical("nginx:latest"), "docker.io/library/nginx");
+        assert_eq!(canonical("nginx:1.2"), "docker.io/library/nginx:1.2");
+        assert_eq!(canonical("linuxkit/runc:v1"), "docker.io/linuxkit/runc:v1");
+        assert_eq!(canonical("localhost/a"), "localhost/a");
+        assert_eq!(canonical("localhost:5000/a:x"), "localhost:5000/a:x");
+        assert_eq!(canonical("ghcr.io/a"), "ghcr.io/a");
+        assert_eq!(canonical("host/with/parts:4"), "host/with/parts:4");
+        let digest = format!("sha256:{}", "a".repeat(64));
+        assert_eq!(
+            canonical(&format!("a:t@{digest}")),
+            format!("docker.io/library/a:t@{digest}")
+        );
+        assert_eq!(parse("nginx").unwrap().with_latest(), "docker.io/library/nginx:latest");
+        assert_eq!(parse("nginx:1").unwrap().with_latest(), "docker.io/library/nginx:1");
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for text in [
+            "",
+            "http://x/y",
+            "a b",
+            "a@b",
+            "a:",
+            ":x",
+            "host:port/a/b",
+            "a@sha256:12",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Layers laid over each other, as containerd unpacks them (OCI Image Layer Filesystem
+//! Changeset): whiteouts, opaque whiteouts, and a later type in place of an earlier one.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use extents::{Extents, FileBlob, Slice};
+use pax::Body;
+use tree::{Kind, Meta, Time, Tree};
+
+use super::{Error, Layer};
+
+/// The prefix of a name that removes another.
+const WHITEOUT: &[u8] = b".wh.";
+/// The name that removes what lower layers have in its folder.
+const OPAQUE: &[u8] = b".wh..wh..opq";
+/// Other names with this prefix are for the use of aufs.
+const RESERVED: &[u8] = b".wh..wh.";
+
+/// What folders get that no layer describes.
+fn undescribed() -> Meta {
+    Meta::new(0o755, Time::default())
+}
+
+/// The tree of an image without layers.
+pub fn empty() -> Tree {
+    Tree::new(undescribed())
+}
+
+/// Lays one more layer over the tree.
+///
+/// # Errors
+/// A damaged tar, and entries that lead out of the tree.
+pub fn apply(tree: &mut Tree, tar: Arc<FileBlob>, name: &str, layer: &Layer) -> Result<(), Error> {
+    let archive = Extents::from_slice(Slice::whole(tar));
+    let parents = undescribed();
+    let mut unpacked = BTreeSet::new();
+    for entry in pax::entries(&archive) {
+        let entry = entry.map_err(|source| Error::Tar {
+            name: name.to_owned(),
+            digest: layer.digest().to_owned(),
+            source,
+        })?;
+        let wrong = |source| Error::Entry {
+            name: name.to_owned(),
+            digest: layer.digest().to_owned(),
+            path: entry.path.clone(),
+            source,
+        };
+        let path = clean(&entry.path);
+        let (folder, base) = split(&path);
+        if let Some(hidden) = base.strip_prefix(WHITEOUT)
+            && !matches!(entry.body, Body::Directory)
+        {
+            if base == OPAQUE {
+                make_opaque(tree, folder, &unpacked);
+            } else if !base.starts_with(RESERVED) && !hidden.is_empty() {
+                tree.remove(&join(folder, hidden));
+            }
+            continue;
+        }
+        let meta = entry.meta.clone();
+        let kind = match entry.body.clone() {
+            Body::Link(target) => {
+                tree.link(&path, &target, &parents).map_err(wrong)?;
+                unpacked.insert(path);
+                continue;
+            }
+            Body::Directory => Kind::directory(),
+            Body::File(content) => Kind::File(content),
+            Body::Symlink(target) => Kind::Symlink(target),
+            Body::CharDevice(device) => Kind::CharDevice(device),
+            Body::BlockDevice(device) => Kind::BlockDevice(device),
+            Body::Fifo => Kind::Fifo,
+        };
+        tree.insert(&path, meta, kind, &parents).map_err(wrong)?;
+        unpacked.insert(path);
+    }
+    Ok(())
+}
+
+/// Removes from a folder what this layer did not put there.
+fn make_opaque(tree: &mut Tree, folder: &[u8], unpacked: &BTreeSet<Vec<u8>>) {
+    let Some(id) = tree.lookup_following(folder) else {
+        return;
+    };
+    let Kind::Directory(entries) = &tree.node(id).kind else {
+        return;
+    };
+    let names: Vec<Vec<u8>> = entries.keys().cloned().collect();
+    for name in names {
+        let path = join(folder, &name);
+        let below = join(&path, b"");
+        let ours = unpacked.contains(&path)
+            || unpacked
+                .range(below.clone()..)
+                .next()
+                .is_some_and(|next| next.starts_with(&below));
+        if !ours {
+            tree.remove(&path);
+        } else if tree.lookup(&path).is_some_and(|id| tree.node(id).kind.is_directory()) {
+            make_opaque(tree, &path, unpacked);
+        }
+    }
+}
+
+/// Without empty and `.` components; `..` is left for the tree to refuse.
+fn clean(path: &[u8]) -> Vec<u8> {
+    let parts: Vec<&[u8]> = path
+        .split(|&byte| byte == b'/')
+        .filter(|part| !part.is_empty() && *part != b".")
+        .collect();
+    parts.join(&b'/')
+}
+
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|&byte| byte == b'/') {
+        Some(at) => {
+            let (folder, base) = path.split_at(at);
+            (folder, base.strip_prefix(b"/").unwrap_or(base))
+        }
+        None => (b"", path),
+    }
+}
+
+fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
+    if folder.is_empty() {
+        return name.to_vec();
+    }
+    [folder, b"/", name].concat()
+}

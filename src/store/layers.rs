@@ -1,0 +1,241 @@
+//! Decompressed layers: kept once, by diff_id, and verified at every use.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use extents::{FileBlob, Slice};
+use sha2::{Digest, Sha256};
+
+use super::layout::{digest, sha256, verify};
+use super::{Error, Image, Layer, decompress};
+
+/// A layer may become this many times larger by decompression...
+const LARGEST_RATIO: u64 = 200;
+/// ... and this many bytes in any case.
+const ALWAYS: u64 = 1 << 30;
+
+/// The decompressed layers of a store.
+#[derive(Debug)]
+pub struct Layers {
+    folder: Option<PathBuf>,
+    ready: Mutex<BTreeMap<String, Arc<FileBlob>>>,
+}
+
+impl Layers {
+    /// Those of a cache folder; without one they live in temporary files.
+    pub fn new(cache: Option<&Path>) -> Self {
+        Layers {
+            folder: cache.map(|cache| cache.join("moby/layers/sha256")),
+            ready: Mutex::default(),
+        }
+    }
+
+    /// Makes all layers of the images ready, `jobs` at a time, the largest first.
+    ///
+    /// # Errors
+    /// Those of [`Layers::get`].
+    pub fn prepare(&self, images: &[Image], jobs: usize, progress: &(dyn Fn(&str) + Sync)) -> Result<(), Error> {
+        let mut wanted: Vec<&Layer> = images.iter().flat_map(|image| &image.layers).collect();
+        wanted.sort_by_key(|layer| {
+            (
+                std::cmp::Reverse(layer.expected.as_ref().map(|(size, _)| *size)),
+                &layer.diff_id,
+            )
+        });
+        wanted.dedup_by_key(|layer| (&layer.diff_id, layer.digest()));
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<(), Error> {
+            while let Some(layer) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                progress(&layer.image);
+                self.get(layer)?;
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (1..jobs.clamp(1, wanted.len().max(1)))
+                .map(|_| scope.spawn(work))
+                .collect();
+            let mut result = work();
+            for thread in threads {
+                let other = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                result = result.and(other);
+            }
+            result
+        })
+    }
+
+    /// The tar of a layer.
+    ///
+    /// # Errors
+    /// A layer that is missing, damaged or expands without end, and a full disk.
+    pub fn get(&self, layer: &Layer) -> Result<Arc<FileBlob>, Error> {
+        if let Some(ready) = self.lock().get(&layer.diff_id) {
+            return Ok(ready.clone());
+        }
+        let compressed = layer.location.open(&layer.image)?;
+        let kept = self.kept(layer);
+        let blob = match kept {
+            Some(kept) => {
+                // The layout must still hold what it says, though nothing more is read of it.
+                if let Some((size, digest)) = &layer.expected {
+                    verify(&layer.image, &layer.location, &compressed, Some(*size), digest)?;
+                }
+                kept
+            }
+            None => self.decompress(layer, &compressed)?,
+        };
+        let blob = Arc::new(blob);
+        self.lock().insert(layer.diff_id.clone(), blob.clone());
+        Ok(blob)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<FileBlob>>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn path(&self, layer: &Layer) -> Option<PathBuf> {
+        let hex = layer.diff_id.strip_prefix("sha256:")?;
+        let safe = hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+        self.folder.as_ref().filter(|_| safe).map(|folder| folder.join(hex))
+    }
+
+    /// A layer decompressed before, if it still is what it should be.
+    fn kept(&self, layer: &Layer) -> Option<FileBlob> {
+        let path = self.path(layer)?;
+        let blob = FileBlob::open(&path).ok()?;
+        let whole = Slice::whole(Arc::new(blob));
+        if sha256(&whole).is_ok_and(|digest| digest == layer.diff_id) {
+            return FileBlob::open(&path).ok();
+        }
+        // Damaged by whatever: it is made again.
+        std::fs::remove_file(&path).ok();
+        None
+    }
+
+    fn decompress(&self, layer: &Layer, compressed: &Slice) -> Result<FileBlob, Error> {
+        if let Some((size, _)) = &layer.expected
+            && *size != compressed.len()
+        {
+            return Err(self.mismatch(
+                layer,
+                "size",
+                &format!("{size} bytes"),
+                format!("{} bytes", compressed.len()),
+            ));
+        }
+        let path = self.path(layer);
+        // A cache that cannot be written costs time, not the build.
+        let folder = path
+            .as_deref()
+            .and_then(Path::parent)
+            .filter(|folder| std::fs::create_dir_all(folder).is_ok());
+        let in_cache = folder.and_then(|folder| tempfile::Builder::new().prefix(".moby-").tempfile_in(folder).ok());
+        let Some(temporary) = in_cache else {
+            let mut file = tempfile::tempfile().map_err(|source| self.unwritable(source))?;
+            self.copy(layer, compressed, &mut file)?;
+            return FileBlob::new(file).map_err(|source| self.unwritable(source));
+        };
+        let mut temporary = temporary;
+        self.copy(layer, compressed, temporary.as_file_mut())?;
+        let path = path.unwrap_or_default();
+        temporary.persist(&path).map_err(|error| self.unwritable(error.error))?;
+        FileBlob::open(&path).map_err(|source| self.unwritable(source))
+    }
+
+    /// Decompresses while both digests are computed; nothing of it is used unless both are
+    /// right.
+    fn copy(&self, layer: &Layer, compressed: &Slice, to: &mut File) -> Result<(), Error> {
+        let limit = compressed.len().saturating_mul(LARGEST_RATIO).max(ALWAYS);
+        let unreadable = |source| Error::Read {
+            name: layer.image.clone(),
+            location: layer.location.clone(),
+            source,
+        };
+        let mut source = Hashed {
+            slice: compressed,
+            at: 0,
+            hash: layer.expected.is_some().then(Sha256::new),
+        };
+        let mut hash = Sha256::new();
+        let mut written = 0u64;
+        let decompressed = (|| {
+            let mut reader = decompress::reader(&mut source).map_err(unreadable)?;
+            let mut buffer = vec![0; 256 << 10];
+            loop {
+                let read = reader.read(&mut buffer).map_err(unreadable)?;
+                let Some(part) = buffer.get(..read).filter(|part| !part.is_empty()) else {
+                    return Ok(());
+                };
+                written += read as u64;
+                if written > limit && compressed.len() < written {
+                    return Err(Error::Bomb {
+                        name: layer.image.clone(),
+                        location: layer.location.clone(),
+                        compressed: compressed.len(),
+                        limit,
+                    });
+                }
+                hash.update(part);
+                to.write_all(part).map_err(|source| self.unwritable(source))?;
+            }
+        })();
+        if let Err(error @ (Error::Bomb { .. } | Error::Write { .. })) = decompressed {
+            return Err(error);
+        }
+        // Damage shows best as a wrong digest, even when it also broke the compression.
+        io::copy(&mut source, &mut io::sink()).map_err(unreadable)?;
+        if let (Some((_, expected)), Some(hash)) = (&layer.expected, source.hash) {
+            let found = digest(hash);
+            if found != *expected {
+                return Err(self.mismatch(layer, "digest", expected, found));
+            }
+        }
+        decompressed?;
+        let found = digest(hash);
+        if found != layer.diff_id {
+            return Err(self.mismatch(layer, "diff_id", &layer.diff_id, found));
+        }
+        Ok(())
+    }
+
+    fn mismatch(&self, layer: &Layer, what: &'static str, expected: &str, found: String) -> Error {
+        Error::Mismatch {
+            name: layer.image.clone(),
+            location: layer.location.clone(),
+            what,
+            expected: expected.to_owned(),
+            found,
+        }
+    }
+
+    fn unwritable(&self, source: io::Error) -> Error {
+        Error::Write {
+            folder: self.folder.clone().unwrap_or_else(std::env::temp_dir),
+            source,
+        }
+    }
+}
+
+/// A blob read from its start, hashed on the way.
+struct Hashed<'a> {
+    slice: &'a Slice,
+    at: u64,
+    hash: Option<Sha256>,
+}
+
+impl Read for Hashed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let take = (self.slice.len() - self.at).min(buffer.len() as u64);
+        let part = buffer.get_mut(..take as usize).unwrap_or_default();
+        self.slice.read_exact_at(part, self.at)?;
+        if let Some(hash) = &mut self.hash {
+            hash.update(&*part);
+        }
+        self.at += take;
+        Ok(part.len())
+    }
+}

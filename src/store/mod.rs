@@ -1,0 +1,167 @@
+//! Images: from a reference to a verified configuration and layers.
+//!
+//! ```text
+//! reference ──▶ source (cache folder, --layout folder, archive) ──▶ index ──▶ manifest ──▶ config
+//!                                                                                     └──▶ layers
+//! layer: blob (gzip, zstd, plain) ──decompressed once──▶ CACHE/moby/layers/sha256/DIFF_ID ──▶ Tree
+//! ```
+//!
+//! A blob is used only after its size and digest were found to be what its descriptor says.
+//! What moby itself keeps stands in the folder `moby` beside `blobs`, where no other tool looks.
+
+mod decompress;
+mod docker_save;
+mod error;
+mod flatten;
+mod image;
+mod layers;
+mod layout;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use extents::FileBlob;
+
+pub use error::Error;
+pub use image::{Image, Layer};
+pub use layers::Layers;
+pub use layout::{Layout, Location};
+
+/// What `Store::open` needs to know.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The cache folder: an OCI layout where moby may also keep its own things. It need not
+    /// exist.
+    pub cache: Option<PathBuf>,
+    /// More layouts, only read: folders or archives.
+    pub layouts: Vec<PathBuf>,
+}
+
+/// All places where images are looked for.
+#[derive(Debug)]
+pub struct Store {
+    layouts: Vec<Layout>,
+    cache: Option<PathBuf>,
+    layers: Layers,
+}
+
+impl Store {
+    /// Opens the layouts named, then the cache folder.
+    ///
+    /// # Errors
+    /// A layout that is missing or is not one.
+    pub fn open(options: &Options) -> Result<Store, Error> {
+        let mut layouts = Vec::new();
+        for path in &options.layouts {
+            layouts.push(Layout::open(path)?);
+        }
+        if let Some(cache) = &options.cache
+            && cache.join("index.json").exists()
+        {
+            layouts.push(Layout::open(cache)?);
+        }
+        Ok(Store {
+            layouts,
+            cache: options.cache.clone(),
+            layers: Layers::new(options.cache.as_deref()),
+        })
+    }
+
+    /// Reads the cache folder again, after something was put into it.
+    ///
+    /// # Errors
+    /// A cache folder that became unreadable.
+    pub fn reload(&mut self) -> Result<(), Error> {
+        let Some(cache) = &self.cache else { return Ok(()) };
+        self.layouts.retain(|layout| layout.path() != cache);
+        if cache.join("index.json").exists() {
+            self.layouts.push(Layout::open(cache)?);
+        }
+        Ok(())
+    }
+
+    /// The cache folder.
+    pub fn cache(&self) -> Option<&Path> {
+        self.cache.as_deref()
+    }
+
+    /// The layouts in the order in which they are searched.
+    pub fn layouts(&self) -> &[Layout] {
+        &self.layouts
+    }
+
+    /// Whether some layout has an image of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.layouts.iter().any(|layout| layout.find(name).is_some())
+    }
+
+    /// The image of a canonical reference (`docker.io/library/nginx`, with or without
+    /// `:latest`) for an architecture (`amd64`).
+    ///
+    /// # Errors
+    /// An image that is not there, is not there for the architecture, or whose manifest or
+    /// configuration is damaged.
+    pub fn image(&self, name: &str, arch: &str) -> Result<Image, Error> {
+        let mut wrong_arch = None;
+        for layout in &self.layouts {
+            match layout.image(name, arch) {
+                Ok(Some(image)) => return Ok(image),
+                Ok(None) => {}
+                Err(error @ Error::Architecture { .. }) => wrong_arch = wrong_arch.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(wrong_arch.unwrap_or_else(|| Error::NotFound {
+            name: name.to_owned(),
+            searched: self
+                .layouts
+                .iter()
+                .map(|layout| layout.path().display().to_string())
+                .collect(),
+            similar: self.similar(name),
+            cache: self.cache.clone(),
+        }))
+    }
+
+    /// Names in the layouts that somebody may have meant.
+    fn similar(&self, name: &str) -> Vec<String> {
+        let base = |name: &str| {
+            let name = name.split('@').next().unwrap_or_default();
+            let last = name.rsplit('/').next().unwrap_or_default();
+            last.split(':').next().unwrap_or_default().to_owned()
+        };
+        let wanted = base(name);
+        let mut names: Vec<String> = self
+            .layouts
+            .iter()
+            .flat_map(Layout::names)
+            .filter(|known| base(known) == wanted || strsim::jaro_winkler(known, name) > 0.93)
+            .collect();
+        names.sort();
+        names.dedup();
+        names.truncate(5);
+        names
+    }
+
+    /// Decompresses and verifies the layers of all the images, `jobs` at a time, so that
+    /// [`Store::tree`] finds them ready.
+    ///
+    /// # Errors
+    /// A layer that is missing, damaged, or expands without end.
+    pub fn prepare(&self, images: &[Image], jobs: usize, progress: &(dyn Fn(&str) + Sync)) -> Result<(), Error> {
+        self.layers.prepare(images, jobs, progress)
+    }
+
+    /// The layers of an image laid over each other.
+    ///
+    /// # Errors
+    /// Those of [`Store::prepare`], and entries of a layer that cannot be unpacked.
+    pub fn tree(&self, image: &Image) -> Result<tree::Tree, Error> {
+        let mut flat = flatten::empty();
+        for layer in &image.layers {
+            let tar: Arc<FileBlob> = self.layers.get(layer)?;
+            flatten::apply(&mut flat, tar, &image.name, layer)?;
+        }
+        Ok(flat)
+    }
+}
