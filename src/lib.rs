@@ -7,4 +7,5 @@
 //! ```
 
 pub mod config;
+pub mod output;
 pub mod store;

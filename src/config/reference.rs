@@ -80,10 +80,10 @@ pub fn parse(text: &str) -> Result<Reference, Invalid> {
     {
         return Err(invalid("the port of the registry is not a number"));
     }
-    let path = if first.is_empty() && name == text.trim_start_matches('/') && !name.contains('/') {
-        rest.to_owned()
-    } else {
+    let path = if name.contains('/') {
         format!("{first}/{rest}")
+    } else {
+        rest.to_owned()
     };
     let repository = match path.matches('/').count() {
         0 => format!("docker.io/library/{path}"),

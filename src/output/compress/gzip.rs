@@ -1,0 +1,72 @@
+//! One gzip member (RFC 1952) whose deflate blocks are made independently of each other, the
+//! way of pigz.
+//!
+//! ```text
+//! header 10 B | block 0 ... sync | block 1 ... sync | ... | final empty block | CRC-32 | length
+//! ```
+//!
+//! Each piece ends with a sync flush, an empty stored block that fills up to a byte (RFC 1951,
+//! section 3.2.4), so that the pieces can stand behind each other.
+
+use std::io::{self, Write};
+use std::sync::Mutex;
+
+use extents::Extents;
+use flate2::{Compress, Compression, FlushCompress, Status};
+
+use super::{block, ordered};
+
+/// How much is compressed by itself, in bytes. Smaller ones lose more at their starts.
+const PIECE: u64 = 1 << 20;
+/// Magic, method deflate, no flags, no time, no extra flags, operating system unknown.
+const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+/// A final block with fixed codes that has nothing but its end.
+const FINAL: [u8; 2] = [3, 0];
+
+pub fn write(plain: &Extents, level: u32, jobs: usize, out: &mut dyn Write) -> io::Result<()> {
+    let count = plain.len().div_ceil(PIECE);
+    out.write_all(&HEADER)?;
+    let sums = Mutex::new(vec![None; usize::try_from(count).map_err(io::Error::other)?]);
+    ordered::map(
+        count,
+        jobs,
+        |index| {
+            let bytes = block(plain, index, PIECE)?;
+            let mut sum = crc32fast::Hasher::new();
+            sum.update(&bytes);
+            if let Ok(mut sums) = sums.lock()
+                && let Some(slot) = sums.get_mut(index as usize)
+            {
+                *slot = Some(sum);
+            }
+            deflate(&bytes, level)
+        },
+        |bytes| out.write_all(&bytes),
+    )?;
+    out.write_all(&FINAL)?;
+    let mut sum = crc32fast::Hasher::new();
+    for piece in sums.into_inner().unwrap_or_default().into_iter().flatten() {
+        sum.combine(&piece);
+    }
+    out.write_all(&sum.finalize().to_le_bytes())?;
+    // The length is kept modulo 2^32.
+    out.write_all(&(plain.len() as u32).to_le_bytes())
+}
+
+/// Deflate blocks that end on a byte and have no final one.
+fn deflate(bytes: &[u8], level: u32) -> io::Result<Vec<u8>> {
+    let mut compressor = Compress::new(Compression::new(level), false);
+    let mut out = Vec::with_capacity(bytes.len() / 2 + 64);
+    loop {
+        let rest = bytes.get(compressor.total_in() as usize..).unwrap_or_default();
+        let status = compressor
+            .compress_vec(rest, &mut out, FlushCompress::Sync)
+            .map_err(io::Error::other)?;
+        let done = compressor.total_in() as usize == bytes.len();
+        // With room left in the output the flush is complete (zlib.h, deflate).
+        if done && out.len() < out.capacity() && status != Status::StreamEnd {
+            return Ok(out);
+        }
+        out.reserve(bytes.len() / 4 + 64);
+    }
+}

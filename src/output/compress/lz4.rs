@@ -1,0 +1,26 @@
+//! LZ4's legacy framing, the only one that Linux's `unlz4` reads (LZ4 Frame Format
+//! Description, Legacy frame): the magic, then blocks with their compressed sizes.
+
+use std::io::{self, Write};
+
+use extents::Extents;
+
+use super::{block, ordered};
+
+/// 0x184C2102 in little endian.
+const MAGIC: [u8; 4] = [0x02, 0x21, 0x4c, 0x18];
+/// What a block holds decompressed, in bytes; only the last may hold less.
+const BLOCK: u64 = 8 << 20;
+
+pub fn write(plain: &Extents, jobs: usize, out: &mut dyn Write) -> io::Result<()> {
+    out.write_all(&MAGIC)?;
+    ordered::map(
+        plain.len().div_ceil(BLOCK),
+        jobs,
+        |index| Ok(lz4_flex::block::compress(&block(plain, index, BLOCK)?)),
+        |bytes| {
+            out.write_all(&(bytes.len() as u32).to_le_bytes())?;
+            out.write_all(&bytes)
+        },
+    )
+}

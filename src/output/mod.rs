@@ -1,0 +1,3 @@
+//! The tree as files that boot.
+
+pub mod compress;
