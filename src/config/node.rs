@@ -1,0 +1,260 @@
+//! YAML text as a tree whose keys and values know where they stand, typed as Go's yaml.v3
+//! types it, which is what LinuxKit reads with.
+
+use granit_parser::{Event, Parser, ScalarStyle};
+
+use super::diagnostic::{Complaint, Span};
+
+/// How many nodes there may be after aliases are filled in, and how deep they may nest.
+const MOST_NODES: usize = 200_000;
+const DEEPEST: usize = 64;
+
+/// A value and where it begins.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub span: Span,
+    pub kind: Kind,
+}
+
+/// What a value is.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<(String, Span, Node)>),
+}
+
+impl Kind {
+    /// Its name in messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kind::Null => "nothing (null)",
+            Kind::Bool(_) => "a boolean",
+            Kind::Int(_) => "an integer",
+            Kind::Float(_) => "a number with a fraction",
+            Kind::Text(_) => "a string",
+            Kind::List(_) => "a list",
+            Kind::Map(_) => "a mapping",
+        }
+    }
+}
+
+impl Node {
+    /// The same as JSON.
+    pub fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value;
+        match &self.kind {
+            Kind::Null => Value::Null,
+            Kind::Bool(value) => Value::Bool(*value),
+            Kind::Int(value) => Value::from(*value),
+            Kind::Float(value) => Value::from(*value),
+            Kind::Text(value) => Value::String(value.clone()),
+            Kind::List(items) => items.iter().map(Node::to_json).collect(),
+            Kind::Map(entries) => {
+                let entries = entries.iter().map(|(key, _, value)| (key.clone(), value.to_json()));
+                Value::Object(entries.collect())
+            }
+        }
+    }
+}
+
+/// The first document of a text; `None` when there is none.
+pub fn parse(text: &[u8], source: usize) -> Result<Option<Node>, Complaint> {
+    let start = Span {
+        source,
+        line: 1,
+        column: 1,
+    };
+    let text = std::str::from_utf8(text).map_err(|error| {
+        let before = text.get(..error.valid_up_to()).unwrap_or_default();
+        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+        Complaint::new(Span { line, ..start }, "the file is not UTF-8 text")
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader = Reader {
+        parser: Parser::new_from_str(text),
+        source,
+        anchors: Vec::new(),
+        nodes: 0,
+    };
+    loop {
+        match reader.next()? {
+            (Event::StreamStart | Event::DocumentStart(..), _) => {}
+            (Event::StreamEnd | Event::DocumentEnd, _) => return Ok(None),
+            (event, span) => return reader.node(event, span, 0).map(Some),
+        }
+    }
+}
+
+struct Reader<'a> {
+    parser: Parser<'a, granit_parser::StrInput<'a>>,
+    source: usize,
+    anchors: Vec<(usize, Node)>,
+    nodes: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), Complaint> {
+        let at = |line, column: usize| Span {
+            source: self.source,
+            line,
+            column: column + 1,
+        };
+        match self.parser.next_event() {
+            None => Ok((Event::StreamEnd, at(1, 0))),
+            Some(Ok((event, span))) => Ok((event, at(span.start.line(), span.start.col()))),
+            Some(Err(error)) => {
+                let marker = error.marker();
+                let complaint = Complaint::new(
+                    at(marker.line(), marker.col()),
+                    format!("not valid YAML: {}", error.info()),
+                );
+                Err(complaint)
+            }
+        }
+    }
+
+    fn count(&mut self, nodes: usize, span: Span) -> Result<(), Complaint> {
+        self.nodes += nodes;
+        if self.nodes > MOST_NODES {
+            return Err(Complaint::new(
+                span,
+                format!("with its aliases filled in the file has more than {MOST_NODES} values"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Complaint> {
+        if depth > DEEPEST {
+            return Err(Complaint::new(
+                span,
+                format!("values are nested more than {DEEPEST} deep"),
+            ));
+        }
+        self.count(1, span)?;
+        let (anchor, kind) = match event {
+            Event::Alias(id) => {
+                let found = self.anchors.iter().find(|(anchor, _)| *anchor == id);
+                let Some((_, node)) = found else {
+                    return Err(Complaint::new(span, "the alias stands within what it names"));
+                };
+                let node = Node {
+                    span,
+                    kind: node.kind.clone(),
+                };
+                self.count(size(&node), span)?;
+                return Ok(node);
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                let text_tag = tag.is_some_and(|tag| tag.core_suffix() == Some("str"));
+                let kind = match style {
+                    ScalarStyle::Plain if !text_tag => plain(&text),
+                    _ => Kind::Text(text.into_owned()),
+                };
+                (anchor, kind)
+            }
+            Event::SequenceStart(_, anchor, _) => {
+                let mut items = Vec::new();
+                loop {
+                    match self.next()? {
+                        (Event::SequenceEnd, _) => break,
+                        (event, span) => items.push(self.node(event, span, depth + 1)?),
+                    }
+                }
+                (anchor, Kind::List(items))
+            }
+            Event::MappingStart(_, anchor, _) => (anchor, Kind::Map(self.entries(depth)?)),
+            _ => return Err(Complaint::new(span, "not valid YAML here")),
+        };
+        let node = Node { span, kind };
+        if anchor > 0 {
+            self.anchors.push((anchor, node.clone()));
+        }
+        Ok(node)
+    }
+
+    fn entries(&mut self, depth: usize) -> Result<Vec<(String, Span, Node)>, Complaint> {
+        let mut entries: Vec<(String, Span, Node)> = Vec::new();
+        let mut merged = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::MappingEnd) {
+                break;
+            }
+            let key = match self.node(event, span, depth + 1)?.kind {
+                Kind::Text(key) => key,
+                Kind::Int(key) => key.to_string(),
+                Kind::Bool(key) => key.to_string(),
+                other => return Err(Complaint::new(span, format!("{} cannot be a key", other.name()))),
+            };
+            let (event, value_span) = self.next()?;
+            let value = self.node(event, value_span, depth + 1)?;
+            if key == "<<" {
+                match value.kind {
+                    Kind::Map(more) => merged.extend(more),
+                    Kind::List(list) => merged.extend(list.into_iter().flat_map(|node| match node.kind {
+                        Kind::Map(more) => more,
+                        _ => Vec::new(),
+                    })),
+                    _ => return Err(Complaint::new(value_span, "only mappings can be merged with <<")),
+                }
+                continue;
+            }
+            if let Some((_, first, _)) = entries.iter().find(|(other, _, _)| *other == key) {
+                let message = format!("`{key}` stands here a second time");
+                return Err(Complaint::new(span, message).help(format!("the first is in line {}", first.line)));
+            }
+            entries.push((key, span, value));
+        }
+        for (key, span, value) in merged {
+            if !entries.iter().any(|(other, _, _)| *other == key) {
+                entries.push((key, span, value));
+            }
+        }
+        Ok(entries)
+    }
+}
+
+fn size(node: &Node) -> usize {
+    match &node.kind {
+        Kind::List(items) => 1 + items.iter().map(size).sum::<usize>(),
+        Kind::Map(entries) => 1 + entries.iter().map(|(_, _, value)| size(value)).sum::<usize>(),
+        _ => 1,
+    }
+}
+
+/// The type of a scalar without quotes (YAML 1.2 core schema with Go's relics of 1.1).
+fn plain(text: &str) -> Kind {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Kind::Null,
+        "true" | "True" | "TRUE" => return Kind::Bool(true),
+        "false" | "False" | "FALSE" => return Kind::Bool(false),
+        _ => {}
+    }
+    let first = text.bytes().next().unwrap_or_default();
+    if first.is_ascii_digit() || b"+-.".contains(&first) {
+        let digits = text.replace('_', "");
+        let (sign, body) = match digits.strip_prefix('-') {
+            Some(body) => (-1, body),
+            None => (1, digits.strip_prefix('+').unwrap_or(&digits)),
+        };
+        let radix = |prefix: &str, radix| body.strip_prefix(prefix).map(|body| i64::from_str_radix(body, radix));
+        let octal = (body.len() > 1 && body.starts_with('0')).then(|| i64::from_str_radix(body, 8));
+        let parsed = radix("0x", 16).or(radix("0o", 8)).or(radix("0b", 2)).or(octal);
+        if let Ok(value) = parsed.unwrap_or_else(|| body.parse()) {
+            return Kind::Int(value.saturating_mul(sign));
+        }
+        let number = body
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte));
+        if let (true, Ok(value)) = (number, digits.parse::<f64>()) {
+            return Kind::Float(value);
+        }
+    }
+    Kind::Text(text.to_owned())
+}

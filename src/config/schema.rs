@@ -1,0 +1,243 @@
+//! The JSON Schema of the YAML, and the check of a node against it. There is one table of
+//! fields, so that editors, the check and the documentation cannot disagree.
+
+use serde_json::{Map, Value, json};
+
+use super::diagnostic::{Complaint, Span, nearest};
+use super::node::{Kind, Node};
+
+/// The schema that `moby schema` prints (draft 7). Its fields and types are LinuxKit's.
+pub fn schema() -> Value {
+    let object = |fields: Value| json!({"type": "object", "additionalProperties": false, "properties": fields});
+    let list = |name: &str| json!({"type": "array", "items": reference(name)});
+    let (text, integer, boolean) = (
+        json!({"type": "string"}),
+        json!({"type": "integer"}),
+        json!({"type": "boolean"}),
+    );
+    let texts = reference("strings");
+    let id = json!({"anyOf": [{"type": "string"}, {"type": "integer"}]});
+    let map = json!({"type": "object", "additionalProperties": {"type": "string"}});
+    let mut image = object(json!({
+        "name": text, "image": text, "capabilities": texts, "capabilities.add": texts, "ambient": texts,
+        "mounts": list("mount"), "binds": texts, "binds.add": texts, "devices": list("device"), "tmpfs": texts,
+        "command": texts, "env": texts, "cwd": text, "net": text, "pid": text, "ipc": text, "uts": text,
+        "userns": text, "readonly": boolean, "maskedPaths": texts, "readonlyPaths": texts, "uid": id, "gid": id,
+        "additionalGids": {"type": "array", "items": id}, "noNewPrivileges": boolean, "hostname": text,
+        "oomScoreAdj": integer, "rootfsPropagation": text, "cgroupsPath": text,
+        "resources": reference("resources"), "sysctl": map, "rlimits": texts,
+        "uidMappings": list("idmapping"), "gidMappings": list("idmapping"), "annotations": map,
+        "runtime": reference("runtime"),
+    }));
+    put(&mut image, "required", json!(["name", "image"]));
+    let definitions = json!({
+        "strings": {"type": "array", "items": {"type": "string"}},
+        "kernel": object(json!({"image": text, "cmdline": text, "binary": text, "tar": text, "ucode": text})),
+        "file": object(json!({
+            "path": text, "directory": boolean, "symlink": text, "contents": text, "source": text,
+            "metadata": text, "optional": boolean, "mode": text, "uid": id, "gid": id,
+        })),
+        "volume": object(json!({
+            "name": text, "image": text, "readonly": boolean, "format": {"enum": ["oci", "filesystem"]},
+            "platforms": texts,
+        })),
+        "trust": object(json!({"image": texts, "org": texts})),
+        "mount": object(json!({
+            "destination": text, "type": text, "source": text, "options": texts,
+            "uidmappings": list("idmapping"), "gidmappings": list("idmapping"),
+        })),
+        "device": object(json!({"path": text, "type": text, "major": integer, "minor": integer, "mode": text})),
+        "idmapping": object(json!({"hostID": integer, "containerID": integer, "size": integer})),
+        "devicecgroup": object(json!({
+            "allow": boolean, "type": text, "major": integer, "minor": integer, "access": text,
+        })),
+        "weightdevice": object(json!({
+            "major": integer, "minor": integer, "weight": integer, "leafWeight": integer,
+        })),
+        "throttledevice": object(json!({"major": integer, "minor": integer, "rate": integer})),
+        "hugepagelimit": object(json!({"pageSize": integer, "limit": integer})),
+        "priority": object(json!({"name": text, "priority": integer})),
+        "resources": object(json!({
+            "devices": list("devicecgroup"),
+            "memory": object(json!({
+                "limit": integer, "reservation": integer, "swap": integer, "kernel": integer,
+                "kernelTCP": integer, "swappiness": integer, "disableOOMKiller": boolean,
+            })),
+            "cpu": object(json!({
+                "shares": integer, "quota": integer, "period": integer, "realtimeRuntime": integer,
+                "realtimePeriod": integer, "cpus": text, "mems": text,
+            })),
+            "pids": object(json!({"limit": integer})),
+            "blockio": object(json!({
+                "weight": integer, "leafWeight": integer, "weightDevice": list("weightdevice"),
+                "throttleReadBpsDevice": list("throttledevice"), "throttleWriteBpsDevice": list("throttledevice"),
+                "throttleReadIOPSDevice": list("throttledevice"), "throttleWriteIOPSDevice": list("throttledevice"),
+            })),
+            "hugepageLimits": list("hugepagelimit"),
+            "network": object(json!({"classID": integer, "priorities": list("priority")})),
+        })),
+        "interface": object(json!({"name": text, "add": text, "peer": text, "createInRoot": boolean})),
+        "namespaces": object(json!({
+            "cgroup": text, "ipc": text, "mnt": text, "net": text, "pid": text, "user": text, "uts": text,
+        })),
+        "runtime": object(json!({
+            "cgroups": texts, "mounts": list("mount"), "mkdir": texts, "interfaces": list("interface"),
+            "bindNS": reference("namespaces"), "namespace": text,
+        })),
+        "image": image,
+    });
+    let mut schema = object(json!({
+        "kernel": reference("kernel"), "init": texts, "onboot": list("image"), "onshutdown": list("image"),
+        "services": list("image"), "trust": reference("trust"), "files": list("file"), "volumes": list("volume"),
+    }));
+    put(&mut schema, "$schema", json!("http://json-schema.org/draft-07/schema#"));
+    put(&mut schema, "title", json!("moby"));
+    put(&mut schema, "definitions", definitions);
+    schema
+}
+
+fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/definitions/{name}")})
+}
+
+fn put(object: &mut Value, key: &str, value: Value) {
+    if let Value::Object(map) = object {
+        map.insert(key.to_owned(), value);
+    }
+}
+
+/// Checks a node against the schema, or against one of its definitions. Tells each value's
+/// path (`services[0].image`) and place to `visit`.
+pub fn check(node: &Node, definition: Option<&str>, visit: &mut dyn FnMut(&str, Span)) -> Vec<Complaint> {
+    let schema = schema();
+    let rule = match definition {
+        Some(name) => schema.pointer(&format!("/definitions/{name}")).unwrap_or(&Value::Null),
+        None => &schema,
+    };
+    let mut checker = Checker {
+        schema: &schema,
+        complaints: Vec::new(),
+        visit,
+    };
+    checker.node(node, rule, String::new());
+    checker.complaints
+}
+
+struct Checker<'a> {
+    schema: &'a Value,
+    complaints: Vec<Complaint>,
+    visit: &'a mut dyn FnMut(&str, Span),
+}
+
+impl<'a> Checker<'a> {
+    fn node(&mut self, node: &Node, rule: &'a Value, path: String) {
+        (self.visit)(&path, node.span);
+        let rule = match rule.get("$ref").and_then(Value::as_str) {
+            Some(pointer) => self.schema.pointer(pointer.trim_start_matches('#')).unwrap_or(rule),
+            None => rule,
+        };
+        if let Some(allowed) = rule.get("enum").and_then(Value::as_array) {
+            if !allowed.contains(&node.to_json()) {
+                let names: Vec<_> = allowed.iter().map(Value::to_string).collect();
+                let message = format!("{} must be one of {}", shown(&path), names.join(", "));
+                self.complaints.push(Complaint::new(node.span, message));
+            }
+            return;
+        }
+        let types: Vec<&str> = match rule.get("anyOf").and_then(Value::as_array) {
+            Some(choices) => choices
+                .iter()
+                .filter_map(|choice| choice.get("type")?.as_str())
+                .collect(),
+            None => rule.get("type").and_then(Value::as_str).into_iter().collect(),
+        };
+        let found = match &node.kind {
+            Kind::Null => "null",
+            Kind::Bool(_) => "boolean",
+            Kind::Int(_) => "integer",
+            Kind::Float(_) => "number",
+            Kind::Text(_) => "string",
+            Kind::List(_) => "array",
+            Kind::Map(_) => "object",
+        };
+        if !types.contains(&found) {
+            self.wrong_type(node, &path, &types);
+            return;
+        }
+        match &node.kind {
+            Kind::List(items) => {
+                let rule = rule.get("items").unwrap_or(&Value::Null);
+                for (at, item) in items.iter().enumerate() {
+                    self.node(item, rule, format!("{path}[{at}]"));
+                }
+            }
+            Kind::Map(entries) => self.map(node, entries, rule, &path),
+            _ => {}
+        }
+    }
+
+    fn map(&mut self, node: &Node, entries: &[(String, Span, Node)], rule: &'a Value, path: &str) {
+        let fields = rule.get("properties").and_then(Value::as_object);
+        for (key, span, value) in entries {
+            let below = if path.is_empty() {
+                key.clone()
+            } else {
+                format!("{path}.{key}")
+            };
+            let field = fields.and_then(|fields| fields.get(key));
+            match field.or(rule.get("additionalProperties").filter(|rule| rule.is_object())) {
+                Some(rule) => self.node(value, rule, below),
+                None => {
+                    let mut complaint = Complaint::new(*span, format!("unknown field `{key}`"));
+                    let known = || fields.into_iter().flat_map(Map::keys).map(String::as_str);
+                    complaint.help = nearest(key, known()).or_else(|| {
+                        Some(format!(
+                            "the fields here are {}",
+                            known().collect::<Vec<_>>().join(", ")
+                        ))
+                    });
+                    self.complaints.push(complaint);
+                }
+            }
+        }
+        for name in rule.get("required").and_then(Value::as_array).into_iter().flatten() {
+            let name = name.as_str().unwrap_or_default();
+            if !entries.iter().any(|(key, _, _)| key == name) {
+                let message = format!("`{name}` is missing");
+                self.complaints.push(Complaint::new(node.span, message));
+            }
+        }
+    }
+
+    fn wrong_type(&mut self, node: &Node, path: &str, types: &[&str]) {
+        let names = types.iter().map(|name| match *name {
+            "array" => "a list",
+            "object" => "a mapping",
+            "boolean" => "true or false",
+            "integer" => "an integer",
+            _ => "a string",
+        });
+        let wanted: Vec<_> = names.collect();
+        let message = format!(
+            "{} must be {}, not {}",
+            shown(path),
+            wanted.join(" or "),
+            node.kind.name()
+        );
+        let mut complaint = Complaint::new(node.span, message);
+        let scalar = matches!(node.kind, Kind::Bool(_) | Kind::Int(_) | Kind::Float(_));
+        if scalar && types.contains(&"string") {
+            complaint.help = Some("put it in quotes".into());
+        } else if matches!(node.kind, Kind::Null) {
+            complaint.help = Some("give it a value, or leave the key out".into());
+        }
+        self.complaints.push(complaint);
+    }
+}
+
+fn shown(path: &str) -> String {
+    match path {
+        "" => "the file".into(),
+        path => format!("`{path}`"),
+    }
+}
