@@ -1,6 +1,397 @@
-//! The YAML.
+//! The YAML: text becomes a [`Config`] in which every name, type and reference is checked.
 
 pub mod diagnostic;
+mod image;
 mod node;
 pub mod reference;
 pub mod schema;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use diagnostic::{Complaint, Diagnostic, Diagnostics, Span};
+pub use image::{Device, Id, IdMapping, ImageConfig, Interface, Mount, Namespaces, Runtime, parse_label};
+use reference::Reference;
+
+/// One text.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its name in messages.
+    pub name: String,
+    /// The folder to which `@pkg:` is relative.
+    pub dir: PathBuf,
+    /// The text.
+    pub text: Vec<u8>,
+}
+
+/// The kernel.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Kernel {
+    /// The image with it; without one there is no kernel.
+    pub image: String,
+    /// Its command line.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub cmdline: String,
+    /// The file in the image, `kernel` when empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub binary: String,
+    /// The tar in the image, `kernel.tar` when not given; `none` for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tar: Option<String>,
+    /// The cpio archive with microcode in the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ucode: Option<String>,
+}
+
+/// A container.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Image {
+    /// Its name.
+    pub name: String,
+    /// Its image.
+    pub image: String,
+    /// All else.
+    #[serde(flatten)]
+    pub config: ImageConfig,
+}
+
+/// A file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct File {
+    /// Where.
+    pub path: String,
+    /// Whether it is a folder.
+    pub directory: bool,
+    /// The target of a symbolic link.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub symlink: String,
+    /// Its content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contents: Option<String>,
+    /// A file of the host with its content.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// `yaml` or `json`: the configuration itself is its content.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub metadata: String,
+    /// Whether `source` may be missing.
+    pub optional: bool,
+    /// Octal permissions.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mode: String,
+    /// Owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<Id>,
+    /// Group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gid: Option<Id>,
+}
+
+/// A volume.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Volume {
+    /// Its name.
+    pub name: String,
+    /// The image with its content; it is empty without.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub image: String,
+    /// Whether containers may only read it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub readonly: bool,
+    /// `filesystem` or `oci`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub format: String,
+    /// Which platforms of the image, for `oci`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<String>,
+}
+
+/// Everything that the YAMLs say.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Images unpacked into the root.
+    pub init: Vec<String>,
+    /// Containers run once at boot, in order.
+    pub onboot: Vec<Image>,
+    /// Containers run once at shutdown, in order.
+    pub onshutdown: Vec<Image>,
+    /// Containers kept running.
+    pub services: Vec<Image>,
+    /// Files.
+    pub files: Vec<File>,
+    /// Volumes.
+    pub volumes: Vec<Volume>,
+    /// Where each value stands, by its path in the merged configuration.
+    #[serde(skip)]
+    spans: BTreeMap<String, Span>,
+    #[serde(skip)]
+    sources: Vec<Source>,
+}
+
+/// Reads and merges several sources, left to right.
+///
+/// # Errors
+/// Everything that is wrong with them, each with its line.
+pub fn load(sources: &[Source], packages: &dyn Fn(&Path) -> Result<String, String>) -> Result<Config, Diagnostics> {
+    let mut config = Config {
+        sources: sources.to_vec(),
+        ..Config::default()
+    };
+    for (at, source) in sources.iter().enumerate() {
+        let mut spans = BTreeMap::new();
+        let part = read(source, at, &mut spans, packages).map_err(|complaints| diagnose(complaints, sources))?;
+        config.append(part, spans);
+    }
+    let complaints = config.check();
+    match complaints.is_empty() {
+        true => Ok(config),
+        false => Err(diagnose(complaints, sources)),
+    }
+}
+
+fn read(
+    source: &Source,
+    at: usize,
+    spans: &mut BTreeMap<String, Span>,
+    packages: &dyn Fn(&Path) -> Result<String, String>,
+) -> Result<Config, Vec<Complaint>> {
+    let start = Span {
+        source: at,
+        line: 1,
+        column: 1,
+    };
+    let parsed = node::parse(&source.text, at).map_err(|complaint| vec![complaint])?;
+    let node = parsed.ok_or_else(|| vec![Complaint::new(start, "the file is empty")])?;
+    let complaints = schema::check(&node, None, &mut |path, span| {
+        spans.insert(path.to_owned(), span);
+    });
+    if !complaints.is_empty() {
+        return Err(complaints);
+    }
+    let mut config: Config =
+        serde_json::from_value(node.to_json()).map_err(|error| vec![Complaint::new(node.span, error.to_string())])?;
+    let mut complaints = Vec::new();
+    for (path, image) in config.images_mut() {
+        let Some(dir) = image.strip_prefix("@pkg:") else {
+            continue;
+        };
+        match packages(&source.dir.join(dir)) {
+            Ok(tag) => *image = tag,
+            Err(message) => complaints.push(Complaint::new(spans.get(&path).copied().unwrap_or(start), message)),
+        }
+    }
+    match complaints.is_empty() {
+        true => Ok(config),
+        false => Err(complaints),
+    }
+}
+
+impl Config {
+    /// Every field that names an image, with its path.
+    fn images_mut(&mut self) -> Vec<(String, &mut String)> {
+        let mut images = vec![("kernel.image".to_owned(), &mut self.kernel.image)];
+        let init = self.init.iter_mut().enumerate();
+        images.extend(init.map(|(at, image)| (format!("init[{at}]"), image)));
+        let sections = [
+            ("onboot", &mut self.onboot),
+            ("onshutdown", &mut self.onshutdown),
+            ("services", &mut self.services),
+        ];
+        for (section, containers) in sections {
+            let containers = containers.iter_mut().enumerate();
+            images.extend(containers.map(|(at, image)| (format!("{section}[{at}].image"), &mut image.image)));
+        }
+        let volumes = self.volumes.iter_mut().enumerate();
+        images.extend(volumes.map(|(at, volume)| (format!("volumes[{at}].image"), &mut volume.image)));
+        images
+    }
+
+    /// Adds what a further source says: fields of the kernel replace, lists grow.
+    fn append(&mut self, part: Config, spans: BTreeMap<String, Span>) {
+        let lengths = [
+            ("init[", self.init.len()),
+            ("onboot[", self.onboot.len()),
+            ("onshutdown[", self.onshutdown.len()),
+            ("services[", self.services.len()),
+            ("files[", self.files.len()),
+            ("volumes[", self.volumes.len()),
+        ];
+        for (path, span) in spans {
+            let moved = lengths.iter().find_map(|(section, length)| {
+                let (number, rest) = path.strip_prefix(section)?.split_once(']')?;
+                Some(format!("{section}{}]{rest}", number.parse::<usize>().ok()? + length))
+            });
+            self.spans.insert(moved.unwrap_or(path), span);
+        }
+        let Kernel {
+            image,
+            cmdline,
+            binary,
+            tar,
+            ucode,
+        } = part.kernel;
+        for (to, from) in [
+            (&mut self.kernel.image, image),
+            (&mut self.kernel.cmdline, cmdline),
+            (&mut self.kernel.binary, binary),
+        ] {
+            if !from.is_empty() {
+                *to = from;
+            }
+        }
+        self.kernel.tar = tar.or(self.kernel.tar.take());
+        self.kernel.ucode = ucode.or(self.kernel.ucode.take());
+        self.init.extend(part.init);
+        self.onboot.extend(part.onboot);
+        self.onshutdown.extend(part.onshutdown);
+        self.services.extend(part.services);
+        self.files.extend(part.files);
+        self.volumes.extend(part.volumes);
+    }
+
+    /// What the schema cannot say.
+    fn check(&mut self) -> Vec<Complaint> {
+        let mut complaints = Vec::new();
+        let mut names = BTreeSet::new();
+        for (at, service) in self.services.iter().enumerate() {
+            if !names.insert(&service.name) {
+                let span = self.span(&format!("services[{at}].name"));
+                complaints.push(Complaint::new(
+                    span,
+                    format!("duplicate service name: {}", service.name),
+                ));
+            }
+        }
+        for (section, containers) in self.sections() {
+            for (at, container) in containers.iter().enumerate() {
+                let name = &container.name;
+                if name.is_empty() || name.contains(['/', '\0']) || name == "." || name == ".." {
+                    let span = self.span(&format!("{section}[{at}].name"));
+                    let message = format!("{name:?} cannot be the name of a container, which is also a folder's");
+                    complaints.push(Complaint::new(span, message));
+                }
+            }
+        }
+        let mut names = BTreeSet::new();
+        for (at, volume) in self.volumes.iter().enumerate() {
+            let span = self.span(&format!("volumes[{at}].name"));
+            let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+            if volume.name.is_empty() || !volume.name.chars().all(fits) {
+                let message = format!("invalid volume name: {:?}", volume.name);
+                complaints.push(Complaint::new(span, message).help("use a to z, 0 to 9, - and _"));
+            }
+            if !names.insert(&volume.name) {
+                complaints.push(Complaint::new(span, format!("duplicate volume name: {}", volume.name)));
+            }
+        }
+        for (at, file) in self.files.iter().enumerate() {
+            let span = |field: &str| self.span(&format!("files[{at}].{field}"));
+            if !file.mode.is_empty() && u32::from_str_radix(&file.mode, 8).ok().is_none_or(|mode| mode > 0o7777) {
+                let message = format!("cannot parse file mode {:?} as octal value", file.mode);
+                complaints.push(Complaint::new(span("mode"), message).help("write it as \"0644\""));
+            }
+            if !["", "yaml", "json"].contains(&file.metadata.as_str()) {
+                let message = format!("unknown metadata format: {}", file.metadata);
+                complaints.push(Complaint::new(span("metadata"), message).help("yaml or json"));
+            }
+        }
+        let mut broken = Vec::new();
+        for (path, image) in self.images_mut() {
+            if !image.is_empty()
+                && let Err(error) = reference::parse(image)
+            {
+                broken.push((path, error.to_string()));
+            }
+        }
+        let broken = broken
+            .into_iter()
+            .map(|(path, error)| Complaint::new(self.span(&path), error));
+        complaints.extend(broken.collect::<Vec<_>>());
+        complaints
+    }
+
+    /// The three lists of containers with their names.
+    pub fn sections(&self) -> [(&'static str, &[Image]); 3] {
+        [
+            ("onboot", &self.onboot),
+            ("onshutdown", &self.onshutdown),
+            ("services", &self.services),
+        ]
+    }
+
+    /// Where a value stands (`services[0].image`), or the nearest that holds it.
+    pub fn span(&self, path: &str) -> Span {
+        let mut path = path;
+        loop {
+            if let Some(span) = self.spans.get(path) {
+                return *span;
+            }
+            match path.rfind(['.', '[']) {
+                Some(at) => path = path.get(..at).unwrap_or_default(),
+                None => return self.spans.get("").copied().unwrap_or_default(),
+            }
+        }
+    }
+
+    /// A complaint about a value, with its line.
+    pub fn complain(&self, path: &str, message: String) -> Diagnostics {
+        let (message, help) = match message.split_once("\nhelp: ") {
+            Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
+            None => (message, None),
+        };
+        let complaint = Complaint {
+            span: self.span(path),
+            message,
+            help,
+        };
+        diagnose(vec![complaint], &self.sources)
+    }
+
+    /// The same with canonical names of images, as a metadata file shows it.
+    pub fn canonical(&self) -> Config {
+        let mut config = self.clone();
+        for (path, image) in config.images_mut() {
+            if !path.starts_with("volumes")
+                && let Ok(reference) = reference::parse(image)
+            {
+                *image = reference.canonical();
+            }
+        }
+        config
+    }
+}
+
+/// The canonical form of a name that [`load`] has checked.
+pub fn canonical(image: &str) -> String {
+    match reference::parse(image) {
+        Ok(reference) => Reference::canonical(&reference),
+        Err(_) => image.to_owned(),
+    }
+}
+
+fn diagnose(complaints: Vec<Complaint>, sources: &[Source]) -> Diagnostics {
+    let diagnostics = complaints.into_iter().map(|complaint| {
+        let Span { source, line, column } = complaint.span;
+        let source = sources.get(source);
+        let text = source
+            .map(|source| String::from_utf8_lossy(&source.text))
+            .unwrap_or_default();
+        let name = source.map_or("", |source| &source.name);
+        Diagnostic {
+            message: complaint.message,
+            place: format!("{name}:{line}:{column}"),
+            text: text.lines().nth(line.saturating_sub(1)).unwrap_or_default().to_owned(),
+            at: (line, column),
+            help: complaint.help,
+        }
+    });
+    Diagnostics(diagnostics.collect())
+}

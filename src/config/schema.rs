@@ -29,6 +29,12 @@ pub fn schema() -> Value {
         "uidMappings": list("idmapping"), "gidMappings": list("idmapping"), "annotations": map,
         "runtime": reference("runtime"),
     }));
+    // The label of an image has the same fields without these two.
+    let mut label = image.clone();
+    if let Some(Value::Object(fields)) = label.get_mut("properties") {
+        fields.shift_remove("name");
+        fields.shift_remove("image");
+    }
     put(&mut image, "required", json!(["name", "image"]));
     let definitions = json!({
         "strings": {"type": "array", "items": {"type": "string"}},
@@ -85,6 +91,7 @@ pub fn schema() -> Value {
             "bindNS": reference("namespaces"), "namespace": text,
         })),
         "image": image,
+        "label": label,
     });
     let mut schema = object(json!({
         "kernel": reference("kernel"), "init": texts, "onboot": list("image"), "onshutdown": list("image"),

@@ -1,0 +1,248 @@
+//! What a YAML, or the label of an image, says about a container.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::diagnostic::{Diagnostics, Span};
+use super::{node, schema};
+
+/// A number, or the name of a container, which stands for its number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Id {
+    /// The number itself.
+    Number(i64),
+    /// A container's name, or `root`.
+    Name(String),
+}
+
+/// A mount as the OCI runtime has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// Where, in the container.
+    #[serde(default)]
+    pub destination: String,
+    /// The type of filesystem.
+    #[serde(rename = "type", default, skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+    /// What is mounted.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// Options, as in fstab.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<Vec<String>>,
+    /// Mappings of users.
+    #[serde(
+        rename = "uidMappings",
+        alias = "uidmappings",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub uid_mappings: Option<Vec<IdMapping>>,
+    /// Mappings of groups.
+    #[serde(
+        rename = "gidMappings",
+        alias = "gidmappings",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub gid_mappings: Option<Vec<IdMapping>>,
+}
+
+/// A range of ids of a user namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IdMapping {
+    /// The first in the container.
+    #[serde(rename = "containerID")]
+    pub container_id: u32,
+    /// The first outside.
+    #[serde(rename = "hostID")]
+    pub host_id: u32,
+    /// How many.
+    pub size: u32,
+}
+
+/// A device node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Device {
+    /// Its path, or `all` for a rule of the device cgroup alone.
+    pub path: String,
+    /// `a`, `b`, `c`, `p`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its major number.
+    pub major: i64,
+    /// Its minor number.
+    pub minor: i64,
+    /// Octal permissions.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mode: String,
+}
+
+/// What the init does for a container outside of the OCI runtime.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Runtime {
+    /// Cgroups to make.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cgroups: Option<Vec<String>>,
+    /// Mounts to make before the container starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mounts: Option<Vec<Mount>>,
+    /// Folders to make.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mkdir: Option<Vec<String>>,
+    /// Network interfaces to make or to move in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interfaces: Option<Vec<Interface>>,
+    /// Files to which namespaces are bound.
+    #[serde(rename = "bindNS")]
+    pub bind_ns: Namespaces,
+    /// The containerd namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
+/// Files to which namespaces are bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)]
+pub struct Namespaces {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipc: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mnt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub net: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uts: Option<String>,
+}
+
+/// A network interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Interface {
+    /// Its name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// The type to make: `veth`, ...
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub add: String,
+    /// The name of a veth's other end.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub peer: String,
+    /// Whether it is made in the root namespace.
+    #[serde(rename = "createInRoot")]
+    pub create_in_root: bool,
+}
+
+/// The fields that a container in the YAML and the label `org.mobyproject.config` share. A
+/// field that is not there is taken from the label, then from the image's configuration.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)] // docs/yaml.md describes each
+pub struct ImageConfig {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Vec<String>>,
+    #[serde(rename = "capabilities.add", skip_serializing_if = "Option::is_none")]
+    pub capabilities_add: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ambient: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mounts: Option<Vec<Mount>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub binds: Option<Vec<String>>,
+    #[serde(rename = "binds.add", skip_serializing_if = "Option::is_none")]
+    pub binds_add: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub devices: Option<Vec<Device>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tmpfs: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub cwd: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub net: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub pid: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub ipc: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub uts: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub userns: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub hostname: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub readonly: Option<bool>,
+    #[serde(rename = "maskedPaths", skip_serializing_if = "Option::is_none")]
+    pub masked_paths: Option<Vec<String>>,
+    #[serde(rename = "readonlyPaths", skip_serializing_if = "Option::is_none")]
+    pub readonly_paths: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<Id>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gid: Option<Id>,
+    #[serde(rename = "additionalGids", skip_serializing_if = "Option::is_none")]
+    pub additional_gids: Option<Vec<Id>>,
+    #[serde(rename = "noNewPrivileges", skip_serializing_if = "Option::is_none")]
+    pub no_new_privileges: Option<bool>,
+    #[serde(rename = "oomScoreAdj", skip_serializing_if = "Option::is_none")]
+    pub oom_score_adj: Option<i64>,
+    #[serde(rename = "rootfsPropagation", skip_serializing_if = "Option::is_none")]
+    pub rootfs_propagation: Option<String>,
+    #[serde(rename = "cgroupsPath", skip_serializing_if = "Option::is_none")]
+    pub cgroups_path: Option<String>,
+    /// As in the runtime specification, checked against the schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sysctl: Option<BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rlimits: Option<Vec<String>>,
+    #[serde(rename = "uidMappings", skip_serializing_if = "Option::is_none")]
+    pub uid_mappings: Option<Vec<IdMapping>>,
+    #[serde(rename = "gidMappings", skip_serializing_if = "Option::is_none")]
+    pub gid_mappings: Option<Vec<IdMapping>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<Runtime>,
+}
+
+/// Reads the label `org.mobyproject.config` of an image, YAML or JSON.
+///
+/// # Errors
+/// A label that is not a mapping of the fields of a container; `image` names it.
+pub fn parse_label(text: &str, image: &str) -> Result<ImageConfig, Diagnostics> {
+    let source = super::Source {
+        name: format!("label org.mobyproject.config of {image}"),
+        dir: Default::default(),
+        text: text.as_bytes().to_vec(),
+    };
+    let fail = |complaints| super::diagnose(complaints, std::slice::from_ref(&source));
+    let parsed = node::parse(text.as_bytes(), 0).map_err(|complaint| fail(vec![complaint]))?;
+    let Some(node) = parsed else {
+        return Ok(ImageConfig::default());
+    };
+    let complaints: Vec<_> = schema::check(&node, Some("label"), &mut |_, _: Span| {});
+    if !complaints.is_empty() {
+        return Err(fail(complaints));
+    }
+    let span = node.span;
+    serde_json::from_value(node.to_json())
+        .map_err(|error| fail(vec![super::diagnostic::Complaint::new(span, error.to_string())]))
+}
