@@ -8,4 +8,5 @@
 
 pub mod config;
 pub mod output;
+pub mod rootfs;
 pub mod store;

@@ -1,0 +1,3 @@
+//! The root filesystem as a tree.
+
+pub mod spec;
