@@ -1,3 +1,229 @@
-//! The root filesystem as a tree.
+//! The root filesystem as a tree, laid out as LinuxKit lays it out:
+//!
+//! ```text
+//! boot/{kernel,cmdline,ucode.cpio}
+//! (the kernel's modules, then the init images, unpacked at the root)
+//! containers/volumes/NAME/{lower,tmp,merged}
+//! containers/onboot/NNN-NAME/       config.json runtime.json and rootfs, or lower tmp rootfs
+//! containers/onshutdown/NNN-NAME/
+//! containers/services/NAME/
+//! ```
 
+mod apk;
+mod containers;
+mod files;
+mod image;
+mod kernel;
+mod metadata;
 pub mod spec;
+mod volumes;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tree::{Kind, Meta, Time, Tree};
+
+use crate::config::diagnostic::Diagnostics;
+use crate::config::{self, Config};
+use crate::store::{Image, Store};
+
+/// 2017-04-18T16:30:00Z: the time of everything that no image brings, as LinuxKit has it.
+pub const DEFAULT_TIME: i64 = 1_492_533_000;
+
+/// What matters besides the configuration.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The architecture as Go names it: `amd64`, `arm64`.
+    pub arch: String,
+    /// How many threads.
+    pub jobs: usize,
+    /// Whether the kernel is stored without its compression.
+    pub decompress_kernel: bool,
+}
+
+/// Builds the tree.
+///
+/// # Errors
+/// Whatever is wrong with the images or with what the configuration asks of them, each with
+/// the line of the YAML that names it.
+pub fn build(
+    config: &Config,
+    store: &Store,
+    options: &Options,
+    progress: &(dyn Fn(&str) + Sync),
+) -> Result<Tree, Diagnostics> {
+    let images = find(config, store, &options.arch)?;
+    let list: Vec<Image> = images.values().map(|(_, image)| image.clone()).collect();
+    store
+        .prepare(&list, options.jobs, progress)
+        .map_err(|error| config.complain(&path_of(&images, &error), error.to_string()))?;
+    let mut builder = Builder {
+        config,
+        store,
+        images,
+        tree: Tree::new(default_meta(0o755)),
+        arch: options.arch.clone(),
+    };
+    builder.kernel(options.decompress_kernel)?;
+    builder.init()?;
+    builder.volumes()?;
+    builder.containers()?;
+    builder.files()?;
+    Ok(builder.tree)
+}
+
+/// Root's, of the default time.
+fn default_meta(mode: u32) -> Meta {
+    Meta::new(mode, Time::from_seconds(DEFAULT_TIME))
+}
+
+/// The images by canonical name, each with the path of the field that first names it.
+type Images = BTreeMap<String, (String, Image)>;
+
+/// Every field that names an image, with its value.
+fn named(config: &Config) -> Vec<(String, &str)> {
+    let mut named = vec![("kernel.image".to_owned(), config.kernel.image.as_str())];
+    let init = config.init.iter().enumerate();
+    named.extend(init.map(|(at, image)| (format!("init[{at}]"), image.as_str())));
+    for (section, containers) in config.sections() {
+        let containers = containers.iter().enumerate();
+        named.extend(containers.map(|(at, image)| (format!("{section}[{at}].image"), image.image.as_str())));
+    }
+    let volumes = config.volumes.iter().enumerate();
+    let volumes = volumes.filter(|(_, volume)| volume.format != "oci");
+    named.extend(volumes.map(|(at, volume)| (format!("volumes[{at}].image"), volume.image.as_str())));
+    named.retain(|(_, image)| !image.is_empty());
+    named
+}
+
+fn find(config: &Config, store: &Store, arch: &str) -> Result<Images, Diagnostics> {
+    let mut images = Images::new();
+    let mut missing = Diagnostics::default();
+    for (path, image) in named(config) {
+        let name = config::canonical(image);
+        if images.contains_key(&name) {
+            continue;
+        }
+        match store.image(&name, arch) {
+            Ok(image) => {
+                images.insert(name, (path, image));
+            }
+            Err(error) => missing.0.extend(config.complain(&path, error.to_string()).0),
+        }
+    }
+    match missing.0.is_empty() {
+        true => Ok(images),
+        false => Err(missing),
+    }
+}
+
+/// The field that names the image which an error is about.
+fn path_of(images: &Images, error: &crate::store::Error) -> String {
+    let text = error.to_string();
+    let mut fields = images.iter().filter(|(name, _)| text.contains(name.as_str()));
+    fields.next().map_or_else(String::new, |(_, (path, _))| path.clone())
+}
+
+/// The tree on its way.
+struct Builder<'a> {
+    config: &'a Config,
+    store: &'a Store,
+    images: Images,
+    tree: Tree,
+    arch: String,
+}
+
+/// Where an entry comes from; tars carry it as pax records.
+#[derive(Clone, Debug)]
+struct Origin(Arc<BTreeMap<String, Vec<u8>>>);
+
+impl Origin {
+    fn new(source: &str, location: &str) -> Self {
+        let records = [("LINUXKIT.source", source), ("LINUXKIT.location", location)];
+        Origin(Arc::new(
+            records
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec()))
+                .collect(),
+        ))
+    }
+
+    /// Root's metadata of the default time, from here.
+    fn meta(&self, mode: u32) -> Meta {
+        Meta {
+            records: Some(self.0.clone()),
+            ..default_meta(mode)
+        }
+    }
+}
+
+impl Builder<'_> {
+    /// Puts a node into the tree.
+    fn put(&mut self, field: &str, path: &str, meta: Meta, kind: Kind, origin: &Origin) -> Result<(), Diagnostics> {
+        self.tree
+            .insert(path.as_bytes(), meta, kind, &origin.meta(0o755))
+            .map(drop)
+            .map_err(|error| self.config.complain(field, error.to_string()))
+    }
+
+    /// An image that [`find`] has found.
+    fn image(&self, name: &str) -> Option<&Image> {
+        self.images.get(&config::canonical(name)).map(|(_, image)| image)
+    }
+
+    /// The files of an image.
+    fn unpacked(&self, field: &str, name: &str) -> Result<Tree, Diagnostics> {
+        let Some(image) = self.image(name) else {
+            return Ok(Tree::default());
+        };
+        self.store
+            .tree(image)
+            .map_err(|error| self.config.complain(field, error.to_string()))
+    }
+
+    /// Unpacks an image below a path, filtered.
+    fn unpack(
+        &mut self,
+        field: &str,
+        name: &str,
+        path: &str,
+        role: image::Role,
+        origin: &Origin,
+    ) -> Result<(), Diagnostics> {
+        let mut files = self.unpacked(field, name)?;
+        image::filter(&mut files, role);
+        image::mark(&mut files, origin);
+        let parents = origin.meta(0o755);
+        let failed = |error: tree::Error| self.config.complain(field, error.to_string());
+        if path.is_empty() {
+            // The root of the machine is nobody's to change.
+            let root = self.tree.node(tree::NodeId::ROOT).meta.clone();
+            files.node_mut(tree::NodeId::ROOT).meta = root;
+        } else {
+            files.node_mut(tree::NodeId::ROOT).meta = parents.clone();
+        }
+        self.tree.graft(path.as_bytes(), &files, &parents).map_err(failed)
+    }
+
+    fn init(&mut self) -> Result<(), Diagnostics> {
+        let mut databases = apk::Databases::default();
+        for (at, name) in self.config.init.iter().enumerate() {
+            let field = format!("init[{at}]");
+            let origin = Origin::new(&config::canonical(name), &field);
+            let files = self.unpacked(&field, name)?;
+            databases
+                .add(&files)
+                .map_err(|error| self.config.complain(&field, format!("{name}: {error}")))?;
+            self.unpack(&field, name, "", image::Role::Init, &origin)?;
+        }
+        if let Some(merged) = databases.merged() {
+            let origin = Origin::new("LINUXKIT.apkinit", "init");
+            let meta = Meta {
+                mtime: Time::default(),
+                ..origin.meta(0o644)
+            };
+            self.put("init", apk::PATH, meta, Kind::File(merged), &origin)?;
+        }
+        Ok(())
+    }
+}

@@ -253,7 +253,7 @@ fn first<T: Clone>(yaml: &Option<T>, label: &Option<T>) -> Option<T> {
 }
 
 /// The first text that is not empty.
-fn filled<'a, const N: usize>(texts: [&'a String; N]) -> Option<&'a str> {
+fn filled<const N: usize>(texts: [&String; N]) -> Option<&str> {
     texts.into_iter().map(String::as_str).find(|text| !text.is_empty())
 }
 

@@ -1,0 +1,143 @@
+//! The files that the YAML itself brings.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use extents::{Extents, FileBlob, Slice};
+use tree::{Kind, Meta};
+
+use super::spec;
+use super::{Builder, Origin, metadata};
+use crate::config::File;
+use crate::config::diagnostic::Diagnostics;
+
+impl Builder<'_> {
+    pub(super) fn files(&mut self) -> Result<(), Diagnostics> {
+        let ids = self.ids();
+        let config = self.config;
+        let mut made = BTreeSet::new();
+        for (at, file) in config.files.iter().enumerate() {
+            let field = format!("files[{at}]");
+            let Some(kind) = self.content(&field, file)? else {
+                continue;
+            };
+            let origin = Origin::new("linuxkit.files", &field);
+            let default = if file.directory { 0o700 } else { 0o600 };
+            let mode = u32::from_str_radix(&file.mode, 8).unwrap_or(default);
+            let owner = |id, name| {
+                spec::id(id, name, &ids).map_err(|problem| config.complain(&format!("{field}.{name}"), problem.message))
+            };
+            let meta = Meta {
+                uid: owner(file.uid.as_ref(), "uid")?,
+                gid: owner(file.gid.as_ref(), "gid")?,
+                ..origin.meta(mode)
+            };
+            let path = file.path.trim_start_matches('/');
+            if path.is_empty() {
+                return Err(config.complain(&format!("{field}.path"), "a file needs a path".into()));
+            }
+            let parents: Vec<usize> = path.match_indices('/').map(|(at, _)| at).collect();
+            for end in parents {
+                let parent = path.get(..end).unwrap_or_default();
+                if parent.is_empty() || parent.ends_with('/') || !made.insert(parent.to_owned()) {
+                    continue;
+                }
+                // A link to a folder stays one: the machine's own /lib may be such.
+                let id = self.tree.lookup(parent.as_bytes());
+                if id.is_some_and(|id| matches!(self.tree.node(id).kind, Kind::Symlink(_))) {
+                    continue;
+                }
+                let meta = Meta {
+                    mode: searchable(mode),
+                    ..meta.clone()
+                };
+                self.put(&format!("{field}.path"), parent, meta, Kind::directory(), &origin)?;
+            }
+            made.insert(path.to_owned());
+            self.put(&format!("{field}.path"), path, meta, kind, &origin)?;
+        }
+        Ok(())
+    }
+
+    fn content(&self, field: &str, file: &File) -> Result<Option<Kind>, Diagnostics> {
+        let refuse = |key: &str, message: String| self.config.complain(&format!("{field}.{key}"), message);
+        let path = &file.path;
+        let sources = !file.source.is_empty() || !file.metadata.is_empty();
+        if file.directory {
+            return match file.contents.is_some() || sources {
+                true => Err(refuse(
+                    "directory",
+                    format!("{path} is a directory and cannot have contents"),
+                )),
+                false => Ok(Some(Kind::directory())),
+            };
+        }
+        if !file.symlink.is_empty() {
+            return match sources {
+                true => Err(refuse(
+                    "symlink",
+                    format!("{path} is a symlink and cannot have a source"),
+                )),
+                false => Ok(Some(Kind::Symlink(file.symlink.clone().into_bytes()))),
+            };
+        }
+        let given = [
+            file.contents.is_some(),
+            !file.source.is_empty(),
+            !file.metadata.is_empty(),
+        ];
+        match given.into_iter().filter(|given| *given).count() {
+            0 => {
+                let help = "give it contents, a source, a symlink, metadata, or directory: true";
+                let message = format!("contents of file ({path}) not specified\nhelp: {help}");
+                return Err(refuse("path", message));
+            }
+            1 => {}
+            _ => {
+                return Err(refuse(
+                    "path",
+                    format!("{path} has more than one of contents, source and metadata"),
+                ));
+            }
+        }
+        if let Some(contents) = &file.contents {
+            return Ok(Some(Kind::File(Extents::from_bytes(contents.as_bytes()))));
+        }
+        if !file.metadata.is_empty() {
+            let bytes = metadata::write(self.config, &file.metadata);
+            return Ok(Some(Kind::File(Extents::from_bytes(bytes))));
+        }
+        let source = match file.source.strip_prefix("~/") {
+            Some(rest) => std::env::home_dir().unwrap_or_default().join(rest),
+            None => PathBuf::from(&file.source),
+        };
+        let failed = |error: std::io::Error| {
+            let message = format!("cannot read {}: {error}", source.display());
+            refuse(
+                "source",
+                format!(
+                    "{message}\nhelp: the path is relative to the current folder; optional: true lets it be missing"
+                ),
+            )
+        };
+        match std::fs::metadata(&source) {
+            Err(_) if file.optional => return Ok(None),
+            Err(error) => return Err(failed(error)),
+            Ok(found) if !found.is_file() => {
+                return Err(refuse("source", format!("{} is not a regular file", source.display())));
+            }
+            Ok(_) => {}
+        }
+        let blob = FileBlob::open(&source).map_err(failed)?;
+        Ok(Some(Kind::File(Extents::from_slice(Slice::whole(Arc::new(blob))))))
+    }
+}
+
+/// A folder's mode for a file's: whoever has any right may search it.
+fn searchable(mode: u32) -> u32 {
+    [0o700, 0o070, 0o007]
+        .into_iter()
+        .filter(|class| mode & class != 0)
+        .fold(mode, |mode, class| mode | (class & 0o111))
+}

@@ -1,0 +1,61 @@
+//! What is taken out of, replaced in and added to every image that is unpacked.
+
+use extents::Extents;
+use tree::{Kind, NodeId, Time, Tree};
+
+use super::{DEFAULT_TIME, Origin, default_meta};
+
+/// What Docker leaves in images, or what the machine itself makes.
+const EXCLUDED: [&str; 4] = [".dockerenv", "Dockerfile", "dev/console", "etc/hostname"];
+const FOLDERS: [&str; 6] = ["dev", "dev/pts", "dev/shm", "etc", "proc", "sys"];
+const HOSTS: &str = "127.0.0.1       localhost
+::1     localhost ip6-localhost ip6-loopback
+fe00::0 ip6-localnet
+ff00::0 ip6-mcastprefix
+ff02::1 ip6-allnodes
+ff02::2 ip6-allrouters
+";
+const RESOLV_CONF: &str = "\n# no resolv.conf configured\n";
+
+/// What an image is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A container, with a resolv.conf of its own.
+    Container,
+    /// A part of the machine, or a volume: resolv.conf is the machine's.
+    Init,
+}
+
+/// Excludes, replaces and adds.
+pub fn filter(files: &mut Tree, role: Role) {
+    for path in EXCLUDED {
+        files.remove(path.as_bytes());
+    }
+    for path in FOLDERS {
+        put(files, path, 0o755, Kind::directory());
+    }
+    let text = |text: &str| Kind::File(Extents::from_bytes(text.as_bytes()));
+    put(files, "etc/hosts", 0o644, text(HOSTS));
+    match files.lookup(b"etc/mtab") {
+        Some(id) => files.node_mut(id).meta.mtime = Time::from_seconds(DEFAULT_TIME),
+        None => put(files, "etc/mtab", 0o755, Kind::Symlink(b"/proc/mounts".to_vec())),
+    }
+    let resolv_conf = match role {
+        Role::Container => text(RESOLV_CONF),
+        Role::Init => Kind::Symlink(b"/run/resolvconf/resolv.conf".to_vec()),
+    };
+    put(files, "etc/resolv.conf", 0o644, resolv_conf);
+}
+
+/// The folders above exist by the order of [`FOLDERS`], so that nothing can fail.
+fn put(files: &mut Tree, path: &str, mode: u32, kind: Kind) {
+    let _ = files.insert(path.as_bytes(), default_meta(mode), kind, &default_meta(0o755));
+}
+
+/// Says of every node where it comes from.
+pub fn mark(files: &mut Tree, origin: &Origin) {
+    let ids: Vec<NodeId> = files.walk().map(|item| item.id).collect();
+    for id in ids {
+        files.node_mut(id).meta.records = Some(origin.0.clone());
+    }
+}

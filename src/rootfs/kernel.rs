@@ -1,0 +1,187 @@
+//! The kernel image: the kernel, its command line, its modules and microcode.
+
+use std::io::{self, Read};
+
+use extents::Extents;
+use flate2::read::GzDecoder;
+use pax::Body;
+use tree::{Kind, Meta, Tree};
+
+use super::{Builder, Origin};
+use crate::config::canonical;
+use crate::config::diagnostic::Diagnostics;
+
+/// A kernel is not larger than this, in bytes, whatever its compressed form says.
+const LARGEST: u64 = 512 << 20;
+
+impl Builder<'_> {
+    pub(super) fn kernel(&mut self, decompress: bool) -> Result<(), Diagnostics> {
+        let config = self.config;
+        let kernel = &config.kernel;
+        if kernel.image.is_empty() {
+            return Ok(());
+        }
+        let files = self.unpacked("kernel.image", &kernel.image)?;
+        let origin = Origin::new(&canonical(&kernel.image), "kernel");
+        let binary = if kernel.binary.is_empty() {
+            "kernel"
+        } else {
+            &kernel.binary
+        };
+        let field = if kernel.binary.is_empty() {
+            "kernel.image"
+        } else {
+            "kernel.binary"
+        };
+        let Some((meta, mut content)) = file(&files, binary) else {
+            return Err(config.complain(field, missing(&files, &kernel.image, binary)));
+        };
+        if decompress {
+            content = decompressed(&content).map_err(|error| config.complain(field, error))?;
+        }
+        self.put("kernel", "boot", origin.meta(0o755), Kind::directory(), &origin)?;
+        let tar = kernel.tar.as_deref().unwrap_or("kernel.tar");
+        if !["", "none"].contains(&tar) {
+            let field = if kernel.tar.is_some() {
+                "kernel.tar"
+            } else {
+                "kernel.image"
+            };
+            let Some((_, content)) = file(&files, tar) else {
+                return Err(config.complain(field, missing(&files, &kernel.image, tar)));
+            };
+            self.modules(field, &content, &origin)?;
+        }
+        let cmdline = Kind::File(Extents::from_bytes(kernel.cmdline.as_bytes()));
+        self.put("kernel.cmdline", "boot/cmdline", origin.meta(0o644), cmdline, &origin)?;
+        self.put(
+            field,
+            "boot/kernel",
+            origin.meta(meta.mode),
+            Kind::File(content),
+            &origin,
+        )?;
+        if let Some(ucode) = kernel.ucode.as_deref().filter(|ucode| !ucode.is_empty()) {
+            let Some((meta, content)) = file(&files, ucode) else {
+                return Err(config.complain("kernel.ucode", missing(&files, &kernel.image, ucode)));
+            };
+            let meta = origin.meta(meta.mode);
+            self.put("kernel.ucode", "boot/ucode.cpio", meta, Kind::File(content), &origin)?;
+        }
+        Ok(())
+    }
+
+    /// Unpacks the kernel's tar over the root.
+    fn modules(&mut self, field: &str, tar: &Extents, origin: &Origin) -> Result<(), Diagnostics> {
+        let parents = origin.meta(0o755);
+        for entry in pax::entries(tar) {
+            let entry = entry.map_err(|error| {
+                self.config
+                    .complain(field, format!("the kernel's tar is damaged: {error}"))
+            })?;
+            let meta = Meta {
+                records: Some(origin.0.clone()),
+                ..entry.meta
+            };
+            let at_root = entry
+                .path
+                .split(|&byte| byte == b'/')
+                .all(|part| part.is_empty() || part == b".");
+            if at_root {
+                continue;
+            }
+            let kind = match entry.body {
+                Body::Link(target) => {
+                    let linked = self.tree.link(&entry.path, &target, &parents);
+                    linked.map_err(|error| self.config.complain(field, format!("the kernel's tar: {error}")))?;
+                    continue;
+                }
+                Body::Directory => Kind::directory(),
+                Body::File(content) => Kind::File(content),
+                Body::Symlink(target) => Kind::Symlink(target),
+                Body::CharDevice(device) => Kind::CharDevice(device),
+                Body::BlockDevice(device) => Kind::BlockDevice(device),
+                Body::Fifo => Kind::Fifo,
+            };
+            let inserted = self.tree.insert(&entry.path, meta, kind, &parents);
+            inserted.map_err(|error| self.config.complain(field, format!("the kernel's tar: {error}")))?;
+        }
+        Ok(())
+    }
+}
+
+fn file(files: &Tree, name: &str) -> Option<(Meta, Extents)> {
+    let node = files.node(files.lookup_following(name.as_bytes())?);
+    match &node.kind {
+        Kind::File(content) => Some((node.meta.clone(), content.clone())),
+        _ => None,
+    }
+}
+
+fn missing(files: &Tree, image: &str, name: &str) -> String {
+    let there = files
+        .walk()
+        .filter(|item| !item.path.is_empty() && !item.path.contains(&b'/'));
+    let there: Vec<String> = there.take(12).map(|item| tree::show(&item.path)).collect();
+    format!(
+        "did not find {name} in kernel image {image}\nhelp: there is {}; kernel.binary and kernel.tar name other files",
+        if there.is_empty() {
+            "nothing".into()
+        } else {
+            there.join(", ")
+        }
+    )
+}
+
+/// The kernel without its gzip, or out of its bzImage (Documentation/arch/x86/boot.rst,
+/// fields setup_sects, payload_offset and payload_length).
+fn decompressed(kernel: &Extents) -> Result<Extents, String> {
+    let read = |offset: u64, len: usize| -> Result<Vec<u8>, String> {
+        let mut bytes = vec![0; len];
+        kernel
+            .read_exact_at(&mut bytes, offset)
+            .map_err(|error| error.to_string())?;
+        Ok(bytes)
+    };
+    let unknown = || "--decompress-kernel: no compressed kernel or no supported format found".to_owned();
+    if kernel.len() < 0x250 {
+        return Err(unknown());
+    }
+    let start = read(0, 0x250)?;
+    let number = |at: usize| {
+        let bytes = start.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+        u64::from(u32::from_le_bytes(bytes.unwrap_or_default()))
+    };
+    if start.starts_with(&[0x1f, 0x8b]) {
+        return gunzip(kernel);
+    }
+    if start.get(0x1fe..0x200) != Some(&[0x55, 0xaa]) || start.get(0x202..0x206) != Some(b"HdrS") {
+        return Err(unknown());
+    }
+    let setup_sects = start.get(0x1f1).copied().unwrap_or(0);
+    // 0 means 4, for the sake of old boot loaders.
+    let setup_sects = if setup_sects == 0 { 4 } else { u64::from(setup_sects) };
+    let offset = (setup_sects + 1) * 512 + number(0x248);
+    let payload = kernel.part(offset, number(0x24c));
+    let mut magic = [0; 2];
+    if payload.len() < 2 || payload.read_exact_at(&mut magic, 0).is_err() || magic != [0x1f, 0x8b] {
+        return Err(format!(
+            "--decompress-kernel: unsupported bzImage payload format at offset {offset}; only gzip is"
+        ));
+    }
+    gunzip(&payload)
+}
+
+fn gunzip(compressed: &Extents) -> Result<Extents, String> {
+    let mut bytes = Vec::new();
+    let read = GzDecoder::new(io::BufReader::new(compressed.reader()))
+        .take(LARGEST + 1)
+        .read_to_end(&mut bytes);
+    read.map_err(|error| format!("--decompress-kernel: {error}"))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(format!(
+            "--decompress-kernel: the kernel expands to more than {LARGEST} bytes"
+        ));
+    }
+    Ok(Extents::from_bytes(bytes))
+}

@@ -1,0 +1,89 @@
+//! Volumes: folders that containers bind.
+
+use tree::Kind;
+
+use super::image::Role;
+use super::{Builder, Origin};
+use crate::config::diagnostic::Diagnostics;
+use crate::config::{ImageConfig, Volume, canonical};
+
+/// The path of a volume for containers.
+fn merged(name: &str) -> String {
+    format!("/containers/volumes/{name}/merged")
+}
+
+impl Builder<'_> {
+    pub(super) fn volumes(&mut self) -> Result<(), Diagnostics> {
+        let config = self.config;
+        for (at, volume) in config.volumes.iter().enumerate() {
+            let folder = format!("containers/volumes/{}", volume.name);
+            let field = format!("volumes[{at}].image");
+            let blank = Origin::new("linuxkit.volumes", &format!("volume[{at}]"));
+            let lower = format!("{folder}/lower");
+            if volume.image.is_empty() {
+                let origin = Origin::new("empty", &format!("volume[{at}]"));
+                self.put(&field, &lower, origin.meta(0o755), Kind::directory(), &origin)?;
+            } else if volume.format == "oci" {
+                let message = "volumes of format oci are not written yet\nhelp: format filesystem unpacks the image";
+                return Err(config.complain(&format!("volumes[{at}].format"), message.into()));
+            } else {
+                let origin = Origin::new(&canonical(&volume.image), &format!("volume[{at}]"));
+                self.unpack(&field, &volume.image, &lower, Role::Init, &origin)?;
+            }
+            for name in ["tmp", "merged"] {
+                let path = format!("{folder}/{name}");
+                self.put(&field, &path, blank.meta(0o755), Kind::directory(), &blank)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces the names of volumes in binds and mounts by their paths.
+    pub(super) fn use_volumes(&self, field: &str, yaml: &ImageConfig) -> Result<ImageConfig, Diagnostics> {
+        let mut yaml = yaml.clone();
+        let lists = [("binds", &mut yaml.binds), ("binds.add", &mut yaml.binds_add)];
+        for (key, list) in lists {
+            for (at, bind) in list.iter_mut().flatten().enumerate() {
+                if bind.starts_with('/') {
+                    continue;
+                }
+                let path = format!("{field}.{key}[{at}]");
+                let mut parts: Vec<String> = bind.split(':').map(str::to_owned).collect();
+                let options = parts.get(2).map_or("", String::as_str);
+                let volume = self.volume(&path, parts.first().map_or("", String::as_str), options == "ro")?;
+                if let Some(source) = parts.first_mut() {
+                    *source = merged(&volume.name);
+                }
+                *bind = parts.join(":");
+            }
+        }
+        for (at, mount) in yaml.mounts.iter_mut().flatten().enumerate() {
+            if mount.kind != "bind" || mount.source.starts_with('/') {
+                continue;
+            }
+            let options = mount.options.iter().flatten();
+            let read_only = options.map(String::as_str).find(|option| ["ro", "rw"].contains(option)) == Some("ro");
+            let volume = self.volume(&format!("{field}.mounts[{at}].source"), &mount.source, read_only)?;
+            mount.source = merged(&volume.name);
+        }
+        Ok(yaml)
+    }
+
+    fn volume(&self, field: &str, name: &str, read_only: bool) -> Result<&Volume, Diagnostics> {
+        let Some(volume) = self.config.volumes.iter().find(|volume| volume.name == name) else {
+            let names = self.config.volumes.iter().map(|volume| volume.name.as_str());
+            let help = crate::config::diagnostic::nearest(name, names);
+            let help = help.unwrap_or_else(|| "name a volume of `volumes:`, or a path that begins with /".into());
+            return Err(self
+                .config
+                .complain(field, format!("volume {name} not found\nhelp: {help}")));
+        };
+        if volume.readonly && !read_only {
+            let message = format!("volume {name} is read-only, but attempting to write into container");
+            return Err(self
+                .config
+                .complain(field, format!("{message}\nhelp: bind it as {name}:/path:ro")));
+        }
+        Ok(volume)
+    }
+}
