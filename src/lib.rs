@@ -6,6 +6,7 @@
 //! YAML ──config──▶ Config ──store──▶ images, verified ──rootfs──▶ Tree ──output──▶ files
 //! ```
 
+pub mod cli;
 pub mod config;
 pub mod output;
 pub mod rootfs;

@@ -1,2 +1,5 @@
-//! The `moby` program.
-fn main() {}
+//! The program: see `moby --help`.
+
+fn main() -> std::process::ExitCode {
+    moby::cli::main()
+}

@@ -62,7 +62,6 @@ pub fn build(
         store,
         images,
         tree: Tree::new(default_meta(0o755)),
-        arch: options.arch.clone(),
     };
     builder.kernel(options.decompress_kernel)?;
     builder.init()?;
@@ -130,7 +129,6 @@ struct Builder<'a> {
     store: &'a Store,
     images: Images,
     tree: Tree,
-    arch: String,
 }
 
 /// Where an entry comes from; tars carry it as pax records.

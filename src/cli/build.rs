@@ -1,0 +1,159 @@
+//! `moby build`.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use clap::Args;
+
+use super::{Failure, cache, check};
+use crate::output::compress::Compression;
+use crate::output::format::{FORMATS, Format, find};
+use crate::output::{self, Target};
+use crate::rootfs;
+use crate::store::{self, Store};
+
+/// The arguments of `moby build`.
+#[derive(Debug, Args)]
+pub struct Build {
+    /// YAML files, merged from left to right; `-` is standard input
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Output formats, separated by commas
+    #[arg(short, long = "format", value_delimiter = ',')]
+    formats: Vec<String>,
+    /// The folder for the outputs
+    #[arg(long, conflicts_with = "output")]
+    dir: Option<PathBuf>,
+    /// What the outputs' names begin with; by default the last file's name
+    #[arg(long, conflicts_with = "output")]
+    name: Option<String>,
+    /// Write one stream (tar or docker) to this file; `-` is standard output
+    #[arg(short, long, visible_alias = "o")]
+    output: Option<PathBuf>,
+    /// The architecture
+    #[arg(long, default_value = host_arch())]
+    arch: String,
+    /// The cache folder [default: MOBY_CACHE, LINUXKIT_CACHE or ~/.linuxkit/cache]
+    #[arg(long)]
+    cache: Option<PathBuf>,
+    /// Where else images are: OCI layout folders, OCI archives, or what `docker save` wrote
+    #[arg(long)]
+    layout: Vec<PathBuf>,
+    /// How the initrd is compressed: gzip, zstd, lz4, xz or none, with a level after a colon
+    #[arg(long, default_value_t)]
+    compress: Compression,
+    /// How many threads [default: one a processor]
+    #[arg(short, long)]
+    jobs: Option<usize>,
+    /// Store the kernel without its compression
+    #[arg(long)]
+    decompress_kernel: bool,
+    /// Print the merged YAML, and build nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Accepted for LinuxKit's sake: there is no SBOM yet
+    #[arg(long, hide = true)]
+    no_sbom: bool,
+    /// Use no network; moby never does
+    #[arg(long, hide = true)]
+    offline: bool,
+}
+
+/// The host's architecture as Go names it.
+fn host_arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+impl Build {
+    pub fn run(self, quiet: bool) -> Result<(), Failure> {
+        let formats = self.formats()?;
+        let config = check::load(&self.files, &|dir| {
+            Err(format!(
+                "the package {} cannot be built yet\nhelp: name an image of a layout instead",
+                dir.display()
+            ))
+        })?;
+        if self.dry_run {
+            return super::print(&serde_yaml::to_string(&config).map_err(Failure::work)?);
+        }
+        let jobs = self
+            .jobs
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let store = Store::open(&store::Options {
+            cache: cache(self.cache.clone()),
+            layouts: self.layout.clone(),
+        })
+        .map_err(Failure::work)?;
+        let said = Mutex::new(BTreeSet::new());
+        let progress = |image: &str| {
+            if !quiet && said.lock().is_ok_and(|mut said| said.insert(image.to_owned())) {
+                eprintln!("reading {image}");
+            }
+        };
+        let options = rootfs::Options {
+            arch: self.arch.clone(),
+            jobs,
+            decompress_kernel: self.decompress_kernel,
+        };
+        let root = rootfs::build(&config, &store, &options, &progress).map_err(Failure::work)?;
+        let options = output::Options {
+            target: self.target()?,
+            compression: self.compress,
+            jobs,
+        };
+        for path in output::write(&root, &formats, &options).map_err(Failure::work)? {
+            if !quiet {
+                eprintln!("wrote {}", path.display());
+            }
+        }
+        Ok(())
+    }
+
+    fn formats(&self) -> Result<Vec<&'static Format>, Failure> {
+        let mut formats: Vec<&Format> = Vec::new();
+        for name in &self.formats {
+            let format = find(name).ok_or_else(|| {
+                let known = FORMATS.iter().map(|format| format.name);
+                let help = crate::config::diagnostic::nearest(name, known.clone())
+                    .unwrap_or_else(|| format!("there are {}", known.collect::<Vec<_>>().join(", ")));
+                Failure::usage(format!("unknown format {name:?}\nhelp: {help}"))
+            })?;
+            if !formats.iter().any(|other| other.name == format.name) {
+                formats.push(format);
+            }
+        }
+        if formats.is_empty() {
+            let default = if self.output.is_some() { "tar" } else { "kernel+initrd" };
+            formats.extend(find(default));
+        }
+        match (&self.output, formats.as_slice()) {
+            (Some(_), [one]) if one.kind.is_stream() => Ok(formats),
+            (Some(_), _) => Err(Failure::usage(
+                "--output takes one format that is a single stream: tar or docker\nhelp: --dir and --name choose where other formats go",
+            )),
+            (None, _) => Ok(formats),
+        }
+    }
+
+    fn target(&self) -> Result<Target, Failure> {
+        match &self.output {
+            Some(path) if path.as_os_str() == "-" => return Ok(Target::Stdout),
+            Some(path) => return Ok(Target::File(path.clone())),
+            None => {}
+        }
+        let last = self.files.last().filter(|file| file.as_os_str() != "-");
+        let stem = last
+            .and_then(|file| file.file_stem())
+            .map(|stem| stem.to_string_lossy().into_owned());
+        let name = self.name.clone().or(stem).unwrap_or_else(|| "moby".into());
+        Ok(Target::Folder {
+            dir: self.dir.clone().unwrap_or_default(),
+            name,
+        })
+    }
+}

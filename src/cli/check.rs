@@ -1,0 +1,54 @@
+//! `moby check`, and how YAMLs are read for `moby build`.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::Failure;
+use crate::config::{self, Config, Source};
+
+/// The arguments of `moby check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// YAML files; `-` is standard input
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+}
+
+impl Check {
+    pub fn run(&self, quiet: bool) -> Result<(), Failure> {
+        load(&self.files, &|_| Ok("checked".into()))?;
+        if !quiet {
+            for file in &self.files {
+                eprintln!("{}: no mistakes found", file.display());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads and merges YAML files.
+pub fn load(files: &[PathBuf], packages: &dyn Fn(&Path) -> Result<String, String>) -> Result<Config, Failure> {
+    let mut sources = Vec::new();
+    for file in files {
+        let mut text = Vec::new();
+        let stdin = file.as_os_str() == "-";
+        let read = match stdin {
+            true => std::io::stdin().lock().read_to_end(&mut text),
+            false => std::fs::File::open(file).and_then(|mut file| file.read_to_end(&mut text)),
+        };
+        read.map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
+        let dir = file.parent().filter(|_| !stdin).map(Path::to_owned).unwrap_or_default();
+        sources.push(Source {
+            name: if stdin {
+                "standard input".into()
+            } else {
+                file.display().to_string()
+            },
+            dir,
+            text,
+        });
+    }
+    config::load(&sources, packages).map_err(Failure::usage)
+}

@@ -1,0 +1,28 @@
+//! `moby formats`.
+
+use clap::Args;
+
+use super::Failure;
+use crate::output::format::FORMATS;
+
+/// The arguments of `moby formats`.
+#[derive(Debug, Args)]
+pub struct Formats {
+    /// The names alone, one a line
+    #[arg(long)]
+    names: bool,
+}
+
+impl Formats {
+    pub fn run(&self) -> Result<(), Failure> {
+        let lines = FORMATS.iter().map(|format| {
+            if self.names {
+                return format!("{}\n", format.name);
+            }
+            let files = format.files.iter().map(|suffix| format!("NAME{suffix}"));
+            let files: Vec<String> = files.collect();
+            format!("{:<18} {:<48} {}\n", format.name, format.about, files.join(" "))
+        });
+        super::print(&lines.collect::<String>())
+    }
+}

@@ -1,0 +1,92 @@
+//! The command line: arguments in, a call into the library, a report out.
+
+mod build;
+mod check;
+mod formats;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Turn a YAML file into bootable Linux images: offline, without Docker, without root.
+#[derive(Debug, Parser)]
+#[command(name = "moby", version, propagate_version = true)]
+struct Moby {
+    /// Say nothing but errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build images from YAML files
+    Build(Box<build::Build>),
+    /// Check YAML files, and build nothing
+    Check(check::Check),
+    /// Print the JSON Schema of the YAML, for editors
+    Schema,
+    /// List the output formats
+    Formats(formats::Formats),
+}
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The work failed.
+    Work(String),
+    /// The command line or the YAML is wrong.
+    Usage(String),
+}
+
+impl Failure {
+    fn work(error: impl std::fmt::Display) -> Self {
+        Failure::Work(error.to_string())
+    }
+
+    fn usage(error: impl std::fmt::Display) -> Self {
+        Failure::Usage(error.to_string())
+    }
+}
+
+/// Runs what the arguments say.
+pub fn main() -> ExitCode {
+    let moby = Moby::parse();
+    let result = match moby.command {
+        Command::Build(build) => build.run(moby.quiet),
+        Command::Check(check) => check.run(moby.quiet),
+        Command::Schema => print(&format!("{:#}\n", crate::config::schema::schema())),
+        Command::Formats(formats) => formats.run(),
+    };
+    let (message, code) = match result {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Work(message)) => (message, 1),
+        Err(Failure::Usage(message)) => (message, 2),
+    };
+    eprintln!("error: {message}");
+    ExitCode::from(code)
+}
+
+/// Writes results to standard output. A reader that has gone away is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::work(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The cache folder: as given, else LinuxKit's.
+fn cache(given: Option<PathBuf>) -> Option<PathBuf> {
+    let variable = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    given
+        .or_else(|| variable("MOBY_CACHE"))
+        .or_else(|| variable("LINUXKIT_CACHE"))
+        .or_else(|| Some(std::env::home_dir()?.join(".linuxkit/cache")))
+}
