@@ -106,6 +106,7 @@ impl<'a> Reader<'a> {
         };
         match self.parser.next_event() {
             None => Ok((Event::StreamEnd, at(1, 0))),
+            Some(Ok((Event::Comment(..), _))) => self.next(),
             Some(Ok((event, span))) => Ok((event, at(span.start.line(), span.start.col()))),
             Some(Err(error)) => {
                 let marker = error.marker();

@@ -83,13 +83,6 @@ impl Builder<'_> {
                 records: Some(origin.0.clone()),
                 ..entry.meta
             };
-            let at_root = entry
-                .path
-                .split(|&byte| byte == b'/')
-                .all(|part| part.is_empty() || part == b".");
-            if at_root {
-                continue;
-            }
             let kind = match entry.body {
                 Body::Link(target) => {
                     let linked = self.tree.link(&entry.path, &target, &parents);

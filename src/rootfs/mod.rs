@@ -61,7 +61,10 @@ pub fn build(
         config,
         store,
         images,
-        tree: Tree::new(default_meta(0o755)),
+        tree: Tree::new(Meta {
+            implied: true,
+            ..default_meta(0o755)
+        }),
     };
     builder.kernel(options.decompress_kernel)?;
     builder.init()?;
@@ -193,12 +196,12 @@ impl Builder<'_> {
         image::mark(&mut files, origin);
         let parents = origin.meta(0o755);
         let failed = |error: tree::Error| self.config.complain(field, error.to_string());
-        if path.is_empty() {
-            // The root of the machine is nobody's to change.
-            let root = self.tree.node(tree::NodeId::ROOT).meta.clone();
-            files.node_mut(tree::NodeId::ROOT).meta = root;
-        } else {
-            files.node_mut(tree::NodeId::ROOT).meta = parents.clone();
+        let root = tree::NodeId::ROOT;
+        if files.node(root).meta.implied {
+            files.node_mut(root).meta = match path {
+                "" => self.tree.node(root).meta.clone(),
+                _ => parents.clone(),
+            };
         }
         self.tree.graft(path.as_bytes(), &files, &parents).map_err(failed)
     }

@@ -19,7 +19,10 @@ const RESERVED: &[u8] = b".wh..wh.";
 
 /// What folders get that no layer describes.
 fn undescribed() -> Meta {
-    Meta::new(0o755, Time::default())
+    Meta {
+        implied: true,
+        ..Meta::new(0o755, Time::default())
+    }
 }
 
 /// The tree of an image without layers.

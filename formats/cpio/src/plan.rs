@@ -62,6 +62,10 @@ pub fn plan(tree: &Tree) -> Result<Extents, Error> {
     let mut inode = FIRST_INODE;
     for item in tree.walk() {
         if item.path.is_empty() {
+            if !item.node.meta.implied {
+                entry(&mut archive, b".", &item, inode, 2, true)?;
+                inode += 1;
+            }
             continue;
         }
         if shares_inode(&item) {

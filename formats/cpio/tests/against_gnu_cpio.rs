@@ -34,7 +34,10 @@ fn base() -> Meta {
 
 #[test]
 fn names_links_and_contents_arrive() {
-    let mut tree = Tree::new(base());
+    let mut tree = Tree::new(Meta {
+        implied: true,
+        ..base()
+    });
     let content = Kind::File(Extents::from_bytes(*b"one content"));
     tree.insert(b"usr/bin/a", base(), content, &base()).unwrap();
     tree.link(b"bin/b", b"usr/bin/a", &base()).unwrap();
@@ -65,12 +68,18 @@ fn names_links_and_contents_arrive() {
 
 #[test]
 fn a_file_of_4_gib_is_refused_by_name() {
-    let mut tree = Tree::new(base());
+    let mut tree = Tree::new(Meta {
+        implied: true,
+        ..base()
+    });
     tree.insert(b"big/file", base(), Kind::File(Extents::zeros(1 << 32)), &base())
         .unwrap();
     let error = cpio::plan(&tree).unwrap_err().to_string();
     assert!(error.contains("big/file") && error.contains("4294967296"), "{error}");
-    let mut tree = Tree::new(base());
+    let mut tree = Tree::new(Meta {
+        implied: true,
+        ..base()
+    });
     tree.insert(b"big", base(), Kind::File(Extents::zeros((1 << 32) - 1)), &base())
         .unwrap();
     cpio::plan(&tree).unwrap();
@@ -80,7 +89,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn gnu_cpio_lists_the_same_names(names in prop::collection::btree_set("[a-zA-Z0-9é_.-]{1,60}(/[a-z]{1,9}){0,3}", 0..20)) {
-        let mut tree = Tree::new(base());
+        let mut tree = Tree::new(Meta { implied: true, ..base() });
         for (at, name) in names.iter().enumerate() {
             let kind = match at % 4 {
                 0 => Kind::File(Extents::from_bytes(vec![b'x'; at * 37])),

@@ -38,7 +38,8 @@ pub enum Unwritable {
 }
 
 /// Plans the archive of a tree: every name once, in the order of [`Tree::walk`], then the hard
-/// links to the names that hold the contents, and two zero blocks.
+/// links to the names that hold the contents, and two zero blocks. Folders that are only
+/// implied are left out: whoever unpacks a tar makes them.
 ///
 /// # Errors
 /// What a tar has no entry for.
@@ -47,10 +48,11 @@ pub fn plan(tree: &Tree) -> Result<Extents, Unwritable> {
     let holders = holders(tree);
     let mut links = Vec::new();
     for item in tree.walk() {
-        if item.path.is_empty() {
+        let meta = &item.node.meta;
+        if meta.implied {
             continue;
         }
-        let meta = &item.node.meta;
+        let path: &[u8] = if item.path.is_empty() { b"." } else { &item.path };
         if let Some(holder) = holders.get(&item.id)
             && *holder != item.path
         {
@@ -59,13 +61,13 @@ pub fn plan(tree: &Tree) -> Result<Extents, Unwritable> {
         }
         let none = Device::default();
         match &item.node.kind {
-            Kind::Directory(_) => push(&mut archive, &item.path, meta, b'5', b"", none, 0),
+            Kind::Directory(_) => push(&mut archive, path, meta, b'5', b"", none, 0),
             Kind::File(content) => {
-                push(&mut archive, &item.path, meta, b'0', b"", none, content.len());
+                push(&mut archive, path, meta, b'0', b"", none, content.len());
                 archive.push(content);
                 archive.align_to(BLOCK);
             }
-            Kind::Symlink(target) => push(&mut archive, &item.path, meta, b'2', target, none, 0),
+            Kind::Symlink(target) => push(&mut archive, path, meta, b'2', target, none, 0),
             Kind::CharDevice(device) | Kind::BlockDevice(device) => {
                 let flag = if matches!(item.node.kind, Kind::CharDevice(_)) {
                     b'3'
@@ -79,9 +81,9 @@ pub fn plan(tree: &Tree) -> Result<Extents, Unwritable> {
                         minor: device.minor,
                     });
                 }
-                push(&mut archive, &item.path, meta, flag, b"", *device, 0);
+                push(&mut archive, path, meta, flag, b"", *device, 0);
             }
-            Kind::Fifo => push(&mut archive, &item.path, meta, b'6', b"", none, 0),
+            Kind::Fifo => push(&mut archive, path, meta, b'6', b"", none, 0),
             Kind::Socket => return Err(Unwritable::Socket { path: item.path }),
         }
     }

@@ -30,6 +30,7 @@ fn meta() -> impl Strategy<Value = Meta> {
             mtime: Time { seconds, nanoseconds },
             xattrs,
             records: None,
+            implied: false,
         })
 }
 
@@ -71,7 +72,7 @@ proptest! {
     #[test]
     fn a_tree_survives(entries in prop::collection::vec((path(), meta(), kind()), 0..12)) {
         let parents = Meta::new(0o755, Time::from_seconds(1));
-        let mut tree = Tree::new(parents.clone());
+        let mut tree = Tree::new(Meta { implied: true, ..parents.clone() });
         for (path, meta, kind) in entries {
             // A symbolic link among the parents may lead out or in circles.
             let _ = tree.insert(&path, meta, kind, &parents);

@@ -54,6 +54,9 @@ pub struct Meta {
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Records that only a tar can hold, shared by many nodes (where a file came from, say).
     pub records: Option<Arc<BTreeMap<String, Vec<u8>>>>,
+    /// Whether it is a folder that nothing described, and that is there only because something
+    /// below it needs it.
+    pub implied: bool,
 }
 
 impl Meta {
