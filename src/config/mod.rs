@@ -362,17 +362,17 @@ impl Config {
             if !path.starts_with("volumes")
                 && let Ok(reference) = reference::parse(image)
             {
-                *image = reference.canonical();
+                *image = reference.to_string();
             }
         }
         config
     }
 }
 
-/// The canonical form of a name that [`load`] has checked.
+/// The expanded form of a name that [`load`] has checked, its tag as it was written.
 pub fn canonical(image: &str) -> String {
     match reference::parse(image) {
-        Ok(reference) => Reference::canonical(&reference),
+        Ok(reference) => Reference::to_string(&reference),
         Err(_) => image.to_owned(),
     }
 }

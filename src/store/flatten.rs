@@ -1,7 +1,6 @@
 //! Layers laid over each other, as containerd unpacks them (OCI Image Layer Filesystem
-//! Changeset): whiteouts, opaque whiteouts, and a later type in place of an earlier one.
+//! Changeset): whiteouts, and a later type in place of an earlier one.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use extents::{Extents, FileBlob, Slice};
@@ -12,9 +11,9 @@ use super::{Error, Layer};
 
 /// The prefix of a name that removes another.
 const WHITEOUT: &[u8] = b".wh.";
-/// The name that removes what lower layers have in its folder.
-const OPAQUE: &[u8] = b".wh..wh..opq";
-/// Other names with this prefix are for the use of aufs.
+/// Names with this prefix are marks for filesystems. One of them, `.wh..wh..opq`, says that a
+/// folder hides what lower layers have in it; LinuxKit pays no heed to it, and images are to
+/// have the same files here (docs/linuxkit-differences.md).
 const RESERVED: &[u8] = b".wh..wh.";
 
 /// What folders get that no layer describes.
@@ -37,7 +36,6 @@ pub fn empty() -> Tree {
 pub fn apply(tree: &mut Tree, tar: Arc<FileBlob>, name: &str, layer: &Layer) -> Result<(), Error> {
     let archive = Extents::from_slice(Slice::whole(tar));
     let parents = undescribed();
-    let mut unpacked = BTreeSet::new();
     for entry in pax::entries(&archive) {
         let entry = entry.map_err(|source| Error::Tar {
             name: name.to_owned(),
@@ -55,9 +53,7 @@ pub fn apply(tree: &mut Tree, tar: Arc<FileBlob>, name: &str, layer: &Layer) -> 
         if let Some(hidden) = base.strip_prefix(WHITEOUT)
             && !matches!(entry.body, Body::Directory)
         {
-            if base == OPAQUE {
-                make_opaque(tree, folder, &unpacked);
-            } else if !base.starts_with(RESERVED) && !hidden.is_empty() {
+            if !base.starts_with(RESERVED) && !hidden.is_empty() {
                 tree.remove(&join(folder, hidden));
             }
             continue;
@@ -66,7 +62,6 @@ pub fn apply(tree: &mut Tree, tar: Arc<FileBlob>, name: &str, layer: &Layer) -> 
         let kind = match entry.body.clone() {
             Body::Link(target) => {
                 tree.link(&path, &target, &parents).map_err(wrong)?;
-                unpacked.insert(path);
                 continue;
             }
             Body::Directory => Kind::directory(),
@@ -77,34 +72,8 @@ pub fn apply(tree: &mut Tree, tar: Arc<FileBlob>, name: &str, layer: &Layer) -> 
             Body::Fifo => Kind::Fifo,
         };
         tree.insert(&path, meta, kind, &parents).map_err(wrong)?;
-        unpacked.insert(path);
     }
     Ok(())
-}
-
-/// Removes from a folder what this layer did not put there.
-fn make_opaque(tree: &mut Tree, folder: &[u8], unpacked: &BTreeSet<Vec<u8>>) {
-    let Some(id) = tree.lookup_following(folder) else {
-        return;
-    };
-    let Kind::Directory(entries) = &tree.node(id).kind else {
-        return;
-    };
-    let names: Vec<Vec<u8>> = entries.keys().cloned().collect();
-    for name in names {
-        let path = join(folder, &name);
-        let below = join(&path, b"");
-        let ours = unpacked.contains(&path)
-            || unpacked
-                .range(below.clone()..)
-                .next()
-                .is_some_and(|next| next.starts_with(&below));
-        if !ours {
-            tree.remove(&path);
-        } else if tree.lookup(&path).is_some_and(|id| tree.node(id).kind.is_directory()) {
-            make_opaque(tree, &path, unpacked);
-        }
-    }
 }
 
 /// Without empty and `.` components; `..` is left for the tree to refuse.

@@ -175,12 +175,16 @@ impl Layout {
     /// The descriptor of an image: first among those of single images, then among indexes,
     /// as LinuxKit searches; by name, or by a digest in the name.
     pub fn find(&self, name: &str) -> Option<&Descriptor> {
-        let wanted = plain(name);
-        let mut found: Vec<&Descriptor> = self
-            .index
-            .iter()
-            .filter(|descriptor| names(descriptor).contains(&wanted))
-            .collect();
+        // As it is written, then with and without `:latest`.
+        let named = |wanted: &str, names: fn(&Descriptor) -> Vec<String>| -> Vec<&Descriptor> {
+            let all = self.index.iter();
+            all.filter(|descriptor| names(descriptor).iter().any(|name| name == wanted))
+                .collect()
+        };
+        let mut found = named(name, texts);
+        if found.is_empty() {
+            found = named(&plain(name), names);
+        }
         if let (true, Some((_, digest))) = (found.is_empty(), name.split_once('@')) {
             found = self
                 .index
@@ -408,14 +412,16 @@ fn is_index(media_type: &MediaType) -> bool {
 
 /// The canonical names in the annotations of a descriptor, without `:latest`.
 fn names(descriptor: &Descriptor) -> Vec<String> {
+    texts(descriptor).iter().map(|name| plain(name)).collect()
+}
+
+/// The names in the annotations of a descriptor.
+fn texts(descriptor: &Descriptor) -> Vec<String> {
     let Some(annotations) = descriptor.annotations() else {
         return Vec::new();
     };
     let keys = [CONTAINERD_NAME, REF_NAME];
-    keys.iter()
-        .filter_map(|&key| annotations.get(key))
-        .map(|name| plain(name))
-        .collect()
+    keys.iter().filter_map(|&key| annotations.get(key)).cloned().collect()
 }
 
 /// The canonical form of a name without `:latest`.
