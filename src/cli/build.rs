@@ -79,7 +79,8 @@ impl Build {
             ))
         })?;
         if self.dry_run {
-            return super::print(&serde_yaml::to_string(&config).map_err(Failure::work)?);
+            let value = serde_json::to_value(&config).map_err(Failure::work)?;
+            return super::print(&rootfs::metadata::yaml(&value));
         }
         let jobs = self
             .jobs

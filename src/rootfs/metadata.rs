@@ -1,12 +1,151 @@
-//! The configuration itself as a file of the image.
+//! The configuration itself as a file of the image, in the style of LinuxKit's encoder.
+
+use serde_json::Value;
 
 use crate::config::Config;
 
-/// The merged configuration with canonical image names, as `yaml` or `json`.
+/// The merged configuration with expanded image names, as `yaml` or `json`.
 pub fn write(config: &Config, format: &str) -> Vec<u8> {
-    let value = serde_json::to_value(config.canonical()).unwrap_or_default();
+    let mut value = serde_json::to_value(config.canonical()).unwrap_or_default();
     match format {
-        "json" => super::spec::to_bytes(&value),
-        _ => serde_yaml::to_string(&value).unwrap_or_default().into_bytes(),
+        "json" => {
+            // Go writes a list that is not there as null.
+            for list in value.as_object_mut().into_iter().flat_map(|map| map.values_mut()) {
+                if list.as_array().is_some_and(Vec::is_empty) {
+                    *list = Value::Null;
+                }
+            }
+            super::spec::to_bytes(&value)
+        }
+        _ => yaml(&value).into_bytes(),
     }
+}
+
+/// YAML in block style, lists not indented in mappings.
+pub fn yaml(value: &Value) -> String {
+    let mut text = String::new();
+    block(value, 0, &mut text);
+    text
+}
+
+fn block(value: &Value, indent: usize, out: &mut String) {
+    let margin = " ".repeat(indent);
+    match value {
+        Value::Object(map) => {
+            for (at, (key, value)) in map.iter().enumerate() {
+                if at > 0 {
+                    out.push_str(&margin);
+                }
+                out.push_str(&scalar(key, indent));
+                out.push(':');
+                // A list stands at the indentation of its key.
+                let deeper = if value.is_array() { indent } else { indent + 2 };
+                nested(value, deeper, out);
+            }
+        }
+        Value::Array(items) => {
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push_str(&margin);
+                }
+                out.push_str("- ");
+                match item {
+                    Value::Object(map) if !map.is_empty() => block(item, indent + 2, out),
+                    item => {
+                        out.push_str(&leaf(item, indent + 2));
+                        out.push('\n');
+                    }
+                }
+            }
+        }
+        other => {
+            out.push_str(&leaf(other, indent));
+            out.push('\n');
+        }
+    }
+}
+
+fn nested(value: &Value, indent: usize, out: &mut String) {
+    let empty = match value {
+        Value::Object(map) => map.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => true,
+    };
+    if empty {
+        out.push(' ');
+        out.push_str(&leaf(value, indent));
+        out.push('\n');
+        return;
+    }
+    out.push('\n');
+    out.push_str(&" ".repeat(indent));
+    block(value, indent, out);
+}
+
+fn leaf(value: &Value, indent: usize) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Array(_) => "[]".into(),
+        Value::Object(_) => "{}".into(),
+        Value::String(text) => scalar(text, indent),
+        other => other.to_string(),
+    }
+}
+
+/// A text plain where it reads as the same text, else in quotes, and several lines literally.
+fn scalar(text: &str, indent: usize) -> String {
+    let printable = text.chars().all(|c| !c.is_control() || c == '\n');
+    if !printable || reads_as_other(text) {
+        return Value::String(text.to_owned()).to_string();
+    }
+    if text.contains('\n') {
+        let chomp = match text.strip_suffix('\n') {
+            None => "-",
+            Some(rest) if rest.is_empty() || rest.ends_with('\n') => "+",
+            Some(_) => "",
+        };
+        let hint = if text.starts_with([' ', '\n']) { "2" } else { "" };
+        let margin = " ".repeat(indent.max(2));
+        let lines: Vec<String> = text
+            .strip_suffix('\n')
+            .unwrap_or(text)
+            .split('\n')
+            .map(|line| {
+                if line.is_empty() {
+                    String::new()
+                } else {
+                    format!("{margin}{line}")
+                }
+            })
+            .collect();
+        return format!("|{hint}{chomp}\n{}", lines.join("\n"));
+    }
+    let first = text.chars().next().unwrap_or_default();
+    let second = text.chars().nth(1).unwrap_or(' ');
+    let indicator = ",[]{}#&*!|>'\"%@`".contains(first) || ("-?:".contains(first) && second == ' ');
+    let unsafe_inside = text.contains(": ") || text.contains(" #") || text.ends_with(':');
+    let edges = text.starts_with(' ') || text.ends_with(' ') || text.starts_with("---") || text.starts_with("...");
+    if indicator || unsafe_inside || edges {
+        return format!("'{}'", text.replace('\'', "''"));
+    }
+    text.to_owned()
+}
+
+/// Whether a plain text would be null, a boolean or a number to some reader.
+fn reads_as_other(text: &str) -> bool {
+    let words = [
+        "", "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n", ".nan", ".inf", "-.inf", "+.inf",
+    ];
+    if words.contains(&text.to_lowercase().as_str()) {
+        return true;
+    }
+    let number = text.replace('_', "");
+    let digits = number.trim_start_matches(['+', '-']);
+    let based = |prefix: &str, radix| {
+        digits
+            .strip_prefix(prefix)
+            .is_some_and(|rest| u64::from_str_radix(rest, radix).is_ok())
+    };
+    let starts = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    based("0x", 16) || based("0o", 8) || based("0b", 2) || (starts && number.parse::<f64>().is_ok())
 }

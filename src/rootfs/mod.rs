@@ -14,7 +14,7 @@ mod containers;
 mod files;
 mod image;
 mod kernel;
-mod metadata;
+pub mod metadata;
 pub mod spec;
 mod volumes;
 
