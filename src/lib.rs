@@ -9,5 +9,6 @@
 pub mod cli;
 pub mod config;
 pub mod output;
+pub mod pkg;
 pub mod rootfs;
 pub mod store;

@@ -3,6 +3,7 @@
 mod build;
 mod check;
 mod formats;
+mod pkg;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ enum Command {
     Check(check::Check),
     /// Print the JSON Schema of the YAML, for editors
     Schema,
+    /// Build packages
+    Pkg(pkg::Pkg),
     /// List the output formats
     Formats(formats::Formats),
 }
@@ -58,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Build(build) => build.run(moby.quiet),
         Command::Check(check) => check.run(moby.quiet),
         Command::Schema => print(&format!("{:#}\n", crate::config::schema::schema())),
+        Command::Pkg(pkg) => pkg.run(moby.quiet),
         Command::Formats(formats) => formats.run(),
     };
     let (message, code) = match result {
@@ -76,6 +80,20 @@ fn print(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::work(error)),
         _ => Ok(()),
     }
+}
+
+/// The host's architecture as Go names it.
+fn host_arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// How many threads: as given, else one a processor.
+fn jobs(given: Option<usize>) -> usize {
+    given.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// The cache folder: as given, else LinuxKit's.

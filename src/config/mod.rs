@@ -2,7 +2,7 @@
 
 pub mod diagnostic;
 mod image;
-mod node;
+pub(crate) mod node;
 pub mod reference;
 pub mod schema;
 

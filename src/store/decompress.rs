@@ -1,4 +1,4 @@
-//! The three ways in which a layer is compressed, told apart by its first bytes, as every
+//! The ways in which layers and Debian packages are compressed, told apart by its first bytes, as every
 //! runtime does: media types are often wrong.
 
 use std::io::{self, BufReader, Read};
@@ -17,7 +17,7 @@ pub fn reader<'a>(compressed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> 
         // A zstd frame, or a skippable one, with which pzstd and zstd:chunked begin.
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Box::new(Frames::new(compressed)),
         [b'B', b'Z', b'h', ..] => return Err(unsupported("bzip2")),
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => return Err(unsupported("xz")),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => Box::new(lzma_rust2::XzReader::new(compressed, true)),
         _ => Box::new(compressed),
     })
 }
@@ -25,7 +25,7 @@ pub fn reader<'a>(compressed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> 
 fn unsupported(name: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::Unsupported,
-        format!("it is compressed with {name}; layers are gzip, zstd or plain tars"),
+        format!("it is compressed with {name}; gzip, zstd, xz and plain tars are read"),
     )
 }
 

@@ -502,7 +502,7 @@ pub(super) fn sha256(slice: &Slice) -> io::Result<String> {
 }
 
 /// `sha256:` and hexadecimal digits.
-pub(super) fn digest(hash: Sha256) -> String {
+pub(crate) fn digest(hash: Sha256) -> String {
     use std::fmt::Write;
     let mut text = String::from("sha256:");
     for byte in hash.finalize() {

@@ -9,7 +9,7 @@
 //! A blob is used only after its size and digest were found to be what its descriptor says.
 //! What moby itself keeps stands in the folder `moby` beside `blobs`, where no other tool looks.
 
-mod decompress;
+pub(crate) mod decompress;
 mod docker_save;
 mod error;
 mod flatten;
@@ -25,6 +25,7 @@ use extents::FileBlob;
 pub use error::Error;
 pub use image::{Image, Layer};
 pub use layers::Layers;
+pub(crate) use layout::digest;
 pub use layout::{Layout, Location};
 
 /// What `Store::open` needs to know.

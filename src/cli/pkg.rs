@@ -1,0 +1,77 @@
+//! `moby pkg`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::{Failure, cache, host_arch};
+use crate::pkg;
+
+/// The arguments of `moby pkg`.
+#[derive(Debug, Args)]
+pub struct Pkg {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build packages into the cache folder
+    Build {
+        /// Folders with a build.yml
+        #[arg(required = true)]
+        dirs: Vec<PathBuf>,
+        /// The architecture
+        #[arg(long, default_value = host_arch())]
+        arch: String,
+        /// The cache folder [default: MOBY_CACHE, LINUXKIT_CACHE or ~/.linuxkit/cache]
+        #[arg(long)]
+        cache: Option<PathBuf>,
+        /// A folder of .deb files, in place of apt-get
+        #[arg(long)]
+        debs: Option<PathBuf>,
+    },
+    /// Print the names that packages get
+    ShowTag {
+        /// Folders with a build.yml
+        #[arg(required = true)]
+        dirs: Vec<PathBuf>,
+    },
+}
+
+impl Pkg {
+    pub fn run(self, quiet: bool) -> Result<(), Failure> {
+        match self.command {
+            Command::ShowTag { dirs } => {
+                for dir in dirs {
+                    super::print(&format!("{}\n", pkg::tag(&dir).map_err(Failure::work)?))?;
+                }
+            }
+            Command::Build {
+                dirs,
+                arch,
+                cache: given,
+                debs,
+            } => {
+                let store =
+                    cache(given).ok_or_else(|| Failure::usage("there is no home folder\nhelp: give --cache"))?;
+                let options = pkg::Options {
+                    store,
+                    arch,
+                    debs,
+                    jobs: super::jobs(None),
+                };
+                for dir in dirs {
+                    let say = |text: &str| {
+                        if !quiet {
+                            eprintln!("{text}");
+                        }
+                    };
+                    let name = pkg::build(&dir, &options, &say).map_err(Failure::work)?;
+                    super::print(&format!("{name}\n"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

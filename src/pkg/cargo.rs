@@ -1,0 +1,59 @@
+//! Static programs of the cargo workspace around a package.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::Options;
+
+/// The folder with the Cargo.lock that governs a folder.
+pub fn workspace(dir: &Path) -> Result<PathBuf, String> {
+    let absolute = std::path::absolute(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    let mut folders = absolute.ancestors();
+    folders
+        .find(|folder| folder.join("Cargo.lock").exists())
+        .map(Path::to_owned)
+        .ok_or_else(|| format!("{} is in no cargo workspace", dir.display()))
+}
+
+/// Builds a program and returns it.
+pub fn build(package: &str, bin: &str, dir: &Path, options: &Options) -> Result<Vec<u8>, String> {
+    let workspace = workspace(dir)?;
+    let target = match options.arch.as_str() {
+        "amd64" => "x86_64-unknown-linux-gnu",
+        "arm64" => "aarch64-unknown-linux-gnu",
+        other => return Err(format!("programs cannot be built for {other} yet")),
+    };
+    let folder = workspace.join("target/pkg");
+    // Paths of the machine that builds must not get into the program.
+    let flags = format!(
+        "-C target-feature=+crt-static --remap-path-prefix={}=.",
+        workspace.display()
+    );
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--locked",
+            "-p",
+            package,
+            "--bin",
+            bin,
+            "--target",
+            target,
+        ])
+        .arg("--target-dir")
+        .arg(&folder)
+        .env("RUSTFLAGS", flags)
+        .current_dir(&workspace)
+        .output()
+        .map_err(|error| format!("cannot run cargo: {error}"))?;
+    if !output.status.success() {
+        return Err(format!(
+            "cargo build -p {package} failed:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        ));
+    }
+    let program = folder.join(target).join("release").join(bin);
+    std::fs::read(&program).map_err(|error| format!("{}: {error}", program.display()))
+}

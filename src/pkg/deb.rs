@@ -1,0 +1,100 @@
+//! Debian packages (deb(5)): an ar archive of `debian-binary`, `control.tar` and `data.tar`.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+use extents::Extents;
+use pax::Body;
+use tree::{Kind, Meta, Tree};
+
+use super::meta;
+use crate::store::decompress;
+
+/// The largest member that is read, in bytes when decompressed.
+const LARGEST: u64 = 4 << 30;
+
+/// The tar of a package: `control` or `data`.
+pub fn tar(path: &Path, which: &str) -> Result<Extents, String> {
+    let failed = |what: &str| format!("{} is not a Debian package: {what}", path.display());
+    let bytes = std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let mut rest = bytes
+        .strip_prefix(b"!<arch>\n")
+        .ok_or_else(|| failed("no ar archive"))?;
+    // A header: name 16, time 12, owner 6, group 6, mode 8, size 10, end 2 (ar(5)).
+    while let Some((header, after)) = rest.split_at_checked(60) {
+        let text = |range: std::ops::Range<usize>| {
+            String::from_utf8_lossy(header.get(range).unwrap_or_default())
+                .trim()
+                .to_owned()
+        };
+        let size: usize = text(48..58).parse().map_err(|_| failed("a damaged header"))?;
+        let (content, after) = after.split_at_checked(size).ok_or_else(|| failed("it is cut off"))?;
+        if text(0..16).trim_end_matches('/').starts_with(&format!("{which}.tar")) {
+            let mut plain = Vec::new();
+            let reader = decompress::reader(content).map_err(|error| failed(&error.to_string()))?;
+            let read = reader.take(LARGEST).read_to_end(&mut plain);
+            read.map_err(|error| failed(&error.to_string()))?;
+            return Ok(Extents::from_bytes(plain));
+        }
+        rest = after.get(size % 2..).unwrap_or_default();
+    }
+    Err(failed(&format!("there is no {which}.tar in it")))
+}
+
+/// The fields of the control file.
+pub fn control(path: &Path) -> Result<BTreeMap<String, String>, String> {
+    let archive = tar(path, "control")?;
+    for entry in pax::entries(&archive) {
+        let entry = entry.map_err(|error| format!("{}: {error}", path.display()))?;
+        if let Body::File(content) = &entry.body
+            && entry.path.ends_with(b"control")
+        {
+            let text = content.to_vec().map_err(|error| error.to_string())?;
+            let text = String::from_utf8_lossy(&text).replace("\n ", " ");
+            let fields = text.lines().filter_map(|line| line.split_once(':'));
+            return Ok(fields
+                .map(|(key, value)| (key.to_owned(), value.trim().to_owned()))
+                .collect());
+        }
+    }
+    Err(format!("{} has no control file", path.display()))
+}
+
+/// Unpacks the data of a package over a tree, as far as it is wanted.
+pub fn unpack(path: &Path, tree: &mut Tree, wanted: &dyn Fn(&str) -> bool) -> Result<(), String> {
+    let archive = tar(path, "data")?;
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let parents = meta(0o755);
+    for entry in pax::entries(&archive) {
+        let entry = entry.map_err(|error| failed(&error))?;
+        let name = String::from_utf8_lossy(&entry.path).into_owned();
+        let name = name.trim_start_matches("./").trim_end_matches('/');
+        if name.is_empty() || !wanted(name) {
+            continue;
+        }
+        let meta = Meta {
+            uid: entry.meta.uid,
+            gid: entry.meta.gid,
+            ..meta(entry.meta.mode)
+        };
+        let kind = match entry.body {
+            Body::Link(target) => {
+                tree.link(name.as_bytes(), &target, &parents)
+                    .map_err(|error| failed(&error))?;
+                continue;
+            }
+            // A folder that is a link by now stays one: /lib to usr/lib.
+            Body::Directory if tree.lookup_following(name.as_bytes()).is_some() => continue,
+            Body::Directory => Kind::directory(),
+            Body::File(content) => Kind::File(content),
+            Body::Symlink(target) => Kind::Symlink(target),
+            Body::CharDevice(device) => Kind::CharDevice(device),
+            Body::BlockDevice(device) => Kind::BlockDevice(device),
+            Body::Fifo => Kind::Fifo,
+        };
+        tree.insert(name.as_bytes(), meta, kind, &parents)
+            .map_err(|error| failed(&error))?;
+    }
+    Ok(())
+}

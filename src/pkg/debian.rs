@@ -1,0 +1,145 @@
+//! Which .debs make a list of packages, and where they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sha2::{Digest, Sha256};
+
+use super::{Options, deb};
+
+/// The .debs of packages, with what they depend on if `closure`, in the order of their names.
+pub fn fetch(packages: &[String], closure: bool, options: &Options) -> Result<Vec<PathBuf>, String> {
+    match &options.debs {
+        Some(folder) => choose(packages, closure, folder, &options.arch),
+        None => download(packages, closure, options),
+    }
+}
+
+/// From a folder of .debs.
+fn choose(packages: &[String], closure: bool, folder: &Path, arch: &str) -> Result<Vec<PathBuf>, String> {
+    let mut known: BTreeMap<String, (PathBuf, String)> = BTreeMap::new();
+    let mut provided: BTreeMap<String, String> = BTreeMap::new();
+    for path in debs(folder)? {
+        let control = deb::control(&path)?;
+        let field = |key: &str| control.get(key).cloned().unwrap_or_default();
+        if ![arch, "all"].contains(&field("Architecture").as_str()) {
+            continue;
+        }
+        for name in field("Provides").split(',') {
+            provided.insert(bare(name), field("Package"));
+        }
+        let depends = format!("{},{}", field("Pre-Depends"), field("Depends"));
+        known.insert(field("Package"), (path, depends));
+    }
+    let find = |name: &str| {
+        known
+            .get_key_value(name)
+            .or_else(|| known.get_key_value(provided.get(name)?))
+    };
+    let mut chosen = BTreeSet::new();
+    let mut open: Vec<String> = packages.to_vec();
+    while let Some(name) = open.pop() {
+        let Some((name, (path, depends))) = find(&name) else {
+            return Err(format!(
+                "there is no package {name} for {arch} in {}\nhelp: put its .deb there, or leave --debs out to fetch it with apt-get",
+                folder.display()
+            ));
+        };
+        if !chosen.insert((name.clone(), path.clone())) || !closure {
+            continue;
+        }
+        for alternatives in depends.split(',').filter(|text| !text.trim().is_empty()) {
+            let mut names = alternatives.split('|').map(bare);
+            let first = names.clone().next().unwrap_or_default();
+            open.push(names.find(|name| find(name).is_some()).unwrap_or(first));
+        }
+    }
+    Ok(chosen.into_iter().map(|(_, path)| path).collect())
+}
+
+/// A package's name without version and architecture.
+fn bare(text: &str) -> String {
+    let name = text.trim().split([' ', '(', ':']).next();
+    name.unwrap_or_default().to_owned()
+}
+
+fn debs(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let listed = std::fs::read_dir(folder).map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
+    let paths = listed.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut paths: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|end| end == "deb"))
+        .collect();
+    paths.sort();
+    Ok(paths)
+}
+
+/// By the host's apt-get, with a state folder of its own, so that neither root nor an earlier
+/// `apt-get update` is needed.
+fn download(packages: &[String], closure: bool, options: &Options) -> Result<Vec<PathBuf>, String> {
+    let state = options.store.join("moby/apt").join(&options.arch);
+    let mut hash = Sha256::new();
+    hash.update(format!("{closure} {}", packages.join(" ")));
+    let key: String = crate::store::digest(hash).chars().skip(7).take(16).collect();
+    let archives = state.join("archives").join(key);
+    let done = archives.join("complete");
+    if done.exists() {
+        return debs(&archives);
+    }
+    let make = |path: &Path| {
+        let made = std::fs::create_dir_all(path);
+        made.map_err(|error| format!("cannot make {}: {error}", path.display()))
+    };
+    make(&state.join("state/lists/partial"))?;
+    make(&archives.join("partial"))?;
+    let status = state.join("status");
+    std::fs::write(&status, "").map_err(|error| format!("cannot write {}: {error}", status.display()))?;
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let apt = |arguments: &[&str]| -> Result<(), String> {
+        let mut command = Command::new("apt-get");
+        for (key, path) in [
+            ("Dir::State", state.join("state")),
+            ("Dir::Cache", state.clone()),
+            ("Dir::Cache::archives", archives.clone()),
+            ("Dir::State::status", status.clone()),
+        ] {
+            command.arg("-o").arg(format!("{key}={}", absolute(&path).display()));
+        }
+        for option in [
+            "APT::Sandbox::User=",
+            "Debug::NoLocking=1",
+            "APT::Install-Recommends=0",
+            "APT::Get::Assume-Yes=1",
+        ] {
+            command.args(["-o", option]);
+        }
+        command.arg("-o").arg(format!("APT::Architecture={}", options.arch));
+        command.arg("-o").arg(format!("APT::Architectures={}", options.arch));
+        command.arg("-qq").args(arguments).current_dir(&archives);
+        let output = command.output().map_err(|error| {
+            format!("cannot run apt-get: {error}\nhelp: where there is none, --debs names a folder of .deb files")
+        })?;
+        match output.status.success() {
+            true => Ok(()),
+            false => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                Err(format!("apt-get {} failed: {}", arguments.join(" "), said.trim()))
+            }
+        }
+    };
+    let fresh = std::fs::read_dir(state.join("state/lists")).is_ok_and(|lists| lists.count() > 1);
+    let mut arguments = if closure {
+        vec!["install", "--download-only"]
+    } else {
+        vec!["download"]
+    };
+    arguments.extend(packages.iter().map(String::as_str));
+    let mut result = if fresh { apt(&arguments) } else { Err(String::new()) };
+    if result.is_err() {
+        apt(&["update"])?;
+        result = apt(&arguments);
+    }
+    result?;
+    std::fs::write(&done, "").map_err(|error| format!("cannot write {}: {error}", done.display()))?;
+    debs(&archives)
+}

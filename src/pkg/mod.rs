@@ -1,0 +1,204 @@
+//! Packages: a folder with a `build.yml` becomes an OCI image in the store, without Docker.
+//!
+//! ```text
+//! build.yml ──recipe──▶ contents ──(debian, cargo, kernel, files)──▶ Tree ──image──▶ OCI layout
+//!        └──hash──▶ docker.io/ORG/IMAGE:HASH
+//! ```
+
+mod cargo;
+mod deb;
+mod debian;
+mod hash;
+mod image;
+mod kernel;
+mod modules;
+mod recipe;
+
+use std::path::{Path, PathBuf};
+
+use extents::Extents;
+use tree::{Kind, Meta, Time, Tree};
+
+use crate::rootfs::DEFAULT_TIME;
+use recipe::{Content, Recipe};
+
+/// What is needed to build packages.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The OCI layout that the images go into.
+    pub store: PathBuf,
+    /// The architecture as Go names it.
+    pub arch: String,
+    /// A folder of .debs in place of apt-get.
+    pub debs: Option<PathBuf>,
+    /// How many threads.
+    pub jobs: usize,
+}
+
+/// The name that the package in a folder has, with the hash of its sources as its tag.
+///
+/// # Errors
+/// A folder without a recipe, or a recipe that cannot be read.
+pub fn tag(dir: &Path) -> Result<String, String> {
+    let recipe = Recipe::read(dir)?;
+    Ok(format!(
+        "docker.io/{}/{}:{}",
+        recipe.org,
+        recipe.image,
+        hash::sources(dir, &recipe)?
+    ))
+}
+
+/// Builds the package in a folder, and returns its name.
+///
+/// # Errors
+/// A recipe that asks for what is not there, and programs that fail.
+pub fn build(dir: &Path, options: &Options, progress: &dyn Fn(&str)) -> Result<String, String> {
+    let recipe = Recipe::read(dir)?;
+    let name = tag(dir)?;
+    if !recipe.arches.contains(&options.arch) {
+        return Err(format!(
+            "{name} is not for {}, only for {}",
+            options.arch,
+            recipe.arches.join(", ")
+        ));
+    }
+    progress(&format!("building {name}"));
+    let mut tree = Tree::new(meta(0o755));
+    for content in &recipe.contents {
+        add(&mut tree, content, dir, options).map_err(|error| format!("{}: {error}", dir.display()))?;
+    }
+    image::write(&tree, &recipe, &name, options)?;
+    Ok(name)
+}
+
+/// Root's metadata of the fixed time.
+fn meta(mode: u32) -> Meta {
+    Meta::new(mode, Time::from_seconds(DEFAULT_TIME))
+}
+
+fn add(tree: &mut Tree, content: &Content, dir: &Path, options: &Options) -> Result<(), String> {
+    let parents = meta(0o755);
+    let put = |tree: &mut Tree, path: &str, meta: Meta, kind: Kind| {
+        let inserted = tree.insert(path.as_bytes(), meta, kind, &parents);
+        inserted.map(drop).map_err(|error| error.to_string())
+    };
+    match content {
+        Content::Debian {
+            debian,
+            closure,
+            paths,
+            exclude,
+        } => {
+            for file in debian::fetch(debian, *closure, options)? {
+                deb::unpack(&file, tree, &|path| wanted(path, paths, exclude))?;
+            }
+            Ok(())
+        }
+        Content::Cargo { cargo, bin, to } => {
+            let program = cargo::build(cargo, bin.as_ref().unwrap_or(cargo), dir, options)?;
+            put(tree, to, meta(0o755), Kind::File(Extents::from_bytes(program)))
+        }
+        Content::Copy { copy, to } => {
+            for (relative, file) in hash::walk(&dir.join(copy))? {
+                let path = if relative.is_empty() {
+                    to.clone()
+                } else {
+                    format!("{to}/{relative}")
+                };
+                let bytes = std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+                let mode = if hash::executable(&file, &bytes) { 0o755 } else { 0o644 };
+                put(tree, &path, meta(mode), Kind::File(Extents::from_bytes(bytes)))?;
+            }
+            Ok(())
+        }
+        Content::File {
+            file,
+            contents,
+            mode,
+            uid,
+            gid,
+        } => {
+            let meta = Meta {
+                uid: *uid,
+                gid: *gid,
+                ..meta(octal(mode.as_deref(), 0o644)?)
+            };
+            put(tree, file, meta, Kind::File(Extents::from_bytes(contents.as_bytes())))
+        }
+        Content::Directory { directory, mode } => {
+            put(tree, directory, meta(octal(mode.as_deref(), 0o755)?), Kind::directory())
+        }
+        Content::Symlink { symlink, target } => {
+            put(tree, symlink, meta(0o777), Kind::Symlink(target.clone().into_bytes()))
+        }
+        Content::Concat { concat, to } => {
+            let mut all = Extents::new();
+            for item in tree.walk() {
+                let path = tree::show(&item.path);
+                if let Kind::File(content) = &item.node.kind
+                    && concat.iter().any(|pattern| matches(pattern, &path))
+                {
+                    all.push(content);
+                }
+            }
+            put(tree, to, meta(0o644), Kind::File(all))
+        }
+        Content::Kernel { kernel } => {
+            let package = kernel.for_arch(&options.arch)?;
+            let files = debian::fetch(&[package.to_owned()], true, options)?;
+            kernel::unpack(&files, tree)
+        }
+    }
+}
+
+fn octal(mode: Option<&str>, default: u32) -> Result<u32, String> {
+    mode.map_or(Ok(default), |text| {
+        u32::from_str_radix(text, 8).map_err(|_| format!("the mode {text:?} is not octal"))
+    })
+}
+
+fn wanted(path: &str, paths: &[String], exclude: &[String]) -> bool {
+    (paths.is_empty() || paths.iter().any(|pattern| matches(pattern, path)))
+        && !exclude.iter().any(|pattern| matches(pattern, path))
+}
+
+/// Whether a path is what a pattern names: `*` within a component, `**` over several, and a
+/// folder with `/` at its end stands for all below it.
+fn matches(pattern: &str, path: &str) -> bool {
+    let pattern = pattern.trim_start_matches('/');
+    if let Some(folder) = pattern.strip_suffix('/') {
+        return matches(folder, path) || matches(&format!("{folder}/**"), path);
+    }
+    fn go(pattern: &[u8], path: &[u8]) -> bool {
+        match (pattern, path) {
+            ([b'*', b'*', rest @ ..], _) => {
+                let rest = rest.strip_prefix(b"/").unwrap_or(rest);
+                (0..=path.len()).any(|at| go(rest, path.get(at..).unwrap_or_default()))
+            }
+            ([b'*', rest @ ..], _) => {
+                let end = path.iter().position(|&byte| byte == b'/').unwrap_or(path.len());
+                (0..=end).any(|at| go(rest, path.get(at..).unwrap_or_default()))
+            }
+            ([a, pattern @ ..], [b, path @ ..]) => a == b && go(pattern, path),
+            ([], []) => true,
+            _ => false,
+        }
+    }
+    go(pattern.as_bytes(), path.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn patterns_name_paths() {
+        assert!(matches("usr/bin/a", "usr/bin/a"));
+        assert!(matches("usr/bin/", "usr/bin/a/b"));
+        assert!(matches("usr/share/**/*.crt", "usr/share/a/b/c.crt"));
+        assert!(matches("usr/*/a", "usr/bin/a"));
+        assert!(!matches("usr/*", "usr/bin/a"));
+        assert!(!matches("usr/bi", "usr/bin"));
+    }
+}
