@@ -1,15 +1,16 @@
 //! `moby build`.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use clap::Args;
 
-use super::{Failure, cache, check};
+use super::{Failure, cache, check, host_arch};
 use crate::output::compress::Compression;
 use crate::output::format::{FORMATS, Format, find};
 use crate::output::{self, Target};
+use crate::pkg;
 use crate::rootfs;
 use crate::store::{self, Store};
 
@@ -40,6 +41,9 @@ pub struct Build {
     /// Where else images are: OCI layout folders, OCI archives, or what `docker save` wrote
     #[arg(long)]
     layout: Vec<PathBuf>,
+    /// A folder of .deb files, in place of apt-get, for packages that are built
+    #[arg(long)]
+    debs: Option<PathBuf>,
     /// How the initrd is compressed: gzip, zstd, lz4, xz or none, with a level after a colon
     #[arg(long, default_value_t)]
     compress: Compression,
@@ -60,31 +64,20 @@ pub struct Build {
     offline: bool,
 }
 
-/// The host's architecture as Go names it.
-fn host_arch() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
-}
-
 impl Build {
     pub fn run(self, quiet: bool) -> Result<(), Failure> {
         let formats = self.formats()?;
-        let config = check::load(&self.files, &|dir| {
-            Err(format!(
-                "the package {} cannot be built yet\nhelp: name an image of a layout instead",
-                dir.display()
-            ))
-        })?;
+        let jobs = super::jobs(self.jobs);
+        let say = |text: &str| {
+            if !quiet {
+                eprintln!("{text}");
+            }
+        };
+        let config = check::load(&self.files, &|dir| self.package(dir, jobs, &say))?;
         if self.dry_run {
             let value = serde_json::to_value(&config).map_err(Failure::work)?;
             return super::print(&rootfs::metadata::yaml(&value));
         }
-        let jobs = self
-            .jobs
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         let store = Store::open(&store::Options {
             cache: cache(self.cache.clone()),
             layouts: self.layout.clone(),
@@ -92,8 +85,8 @@ impl Build {
         .map_err(Failure::work)?;
         let said = Mutex::new(BTreeSet::new());
         let progress = |image: &str| {
-            if !quiet && said.lock().is_ok_and(|mut said| said.insert(image.to_owned())) {
-                eprintln!("reading {image}");
+            if said.lock().is_ok_and(|mut said| said.insert(image.to_owned())) {
+                say(&format!("reading {image}"));
             }
         };
         let options = rootfs::Options {
@@ -108,11 +101,29 @@ impl Build {
             jobs,
         };
         for path in output::write(&root, &formats, &options).map_err(Failure::work)? {
-            if !quiet {
-                eprintln!("wrote {}", path.display());
-            }
+            say(&format!("wrote {}", path.display()));
         }
         Ok(())
+    }
+
+    /// The name of a package, which is built when no layout has it.
+    fn package(&self, dir: &Path, jobs: usize, say: &dyn Fn(&str)) -> Result<String, String> {
+        let name = pkg::tag(dir)?;
+        let store = cache(self.cache.clone()).ok_or("there is no home folder\nhelp: give --cache")?;
+        let found = Store::open(&store::Options {
+            cache: Some(store.clone()),
+            layouts: self.layout.clone(),
+        });
+        if found.is_ok_and(|found| found.image(&name, &self.arch).is_ok()) {
+            return Ok(name);
+        }
+        let options = pkg::Options {
+            store,
+            arch: self.arch.clone(),
+            debs: self.debs.clone(),
+            jobs,
+        };
+        pkg::build(dir, &options, say)
     }
 
     fn formats(&self) -> Result<Vec<&'static Format>, Failure> {
