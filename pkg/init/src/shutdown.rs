@@ -1,0 +1,137 @@
+//! Waiting for the end, and the end.
+
+use std::io::Read;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::system::{RebootCommand, reboot};
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
+
+use crate::containers::{self, Services};
+use crate::{process, say};
+
+/// How long processes have after SIGTERM.
+const GRACE: Duration = Duration::from_millis(1500);
+
+/// How to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    PowerOff,
+    Reboot,
+    Halt,
+}
+
+impl Action {
+    /// What a name of the program asks for.
+    pub fn of_program(name: &str) -> Option<Action> {
+        match name.rsplit('/').next()? {
+            "poweroff" => Some(Action::PowerOff),
+            "reboot" => Some(Action::Reboot),
+            "halt" => Some(Action::Halt),
+            _ => None,
+        }
+    }
+
+    /// Asks PID 1, with the signals that busybox's init has for this.
+    pub fn ask(self) -> ExitCode {
+        let signal = match self {
+            Action::PowerOff => Signal::USR2,
+            Action::Reboot => Signal::TERM,
+            Action::Halt => Signal::USR1,
+        };
+        match kill_process(Pid::INIT, signal) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("cannot signal PID 1: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// The signals that PID 1 listens to from its start.
+pub fn signals() -> Option<Signals> {
+    let signals = Signals::new([SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGUSR2]);
+    signals.map_err(|error| say(&format!("signals: {error}"))).ok()
+}
+
+/// Reaps children until somebody wants the machine to stop.
+pub fn wait(signals: &mut Option<Signals>, mut services: Services) -> Action {
+    // Ctrl-Alt-Del becomes SIGINT.
+    let _ = reboot(RebootCommand::CadOff);
+    for path in process::list("/dev/input") {
+        std::thread::spawn(move || power_button(&path));
+    }
+    loop {
+        // Children may have ended before anybody listened.
+        for (pid, status) in process::ended() {
+            if let Some(name) = services.remove(&Pid::as_raw(Some(pid))) {
+                say(&format!("service {name} ended: exit status {status}"));
+            }
+        }
+        let Some(signals) = signals else {
+            std::thread::sleep(Duration::from_secs(1));
+            continue;
+        };
+        for signal in signals.wait() {
+            match signal {
+                SIGUSR2 => return Action::PowerOff,
+                SIGTERM | SIGINT => return Action::Reboot,
+                SIGUSR1 => return Action::Halt,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Watches an input device for the power key (struct input_event: time 16 bytes, type EV_KEY
+/// 1, code KEY_POWER 116, value 1 when pressed).
+fn power_button(path: &str) {
+    let Ok(mut device) = std::fs::File::open(path) else {
+        return;
+    };
+    let mut event = [0; 24];
+    while device.read_exact(&mut event).is_ok() {
+        if event.get(16..24) == Some(&[1, 0, 116, 0, 1, 0, 0, 0]) {
+            say("power button");
+            let _ = kill_process(Pid::INIT, Signal::USR2);
+        }
+    }
+}
+
+/// Runs the onshutdown containers, ends everything and stops the machine.
+pub fn stop(action: Action) -> ExitCode {
+    say("stopping");
+    containers::run_in_order("onshutdown");
+    everybody(Signal::TERM);
+    std::thread::sleep(GRACE);
+    everybody(Signal::KILL);
+    process::ended();
+    rustix::fs::sync();
+    say("down");
+    let command = match action {
+        Action::PowerOff => RebootCommand::PowerOff,
+        Action::Reboot => RebootCommand::Restart,
+        Action::Halt => RebootCommand::Halt,
+    };
+    if let Err(error) = reboot(command) {
+        say(&format!("cannot stop the machine: {error}"));
+    }
+    loop {
+        std::thread::sleep(Duration::from_secs(60));
+    }
+}
+
+/// A signal to every process but this one.
+fn everybody(signal: Signal) {
+    for path in process::list("/proc") {
+        let number = path.rsplit('/').next().and_then(|name| name.parse().ok());
+        // Kernel threads have no command line and take no signals.
+        let thread = std::fs::read(format!("{path}/cmdline")).is_ok_and(|line| line.is_empty());
+        if let Some(pid) = number.filter(|&pid| pid > 1 && !thread).and_then(Pid::from_raw) {
+            let _ = kill_process(pid, signal);
+        }
+    }
+}
