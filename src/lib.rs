@@ -11,4 +11,5 @@ pub mod config;
 pub mod output;
 pub mod pkg;
 pub mod rootfs;
+pub mod run;
 pub mod store;

@@ -4,6 +4,7 @@ mod build;
 mod check;
 mod formats;
 mod pkg;
+mod run;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,6 +30,8 @@ enum Command {
     Check(check::Check),
     /// Print the JSON Schema of the YAML, for editors
     Schema,
+    /// Boot in QEMU what was built
+    Run(run::Run),
     /// Build packages
     Pkg(pkg::Pkg),
     /// List the output formats
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Build(build) => build.run(moby.quiet),
         Command::Check(check) => check.run(moby.quiet),
         Command::Schema => print(&format!("{:#}\n", crate::config::schema::schema())),
+        Command::Run(run) => run.run(),
         Command::Pkg(pkg) => pkg.run(moby.quiet),
         Command::Formats(formats) => formats.run(),
     };

@@ -1,0 +1,48 @@
+//! `moby run`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Failure, host_arch};
+use crate::run::{self, Machine};
+
+/// The arguments of `moby run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The name of a build with kernel and initrd
+    name: PathBuf,
+    /// How many processors
+    #[arg(long, default_value_t = 1)]
+    cpus: u32,
+    /// Memory in MiB
+    #[arg(long, default_value_t = 1024)]
+    mem: u32,
+    /// A disk image for the machine; may be given several times
+    #[arg(long)]
+    disk: Vec<PathBuf>,
+    /// Forward a TCP port of the host, HOST:GUEST
+    #[arg(long, value_parser = run::parse_publish)]
+    publish: Vec<(u16, u16)>,
+    /// The architecture
+    #[arg(long, default_value = host_arch())]
+    arch: String,
+    /// Show the machine's screen in a window
+    #[arg(long)]
+    gui: bool,
+}
+
+impl Run {
+    pub fn run(self) -> Result<(), Failure> {
+        let machine = Machine {
+            name: self.name,
+            arch: self.arch,
+            cpus: self.cpus,
+            mem: self.mem,
+            disks: self.disk,
+            publish: self.publish,
+            gui: self.gui,
+        };
+        run::run(&machine).map_err(Failure::work)
+    }
+}
