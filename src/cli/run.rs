@@ -27,6 +27,9 @@ pub struct Run {
     /// The architecture
     #[arg(long, default_value = host_arch())]
     arch: String,
+    /// How QEMU accelerates: kvm, hvf, tcg [default: what works]
+    #[arg(long)]
+    accel: Option<String>,
     /// Show the machine's screen in a window
     #[arg(long)]
     gui: bool,
@@ -42,6 +45,7 @@ impl Run {
             disks: self.disk,
             publish: self.publish,
             gui: self.gui,
+            accel: self.accel,
         };
         run::run(&machine).map_err(Failure::work)
     }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// How the machine is.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Machine {
     pub publish: Vec<(u16, u16)>,
     /// Whether there is a window.
     pub gui: bool,
+    /// How QEMU accelerates; what works is found out when nothing is said.
+    pub accel: Option<String>,
 }
 
 /// Takes `HOST:GUEST` apart.
@@ -49,7 +51,7 @@ fn program(arch: &str) -> Result<(&'static str, &'static str), String> {
 /// Files that are missing, QEMU missing, or a QEMU that fails.
 pub fn run(machine: &Machine) -> Result<(), String> {
     let (program, package) = program(&machine.arch)?;
-    let status = Command::new(program).args(arguments(machine)?).status();
+    let status = Command::new(program).args(arguments(machine, program)?).status();
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("{program} ended with {status}")),
@@ -61,7 +63,7 @@ pub fn run(machine: &Machine) -> Result<(), String> {
 }
 
 /// The arguments for QEMU.
-fn arguments(machine: &Machine) -> Result<Vec<OsString>, String> {
+fn arguments(machine: &Machine, program: &str) -> Result<Vec<OsString>, String> {
     let file = |suffix: &str| {
         let mut path = machine.name.clone().into_os_string();
         path.push(suffix);
@@ -81,18 +83,17 @@ fn arguments(machine: &Machine) -> Result<Vec<OsString>, String> {
         ("amd64", "x86_64") | ("arm64", "aarch64")
     );
     let kind = if machine.arch == "arm64" { "virt" } else { "pc" };
-    let fast = if native && usable(Path::new("/dev/kvm")) {
-        Some("kvm")
-    } else if native && cfg!(target_os = "macos") {
-        Some("hvf")
-    } else {
-        None
+    let accel = match &machine.accel {
+        Some(accel) => accel.as_str(),
+        None if native && usable(Path::new("/dev/kvm")) && works(program, kind, "kvm") => "kvm",
+        None if native && cfg!(target_os = "macos") => "hvf",
+        None => "tcg",
     };
-    add(&["-machine", kind, "-accel", fast.unwrap_or("tcg")]);
-    let cpu = match (fast, machine.arch.as_str()) {
-        (Some(_), _) => Some("host"),
-        (None, "arm64") => Some("cortex-a57"),
-        _ => None,
+    add(&["-machine", kind, "-accel", accel]);
+    let cpu = match (accel, machine.arch.as_str()) {
+        ("tcg", "arm64") => Some("cortex-a57"),
+        ("tcg", _) => None,
+        _ => Some("host"),
     };
     if let Some(cpu) = cpu {
         add(&["-cpu", cpu]);
@@ -132,6 +133,24 @@ fn arguments(machine: &Machine) -> Result<Vec<OsString>, String> {
         arguments.push(value);
     }
     Ok(arguments)
+}
+
+/// Whether an accelerator works: on some machines KVM is there and fails at the first use. A
+/// machine that does not start is set up and left again.
+fn works(program: &str, kind: &str, accel: &str) -> bool {
+    let child = Command::new(program)
+        .args(["-machine", kind, "-accel", accel, "-cpu", "host", "-S", "-nodefaults"])
+        .args(["-display", "none", "-monitor", "stdio"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut child) = child else { return false };
+    if let Some(mut stdin) = child.stdin.take() {
+        // It may have failed already, and then nobody reads.
+        let _ = io::Write::write_all(&mut stdin, b"quit\n");
+    }
+    child.wait().is_ok_and(|status| status.success())
 }
 
 /// Whether the current user may use a device.
