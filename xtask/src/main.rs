@@ -1,27 +1,61 @@
-//! What a developer of moby runs: `cargo xtask ...`.
+//! What a developer runs: `cargo xtask test`.
 
 use std::process::{Command, ExitCode};
 
-const USAGE: &str = "usage: cargo xtask test";
+/// Programs that the tests need, and the Debian packages that have them.
+const TOOLS: [(&str, &str); 6] = [
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("cpio", "cpio"),
+    ("zstd", "zstd"),
+    ("lz4", "lz4"),
+    ("xz", "xz-utils"),
+    ("gzip", "gzip"),
+];
 
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        Some("test") => run(Command::new("cargo").args(["test", "--workspace"])),
+    let task = std::env::args().nth(1).unwrap_or_default();
+    match task.as_str() {
+        "test" => match install().and_then(|()| run("cargo", &["test", "--workspace"])) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(message) => {
+                eprintln!("error: {message}");
+                ExitCode::FAILURE
+            }
+        },
         _ => {
-            eprintln!("{USAGE}");
+            eprintln!("cargo xtask test    install what the tests need, and run them, boots included");
             ExitCode::from(2)
         }
     }
 }
 
-/// Runs a command on this terminal and passes its verdict on.
-fn run(command: &mut Command) -> ExitCode {
-    match command.status() {
-        Ok(status) if status.success() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: could not start {:?}: {error}", command.get_program());
-            ExitCode::FAILURE
-        }
+fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
+    match Command::new(program).args(arguments).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{program} {} ended with {status}", arguments.join(" "))),
+        Err(error) => Err(format!("cannot run {program}: {error}")),
     }
+}
+
+/// Installs what is missing, by apt-get and as root (with sudo where need be).
+fn install() -> Result<(), String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    let missing: Vec<&str> = TOOLS
+        .iter()
+        .filter(|(program, _)| !there(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    eprintln!("installing {}", missing.join(" "));
+    let apt = |arguments: &[&str]| match run("apt-get", arguments) {
+        Ok(()) => Ok(()),
+        Err(_) => run("sudo", &[&["apt-get"], arguments].concat()),
+    };
+    apt(&["-qq", "update"])?;
+    let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    arguments.extend(missing);
+    apt(&arguments)
 }

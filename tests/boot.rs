@@ -1,0 +1,149 @@
+//! Machines built from `examples/` and booted in QEMU by `moby run`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// A machine under emulation on a busy host needs its time.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+fn moby() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_moby"));
+    let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-cache");
+    command.env("MOBY_CACHE", cache);
+    command
+}
+
+fn build(example: &str, arguments: &[&str], folder: &Path) {
+    let yaml = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example);
+    let output = moby()
+        .arg("build")
+        .args(arguments)
+        .arg("--dir")
+        .arg(folder)
+        .arg(yaml)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The console's lines until one contains the text; all lines met are added to `log`.
+fn until(lines: &Receiver<String>, text: &str, log: &mut Vec<String>) {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        match lines.recv_timeout(left) {
+            Ok(line) => {
+                let found = line.contains(text);
+                log.push(line);
+                if found {
+                    return;
+                }
+            }
+            Err(_) => panic!("{text:?} did not appear:\n{}", log.join("\n")),
+        }
+    }
+}
+
+fn console(output: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            if sender
+                .send(String::from_utf8_lossy(&line).trim_end().to_owned())
+                .is_err()
+            {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn get(port: u16) -> String {
+    let end = Instant::now() + PATIENCE;
+    // QEMU accepts before the machine listens: only an answer counts.
+    while Instant::now() < end {
+        let mut answer = String::new();
+        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
+            stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok();
+            stream.read_to_string(&mut answer).ok();
+        }
+        if answer.starts_with("HTTP/1.1 200") {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    panic!("nothing answers on port {port}");
+}
+
+#[test]
+fn hello_boots_serves_and_powers_off() {
+    let folder = tempfile::tempdir().unwrap();
+    build("hello.yml", &[], folder.path());
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut machine = moby()
+        .args(["run", "--publish", &format!("{port}:80")])
+        .arg(folder.path().join("hello"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = console(machine.stdout.take().unwrap());
+    let mut log = Vec::new();
+    for text in [
+        "moby-init: onboot 000-hello",
+        "hello from hello, uid 0, gid 0, CapEff:\t0000000000000001",
+        "moby-init: onboot 001-second",
+        "hello from second, uid 101, gid 101, CapEff:\t0000000000000000",
+        "moby-init: started",
+    ] {
+        until(&lines, text, &mut log);
+    }
+    let answer = get(port);
+    assert!(answer.contains("nginx on moby"), "{answer}");
+    // Ctrl-A c leads to QEMU's monitor; this is the power button.
+    machine
+        .stdin
+        .as_mut()
+        .unwrap()
+        .write_all(b"\x01csystem_powerdown\n")
+        .unwrap();
+    for text in ["onshutdown 000-bye", "hello from bye", "moby-init: down"] {
+        until(&lines, text, &mut log);
+    }
+    assert!(machine.wait().unwrap().success());
+}
+
+#[test]
+fn every_compression_boots() {
+    for compression in ["zstd", "lz4", "xz:1", "none"] {
+        let folder = tempfile::tempdir().unwrap();
+        build("minimal.yml", &["--compress", compression], folder.path());
+        let mut machine = moby()
+            .args(["run", "--mem", "1536"])
+            .arg(folder.path().join("minimal"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = console(machine.stdout.take().unwrap());
+        let mut log = vec![compression.to_owned()];
+        until(&lines, "hello from a container", &mut log);
+        until(&lines, "moby-init: started", &mut log);
+        machine
+            .stdin
+            .as_mut()
+            .unwrap()
+            .write_all(b"\x01csystem_powerdown\n")
+            .unwrap();
+        until(&lines, "moby-init: down", &mut log);
+        assert!(machine.wait().unwrap().success());
+    }
+}

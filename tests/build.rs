@@ -1,0 +1,319 @@
+//! `moby build` from outside, on images that `moby pkg build` makes of inline files.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const YAML: &str = r#"
+kernel:
+  image: "@pkg:kernel"
+  cmdline: console=ttyS0
+  tar: none
+init:
+  - "@pkg:init"
+onboot:
+  - name: one
+    image: "@pkg:init"
+    uid: one
+    binds: ["data:/data"]
+volumes:
+  - name: data
+files:
+  - path: etc/motd
+    contents: "hello\n"
+    mode: "0644"
+"#;
+
+/// A folder with two packages and a YAML; its cache is in it.
+struct Site(tempfile::TempDir);
+
+impl Site {
+    fn new() -> Site {
+        let site = Site(tempfile::tempdir().unwrap());
+        site.write(
+            "kernel/build.yml",
+            "image: kernel\ncontents:\n  - file: /kernel\n    contents: a kernel\n",
+        );
+        let noise: String = (0..40_000u32)
+            .map(|i| format!("{:x}", i.wrapping_mul(2_654_435_761)))
+            .collect();
+        let init = "image: init\nentrypoint: [/bin/one]\ncontents:\n  - file: /bin/one\n    mode: \"0755\"\n    contents: one\n";
+        site.write(
+            "init/build.yml",
+            &format!("{init}  - copy: noise\n    to: /usr/noise\n"),
+        );
+        site.write("init/noise", &noise);
+        site.write("machine.yml", YAML);
+        site
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Runs moby with no PATH, so that no other program can help it.
+    fn moby(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_moby"))
+            .args(arguments)
+            .current_dir(self.0.path())
+            .env("PATH", "")
+            .env("MOBY_CACHE", self.path("cache"))
+            .output()
+            .unwrap()
+    }
+
+    fn build(&self, arguments: &[&str]) -> Output {
+        let mut all = vec!["-q", "build"];
+        all.extend(arguments);
+        self.moby(&all)
+    }
+
+    fn blob(&self, large: bool) -> PathBuf {
+        let blobs = fs::read_dir(self.path("cache/blobs/sha256")).unwrap();
+        let mut blobs: Vec<_> = blobs.map(|entry| entry.unwrap().path()).collect();
+        blobs.sort_by_key(|path| fs::metadata(path).unwrap().len());
+        let at = if large { blobs.len() - 1 } else { 0 };
+        blobs[at].clone()
+    }
+}
+
+fn good(output: Output) -> Vec<u8> {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// The message of a command that has to fail with a status.
+fn refused(output: Output, status: i32) -> String {
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(status), "{message}");
+    message
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_same_bits_in_any_folder_with_any_number_of_threads() {
+    let (one, two) = (Site::new(), Site::new());
+    let formats = "kernel+initrd,tar,docker,tar-kernel-initrd";
+    good(one.build(&["-f", formats, "--jobs", "1", "machine.yml"]));
+    fs::create_dir(two.path("out")).unwrap();
+    good(two.build(&["-f", formats, "--jobs", "5", "--dir", "out", "machine.yml"]));
+    let names = files(&two.path("out"));
+    let expected = ["cmdline", "initrd.img", "initrd.tar", "kernel"].map(|name| format!("machine-{name}"));
+    assert_eq!(names[..4], expected);
+    assert_eq!(names[4..], ["machine.docker", "machine.tar"]);
+    for name in names {
+        let (a, b) = (
+            fs::read(one.path(&name)).unwrap(),
+            fs::read(two.path("out").join(&name)).unwrap(),
+        );
+        assert!(a == b, "{name} differs");
+    }
+    assert_eq!(fs::read(one.path("machine-kernel")).unwrap(), b"a kernel");
+    assert_eq!(fs::read(one.path("machine-cmdline")).unwrap(), b"console=ttyS0");
+    let piped = good(one.build(&["-f", "tar", "-o", "-", "machine.yml"]));
+    assert!(piped == fs::read(one.path("machine.tar")).unwrap());
+}
+
+#[test]
+fn the_tar_has_what_linuxkit_puts_there() {
+    let site = Site::new();
+    let tar = good(site.build(&["-f", "tar", "-o", "-", "machine.yml"]));
+    let mut archive = tar::Archive::new(tar.as_slice());
+    let mut names = Vec::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        if name == "containers/onboot/000-one/config.json" {
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut entry, &mut text).unwrap();
+            let config: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(config["process"]["user"]["uid"], 100);
+            assert_eq!(config["process"]["args"][0], "/bin/one");
+            let mounts = config["mounts"].as_array().unwrap();
+            let data = mounts.iter().find(|mount| mount["destination"] == "/data").unwrap();
+            assert_eq!(data["source"], "/containers/volumes/data/merged");
+        }
+        names.push(name);
+    }
+    for name in [
+        "boot/kernel",
+        "boot/cmdline",
+        "bin/one",
+        "etc/motd",
+        "containers/onboot/000-one/lower/usr/noise",
+        "containers/onboot/000-one/runtime.json",
+        "containers/onboot/000-one/rootfs",
+        "containers/volumes/data/merged",
+    ] {
+        assert!(
+            names.iter().any(|other| other == name),
+            "{name} is missing in {names:?}"
+        );
+    }
+}
+
+#[test]
+fn mistakes_in_the_yaml_are_shown_where_they_are() {
+    let site = Site::new();
+    for (wrong, status, expected) in [
+        (
+            "onbot: []",
+            2,
+            &["unknown field `onbot`", "did you mean `onboot`?", "bad.yml:1:1"][..],
+        ),
+        (
+            "files:\n  - path: a\n    mode: 0644\n",
+            2,
+            &["`files[0].mode` must be a string", "bad.yml:3:11"],
+        ),
+        (
+            "files:\n  - path: a\n    contents: x\n    mode: \"9\"\n",
+            2,
+            &["octal", "bad.yml:4:11"],
+        ),
+        (
+            "services:\n  - {name: a, image: b}\n  - {name: a, image: b}\n",
+            2,
+            &["duplicate service name: a", "bad.yml:3:"],
+        ),
+        (
+            "onboot:\n  - name: a\n    image: nothing/here\n",
+            1,
+            &["no image docker.io/nothing/here", "bad.yml:3:12"],
+        ),
+        (
+            "files:\n  - path: a\n    source: not-there\n",
+            1,
+            &["cannot read not-there", "bad.yml:3:13"],
+        ),
+        ("files:\n  - path: ../../evil\n    contents: x\n", 1, &["bad.yml:2:11"]),
+        ("init: [a, *x]\n", 2, &["bad.yml:1"]),
+    ] {
+        site.write("bad.yml", wrong);
+        let message = refused(site.build(&["-f", "tar", "bad.yml"]), status);
+        for text in expected {
+            assert!(message.contains(text), "{wrong:?} gave {message}");
+        }
+        assert!(!site.path("bad.tar").exists());
+    }
+    assert!(!site.path("../evil").exists());
+}
+
+#[test]
+fn an_alias_bomb_is_refused() {
+    let site = Site::new();
+    let mut yaml = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..12 {
+        let alias = format!("*a{}", level - 1);
+        yaml.push_str(&format!("a{level}: &a{level} [{}]\n", vec![alias; 9].join(", ")));
+    }
+    site.write("bad.yml", &yaml);
+    assert!(refused(site.moby(&["check", "bad.yml"]), 2).contains("more than"));
+}
+
+#[test]
+fn a_read_only_volume_cannot_be_bound_writable() {
+    let site = Site::new();
+    site.write(
+        "bad.yml",
+        &YAML.replace("  - name: data", "  - name: data\n    readonly: true"),
+    );
+    let message = refused(site.build(&["-f", "tar", "bad.yml"]), 1);
+    assert!(
+        message.contains("volume data is read-only") && message.contains("bad.yml:12:"),
+        "{message}"
+    );
+}
+
+#[test]
+fn damaged_images_are_refused() {
+    let site = Site::new();
+    good(site.moby(&["-q", "pkg", "build", "kernel", "init"]));
+    let large = site.blob(true);
+    let whole = fs::read(&large).unwrap();
+    let middle = whole.len() / 2;
+    let mut flipped = whole.clone();
+    flipped[middle] ^= 1;
+    for (damaged, expected) in [
+        (Some(flipped), "its digest should be"),
+        (Some(whole[..middle].to_vec()), "its size should be"),
+        (None, "is missing"),
+    ] {
+        match damaged {
+            Some(bytes) => fs::write(&large, bytes).unwrap(),
+            None => fs::remove_file(&large).unwrap(),
+        }
+        let message = refused(site.build(&["-f", "tar", "machine.yml"]), 1);
+        assert!(message.contains(expected), "{message}");
+        assert!(!site.path("machine.tar").exists());
+    }
+    fs::write(&large, &whole).unwrap();
+    good(site.build(&["-f", "tar", "machine.yml"]));
+    // The copy that moby keeps is not trusted either: a damaged one is made again.
+    let layers = site.path("cache/moby/layers/sha256");
+    let first = fs::read(site.path("machine.tar")).unwrap();
+    for name in files(&layers) {
+        let mut bytes = fs::read(layers.join(&name)).unwrap();
+        bytes[600] ^= 1;
+        fs::write(layers.join(name), bytes).unwrap();
+    }
+    good(site.build(&["-f", "tar", "machine.yml"]));
+    assert!(first == fs::read(site.path("machine.tar")).unwrap());
+}
+
+#[test]
+fn packages_are_the_same_bits_twice() {
+    let (one, two) = (Site::new(), Site::new());
+    for site in [&one, &two] {
+        good(site.moby(&["-q", "pkg", "build", "kernel", "init"]));
+    }
+    assert_eq!(
+        files(&one.path("cache/blobs/sha256")),
+        files(&two.path("cache/blobs/sha256"))
+    );
+    let index = |site: &Site| fs::read(site.path("cache/index.json")).unwrap();
+    assert!(index(&one) == index(&two));
+}
+
+#[test]
+fn a_dockerfile_alone_says_what_to_do() {
+    let site = Site::new();
+    site.write("docker/build.yml", "image: x\n");
+    site.write("docker/Dockerfile", "FROM scratch\n");
+    let message = refused(site.moby(&["pkg", "build", "docker"]), 1);
+    assert!(
+        message.contains("docker save") && message.contains("--layout"),
+        "{message}"
+    );
+}
+
+#[test]
+fn wrong_commands_end_with_2() {
+    let site = Site::new();
+    assert!(refused(site.build(&["-f", "tra", "machine.yml"]), 2).contains("did you mean `tar`?"));
+    refused(site.build(&["-f", "kernel+initrd", "-o", "x", "machine.yml"]), 2);
+    refused(site.build(&["--compress", "gzip:11", "machine.yml"]), 2);
+    refused(site.build(&["not-there.yml"]), 2);
+    assert_eq!(
+        good(site.moby(&["formats", "--names"])),
+        b"kernel+initrd\ntar-kernel-initrd\ntar\ndocker\n"
+    );
+    let schema: serde_json::Value = serde_json::from_slice(&good(site.moby(&["schema"]))).unwrap();
+    assert!(schema["properties"]["services"].is_object());
+}
