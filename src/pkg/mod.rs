@@ -63,6 +63,7 @@ pub fn build(dir: &Path, options: &Options, progress: &dyn Fn(&str)) -> Result<S
             recipe.arches.join(", ")
         ));
     }
+    let _lock = lock(&options.store)?;
     progress(&format!("building {name}"));
     let mut tree = Tree::new(meta(0o755));
     for content in &recipe.contents {
@@ -70,6 +71,17 @@ pub fn build(dir: &Path, options: &Options, progress: &dyn Fn(&str)) -> Result<S
     }
     image::write(&tree, &recipe, &name, options)?;
     Ok(name)
+}
+
+/// Keeps other mobys from the same store as long as the file is open: apt-get's state and the
+/// index can be changed by one at a time.
+fn lock(store: &Path) -> Result<std::fs::File, String> {
+    let folder = store.join("moby");
+    let path = folder.join("lock");
+    let opened = std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::File::options().create(true).append(true).open(&path))
+        .and_then(|file| file.lock().map(|()| file));
+    opened.map_err(|error| format!("cannot lock {}: {error}", path.display()))
 }
 
 /// Root's metadata of the fixed time.
