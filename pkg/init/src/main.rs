@@ -46,6 +46,7 @@ fn main() -> std::process::ExitCode {
     containers::volumes();
     containers::run_in_order("onboot");
     let services = containers::start_services();
+    shutdown::watch_power_button();
     say("started");
     let action = shutdown::wait(&mut signals, services);
     shutdown::stop(action)

@@ -61,9 +61,6 @@ pub fn signals() -> Option<Signals> {
 pub fn wait(signals: &mut Option<Signals>, mut services: Services) -> Action {
     // Ctrl-Alt-Del becomes SIGINT.
     let _ = reboot(RebootCommand::CadOff);
-    for path in process::list("/dev/input") {
-        std::thread::spawn(move || power_button(&path));
-    }
     loop {
         // Children may have ended before anybody listened.
         for (pid, status) in process::ended() {
@@ -86,12 +83,17 @@ pub fn wait(signals: &mut Option<Signals>, mut services: Services) -> Action {
     }
 }
 
-/// Watches an input device for the power key (struct input_event: time 16 bytes, type EV_KEY
+/// Begins to listen to the power button, which is an input device.
+pub fn watch_power_button() {
+    let devices = process::list("/dev/input");
+    for device in devices.iter().filter_map(|path| std::fs::File::open(path).ok()) {
+        std::thread::spawn(move || power_button(device));
+    }
+}
+
+/// Waits for the power key on an input device (struct input_event: time 16 bytes, type EV_KEY
 /// 1, code KEY_POWER 116, value 1 when pressed).
-fn power_button(path: &str) {
-    let Ok(mut device) = std::fs::File::open(path) else {
-        return;
-    };
+fn power_button(mut device: std::fs::File) {
     let mut event = [0; 24];
     while device.read_exact(&mut event).is_ok() {
         if event.get(16..24) == Some(&[1, 0, 116, 0, 1, 0, 0, 0]) {
