@@ -15,7 +15,7 @@ use format::{Format, Kind};
 pub use payload::Payload;
 
 /// The file that LinuxKit adds for `docker build`.
-const DOCKERFILE: &str = "FROM scratch\n\nCOPY . ./\nRUN rm -f /Dockerfile\n\nENTRYPOINT [\"/bin/rc.init\"]\n";
+const DOCKERFILE: &str = "\nFROM scratch\n\nCOPY . ./\n\nENTRYPOINT [\"/bin/rc.init\"]\n";
 
 /// Why an output could not be written.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! The configuration itself as a file of the image, in the style of LinuxKit's encoder.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::config::Config;
 
@@ -17,7 +17,40 @@ pub fn write(config: &Config, format: &str) -> Vec<u8> {
             }
             super::spec::to_bytes(&value)
         }
-        _ => yaml(&value).into_bytes(),
+        _ => {
+            as_go(&mut value);
+            yaml(&value).into_bytes()
+        }
+    }
+}
+
+/// LinuxKit's encoder knows no YAML names for a mount: it writes every field, in lower case.
+fn as_go(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(as_go),
+        Value::Object(map) => {
+            if map.get("bindNS").and_then(Value::as_object).is_some_and(Map::is_empty) {
+                map.shift_remove("bindNS");
+            }
+            for mount in map
+                .get_mut("mounts")
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+            {
+                let field = |name: &str, empty: Value| mount.get(name).cloned().unwrap_or(empty);
+                *mount = json!({
+                    "destination": field("destination", json!("")),
+                    "type": field("type", json!("")),
+                    "source": field("source", json!("")),
+                    "options": field("options", json!([])),
+                    "uidmappings": field("uidMappings", json!([])),
+                    "gidmappings": field("gidMappings", json!([])),
+                });
+            }
+            map.values_mut().for_each(as_go);
+        }
+        _ => {}
     }
 }
 
