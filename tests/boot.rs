@@ -102,6 +102,7 @@ fn hello_boots_serves_and_powers_off() {
         "hello from hello, uid 0, gid 0, CapEff:\t0000000000000001",
         "moby-init: onboot 001-second",
         "hello from second, uid 101, gid 101, CapEff:\t0000000000000000",
+        "moby-init: containerd listens",
         "moby-init: started",
     ] {
         until(&lines, text, &mut log);

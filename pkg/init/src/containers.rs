@@ -10,7 +10,10 @@ use rustix::process::Pid;
 use serde_json::Value;
 
 use crate::process::{list, run, start};
-use crate::say;
+use crate::{containerd, say};
+
+/// Where runc and containerd look for programs.
+pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Services by the number of their runc.
 pub type Services = BTreeMap<i32, String>;
@@ -40,7 +43,7 @@ pub fn run_in_order(section: &str) {
             continue;
         }
         let id = format!("{section}-{name}");
-        match run(runc(&["run", "--bundle", &folder, &id])) {
+        match run_to_end(&folder, &id) {
             Some(0) => {}
             Some(status) => say(&format!("{section} {name} failed: exit status {status}")),
             None => {}
@@ -48,15 +51,47 @@ pub fn run_in_order(section: &str) {
     }
 }
 
-/// Starts the services, their output in /var/log.
+/// Runs a container; returns its exit status.
+fn run_to_end(folder: &str, id: &str) -> Option<i32> {
+    if !binds_namespaces(folder) {
+        return run(runc(&["run", "--bundle", folder, id]));
+    }
+    // Its namespaces can be kept between its making and its start only.
+    let file = format!("/run/{id}.pid");
+    match run(runc(&["create", "--bundle", folder, "--pid-file", &file, id])) {
+        Some(0) => {}
+        status => return status,
+    }
+    let pid = fs::read_to_string(&file).ok()?.trim().parse().ok()?;
+    if let Err(error) = bind_namespaces(folder, pid) {
+        say(&format!("{id}: {error}"));
+    }
+    let status = match run(runc(&["start", id])) {
+        // An orphan of runc's, hence a child of PID 1.
+        Some(0) => crate::process::wait_for(Pid::from_raw(pid as i32)?),
+        status => status,
+    };
+    run(runc(&["delete", "--force", id]));
+    status
+}
+
+/// Starts the services, their output in /var/log: under containerd when it is there, else each
+/// under a runc of its own.
 pub fn start_services() -> Services {
     let mut services = Services::new();
-    for folder in list("/containers/services") {
-        let name = name_of(&folder);
-        say(&format!("service {name}"));
-        if !prepare(&folder) {
-            continue;
+    let mut folders = list("/containers/services");
+    folders.retain(|folder| {
+        say(&format!("service {}", name_of(folder)));
+        prepare(folder)
+    });
+    if containerd::is_there() {
+        if let Some(pid) = containerd::start_services(folders) {
+            services.insert(Pid::as_raw(Some(pid)), "containerd".to_owned());
         }
+        return services;
+    }
+    for folder in folders {
+        let name = name_of(&folder);
         let log = match fs::File::options()
             .create(true)
             .append(true)
@@ -80,23 +115,56 @@ pub fn start_services() -> Services {
     services
 }
 
-fn name_of(folder: &str) -> String {
+/// What a container is called.
+pub fn name_of(folder: &str) -> String {
     folder.rsplit('/').next().unwrap_or(folder).to_owned()
 }
 
 /// runc, with the PATH that it needs.
 pub fn runc(arguments: &[&str]) -> Command {
     let mut command = Command::new("/usr/bin/runc");
-    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").args(arguments);
+    command.env("PATH", PATH).args(arguments);
     command
+}
+
+/// A container's `runtime.json`; nothing when there is none.
+fn runtime(folder: &str) -> Value {
+    let bytes = fs::read(format!("{folder}/runtime.json")).unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
+fn binds_namespaces(folder: &str) -> bool {
+    let runtime = runtime(folder);
+    let names = runtime.get("bindNS").and_then(Value::as_object);
+    names.is_some_and(|names| {
+        names
+            .values()
+            .any(|path| path.as_str().is_some_and(|path| !path.is_empty()))
+    })
+}
+
+/// Keeps the namespaces of a process where `bindNS` of its container's `runtime.json` says.
+pub fn bind_namespaces(folder: &str, pid: u32) -> Result<(), String> {
+    let runtime = runtime(folder);
+    for (kind, path) in runtime.get("bindNS").and_then(Value::as_object).into_iter().flatten() {
+        let Some(path) = path.as_str().filter(|path| !path.is_empty()) else {
+            continue;
+        };
+        let namespace = format!("/proc/{pid}/ns/{kind}");
+        let bound = match path.rsplit_once('/') {
+            Some((parent, _)) => fs::create_dir_all(parent),
+            None => Ok(()),
+        };
+        let bound = bound.and_then(|()| fs::write(path, b""));
+        let bound = bound.and_then(|()| Ok(mount_bind_recursive(&namespace, path)?));
+        bound.map_err(|error| format!("cannot keep {namespace} as {path}: {error}"))?;
+    }
+    Ok(())
 }
 
 /// Makes the folders and mounts of `runtime.json`.
 fn prepare(folder: &str) -> bool {
-    let runtime: Value = match fs::read(format!("{folder}/runtime.json")) {
-        Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
-        Err(_) => return true,
-    };
+    let runtime = runtime(folder);
     let texts = |value: Option<&Value>| -> Vec<String> {
         let list = value.and_then(Value::as_array).into_iter().flatten();
         list.filter_map(Value::as_str).map(str::to_owned).collect()

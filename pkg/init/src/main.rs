@@ -8,6 +8,8 @@
 //! Under the names `poweroff`, `reboot` and `halt` the same program asks PID 1 to stop.
 
 #[cfg(target_os = "linux")]
+mod containerd;
+#[cfg(target_os = "linux")]
 mod containers;
 #[cfg(target_os = "linux")]
 mod modules;

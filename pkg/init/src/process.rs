@@ -33,7 +33,11 @@ pub fn start(mut command: Command) -> Option<Pid> {
 
 /// Runs a program to its end; returns its exit status.
 pub fn run(command: Command) -> Option<i32> {
-    let child = start(command)?;
+    wait_for(start(command)?)
+}
+
+/// Waits for a child and reaps whatever else ends meanwhile; returns its exit status.
+pub fn wait_for(child: Pid) -> Option<i32> {
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid == child => return Some(status.exit_status().unwrap_or(255)),
