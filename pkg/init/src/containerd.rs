@@ -254,7 +254,7 @@ fn spec(folder: &str) -> Result<Vec<u8>, String> {
     let path = format!("{folder}/config.json");
     let bytes = fs::read(&path).map_err(|error| format!("{path}: {error}"))?;
     let mut spec: Value = serde_json::from_slice(&bytes).map_err(|error| format!("{path}: {error}"))?;
-    if let Some(root) = spec.pointer_mut("/root/path")
+    if let Some(root) = spec.get_mut("root").and_then(|root| root.get_mut("path"))
         && let Some(relative) = root.as_str().filter(|path| !path.starts_with('/'))
     {
         *root = Value::String(format!("{folder}/{relative}"));
