@@ -148,3 +148,30 @@ fn every_compression_boots() {
         assert!(machine.wait().unwrap().success());
     }
 }
+
+#[test]
+fn services_run_without_containerd() {
+    let folder = tempfile::tempdir().unwrap();
+    build("nginx.yml", &["--compress", "lz4"], folder.path());
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut machine = moby()
+        .args(["run", "--publish", &format!("{port}:80")])
+        .arg(folder.path().join("nginx"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = console(machine.stdout.take().unwrap());
+    let mut log = Vec::new();
+    until(&lines, "moby-init: started", &mut log);
+    let answer = get(port);
+    assert!(answer.contains("served from a volume"), "{answer}");
+    machine
+        .stdin
+        .as_mut()
+        .unwrap()
+        .write_all(b"\x01csystem_powerdown\n")
+        .unwrap();
+    until(&lines, "moby-init: down", &mut log);
+    assert!(machine.wait().unwrap().success());
+}
