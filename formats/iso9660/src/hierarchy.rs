@@ -216,6 +216,25 @@ impl<'a> Hierarchy<'a> {
         }
     }
 
+    /// The folders in the order in which they stand in the image: the root, those that were
+    /// moved, the others. Readers that go through the image once (libarchive) then know a moved
+    /// folder, and all that is below it, before they learn where it belongs.
+    pub(crate) fn placement(&self) -> Vec<usize> {
+        let mut below = vec![false; self.folders.len()];
+        let (mut moved, mut others) = (Vec::new(), Vec::new());
+        for &at in &self.order {
+            let parent = self.folders.get(at).map_or(0, |folder| folder.parent);
+            let is_moved = self.moved == Some(at) || below.get(parent).copied().unwrap_or(false);
+            if let Some(below) = below.get_mut(at) {
+                *below = is_moved;
+            }
+            if at != 0 {
+                if is_moved { &mut moved } else { &mut others }.push(at);
+            }
+        }
+        [vec![0], moved, others].concat()
+    }
+
     /// The path in the tree of a folder, for messages.
     pub(crate) fn path(&self, at: usize) -> Vec<u8> {
         let mut names = Vec::new();

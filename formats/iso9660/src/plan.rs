@@ -96,7 +96,7 @@ impl<'a> Volume<'a> {
     }
 
     fn take_folders(&mut self, nodes: &Nodes<'_>, blocks: &mut Blocks) -> Result<(), Error> {
-        for &at in &self.hierarchy.order {
+        for at in self.hierarchy.placement() {
             let encoded = encode::folder(&self.hierarchy, at, &self.places, nodes);
             let len = encoded.records.len() as u64;
             if len > LARGEST_FOLDER {
