@@ -22,9 +22,11 @@
 //! has. Folders below the eighth level are moved to a hidden folder and linked from where they
 //! belong. Extended attributes have no place in the format.
 
+mod boot;
 mod encode;
 mod error;
 mod hierarchy;
+mod hybrid;
 mod names;
 mod number;
 mod options;
@@ -33,7 +35,7 @@ mod susp;
 mod volume;
 
 pub use error::Error;
-pub use options::Options;
+pub use options::{BootEntry, BootImage, Hybrid, Options, Platform, Table};
 pub use plan::{Image, plan};
 
 /// The length of a block and of a sector in bytes.
@@ -51,4 +53,4 @@ pub const LARGEST_FILE: u64 = 100 * SECTION;
 /// The most folders: the path table has 16 bits for their numbers (ECMA-119 9.4.4).
 pub const MAX_FOLDERS: usize = 0xffff;
 /// The most boot images: what a catalogue of one block holds when each has its own section.
-pub const MAX_BOOT_ENTRIES: usize = 31;
+pub const MAX_BOOT_ENTRIES: usize = 32;

@@ -1,15 +1,17 @@
 //! From a tree to an image: what stands where, and then the bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use extents::Extents;
+use extents::{Data, Extents};
 use tree::{Kind, NodeId, Tree};
 
+use crate::boot::{self, Boot};
 use crate::encode::{self, Endian, Nodes, Place};
 use crate::hierarchy::Hierarchy;
+use crate::hybrid;
 use crate::names::Rules;
 use crate::volume::{self, Descriptor};
-use crate::{BLOCK, Error, LARGEST_FILE, LONGEST_NAME, LONGEST_TARGET, MAX_FOLDERS, Options, PRIMARY};
+use crate::{BLOCK, Error, LARGEST_FILE, LONGEST_NAME, LONGEST_TARGET, MAX_FOLDERS, Options, PRIMARY, Platform};
 
 /// The largest length of a folder in bytes: whole blocks below 4 GiB.
 const LARGEST_FOLDER: u64 = 0xffff_f800;
@@ -19,6 +21,7 @@ const LARGEST_FOLDER: u64 = 0xffff_f800;
 pub struct Image {
     extents: Extents,
     files: BTreeMap<Vec<u8>, (u64, u64)>,
+    boots: Vec<(u64, u64)>,
 }
 
 impl Image {
@@ -36,6 +39,12 @@ impl Image {
     /// bytes. The path is as [`Tree::walk`] gives it. An empty file is at block 0.
     pub fn extent_of(&self, path: &[u8]) -> Option<(u64, u64)> {
         self.files.get(path).copied()
+    }
+
+    /// The first block of a boot image, by its place in [`Options::boot`], counted in blocks of 2,048
+    /// bytes, and its length in bytes.
+    pub fn boot_extent(&self, index: usize) -> Option<(u64, u64)> {
+        self.boots.get(index).copied()
     }
 }
 
@@ -129,14 +138,18 @@ fn put(image: &mut Extents, block: u32, bytes: Vec<u8>) {
     image.put_bytes(u64::from(block) * BLOCK, bytes);
 }
 
-/// Plans the image of a tree. Contents are not read, and stand in the order of
-/// [`Tree::walk`].
+/// Plans the image of a tree. Contents stand in the order of [`Tree::walk`]; none is read,
+/// except a boot image that gets a table ([`crate::BootEntry::info_table`]) or is started from a disk.
 ///
 /// # Errors
 /// What the format, or Linux reading it, has no room for, with the path.
 pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
     volume::check(options)?;
     check(tree)?;
+    let mut boots = boot::find(tree, options)?;
+    if let Some(hybrid) = &options.hybrid {
+        hybrid::check(hybrid, &boots)?;
+    }
     let mut nodes = Nodes::new(tree);
     let mut blocks = Blocks {
         next: u64::from(PRIMARY),
@@ -146,8 +159,15 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
         volumes.push((volume::Kind::Joliet, Volume::new(tree, Rules::Joliet)?));
     }
 
-    for _ in &volumes {
-        blocks.take(BLOCK)?;
+    let primary = blocks.take(BLOCK)?;
+    let boot_record = if boots.is_empty() {
+        None
+    } else {
+        Some(blocks.take(BLOCK)?)
+    };
+    let mut descriptors = vec![primary];
+    for _ in volumes.iter().skip(1) {
+        descriptors.push(blocks.take(BLOCK)?);
     }
     let terminator = blocks.take(BLOCK)?;
     for (_, volume) in &mut volumes {
@@ -156,11 +176,16 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
     for (_, volume) in &mut volumes {
         volume.take_folders(&nodes, &mut blocks)?;
     }
-    let contents = take_contents(tree, &mut nodes, &mut blocks)?;
+    let catalogue = blocks.take(if boots.is_empty() { 0 } else { BLOCK })?;
+    let contents = take_contents(&mut nodes, &mut boots, options, &mut blocks)?;
+    if options.hybrid.is_some() {
+        blocks.next = blocks.next.saturating_add(hybrid::BACKUP);
+        blocks.align(hybrid::ALIGNMENT);
+    }
     let end = blocks.take(0)?;
 
     let mut image = Extents::new();
-    for (at, (kind, volume)) in volumes.iter().enumerate() {
+    for (block, (kind, volume)) in descriptors.into_iter().zip(&volumes) {
         let descriptor = Descriptor {
             kind: *kind,
             options,
@@ -171,42 +196,104 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
             root: volume.places.first().copied().unwrap_or_default(),
             root_time: tree.node(NodeId::ROOT).meta.mtime,
         };
-        put(&mut image, PRIMARY + at as u32, descriptor.encode());
+        put(&mut image, block, descriptor.encode());
+    }
+    if let Some(block) = boot_record {
+        put(&mut image, block, boot::record(catalogue));
+        put(&mut image, catalogue, boot::catalogue(&boots));
     }
     put(&mut image, terminator, volume::terminator());
     for (_, volume) in &volumes {
         volume.put(&nodes, &mut image);
     }
+    // What is in memory now is all but the contents: what is the same image has the same of it.
+    let id = options.hybrid.as_ref().map(|hybrid| match hybrid.id {
+        Some(id) => u128::from_le_bytes(id),
+        None => digest(&image),
+    });
     for (place, content) in contents {
         image.put(u64::from(place.block) * BLOCK, content);
     }
+    for (index, boot) in boots.iter().enumerate() {
+        if let Some((offset, table)) = boot.info_table(index)? {
+            image.put_bytes(u64::from(boot.place.block) * BLOCK + offset, table);
+        }
+    }
     image.set_len(u64::from(end) * BLOCK);
+    if let (Some(hybrid), Some(id)) = (&options.hybrid, id) {
+        for (offset, bytes) in hybrid::tables(hybrid, &boots, end, id)? {
+            image.put_bytes(offset, bytes);
+        }
+    }
     Ok(Image {
         extents: image,
         files: files(&nodes),
+        boots: boots
+            .iter()
+            .map(|boot| (u64::from(boot.place.block), boot.place.len))
+            .collect(),
     })
 }
 
-/// Finds places for the contents of files, each once.
+/// A number that depends on the bytes in memory.
+fn digest(image: &Extents) -> u128 {
+    hybrid::digest(image.extents().iter().filter_map(|extent| match extent.data() {
+        Data::Bytes { buffer, start, len } => buffer.get(*start..start.saturating_add(*len)),
+        Data::Slice(_) => None,
+    }))
+}
+
+/// Finds places for the contents of files and for boot images, each once. In a hybrid image
+/// those for EFI stand last, as partitions.
 fn take_contents<'a>(
-    tree: &'a Tree,
-    nodes: &mut Nodes<'_>,
+    nodes: &mut Nodes<'a>,
+    boots: &mut [Boot<'a>],
+    options: &Options,
     blocks: &mut Blocks,
 ) -> Result<Vec<(Place, &'a Extents)>, Error> {
     let mut contents = Vec::new();
-    for item in tree.walk() {
+    let is_partition = |boot: &Boot<'_>| options.hybrid.is_some() && boot.entry.platform == Platform::Efi;
+    let later: BTreeSet<NodeId> = boots
+        .iter()
+        .filter(|boot| is_partition(boot))
+        .filter_map(|boot| boot.node)
+        .collect();
+    let mut take = |content: &'a Extents, blocks: &mut Blocks| {
+        let place = Place {
+            block: blocks.take(content.len())?,
+            len: content.len(),
+        };
+        contents.push((place, content));
+        Ok(place)
+    };
+    for boot in boots
+        .iter_mut()
+        .filter(|boot| boot.node.is_none() && !is_partition(boot))
+    {
+        boot.place = take(boot.content, blocks)?;
+    }
+    for item in nodes.tree.walk() {
         let Kind::File(content) = &item.node.kind else { continue };
         let Some(place) = nodes.contents.get_mut(item.id.index()) else {
             continue;
         };
-        if content.is_empty() || place.block != 0 {
-            continue;
+        if !content.is_empty() && place.block == 0 && !later.contains(&item.id) {
+            *place = take(content, blocks)?;
         }
-        *place = Place {
-            block: blocks.take(content.len())?,
-            len: content.len(),
-        };
-        contents.push((*place, content));
+    }
+    for boot in boots.iter_mut() {
+        let known = boot.node.and_then(|id| nodes.contents.get_mut(id.index()));
+        match known {
+            Some(place) if place.block != 0 => boot.place = *place,
+            known if is_partition(boot) => {
+                blocks.align(hybrid::ALIGNMENT);
+                boot.place = take(boot.content, blocks)?;
+                if let Some(place) = known {
+                    *place = boot.place;
+                }
+            }
+            _ => {}
+        }
     }
     Ok(contents)
 }
