@@ -175,10 +175,11 @@ pub(crate) fn folder(hierarchy: &Hierarchy<'_>, at: usize, places: &[Place], nod
     }
 }
 
-/// The system use entries of what is in a folder.
+/// The system use entries of what is in a folder. The short ones come first, so that they stand in the
+/// record itself: libarchive overlooks a CL or RE in the continuation area.
 fn entries(hierarchy: &Hierarchy<'_>, child: &Record<'_>, places: &[Place], nodes: &Nodes<'_>) -> Vec<Vec<u8>> {
     let mut entries = nodes.attributes(child.node);
-    entries.extend(susp::nm(child.name));
+    let mut target = Vec::new();
     match child.target {
         Target::Moved(id) => entries.push(susp::cl(places.get(id).map_or(0, |place| place.block))),
         Target::Folder(id) => {
@@ -189,11 +190,13 @@ fn entries(hierarchy: &Hierarchy<'_>, child: &Record<'_>, places: &[Place], node
         }
         Target::File => {}
         Target::Special => match child.node.map(|id| &nodes.tree.node(id).kind) {
-            Some(Kind::Symlink(target)) => entries.extend(susp::sl(target)),
+            Some(Kind::Symlink(path)) => target = susp::sl(path),
             Some(Kind::CharDevice(device) | Kind::BlockDevice(device)) => entries.push(susp::pn(*device)),
             _ => {}
         },
     }
+    entries.extend(susp::nm(child.name));
+    entries.extend(target);
     entries
 }
 

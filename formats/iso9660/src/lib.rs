@@ -54,3 +54,5 @@ pub const LARGEST_FILE: u64 = 100 * SECTION;
 pub const MAX_FOLDERS: usize = 0xffff;
 /// The most boot images: what a catalogue of one block holds when each has its own section.
 pub const MAX_BOOT_ENTRIES: usize = 32;
+/// The least length of an image in blocks: libarchive takes nothing shorter than 24 for one.
+const LEAST: u64 = 64;

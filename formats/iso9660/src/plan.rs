@@ -11,7 +11,7 @@ use crate::hierarchy::Hierarchy;
 use crate::hybrid;
 use crate::names::Rules;
 use crate::volume::{self, Descriptor};
-use crate::{BLOCK, Error, LARGEST_FILE, LONGEST_NAME, LONGEST_TARGET, MAX_FOLDERS, Options, PRIMARY, Platform};
+use crate::{BLOCK, Error, LARGEST_FILE, LEAST, LONGEST_NAME, LONGEST_TARGET, MAX_FOLDERS, Options, PRIMARY, Platform};
 
 /// The largest length of a folder in bytes: whole blocks below 4 GiB.
 const LARGEST_FOLDER: u64 = 0xffff_f800;
@@ -182,6 +182,7 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
         blocks.next = blocks.next.saturating_add(hybrid::BACKUP);
         blocks.align(hybrid::ALIGNMENT);
     }
+    blocks.next = blocks.next.max(LEAST);
     let end = blocks.take(0)?;
 
     let mut image = Extents::new();
@@ -206,7 +207,7 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
     for (_, volume) in &volumes {
         volume.put(&nodes, &mut image);
     }
-    // What is in memory now is all but the contents: what is the same image has the same of it.
+    // In memory now is all but the contents: names, sizes, times and places.
     let id = options.hybrid.as_ref().map(|hybrid| match hybrid.id {
         Some(id) => u128::from_le_bytes(id),
         None => digest(&image),

@@ -108,42 +108,47 @@ pub(crate) fn pn(device: Device) -> Vec<u8> {
     entry(b"PN", &data)
 }
 
-/// SL: where a symbolic link leads, in as many entries as it needs (RRIP 4.1.3). Components
-/// may be cut, the rest of one going on in the next. Two slashes in sequence count as one.
+/// SL: where a symbolic link leads, in as many entries as it needs (RRIP 4.1.3). Two slashes in
+/// sequence count as one.
+///
+/// An entry always ends within a component, whose rest is the first of the next entry: when one
+/// ends between two, libarchive forgets the slash.
 pub(crate) fn sl(target: &[u8]) -> Vec<Vec<u8>> {
     const CURRENT: u8 = 2;
     const PARENT: u8 = 4;
     const ROOT: u8 = 8;
-    let mut components: Vec<(u8, &[u8])> = Vec::new();
-    if target.starts_with(b"/") {
-        components.push((ROOT, b""));
-    }
-    for name in target.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
-        components.push(match name {
-            b"." => (CURRENT, b""),
-            b".." => (PARENT, b""),
-            _ => (0, name),
-        });
-    }
+    /// A component of one byte: less room than this is not left over.
+    const LEAST: usize = 3;
     let mut areas: Vec<Vec<u8>> = Vec::new();
     let mut area: Vec<u8> = Vec::new();
-    for (flags, mut name) in components {
+    if target.starts_with(b"/") {
+        area.extend([ROOT, 0]);
+    }
+    let names = target.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
+    let mut names = names.peekable();
+    while let Some(mut name) = names.next() {
+        let last = names.peek().is_none();
+        let mut cut = false;
         loop {
             let room = (DATA - 1).saturating_sub(area.len());
-            // A component has two bytes before its name; nothing is gained by cutting off
-            // less than a few bytes.
-            if name.len() + 2 > room && room < 16 {
-                areas.push(std::mem::take(&mut area));
-                continue;
-            }
-            let (piece, rest) = name.split_at(name.len().min(room.saturating_sub(2)));
-            let more = if rest.is_empty() { 0 } else { CONTINUE };
-            area.extend([flags | more, piece.len() as u8]);
-            area.extend(piece);
-            name = rest;
-            if more == 0 {
+            // What is left of a name is text, also when it looks like this.
+            let flags = match name {
+                b"." if !cut => CURRENT,
+                b".." if !cut => PARENT,
+                _ => 0,
+            };
+            let text = if flags == 0 { name } else { b"" };
+            let left = room.checked_sub(2 + text.len());
+            if left.is_some_and(|left| last || left >= LEAST) {
+                area.extend([flags, text.len() as u8]);
+                area.extend(text);
                 break;
             }
+            let (piece, rest) = name.split_at((name.len() - 1).min(room.saturating_sub(2)));
+            area.extend([CONTINUE, piece.len() as u8]);
+            area.extend(piece);
+            areas.push(std::mem::take(&mut area));
+            (name, cut) = (rest, true);
         }
     }
     areas.push(area);
