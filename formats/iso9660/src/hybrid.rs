@@ -137,7 +137,9 @@ pub(crate) fn tables(hybrid: &Hybrid, boots: &[Boot<'_>], blocks: u32, id: u128)
     // UEFI 5.2.3: no signature, one entry for all that 32 bits can say.
     mbr.extend([0; 6]);
     let rest = u32::try_from(sectors - 1).unwrap_or(u32::MAX);
-    mbr.extend(mbr_entry(0, 0xee, [0, 2, 0], [0xff; 3], 1, rest));
+    mbr.extend([0, 0, 2, 0, 0xee, 0xff, 0xff, 0xff]);
+    mbr.extend(1u32.to_le_bytes());
+    mbr.extend(rest.to_le_bytes());
     mbr.resize(510, 0);
     mbr.extend([0x55, 0xaa]);
 
@@ -155,38 +157,39 @@ pub(crate) fn tables(hybrid: &Hybrid, boots: &[Boot<'_>], blocks: u32, id: u128)
 }
 
 /// One entry of a master boot record.
-fn mbr_entry(flag: u8, kind: u8, start: [u8; 3], end: [u8; 3], first: u32, len: u32) -> Vec<u8> {
+fn mbr_entry(flag: u8, kind: u8, first: u32, len: u32) -> Vec<u8> {
     let mut bytes = vec![flag];
-    bytes.extend(start);
+    bytes.extend(chs(first));
     bytes.push(kind);
-    bytes.extend(end);
+    bytes.extend(chs(first.saturating_add(len).saturating_sub(1)));
     bytes.extend(first.to_le_bytes());
     bytes.extend(len.to_le_bytes());
     bytes
 }
 
-/// Four entries: the whole image, and the EFI images in it. The type of the first is none when there
-/// are others, which an EFI would otherwise think to overlap.
+/// Four entries: the files, active and with a type that no system mounts, and the EFI images.
 fn mbr_entries(boots: &[Boot<'_>], total: u32) -> Vec<u8> {
     const HIDDEN_NTFS: u8 = 0x17;
-    const FAR: [u8; 3] = [0xfe, 0xff, 0xff];
-    let kind = if efi(boots).next().is_some() { 0 } else { HIDDEN_NTFS };
-    let last = total.saturating_sub(1);
-    // Cylinders of 64 heads of 32 sectors.
-    let (cylinder, head, sector) = (last / 2048, last / 32 % 64, last % 32 + 1);
-    let end = if cylinder < 1024 {
-        [head as u8, (sector | cylinder >> 8 << 6) as u8, cylinder as u8]
-    } else {
-        FAR
-    };
-    let mut bytes = mbr_entry(0x80, kind, [0, 1, 0], end, 0, total);
-    for boot in efi(boots) {
-        let (first, last) = sectors_of(boot);
-        let len = (last - first).saturating_add(1);
-        bytes.extend(mbr_entry(0, 0xef, FAR, FAR, first as u32, len as u32));
+    const EFI_SYSTEM: u8 = 0xef;
+    let spans = spans(boots);
+    let files = spans.first().map_or(total, |span| span.0 as u32);
+    let mut bytes = mbr_entry(0x80, HIDDEN_NTFS, 0, files);
+    for (first, last) in spans {
+        let len = last.saturating_sub(first).saturating_add(1);
+        bytes.extend(mbr_entry(0, EFI_SYSTEM, first as u32, len as u32));
     }
     bytes.resize(64, 0);
     bytes
+}
+
+/// Cylinder, head and sector of a sector, with 64 heads of 32 sectors.
+fn chs(sector: u32) -> [u8; 3] {
+    let (cylinder, head, sector) = (sector / 2048, sector / 32 % 64, sector % 32 + 1);
+    if cylinder < 1024 {
+        [head as u8, (sector | cylinder >> 8 << 6) as u8, cylinder as u8]
+    } else {
+        [0xfe, 0xff, 0xff]
+    }
 }
 
 /// The first and the last sector of a boot image, in whole blocks.
@@ -196,11 +199,17 @@ fn sectors_of(boot: &Boot<'_>) -> (u64, u64) {
     (first, first + len.saturating_sub(1))
 }
 
-/// The partitions of a GPT: the files up to the first EFI image, and the EFI images.
-fn partitions(boots: &[Boot<'_>], sectors: u64) -> Vec<Partition> {
+/// Where the EFI images stand, in order, each once.
+fn spans(boots: &[Boot<'_>]) -> Vec<(u64, u64)> {
     let mut spans: Vec<(u64, u64)> = efi(boots).map(sectors_of).collect();
     spans.sort_unstable();
     spans.dedup();
+    spans
+}
+
+/// The partitions of a GPT: the files up to the first EFI image, and the EFI images.
+fn partitions(boots: &[Boot<'_>], sectors: u64) -> Vec<Partition> {
+    let spans = spans(boots);
     let end = spans.first().map_or(sectors - 1 - ENTRY_SECTORS, |span| span.0);
     let mut partitions = vec![Partition {
         kind: LINUX_DATA,

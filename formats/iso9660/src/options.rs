@@ -102,8 +102,8 @@ pub enum Table {
     /// boot record. Correct by the rules of UEFI.
     #[default]
     Gpt,
-    /// A master boot record with an active partition for the whole image, and one for each EFI image
-    /// within it, as `isohybrid` makes it: for a BIOS that wants an active partition.
+    /// A master boot record with an active partition for the files, and one for each EFI image
+    /// behind them: for a BIOS that wants an active partition.
     Mbr,
 }
 
