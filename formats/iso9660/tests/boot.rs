@@ -18,7 +18,7 @@ const ISOLINUX: &str = "/usr/lib/ISOLINUX/isolinux.bin";
 const HYBRID_CODE: &str = "/usr/lib/ISOLINUX/isohdpfx.bin";
 const MODULE: &str = "/usr/lib/syslinux/modules/bios/ldlinux.c32";
 const FIRMWARE: &str = "/usr/share/ovmf/OVMF.fd";
-const SAID: &str = "hello from the image";
+const SAID: &str = "hello-from-the-image";
 
 fn read(path: &str) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|error| panic!("{path} is missing, see xtask: {error}"))
@@ -26,11 +26,10 @@ fn read(path: &str) -> Vec<u8> {
 
 /// A tree that isolinux starts from, and says so on the serial line.
 fn isolinux() -> Tree {
-    let configuration = "SERIAL 0\nDISPLAY hello.txt\nPROMPT 1\nTIMEOUT 0\nLABEL x\nKERNEL x\n";
-    let hello = format!("{SAID}\n");
+    // isolinux says which kernel it loads; that it is not there does not matter.
+    let configuration = format!("SERIAL 0\nPROMPT 0\nDEFAULT x\nLABEL x\nKERNEL {SAID}\n");
     let mut tree = tree(&[
         ("isolinux/isolinux.cfg", configuration.as_bytes()),
-        ("isolinux/hello.txt", hello.as_bytes()),
         ("etc/some", b"content"),
     ]);
     for (name, path) in [("isolinux.bin", ISOLINUX), ("ldlinux.c32", MODULE)] {
@@ -137,10 +136,9 @@ fn efi_starts_it_from_a_cd_and_from_a_stick() {
     assert!(Path::new(FIRMWARE).exists(), "{FIRMWARE} is missing, see xtask");
     let firmware = ["-bios", FIRMWARE];
     for table in [Table::Gpt, Table::Mbr] {
-        let image = bios_and_efi(Some(hybrid(table)));
-        boots(&image, CD, &firmware);
-        boots(&image, USB, &firmware);
+        boots(&bios_and_efi(Some(hybrid(table))), USB, &firmware);
     }
+    boots(&bios_and_efi(Some(hybrid(Table::Gpt))), CD, &firmware);
 }
 
 #[test]
