@@ -1,0 +1,337 @@
+//! From a tree to an image: what stands where, and then the bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use extents::{Data, Extents};
+use tree::{Kind, NodeId, Tree};
+
+use crate::boot::{self, Boot};
+use crate::encode::{self, Endian, Nodes, Place};
+use crate::hierarchy::Hierarchy;
+use crate::hybrid;
+use crate::names::Rules;
+use crate::volume::{self, Descriptor};
+use crate::{BLOCK, Error, LARGEST_FILE, LEAST, LONGEST_NAME, LONGEST_TARGET, MAX_FOLDERS, Options, PRIMARY, Platform};
+
+/// The largest length of a folder in bytes: whole blocks below 4 GiB.
+const LARGEST_FOLDER: u64 = 0xffff_f800;
+
+/// An image, and where the files lie in it.
+#[derive(Clone, Debug)]
+pub struct Image {
+    extents: Extents,
+    files: BTreeMap<Vec<u8>, (u64, u64)>,
+    boots: Vec<(u64, u64)>,
+}
+
+impl Image {
+    /// The bytes of the image.
+    pub fn extents(&self) -> &Extents {
+        &self.extents
+    }
+
+    /// The bytes of the image.
+    pub fn into_extents(self) -> Extents {
+        self.extents
+    }
+
+    /// The first block of a file's content, counted in blocks of 2,048 bytes, and its length in
+    /// bytes. The path is as [`Tree::walk`] gives it. An empty file is at block 0.
+    pub fn extent_of(&self, path: &[u8]) -> Option<(u64, u64)> {
+        self.files.get(path).copied()
+    }
+
+    /// The first block of a boot image, by its place in [`Options::boot`], counted in blocks of 2,048
+    /// bytes, and its length in bytes.
+    pub fn boot_extent(&self, index: usize) -> Option<(u64, u64)> {
+        self.boots.get(index).copied()
+    }
+}
+
+/// Gives out blocks.
+pub(crate) struct Blocks {
+    next: u64,
+}
+
+impl Blocks {
+    /// Takes the blocks that `len` bytes need, and gives the first.
+    pub(crate) fn take(&mut self, len: u64) -> Result<u32, Error> {
+        let first = self.next;
+        self.next = first.saturating_add(len.div_ceil(BLOCK));
+        let fits = u32::try_from(self.next).is_ok();
+        u32::try_from(first).ok().filter(|_| fits).ok_or(self.too_large())
+    }
+
+    fn too_large(&self) -> Error {
+        Error::LargeImage {
+            size: self.next.saturating_mul(BLOCK),
+        }
+    }
+
+    /// Goes on at a multiple of `blocks`.
+    pub(crate) fn align(&mut self, blocks: u64) {
+        self.next = self.next.checked_next_multiple_of(blocks.max(1)).unwrap_or(u64::MAX);
+    }
+}
+
+/// One description of the files, and where its parts stand.
+struct Volume<'a> {
+    hierarchy: Hierarchy<'a>,
+    places: Vec<Place>,
+    table_len: u64,
+    tables: [u32; 2],
+}
+
+impl<'a> Volume<'a> {
+    fn new(tree: &'a Tree, rules: Rules) -> Result<Self, Error> {
+        let hierarchy = Hierarchy::new(tree, rules);
+        let count = hierarchy.folders.len();
+        if count > MAX_FOLDERS {
+            return Err(Error::ManyFolders { count });
+        }
+        let places = vec![Place::default(); count];
+        let table_len = encode::path_table(&hierarchy, &places, Endian::Little).len() as u64;
+        Ok(Volume {
+            hierarchy,
+            places,
+            table_len,
+            tables: [0; 2],
+        })
+    }
+
+    fn take_tables(&mut self, blocks: &mut Blocks) -> Result<(), Error> {
+        self.tables = [blocks.take(self.table_len)?, blocks.take(self.table_len)?];
+        Ok(())
+    }
+
+    fn take_folders(&mut self, nodes: &Nodes<'_>, blocks: &mut Blocks) -> Result<(), Error> {
+        for at in self.hierarchy.placement() {
+            let encoded = encode::folder(&self.hierarchy, at, &self.places, nodes);
+            let len = encoded.records.len() as u64;
+            if len > LARGEST_FOLDER {
+                return Err(Error::LargeFolder {
+                    path: self.hierarchy.path(at),
+                    size: len,
+                });
+            }
+            let block = blocks.take(len + encoded.continuation.len() as u64)?;
+            if let Some(place) = self.places.get_mut(at) {
+                *place = Place { block, len };
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&self, nodes: &Nodes<'_>, image: &mut Extents) {
+        for (block, endian) in self.tables.into_iter().zip([Endian::Little, Endian::Big]) {
+            put(image, block, encode::path_table(&self.hierarchy, &self.places, endian));
+        }
+        for &at in &self.hierarchy.order {
+            let encoded = encode::folder(&self.hierarchy, at, &self.places, nodes);
+            let block = self.places.get(at).map_or(0, |place| place.block);
+            put(image, block, [encoded.records, encoded.continuation].concat());
+        }
+    }
+}
+
+fn put(image: &mut Extents, block: u32, bytes: Vec<u8>) {
+    image.put_bytes(u64::from(block) * BLOCK, bytes);
+}
+
+/// Plans the image of a tree. Contents stand in the order of [`Tree::walk`]; none is read,
+/// except a boot image that gets a table ([`crate::BootEntry::info_table`]) or is started from a disk.
+///
+/// # Errors
+/// What the format, or Linux reading it, has no room for, with the path.
+pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
+    volume::check(options)?;
+    check(tree)?;
+    let mut boots = boot::find(tree, options)?;
+    if let Some(hybrid) = &options.hybrid {
+        hybrid::check(hybrid, &boots)?;
+    }
+    let mut nodes = Nodes::new(tree);
+    let mut blocks = Blocks {
+        next: u64::from(PRIMARY),
+    };
+    let mut volumes = vec![(volume::Kind::Primary, Volume::new(tree, Rules::Iso)?)];
+    if options.joliet {
+        volumes.push((volume::Kind::Joliet, Volume::new(tree, Rules::Joliet)?));
+    }
+
+    let primary = blocks.take(BLOCK)?;
+    let boot_record = if boots.is_empty() {
+        None
+    } else {
+        Some(blocks.take(BLOCK)?)
+    };
+    let mut descriptors = vec![primary];
+    for _ in volumes.iter().skip(1) {
+        descriptors.push(blocks.take(BLOCK)?);
+    }
+    let terminator = blocks.take(BLOCK)?;
+    for (_, volume) in &mut volumes {
+        volume.take_tables(&mut blocks)?;
+    }
+    for (_, volume) in &mut volumes {
+        volume.take_folders(&nodes, &mut blocks)?;
+    }
+    let catalogue = blocks.take(if boots.is_empty() { 0 } else { BLOCK })?;
+    let contents = take_contents(&mut nodes, &mut boots, options, &mut blocks)?;
+    if options.hybrid.is_some() {
+        blocks.next = blocks.next.saturating_add(hybrid::BACKUP);
+        blocks.align(hybrid::ALIGNMENT);
+    }
+    blocks.next = blocks.next.max(LEAST);
+    let end = blocks.take(0)?;
+
+    let mut image = Extents::new();
+    for (block, (kind, volume)) in descriptors.into_iter().zip(&volumes) {
+        let descriptor = Descriptor {
+            kind: *kind,
+            options,
+            blocks: end,
+            table_len: u32::try_from(volume.table_len).map_err(|_| blocks.too_large())?,
+            little_table: volume.tables[0],
+            big_table: volume.tables[1],
+            root: volume.places.first().copied().unwrap_or_default(),
+            root_time: tree.node(NodeId::ROOT).meta.mtime,
+        };
+        put(&mut image, block, descriptor.encode());
+    }
+    if let Some(block) = boot_record {
+        put(&mut image, block, boot::record(catalogue));
+        put(&mut image, catalogue, boot::catalogue(&boots));
+    }
+    put(&mut image, terminator, volume::terminator());
+    for (_, volume) in &volumes {
+        volume.put(&nodes, &mut image);
+    }
+    // In memory now is all but the contents: names, sizes, times and places.
+    let id = options.hybrid.as_ref().map(|hybrid| match hybrid.id {
+        Some(id) => u128::from_le_bytes(id),
+        None => digest(&image),
+    });
+    for (place, content) in contents {
+        image.put(u64::from(place.block) * BLOCK, content);
+    }
+    for (index, boot) in boots.iter().enumerate() {
+        if let Some((offset, table)) = boot.info_table(index)? {
+            image.put_bytes(u64::from(boot.place.block) * BLOCK + offset, table);
+        }
+    }
+    image.set_len(u64::from(end) * BLOCK);
+    if let (Some(hybrid), Some(id)) = (&options.hybrid, id) {
+        for (offset, bytes) in hybrid::tables(hybrid, &boots, end, id)? {
+            image.put_bytes(offset, bytes);
+        }
+    }
+    Ok(Image {
+        extents: image,
+        files: files(&nodes),
+        boots: boots
+            .iter()
+            .map(|boot| (u64::from(boot.place.block), boot.place.len))
+            .collect(),
+    })
+}
+
+/// A number that depends on the bytes in memory.
+fn digest(image: &Extents) -> u128 {
+    hybrid::digest(image.extents().iter().filter_map(|extent| match extent.data() {
+        Data::Bytes { buffer, start, len } => buffer.get(*start..start.saturating_add(*len)),
+        Data::Slice(_) => None,
+    }))
+}
+
+/// Finds places for the contents of files and for boot images, each once. In a hybrid image
+/// those for EFI stand last, as partitions.
+fn take_contents<'a>(
+    nodes: &mut Nodes<'a>,
+    boots: &mut [Boot<'a>],
+    options: &Options,
+    blocks: &mut Blocks,
+) -> Result<Vec<(Place, &'a Extents)>, Error> {
+    let mut contents = Vec::new();
+    let is_partition = |boot: &Boot<'_>| options.hybrid.is_some() && boot.entry.platform == Platform::Efi;
+    let later: BTreeSet<NodeId> = boots
+        .iter()
+        .filter(|boot| is_partition(boot))
+        .filter_map(|boot| boot.node)
+        .collect();
+    let mut take = |content: &'a Extents, blocks: &mut Blocks| {
+        let place = Place {
+            block: blocks.take(content.len())?,
+            len: content.len(),
+        };
+        contents.push((place, content));
+        Ok(place)
+    };
+    for boot in boots
+        .iter_mut()
+        .filter(|boot| boot.node.is_none() && !is_partition(boot))
+    {
+        boot.place = take(boot.content, blocks)?;
+    }
+    for item in nodes.tree.walk() {
+        let Kind::File(content) = &item.node.kind else { continue };
+        let Some(place) = nodes.contents.get_mut(item.id.index()) else {
+            continue;
+        };
+        if !content.is_empty() && place.block == 0 && !later.contains(&item.id) {
+            *place = take(content, blocks)?;
+        }
+    }
+    for boot in boots.iter_mut() {
+        let known = boot.node.and_then(|id| nodes.contents.get_mut(id.index()));
+        match known {
+            Some(place) if place.block != 0 => boot.place = *place,
+            known if is_partition(boot) => {
+                blocks.align(hybrid::ALIGNMENT);
+                boot.place = take(boot.content, blocks)?;
+                if let Some(place) = known {
+                    *place = boot.place;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(contents)
+}
+
+/// Where all files lie.
+fn files(nodes: &Nodes<'_>) -> BTreeMap<Vec<u8>, (u64, u64)> {
+    let files = nodes.tree.walk().filter(|item| matches!(item.node.kind, Kind::File(_)));
+    files
+        .filter_map(|item| {
+            let place = nodes.contents.get(item.id.index())?;
+            Some((item.path, (u64::from(place.block), place.len)))
+        })
+        .collect()
+}
+
+/// Whether every node can be written.
+fn check(tree: &Tree) -> Result<(), Error> {
+    for item in tree.walk() {
+        let len = item.path.rsplit(|&byte| byte == b'/').next().map_or(0, <[u8]>::len);
+        if len > LONGEST_NAME {
+            return Err(Error::LongName { path: item.path, len });
+        }
+        match &item.node.kind {
+            Kind::Symlink(target) if target.is_empty() || target.len() > LONGEST_TARGET => {
+                return Err(Error::Target {
+                    len: target.len(),
+                    path: item.path,
+                });
+            }
+            Kind::File(content) if content.len() > LARGEST_FILE => {
+                return Err(Error::LargeFile {
+                    size: content.len(),
+                    path: item.path,
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

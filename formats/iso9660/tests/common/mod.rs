@@ -1,0 +1,294 @@
+//! Images in files, and what foreign readers see in them.
+
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use extents::{Extents, emit};
+use iso9660::Image;
+use tree::{Kind, Meta, Time, Tree};
+
+/// 2017-04-18T16:30:00Z.
+pub const TIME: i64 = 1_492_533_000;
+
+pub fn base() -> Meta {
+    Meta::new(0o755, Time::from_seconds(TIME))
+}
+
+pub fn file(text: &[u8]) -> Kind {
+    Kind::File(Extents::from_bytes(text))
+}
+
+/// A tree with these files.
+pub fn tree(files: &[(&str, &[u8])]) -> Tree {
+    let mut tree = Tree::new(base());
+    for (path, text) in files {
+        tree.insert(path.as_bytes(), base(), file(text), &base()).unwrap();
+    }
+    tree
+}
+
+/// An image in a file, which is gone with this.
+pub struct OnDisk(tempfile::TempDir);
+
+impl OnDisk {
+    pub fn new(image: &Image) -> OnDisk {
+        let folder = tempfile::tempdir().unwrap();
+        emit::to_path(image.extents(), &folder.path().join("x.iso"), 1).unwrap();
+        OnDisk(folder)
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.0.path().join("x.iso")
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+/// Runs a program that has to succeed. `{}` among the arguments stands for the image.
+pub fn run(program: &str, arguments: &[&str], disk: &OnDisk) -> String {
+    let path = disk.path().into_os_string().into_string().unwrap();
+    let output = Command::new(program)
+        .args(arguments.iter().map(|argument| argument.replace("{}", &path)))
+        .env("LC_ALL", "C.UTF-8")
+        .env("TZ", "UTC")
+        .current_dir(disk.folder())
+        .output()
+        .unwrap_or_else(|error| panic!("{program} is missing, see xtask: {error}"));
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{program} {arguments:?}: {text}");
+    text
+}
+
+/// xorriso, whose complaints are failures too.
+pub fn xorriso(arguments: &[&str], disk: &OnDisk) -> String {
+    let mut all = vec![
+        "-no_rc",
+        "-abort_on",
+        "WARNING",
+        "-return_with",
+        "WARNING",
+        "32",
+        "-indev",
+        "{}",
+    ];
+    all.extend(arguments);
+    let text = run("xorriso", &all, disk);
+    for word in ["WARNING", "SORRY", "FAILURE", "MISHAP"] {
+        assert!(!text.contains(&format!(": {word} :")), "{text}");
+    }
+    text
+}
+
+/// What is seen of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    pub kind: &'static str,
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub mtime: i64,
+    pub target: String,
+    pub device: Option<(u32, u32)>,
+    /// Size and POSIX checksum of a file that has no earlier name.
+    pub content: Option<(u64, u32)>,
+}
+
+/// What a reader should see: path to node.
+pub fn expected(tree: &Tree) -> BTreeMap<Vec<u8>, Seen> {
+    let mut sums: BTreeMap<usize, (u64, u32)> = BTreeMap::new();
+    let items = tree.walk().map(|item| {
+        let meta = &item.node.meta;
+        let mut seen = Seen {
+            mode: meta.mode,
+            uid: meta.uid,
+            gid: meta.gid,
+            mtime: meta.mtime.seconds,
+            ..Seen::default()
+        };
+        seen.kind = match &item.node.kind {
+            Kind::Directory(_) => "dir",
+            Kind::File(content) => {
+                let sum = sums.entry(item.id.index()).or_insert_with(|| {
+                    let bytes = content.to_vec().unwrap();
+                    (bytes.len() as u64, cksum(&bytes))
+                });
+                seen.content = Some(*sum);
+                "file"
+            }
+            Kind::Symlink(target) => {
+                seen.target = String::from_utf8(squeezed(target)).unwrap();
+                "link"
+            }
+            Kind::CharDevice(device) => {
+                seen.device = Some((device.major, device.minor));
+                "char"
+            }
+            Kind::BlockDevice(device) => {
+                seen.device = Some((device.major, device.minor));
+                "block"
+            }
+            Kind::Fifo => "fifo",
+            Kind::Socket => "socket",
+        };
+        (item.path, seen)
+    });
+    items.collect()
+}
+
+/// A target as Rock Ridge has it: several slashes in sequence are one, none is at the end.
+fn squeezed(target: &[u8]) -> Vec<u8> {
+    let root: &[u8] = if target.starts_with(b"/") { b"/" } else { b"" };
+    let names: Vec<&[u8]> = target.split(|b| *b == b'/').filter(|name| !name.is_empty()).collect();
+    [root, &names.join(&b'/')].concat()
+}
+
+/// What libarchive sees (Debian package `libarchive-tools`). Later names of a file have the content of
+/// the first.
+pub fn bsdtar(disk: &OnDisk) -> BTreeMap<Vec<u8>, Seen> {
+    let keys = "!all,type,mode,uid,gid,link,device,time,size,nlink,cksum";
+    let fields = format!("--options={keys}");
+    let text = run("bsdtar", &["-cf", "-", "--format=mtree", &fields, "@{}"], disk);
+    let mut nodes = BTreeMap::new();
+    for line in text.lines().filter(|line| line.starts_with('.')) {
+        let mut words = line.split(' ');
+        let path = unescape(words.next().unwrap());
+        let path = path.strip_prefix(b"./").unwrap_or(b"").to_vec();
+        let mut seen = Seen::default();
+        let mut size = 0;
+        for word in words {
+            let (key, value) = word.split_once('=').unwrap();
+            match key {
+                "type" => {
+                    let kinds = ["dir", "file", "link", "char", "block", "fifo", "socket"];
+                    seen.kind = kinds.into_iter().find(|kind| *kind == value).unwrap();
+                }
+                "mode" => seen.mode = u32::from_str_radix(value, 8).unwrap(),
+                "uid" => seen.uid = value.parse().unwrap(),
+                "gid" => seen.gid = value.parse().unwrap(),
+                "time" => seen.mtime = value.split('.').next().unwrap().parse().unwrap(),
+                "link" => seen.target = String::from_utf8_lossy(&unescape(value)).into_owned(),
+                "device" => {
+                    let numbers: Vec<u32> = value.split(',').skip(1).map(|n| n.parse().unwrap()).collect();
+                    seen.device = Some((numbers[0], numbers[1]));
+                }
+                "size" => size = value.parse().unwrap(),
+                "cksum" => seen.content = Some((size, value.parse().unwrap())),
+                _ => {}
+            }
+        }
+        assert!(nodes.insert(path, seen).is_none(), "twice: {line}");
+    }
+    nodes
+}
+
+/// mtree writes what is not printable as `\ooo`.
+fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        if *first == b'\\' {
+            let digits = std::str::from_utf8(&tail[..3]).unwrap();
+            bytes.push(u8::from_str_radix(digits, 8).unwrap());
+            rest = &tail[3..];
+        } else {
+            bytes.push(*first);
+            rest = tail;
+        }
+    }
+    bytes
+}
+
+/// The checksum of POSIX `cksum`.
+pub fn cksum(bytes: &[u8]) -> u32 {
+    let mut sum = 0u32;
+    let mut add = |byte: u8| {
+        sum ^= u32::from(byte) << 24;
+        for _ in 0..8 {
+            sum = sum << 1 ^ if sum >> 31 == 1 { 0x04c1_1db7 } else { 0 };
+        }
+    };
+    bytes.iter().for_each(|byte| add(*byte));
+    let mut len = bytes.len();
+    while len > 0 {
+        add(len as u8);
+        len >>= 8;
+    }
+    !sum
+}
+
+/// libarchive and xorriso see the tree as it is.
+pub fn check(tree: &Tree, image: &Image) {
+    let disk = OnDisk::new(image);
+    let mut seen = bsdtar(&disk);
+    let mut wanted = expected(tree);
+    // Of the names of a file the first that libarchive meets has the content, the others none;
+    // what they are links of is known from the blocks.
+    let mut named: BTreeMap<u64, Vec<Vec<u8>>> = BTreeMap::new();
+    for path in wanted.keys() {
+        if let Some((block, len)) = image.extent_of(path)
+            && len > 0
+        {
+            named.entry(block).or_default().push(path.clone());
+        }
+    }
+    for names in named.values().filter(|names| names.len() > 1) {
+        let contents: Vec<_> = names.iter().filter_map(|name| seen.get(name)?.content).collect();
+        let whole: Vec<_> = contents.iter().filter(|content| content.0 > 0).collect();
+        assert_eq!(whole.len(), 1, "{names:?} is not one file: {contents:?}");
+        let whole = *whole[0];
+        for name in names {
+            seen.get_mut(name).unwrap().content = Some(whole);
+        }
+    }
+    same(&seen, &wanted, "libarchive");
+
+    let listed = lsdl(&disk);
+    wanted.retain(|path, _| std::str::from_utf8(path).is_ok());
+    let wanted = wanted.into_iter().map(|(path, node)| {
+        let letter = LETTERS.iter().find(|(kind, _)| *kind == node.kind).unwrap().1;
+        (path, (letter, node.target))
+    });
+    same(&listed, &wanted.collect(), "xorriso");
+}
+
+/// How a listing shows what something is.
+const LETTERS: [(&str, char); 7] = [
+    ("dir", 'd'),
+    ("file", '-'),
+    ("link", 'l'),
+    ("char", 'c'),
+    ("block", 'b'),
+    ("fifo", 'p'),
+    ("socket", 's'),
+];
+
+/// What xorriso sees: path to kind and target.
+fn lsdl(disk: &OnDisk) -> BTreeMap<Vec<u8>, (char, String)> {
+    let text = xorriso(&["-find", "/", "-exec", "lsdl", "--"], disk);
+    let lines = text
+        .lines()
+        .filter(|line| line.contains(" '/") && !line.starts_with("Drive"));
+    let nodes = lines.map(|line| {
+        let path = line.split_once(" '/").unwrap().1.strip_suffix('\'').unwrap();
+        let (path, target) = path.split_once("' -> '").unwrap_or((path, ""));
+        (
+            path.as_bytes().to_vec(),
+            (line.chars().next().unwrap(), target.to_owned()),
+        )
+    });
+    nodes.collect()
+}
+
+/// Two listings are the same; otherwise says only where they differ.
+pub fn same<T: PartialEq + std::fmt::Debug>(seen: &BTreeMap<Vec<u8>, T>, wanted: &BTreeMap<Vec<u8>, T>, who: &str) {
+    let paths: std::collections::BTreeSet<_> = seen.keys().chain(wanted.keys()).collect();
+    for path in paths {
+        let name = String::from_utf8_lossy(path);
+        assert_eq!(seen.get(path), wanted.get(path), "{who} sees {name:?} so");
+    }
+}
