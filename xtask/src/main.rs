@@ -3,13 +3,32 @@
 use std::process::{Command, ExitCode};
 
 /// Programs that the tests need, and the Debian packages that have them.
-const TOOLS: [(&str, &str); 6] = [
+const TOOLS: &[(&str, &str)] = &[
     ("qemu-system-x86_64", "qemu-system-x86"),
+    ("qemu-img", "qemu-utils"),
     ("cpio", "cpio"),
     ("zstd", "zstd"),
     ("lz4", "lz4"),
     ("xz", "xz-utils"),
     ("gzip", "gzip"),
+    ("xorriso", "xorriso"),
+    ("isoinfo", "genisoimage"),
+    ("bsdtar", "libarchive-tools"),
+    ("7z", "p7zip-full"),
+    ("sgdisk", "gdisk"),
+    ("sfdisk", "fdisk"),
+    ("fsck.fat", "dosfstools"),
+    ("mcopy", "mtools"),
+    ("syslinux", "syslinux"),
+    ("extlinux", "extlinux"),
+    ("e2fsck", "e2fsprogs"),
+];
+
+/// Files that the tests need, and the Debian packages that have them.
+const FILES: &[(&str, &str)] = &[
+    ("/usr/lib/ISOLINUX/isolinux.bin", "isolinux"),
+    ("/usr/lib/syslinux/mbr/mbr.bin", "syslinux-common"),
+    ("/usr/share/OVMF/OVMF_CODE.fd", "ovmf"),
 ];
 
 fn main() -> ExitCode {
@@ -40,12 +59,12 @@ fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
 /// Installs what is missing, by apt-get and as root (with sudo where need be).
 fn install() -> Result<(), String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let there = |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
-    let missing: Vec<&str> = TOOLS
-        .iter()
-        .filter(|(program, _)| !there(program))
-        .map(|(_, package)| *package)
-        .collect();
+    // Checkers of filesystems are there for root only.
+    let folders = || std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    let there = |program: &str| folders().any(|folder| folder.join(program).is_file());
+    let programs = TOOLS.iter().filter(|(program, _)| !there(program));
+    let files = FILES.iter().filter(|(file, _)| !std::path::Path::new(file).is_file());
+    let missing: Vec<&str> = programs.chain(files).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }
