@@ -1,0 +1,94 @@
+//! Disks, judged by sgdisk and sfdisk.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::Path;
+use std::process::Command;
+
+use disk::{Error, Partition, Scheme, Type, plan};
+use extents::{Extents, emit};
+use proptest::prelude::*;
+
+fn run(program: &str, arguments: &[&str], path: &Path) -> String {
+    let folders = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
+    let out = Command::new(program)
+        .env("PATH", folders)
+        .args(arguments)
+        .arg(path)
+        .output()
+        .expect(program);
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr)
+    );
+    assert!(out.status.success(), "{text}");
+    text
+}
+
+fn partition(index: usize, kind: Type, len: u64) -> Partition {
+    let mut content = Extents::zeros(len);
+    content.put_bytes(0, [index as u8 + 1; 16]);
+    Partition {
+        kind,
+        name: format!("part {index}"),
+        guid: 0x1234_0000 + index as u128,
+        bootable: index == 0,
+        content,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    #[test]
+    fn tables_are_correct(lens in prop::collection::vec(16u64..5 << 20, 1..5), gpt: bool, more in prop::option::of(0u64..9 << 20)) {
+        let kinds = [Type::Efi, Type::Fat, Type::Linux, Type::Linux];
+        let partitions: Vec<Partition> = lens.iter().enumerate().map(|(i, len)| partition(i, kinds[i], *len)).collect();
+        let scheme = if gpt { Scheme::Gpt { guid: 77 } } else { Scheme::Mbr { signature: 0xcafe_f00d } };
+        let least = plan(scheme, &partitions, &[0x90; 440], None).unwrap();
+        let size = more.map(|more| least.extents.len() + more);
+        let made = plan(scheme, &partitions, &[0x90; 440], size).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk");
+        emit::to_path(&made.extents, &path, 1).unwrap();
+        if gpt {
+            let said = run("sgdisk", &["-v"], &path);
+            prop_assert!(said.contains("No problems found"), "{}", said);
+        }
+        let said = run("sfdisk", &["--verify"], &path);
+        prop_assert!(said.contains("No errors detected"), "{}", said);
+        let json = run("sfdisk", &["--json"], &path);
+        for (index, start) in made.starts.iter().enumerate() {
+            prop_assert_eq!(start % disk::ALIGNMENT, 0);
+            let wanted = format!("\"start\": {}", start / 512);
+            prop_assert!(json.contains(&wanted), "{} in {}", wanted, json);
+            prop_assert_eq!(made.extents.part(*start, 16).to_vec().unwrap(), vec![index as u8 + 1; 16]);
+        }
+        prop_assert!(json.contains(if gpt { "LegacyBIOSBootable" } else { "\"bootable\": true" }), "{}", json);
+        prop_assert!(json.contains(if gpt { "00000000-0000-0000-0000-00001234" } else { "0xcafef00d" }), "{}", json);
+        let again = plan(scheme, &partitions, &[0x90; 440], size).unwrap();
+        prop_assert_eq!(again.extents.to_vec().unwrap(), made.extents.to_vec().unwrap());
+    }
+}
+
+#[test]
+fn what_a_disk_cannot_hold() {
+    let five: Vec<Partition> = (0..5).map(|i| partition(i, Type::Linux, 512)).collect();
+    let mbr = Scheme::Mbr { signature: 1 };
+    assert!(matches!(
+        plan(mbr, &five, &[], None),
+        Err(Error::Partitions { count: 5, most: 4 })
+    ));
+    assert!(matches!(
+        plan(mbr, &five[..1], &[0; 441], None),
+        Err(Error::BootCode { .. })
+    ));
+    let small = plan(Scheme::Gpt { guid: 1 }, &five, &[], Some(4 << 20)).unwrap_err();
+    assert!(small.to_string().contains("bytes are missing"));
+    let huge = partition(0, Type::Linux, 3 << 40);
+    assert!(matches!(
+        plan(mbr, std::slice::from_ref(&huge), &[], None),
+        Err(Error::TooLarge { .. })
+    ));
+    assert!(plan(Scheme::Gpt { guid: 1 }, &[huge], &[], None).is_ok());
+}
