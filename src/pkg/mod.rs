@@ -156,6 +156,20 @@ fn add(tree: &mut Tree, content: &Content, dir: &Path, options: &Options) -> Res
             }
             put(tree, to, meta(0o644), Kind::File(all))
         }
+        Content::Ldlinux { ldlinux, to } => {
+            let found = tree.lookup_following(ldlinux.as_bytes()).map(|id| tree.node(id).kind.clone());
+            let Some(Kind::File(program)) = found else {
+                return Err(format!("there is no file {ldlinux:?} to take ldlinux.sys from"));
+            };
+            let program = program.to_vec().map_err(|error| error.to_string())?;
+            let loader = syslinux::from_program(&program).map_err(|error| format!("{ldlinux}: {error}"))?;
+            tree.remove(ldlinux.as_bytes());
+            for (name, content) in [("ldlinux.bss", loader.boot_sector()), ("ldlinux.sys", loader.system())] {
+                let file = Kind::File(Extents::from_bytes(content));
+                put(tree, &format!("{to}/{name}"), meta(0o644), file)?;
+            }
+            Ok(())
+        }
         Content::Kernel { kernel } => {
             let package = kernel.for_arch(&options.arch)?;
             let files = debian::fetch(&[package.to_owned()], true, options)?;

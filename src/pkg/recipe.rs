@@ -100,6 +100,8 @@ pub enum Content {
     Symlink { symlink: String, target: String },
     /// Files so far, one after the other.
     Concat { concat: Vec<String>, to: String },
+    /// The boot sector and ldlinux.sys of syslinux, out of the program extlinux.
+    Ldlinux { ldlinux: String, to: String },
     /// A Debian kernel package.
     Kernel { kernel: Names },
 }
