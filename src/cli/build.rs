@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use clap::Args;
 
-use super::{Failure, cache, check, host_arch};
+use super::{Failure, cache, check, host_arch, loader};
 use crate::output::compress::Compression;
 use crate::output::format::{FORMATS, Format, find};
 use crate::output::{self, Target};
@@ -29,7 +29,7 @@ pub struct Build {
     /// What the outputs' names begin with; by default the last file's name
     #[arg(long, conflicts_with = "output")]
     name: Option<String>,
-    /// Write one stream (tar or docker) to this file; `-` is standard output
+    /// Write a format of one file to this file; `-` is standard output
     #[arg(short, long, visible_alias = "o")]
     output: Option<PathBuf>,
     /// The architecture
@@ -53,6 +53,9 @@ pub struct Build {
     /// Store the kernel without its compression
     #[arg(long)]
     decompress_kernel: bool,
+    /// The size of disk images, as 512M or 4G; without a letter in MiB [default: what is needed]
+    #[arg(long, value_parser = size)]
+    size: Option<u64>,
     /// Print the merged YAML, and build nothing
     #[arg(long)]
     dry_run: bool,
@@ -78,11 +81,7 @@ impl Build {
             let value = serde_json::to_value(&config).map_err(Failure::work)?;
             return super::print(&rootfs::metadata::yaml(&value));
         }
-        let store = Store::open(&store::Options {
-            cache: cache(self.cache.clone()),
-            layouts: self.layout.clone(),
-        })
-        .map_err(Failure::work)?;
+        let store = Store::open(&self.store_options()).map_err(Failure::work)?;
         let said = Mutex::new(BTreeSet::new());
         let progress = |image: &str| {
             if said.lock().is_ok_and(|mut said| said.insert(image.to_owned())) {
@@ -99,11 +98,24 @@ impl Build {
             target: self.target()?,
             compression: self.compress,
             jobs,
+            arch: self.arch.clone(),
+            size: self.size,
+            timeout: config.boot.timeout.unwrap_or(0),
         };
-        for path in output::write(&root, &formats, &options).map_err(Failure::work)? {
+        let package = |dir: &Path| self.package(dir, jobs, &say);
+        let find = |loader| loader::find(loader, &config.boot, &self.arch, &self.store_options(), &package);
+        let warn = |text: &str| eprintln!("{text}");
+        for path in output::write(&root, &formats, &options, &find, &warn).map_err(Failure::work)? {
             say(&format!("wrote {}", path.display()));
         }
         Ok(())
+    }
+
+    fn store_options(&self) -> store::Options {
+        store::Options {
+            cache: cache(self.cache.clone()),
+            layouts: self.layout.clone(),
+        }
     }
 
     /// The name of a package, which is built when no layout has it.
@@ -144,9 +156,9 @@ impl Build {
             formats.extend(find(default));
         }
         match (&self.output, formats.as_slice()) {
-            (Some(_), [one]) if one.kind.is_stream() => Ok(formats),
+            (Some(_), [one]) if one.is_stream() => Ok(formats),
             (Some(_), _) => Err(Failure::usage(
-                "--output takes one format that is a single stream: tar or docker\nhelp: --dir and --name choose where other formats go",
+                "--output takes one format that is a single file\nhelp: --dir and --name choose where other formats go",
             )),
             (None, _) => Ok(formats),
         }
@@ -168,4 +180,25 @@ impl Build {
             name,
         })
     }
+}
+
+/// A size in bytes: with K, M, G or T, else in MiB, as LinuxKit has it.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match text
+        .get(digits.len()..)
+        .unwrap_or_default()
+        .to_ascii_uppercase()
+        .trim_end_matches(['I', 'B'])
+    {
+        "K" => 1 << 10,
+        "" | "M" => 1 << 20,
+        "G" => 1 << 30,
+        "T" => 1u64 << 40,
+        _ => return Err("a size is a number with K, M, G or T behind it, or with nothing for MiB".into()),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "a size is a number, as in 512M".to_owned())?;
+    number.checked_mul(unit).ok_or_else(|| "this is too large".into())
 }

@@ -21,7 +21,14 @@ impl Formats {
             }
             let files = format.files.iter().map(|suffix| format!("NAME{suffix}"));
             let files: Vec<String> = files.collect();
-            format!("{:<18} {:<48} {}\n", format.name, format.about, files.join(" "))
+            let arches = format.arches.join(",");
+            format!(
+                "{:<18} {:<46} {:<26} {}\n",
+                format.name,
+                format.about,
+                arches,
+                files.join(" ")
+            )
         });
         super::print(&lines.collect::<String>())
     }

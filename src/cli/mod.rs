@@ -3,6 +3,7 @@
 mod build;
 mod check;
 mod formats;
+mod loader;
 mod pkg;
 mod run;
 

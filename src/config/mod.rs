@@ -111,12 +111,36 @@ pub struct Volume {
     pub platforms: Vec<String>,
 }
 
+/// What boots the media that moby makes. LinuxKit has no such section.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Boot {
+    /// The image of syslinux; moby's own when it is empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub bios: String,
+    /// The image of systemd-boot; moby's own when it is empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub efi: String,
+    /// How many seconds a boot menu waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u32>,
+}
+
+impl Boot {
+    fn is_empty(&self) -> bool {
+        *self == Boot::default()
+    }
+}
+
 /// Everything that the YAMLs say.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {
     /// The kernel.
     pub kernel: Kernel,
+    /// The boot loaders.
+    #[serde(skip_serializing_if = "Boot::is_empty")]
+    pub boot: Boot,
     /// Images unpacked into the root.
     pub init: Vec<String>,
     /// Containers run once at boot, in order.
@@ -197,7 +221,11 @@ fn read(
 impl Config {
     /// Every field that names an image, with its path.
     fn images_mut(&mut self) -> Vec<(String, &mut String)> {
-        let mut images = vec![("kernel.image".to_owned(), &mut self.kernel.image)];
+        let mut images = vec![
+            ("kernel.image".to_owned(), &mut self.kernel.image),
+            ("boot.bios".to_owned(), &mut self.boot.bios),
+            ("boot.efi".to_owned(), &mut self.boot.efi),
+        ];
         let init = self.init.iter_mut().enumerate();
         images.extend(init.map(|(at, image)| (format!("init[{at}]"), image)));
         let sections = [
@@ -242,6 +270,8 @@ impl Config {
             (&mut self.kernel.image, image),
             (&mut self.kernel.cmdline, cmdline),
             (&mut self.kernel.binary, binary),
+            (&mut self.boot.bios, part.boot.bios),
+            (&mut self.boot.efi, part.boot.efi),
         ] {
             if !from.is_empty() {
                 *to = from;
@@ -249,6 +279,7 @@ impl Config {
         }
         self.kernel.tar = tar.or(self.kernel.tar.take());
         self.kernel.ucode = ucode.or(self.kernel.ucode.take());
+        self.boot.timeout = part.boot.timeout.or(self.boot.timeout);
         self.init.extend(part.init);
         self.onboot.extend(part.onboot);
         self.onshutdown.extend(part.onshutdown);

@@ -39,6 +39,7 @@ pub fn schema() -> Value {
     let definitions = json!({
         "strings": {"type": "array", "items": {"type": "string"}},
         "kernel": object(json!({"image": text, "cmdline": text, "binary": text, "tar": text, "ucode": text})),
+        "boot": object(json!({"bios": text, "efi": text, "timeout": {"type": "integer", "minimum": 0}})),
         "file": object(json!({
             "path": text, "directory": boolean, "symlink": text, "contents": text, "source": text,
             "metadata": text, "optional": boolean, "mode": text, "uid": id, "gid": id,
@@ -94,7 +95,7 @@ pub fn schema() -> Value {
         "label": label,
     });
     let mut schema = object(json!({
-        "kernel": reference("kernel"), "init": texts, "onboot": list("image"), "onshutdown": list("image"),
+        "kernel": reference("kernel"), "boot": reference("boot"), "init": texts, "onboot": list("image"), "onshutdown": list("image"),
         "services": list("image"), "trust": reference("trust"), "files": list("file"), "volumes": list("volume"),
     }));
     put(&mut schema, "$schema", json!("http://json-schema.org/draft-07/schema#"));

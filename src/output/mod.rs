@@ -2,6 +2,9 @@
 
 pub mod compress;
 pub mod format;
+mod identity;
+pub mod loader;
+mod media;
 mod payload;
 
 use std::io;
@@ -12,6 +15,8 @@ use tree::{Kind as Node, Tree};
 
 use compress::Compression;
 use format::{Format, Kind};
+use loader::Loaders;
+use media::Media;
 pub use payload::Payload;
 
 /// The file that LinuxKit adds for `docker build`.
@@ -26,6 +31,48 @@ pub enum Error {
     /// Something does not fit a tar.
     #[error("the tar cannot be made: {0}")]
     Pax(#[from] pax::Unwritable),
+    /// Something does not fit a FAT filesystem.
+    #[error(transparent)]
+    Fat(#[from] fat::Error),
+    /// Something does not fit a CD.
+    #[error(transparent)]
+    Iso(#[from] iso9660::Error),
+    /// The partitions do not fit the disk.
+    #[error(transparent)]
+    Disk(#[from] disk::Error),
+    /// A boot loader that cannot be installed.
+    #[error("{0}\nhelp: `moby pkg build pkg/syslinux` makes the image of the boot loader anew")]
+    Syslinux(#[from] syslinux::Error),
+    /// No unified kernel image can be made.
+    #[error(transparent)]
+    Uki(#[from] uki::Error),
+    /// There is no boot loader.
+    #[error("{0}")]
+    Loader(String),
+    /// The YAML has no kernel.
+    #[error("there is no kernel to boot\nhelp: name its image under kernel: in the YAML")]
+    NoKernel,
+    /// The command line is longer than the boot loader takes.
+    #[error(
+        "the kernel's command line has {len} bytes, and syslinux takes 2047\nhelp: make it shorter, or use a format for UEFI"
+    )]
+    Cmdline {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// A format that is not for the architecture.
+    #[error("the format {format} is not for {arch}, only for {}\nhelp: `moby formats` lists the others", arches.join(", "))]
+    Architecture {
+        /// The format.
+        format: &'static str,
+        /// The architecture as Go names it.
+        arch: String,
+        /// Those that it is for.
+        arches: &'static [&'static str],
+    },
+    /// What goes into an output cannot be read.
+    #[error("cannot read what goes into the output: {0}")]
+    Read(#[from] io::Error),
     /// The host's filesystem.
     #[error("cannot write {}: {source}", path.display())]
     Write {
@@ -61,18 +108,47 @@ pub struct Options {
     pub compression: Compression,
     /// How many threads.
     pub jobs: usize,
+    /// The architecture as Go names it.
+    pub arch: String,
+    /// The length of disks in bytes; otherwise as long as need be.
+    pub size: Option<u64>,
+    /// How many seconds a boot menu waits.
+    pub timeout: u32,
 }
+
+/// How much memory a machine needs for its initrd without a word of warning, in bytes.
+const USUAL_MEMORY: u64 = 1 << 30;
 
 /// Writes the tree in all the formats, and returns the files written.
 ///
 /// # Errors
 /// What a format cannot hold, and what writing fails with. A file appears only when it is
 /// complete.
-pub fn write(root: &Tree, formats: &[&Format], options: &Options) -> Result<Vec<PathBuf>, Error> {
+pub fn write(
+    root: &Tree,
+    formats: &[&Format],
+    options: &Options,
+    find: &loader::Find<'_>,
+    warn: &dyn Fn(&str),
+) -> Result<Vec<PathBuf>, Error> {
+    for format in formats {
+        if !format.arches.contains(&options.arch.as_str()) {
+            return Err(Error::Architecture {
+                format: format.name,
+                arch: options.arch.clone(),
+                arches: format.arches,
+            });
+        }
+    }
     let mut written = Vec::new();
     let mut payload = None;
+    let loaders = Loaders::new(find);
     for format in formats {
-        for (suffix, content) in files(root, format, options, &mut payload)? {
+        let files = files(root, format, options, &mut payload, &loaders)?;
+        if let (Some(_), Some(payload)) = (format.firmware(), &payload) {
+            large(payload, warn);
+        }
+        for (suffix, content) in files {
             match &options.target {
                 Target::Stdout => {
                     let mut out = io::stdout().lock();
@@ -107,6 +183,7 @@ fn files(
     format: &Format,
     options: &Options,
     payload: &mut Option<Payload>,
+    loaders: &Loaders,
 ) -> Result<Vec<(&'static str, Extents)>, Error> {
     let suffixes = format.files.iter().copied();
     let contents = match format.kind {
@@ -127,10 +204,42 @@ fn files(
                 payload.cmdline.clone(),
             ]
         }
+        Kind::Iso(firmware) => vec![Some(media(root, options, payload, loaders)?.iso(firmware)?)],
+        Kind::Disk(table, firmware) => vec![Some(media(root, options, payload, loaders)?.disk(table, firmware)?)],
         Kind::TarKernelInitrd => vec![Some(prepared(root, options, payload)?.tar()?)],
     };
     let files = suffixes.zip(contents);
     Ok(files.filter_map(|(suffix, content)| Some((suffix, content?))).collect())
+}
+
+/// Says so when an initrd needs more memory than machines usually have: it is there twice while
+/// it is unpacked.
+fn large(payload: &Payload, warn: &dyn Fn(&str)) {
+    let memory = payload.initrd.len().saturating_add(payload.unpacked);
+    if memory > USUAL_MEMORY {
+        let mib = |bytes: u64| bytes >> 20;
+        warn(&format!(
+            "warning: the initrd has {} MiB and is unpacked to {} MiB: the machine needs more than {} MiB of memory\nhelp: `--compress zstd:19` or xz makes it smaller; leave out what is not needed",
+            mib(payload.initrd.len()),
+            mib(payload.unpacked),
+            mib(memory)
+        ));
+    }
+}
+
+fn media<'a>(
+    root: &Tree,
+    options: &'a Options,
+    payload: &'a mut Option<Payload>,
+    loaders: &'a Loaders<'a>,
+) -> Result<Media<'a>, Error> {
+    Ok(Media {
+        payload: prepared(root, options, payload)?,
+        loaders,
+        arch: &options.arch,
+        timeout: options.timeout,
+        size: options.size,
+    })
 }
 
 /// The payload, made once for all formats.

@@ -20,7 +20,14 @@ pub struct Payload {
     pub ucode: Option<Extents>,
     /// The compressed initrd.
     pub initrd: Extents,
+    /// How long the initrd is when it is unpacked, in bytes.
+    pub unpacked: u64,
+    /// What `/etc/os-release` says, or moby when there is none.
+    pub os_release: String,
 }
+
+/// What is booted when the root does not say it.
+const OS_RELEASE: &str = "ID=moby\nNAME=moby\nPRETTY_NAME=\"Linux, by moby\"\n";
 
 impl Payload {
     /// Takes the kernel out of the tree and makes an initrd of the rest. The compressed bytes
@@ -38,6 +45,10 @@ impl Payload {
             }
         };
         let (kernel, cmdline, ucode) = (file("boot/kernel"), file("boot/cmdline"), file("boot/ucode.cpio"));
+        let os_release = match file("etc/os-release") {
+            Some(content) => String::from_utf8_lossy(&content.to_vec()?).into_owned(),
+            None => OS_RELEASE.into(),
+        };
         root.clear(b"boot");
         let archive = cpio::plan(&root)?;
         let initrd = compress::compress(&archive, compression, jobs, folder).map_err(|source| Error::Write {
@@ -49,6 +60,8 @@ impl Payload {
             cmdline,
             ucode,
             initrd,
+            unpacked: archive.len(),
+            os_release,
         })
     }
 
@@ -59,6 +72,47 @@ impl Payload {
         all.align_to(4);
         all.push(&self.initrd);
         all
+    }
+
+    /// The command line; empty when there is none.
+    ///
+    /// # Errors
+    /// What reading fails with.
+    pub fn cmdline_text(&self) -> Result<String, Error> {
+        let bytes = self
+            .cmdline
+            .as_ref()
+            .map(Extents::to_vec)
+            .transpose()?
+            .unwrap_or_default();
+        Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+    }
+
+    /// What a menu shows: the name that os-release has for people.
+    pub fn title(&self) -> &str {
+        let line = self
+            .os_release
+            .lines()
+            .find_map(|line| line.strip_prefix("PRETTY_NAME="));
+        line.map_or("Linux", |name| name.trim_matches(['"', '\'']))
+    }
+
+    /// The version that a kernel for x86 says of itself (Documentation/arch/x86/boot.rst,
+    /// `kernel_version`: its offset behind the first 512 bytes; the text ends with a space).
+    ///
+    /// # Errors
+    /// What reading fails with.
+    pub fn kernel_version(&self) -> Result<Option<String>, Error> {
+        let Some(kernel) = &self.kernel else { return Ok(None) };
+        let head = kernel.part(0, 0x210).to_vec()?;
+        let (Some(b"HdrS"), Some([low, high])) = (head.get(0x202..0x206), head.get(0x20e..0x210)) else {
+            return Ok(None);
+        };
+        let at = u64::from(u16::from_le_bytes([*low, *high])) + 0x200;
+        let text = kernel.part(at, 256).to_vec()?;
+        let end = text.iter().position(|byte| !byte.is_ascii_graphic()).unwrap_or(0);
+        let version = String::from_utf8_lossy(text.get(..end).unwrap_or_default()).into_owned();
+        Ok((!version.is_empty()).then_some(version))
     }
 
     /// The same as a tar of files.

@@ -157,7 +157,9 @@ fn add(tree: &mut Tree, content: &Content, dir: &Path, options: &Options) -> Res
             put(tree, to, meta(0o644), Kind::File(all))
         }
         Content::Ldlinux { ldlinux, to } => {
-            let found = tree.lookup_following(ldlinux.as_bytes()).map(|id| tree.node(id).kind.clone());
+            let found = tree
+                .lookup_following(ldlinux.as_bytes())
+                .map(|id| tree.node(id).kind.clone());
             let Some(Kind::File(program)) = found else {
                 return Err(format!("there is no file {ldlinux:?} to take ldlinux.sys from"));
             };

@@ -124,6 +124,19 @@ impl Store {
         }))
     }
 
+    /// The name with its tag of the last image of a repository that the first layout which has
+    /// one got (`docker.io/moby/syslinux`).
+    pub fn last_of(&self, repository: &str) -> Option<String> {
+        self.layouts.iter().find_map(|layout| {
+            let mut names = layout.names().into_iter();
+            let tagged = |name: &String| {
+                name.strip_prefix(repository)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+            };
+            names.rfind(tagged)
+        })
+    }
+
     /// Names in the layouts that somebody may have meant.
     fn similar(&self, name: &str) -> Vec<String> {
         let base = |name: &str| {

@@ -95,7 +95,10 @@ fn what_cannot_be_made() {
         name: ".sbat".into(),
         content: Extents::zeros(1),
     };
-    assert!(matches!(uki::append(&stub(), std::slice::from_ref(&twice)), Err(Error::Section(_))));
+    assert!(matches!(
+        uki::append(&stub(), std::slice::from_ref(&twice)),
+        Err(Error::Section(_))
+    ));
     let many = vec![twice; 8];
     assert!(matches!(
         uki::append(&stub(), &many),

@@ -1,0 +1,111 @@
+//! Boot loaders, out of the images that have them.
+
+use std::cell::OnceCell;
+
+use extents::Extents;
+use syslinux::Ldlinux;
+use tree::{Kind, Tree};
+
+use super::Error;
+
+/// Which boot loader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loader {
+    /// syslinux, for a BIOS: the image `pkg/syslinux`.
+    Bios,
+    /// systemd's stub and menu, for UEFI: the image `pkg/systemd-boot`.
+    Efi,
+}
+
+/// Brings the files of the image of a boot loader, or says why there are none.
+pub type Find<'a> = dyn Fn(Loader) -> Result<Tree, String> + 'a;
+
+/// The boot loaders of a build, looked for when a format needs them.
+pub struct Loaders<'a> {
+    find: &'a Find<'a>,
+    bios: OnceCell<Tree>,
+    efi: OnceCell<Tree>,
+}
+
+impl<'a> Loaders<'a> {
+    /// None yet.
+    pub fn new(find: &'a Find<'a>) -> Self {
+        Loaders {
+            find,
+            bios: OnceCell::new(),
+            efi: OnceCell::new(),
+        }
+    }
+
+    fn files(&self, loader: Loader) -> Result<&Tree, Error> {
+        let cell = match loader {
+            Loader::Bios => &self.bios,
+            Loader::Efi => &self.efi,
+        };
+        if let Some(found) = cell.get() {
+            return Ok(found);
+        }
+        let found = (self.find)(loader).map_err(Error::Loader)?;
+        Ok(cell.get_or_init(|| found))
+    }
+
+    /// A file of an image.
+    fn file(&self, loader: Loader, path: &str) -> Result<Extents, Error> {
+        let files = self.files(loader)?;
+        match files.lookup_following(path.as_bytes()).map(|id| &files.node(id).kind) {
+            Some(Kind::File(content)) => Ok(content.clone()),
+            _ => Err(Error::Loader(format!(
+                "the image of the boot loader has no file {path}\nhelp: it is to have what pkg/syslinux and pkg/systemd-boot have"
+            ))),
+        }
+    }
+
+    /// A file of syslinux below `usr/lib`.
+    ///
+    /// # Errors
+    /// An image or a file that is not there.
+    pub fn syslinux(&self, path: &str) -> Result<Extents, Error> {
+        self.file(Loader::Bios, &format!("usr/lib/{path}"))
+    }
+
+    /// The same as bytes: boot code is small.
+    ///
+    /// # Errors
+    /// As [`Loaders::syslinux`], and what reading fails with.
+    pub fn boot_code(&self, path: &str) -> Result<Vec<u8>, Error> {
+        Ok(self.syslinux(path)?.to_vec()?)
+    }
+
+    /// syslinux for filesystems.
+    ///
+    /// # Errors
+    /// As [`Loaders::boot_code`], and a loader that is damaged.
+    pub fn ldlinux(&self) -> Result<Ldlinux, Error> {
+        let (sector, system) = (
+            self.boot_code("syslinux/ldlinux.bss")?,
+            self.boot_code("syslinux/ldlinux.sys")?,
+        );
+        Ok(Ldlinux::new(&sector, &system)?)
+    }
+
+    /// systemd's stub (`linux` ... `.efi.stub`) or menu (`systemd-boot` ... `.efi`) for an architecture.
+    ///
+    /// # Errors
+    /// An image or a file that is not there.
+    pub fn efi(&self, name: &str, arch: &str) -> Result<Extents, Error> {
+        let file = match name {
+            "stub" => format!("linux{}.efi.stub", suffix(arch)),
+            _ => format!("systemd-boot{}.efi", suffix(arch)),
+        };
+        self.file(Loader::Efi, &format!("usr/lib/systemd/boot/efi/{file}"))
+    }
+}
+
+/// How UEFI names an architecture in file names (UEFI 2.10, 3.5.1.1).
+pub fn suffix(arch: &str) -> &'static str {
+    match arch {
+        "arm64" => "aa64",
+        "riscv64" => "riscv64",
+        _ => "x64",
+    }
+}

@@ -1,0 +1,230 @@
+//! Media that start machines: a payload and boot loaders in filesystems, on a disk or a CD.
+//!
+//! ```text
+//! disk, BIOS   MBR │ FAT: ldlinux.sys ldlinux.c32 syslinux.cfg kernel initrd.img
+//! disk, UEFI   GPT │ ESP: EFI/BOOT/BOOTX64.EFI, a unified kernel image
+//! disk, both   GPT │ ESP: the files for a BIOS, and systemd-boot with an entry for the same kernel
+//! CD           kernel initrd.img isolinux/ │ hidden ESP with a unified kernel image
+//! ```
+
+use extents::Extents;
+use iso9660::{BootEntry, BootImage, Hybrid};
+use syslinux::{Ldlinux, Run};
+use tree::{Kind, Meta, Time, Tree};
+
+use super::Error;
+use super::format::{Firmware, Table};
+use super::identity::Identity;
+use super::loader::{Loaders, suffix};
+use super::payload::Payload;
+use crate::rootfs::DEFAULT_TIME;
+
+/// What syslinux takes as a command line, in bytes (core/cmdline.inc, `max_cmd_len`).
+const LONGEST_CMDLINE: usize = 2047;
+
+/// What media are made of.
+pub struct Media<'a> {
+    /// What is started.
+    pub payload: &'a Payload,
+    /// What starts it.
+    pub loaders: &'a Loaders<'a>,
+    /// The architecture as Go names it.
+    pub arch: &'a str,
+    /// How many seconds a menu waits.
+    pub timeout: u32,
+    /// The length of a disk in bytes; otherwise as long as need be.
+    pub size: Option<u64>,
+}
+
+/// Puts a file of the fixed time.
+fn put(tree: &mut Tree, path: &str, content: Extents) -> Result<(), Error> {
+    let meta = Meta::new(0o644, Time::from_seconds(DEFAULT_TIME));
+    let folders = Meta::new(0o755, Time::from_seconds(DEFAULT_TIME));
+    let put = tree.insert(path.as_bytes(), meta, Kind::File(content), &folders);
+    put.map(drop).map_err(|error| Error::Read(std::io::Error::other(error)))
+}
+
+fn text(text: impl Into<String>) -> Extents {
+    Extents::from_bytes(text.into().into_bytes())
+}
+
+fn empty() -> Tree {
+    Tree::new(Meta::new(0o755, Time::from_seconds(DEFAULT_TIME)))
+}
+
+impl Media<'_> {
+    fn kernel(&self) -> Result<Extents, Error> {
+        self.payload.kernel.clone().ok_or(Error::NoKernel)
+    }
+
+    /// The configuration of syslinux and isolinux.
+    fn syslinux_cfg(&self) -> Result<Extents, Error> {
+        let cmdline = self.payload.cmdline_text()?;
+        if cmdline.len() > LONGEST_CMDLINE {
+            return Err(Error::Cmdline { len: cmdline.len() });
+        }
+        let wait = match self.timeout {
+            0 => String::new(),
+            // In tenths of a second.
+            seconds => format!("PROMPT 1\nTIMEOUT {}\n", seconds.saturating_mul(10)),
+        };
+        Ok(text(format!(
+            "DEFAULT linux\n{wait}LABEL linux\n    KERNEL /kernel\n    INITRD /initrd.img\n    APPEND {cmdline}\n"
+        )))
+    }
+
+    /// The unified kernel image.
+    fn uki(&self) -> Result<Extents, Error> {
+        let stub = self.loaders.efi("stub", self.arch)?;
+        let parts = uki::Parts {
+            kernel: self.kernel()?,
+            initrd: self.payload.combined_initrd(),
+            cmdline: self.payload.cmdline_text()?,
+            os_release: self.payload.os_release.clone(),
+            uname: self.payload.kernel_version()?.unwrap_or_default(),
+        };
+        Ok(uki::plan(&stub, &parts)?)
+    }
+
+    /// Where UEFI looks for what to start on a medium of its own accord (UEFI 2.10, 3.5.1.1).
+    fn efi_path(&self) -> String {
+        format!("EFI/BOOT/BOOT{}.EFI", suffix(self.arch).to_uppercase())
+    }
+
+    /// What is in the filesystem of a disk.
+    fn disk_files(&self, firmware: Firmware, ldlinux: Option<&Ldlinux>) -> Result<Tree, Error> {
+        let mut files = empty();
+        if let Some(ldlinux) = ldlinux {
+            put(&mut files, "LDLINUX.SYS", Extents::from_bytes(ldlinux.file()))?;
+            put(
+                &mut files,
+                "LDLINUX.C32",
+                self.loaders.syslinux("syslinux/modules/bios/ldlinux.c32")?,
+            )?;
+            put(&mut files, "syslinux.cfg", self.syslinux_cfg()?)?;
+            put(&mut files, "kernel", self.kernel()?)?;
+            put(&mut files, "initrd.img", self.payload.combined_initrd())?;
+        }
+        if firmware.efi && ldlinux.is_none() {
+            put(&mut files, &self.efi_path(), self.uki()?)?;
+        } else if firmware.efi {
+            // The kernel is there once; the menu of UEFI finds it as syslinux does.
+            put(&mut files, &self.efi_path(), self.loaders.efi("menu", self.arch)?)?;
+            let (cmdline, version) = (self.payload.cmdline_text()?, self.payload.kernel_version()?);
+            let version = version
+                .map(|version| format!("version {version}\n"))
+                .unwrap_or_default();
+            let title = self.payload.title();
+            let entry = format!("title {title}\n{version}linux /kernel\ninitrd /initrd.img\noptions {cmdline}\n");
+            put(&mut files, "loader/entries/linux.conf", text(entry))?;
+            let conf = format!("timeout {}\ndefault linux.conf\neditor no\n", self.timeout);
+            put(&mut files, "loader/loader.conf", text(conf))?;
+        }
+        Ok(files)
+    }
+
+    /// A disk.
+    pub fn disk(&self, table: Table, firmware: Firmware) -> Result<Extents, Error> {
+        let ldlinux = firmware.bios.then(|| self.loaders.ldlinux()).transpose()?;
+        let files = self.disk_files(firmware, ldlinux.as_ref())?;
+        let options = fat::Options {
+            label: "BOOT".into(),
+            time: Time::from_seconds(DEFAULT_TIME),
+            kind: Some(fat::Type::Fat32),
+            // Where the only partition begins.
+            hidden_sectors: (disk::ALIGNMENT / disk::SECTOR) as u32,
+            system_files: vec![b"LDLINUX.SYS".to_vec()],
+            ..fat::Options::default()
+        };
+        let image = fat::plan(&files, &options)?;
+        let place = image.extent_of(b"LDLINUX.SYS");
+        let mut volume = image.into_extents();
+        if let (Some(ldlinux), Some((first, len))) = (ldlinux, place) {
+            let count = len.div_ceil(disk::SECTOR);
+            ldlinux.install_fat(&mut volume, &[Run { first, count }], "")?;
+        }
+        let identity = Identity::of(&volume)?;
+        let partition = disk::Partition {
+            kind: if firmware.efi { disk::Type::Efi } else { disk::Type::Fat },
+            name: "boot".into(),
+            guid: identity.uuid("partition"),
+            bootable: firmware.bios,
+            content: volume,
+        };
+        let (scheme, code) = match table {
+            Table::Mbr => (
+                disk::Scheme::Mbr {
+                    signature: identity.number("disk"),
+                },
+                "syslinux/mbr/mbr.bin",
+            ),
+            Table::Gpt => (
+                disk::Scheme::Gpt {
+                    guid: identity.uuid("disk"),
+                },
+                "syslinux/mbr/gptmbr.bin",
+            ),
+        };
+        let code = match firmware.bios {
+            true => self.loaders.boot_code(code)?,
+            false => Vec::new(),
+        };
+        Ok(disk::plan(scheme, &[partition], &code, self.size)?.extents)
+    }
+
+    /// The ESP of a CD.
+    fn esp(&self) -> Result<Extents, Error> {
+        let mut files = empty();
+        put(&mut files, &self.efi_path(), self.uki()?)?;
+        let options = fat::Options {
+            label: "ESP".into(),
+            time: Time::from_seconds(DEFAULT_TIME),
+            ..fat::Options::default()
+        };
+        Ok(fat::plan(&files, &options)?.into_extents())
+    }
+
+    /// A CD that is a disk as well.
+    pub fn iso(&self, firmware: Firmware) -> Result<Extents, Error> {
+        let mut files = empty();
+        let mut boot = Vec::new();
+        let mut boot_code = Vec::new();
+        if firmware.bios {
+            put(&mut files, "kernel", self.kernel()?)?;
+            put(&mut files, "initrd.img", self.payload.combined_initrd())?;
+            put(
+                &mut files,
+                "isolinux/isolinux.bin",
+                self.loaders.syslinux("ISOLINUX/isolinux.bin")?,
+            )?;
+            put(
+                &mut files,
+                "isolinux/ldlinux.c32",
+                self.loaders.syslinux("syslinux/modules/bios/ldlinux.c32")?,
+            )?;
+            put(&mut files, "isolinux/isolinux.cfg", self.syslinux_cfg()?)?;
+            boot.push(BootEntry::isolinux(BootImage::Path(b"isolinux/isolinux.bin".to_vec())));
+            boot_code = self.loaders.boot_code("ISOLINUX/isohdpfx.bin")?;
+        }
+        if firmware.efi {
+            boot.push(BootEntry::efi(BootImage::Hidden(self.esp()?)));
+        }
+        let options = iso9660::Options {
+            volume_id: "MOBY".into(),
+            time: Time::from_seconds(DEFAULT_TIME),
+            boot,
+            // Some BIOSes want an active partition, which a GPT has not.
+            hybrid: Some(Hybrid {
+                table: if firmware.efi {
+                    iso9660::Table::Gpt
+                } else {
+                    iso9660::Table::Mbr
+                },
+                boot_code,
+                id: None,
+            }),
+            ..iso9660::Options::default()
+        };
+        Ok(iso9660::plan(&files, &options)?.into_extents())
+    }
+}
