@@ -2,68 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod common;
+
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-/// A machine under emulation on a busy host needs its time.
-const PATIENCE: Duration = Duration::from_secs(240);
-
-fn moby() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_moby"));
-    let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-cache");
-    command.env("MOBY_CACHE", cache);
-    command
-}
-
-fn build(example: &str, arguments: &[&str], folder: &Path) {
-    let yaml = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example);
-    let output = moby()
-        .arg("build")
-        .args(arguments)
-        .arg("--dir")
-        .arg(folder)
-        .arg(yaml)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// The console's lines until one contains the text; all lines met are added to `log`.
-fn until(lines: &Receiver<String>, text: &str, log: &mut Vec<String>) {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        match lines.recv_timeout(left) {
-            Ok(line) => {
-                let found = line.contains(text);
-                log.push(line);
-                if found {
-                    return;
-                }
-            }
-            Err(_) => panic!("{text:?} did not appear:\n{}", log.join("\n")),
-        }
-    }
-}
-
-fn console(output: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-            if sender
-                .send(String::from_utf8_lossy(&line).trim_end().to_owned())
-                .is_err()
-            {
-                return;
-            }
-        }
-    });
-    receiver
-}
+use common::{PATIENCE, build, console, moby, until};
 
 fn get(port: u16) -> String {
     let end = Instant::now() + PATIENCE;

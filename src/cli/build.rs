@@ -147,6 +147,13 @@ impl Build {
                     .unwrap_or_else(|| format!("there are {}", known.collect::<Vec<_>>().join(", ")));
                 Failure::usage(format!("unknown format {name:?}\nhelp: {help}"))
             })?;
+            if !format.arches.contains(&self.arch.as_str()) {
+                return Err(Failure::usage(format!(
+                    "the format {name} is not for {}, only for {}\nhelp: `moby formats` lists the others",
+                    self.arch,
+                    format.arches.join(", ")
+                )));
+            }
             if !formats.iter().any(|other| other.name == format.name) {
                 formats.push(format);
             }

@@ -10,8 +10,14 @@ use crate::run::{self, Machine};
 /// The arguments of `moby run`.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// The name of a build with kernel and initrd
+    /// The name of a build with kernel and initrd, or the file of a disk or a CD
     name: PathBuf,
+    /// Start a disk or a CD by UEFI instead of a BIOS
+    #[arg(long)]
+    uefi: bool,
+    /// Attach the file of a CD as a disk, as if it were on a USB stick
+    #[arg(long)]
+    stick: bool,
     /// How many processors
     #[arg(long, default_value_t = 1)]
     cpus: u32,
@@ -39,6 +45,8 @@ impl Run {
     pub fn run(self) -> Result<(), Failure> {
         let machine = Machine {
             name: self.name,
+            uefi: self.uefi,
+            stick: self.stick,
             arch: self.arch,
             cpus: self.cpus,
             mem: self.mem,

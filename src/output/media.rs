@@ -142,6 +142,9 @@ impl Media<'_> {
         if let (Some(ldlinux), Some((first, len))) = (ldlinux, place) {
             let count = len.div_ceil(disk::SECTOR);
             ldlinux.install_fat(&mut volume, &[Run { first, count }], "")?;
+            // syslinux leaves the backup as it was, and every checker complains of it.
+            let boot_sector = volume.part(0, disk::SECTOR);
+            volume.put(fat::BACKUP_SECTOR * fat::SECTOR, &boot_sector);
         }
         let identity = Identity::of(&volume)?;
         let partition = disk::Partition {

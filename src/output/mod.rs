@@ -60,16 +60,6 @@ pub enum Error {
         /// Its length in bytes.
         len: usize,
     },
-    /// A format that is not for the architecture.
-    #[error("the format {format} is not for {arch}, only for {}\nhelp: `moby formats` lists the others", arches.join(", "))]
-    Architecture {
-        /// The format.
-        format: &'static str,
-        /// The architecture as Go names it.
-        arch: String,
-        /// Those that it is for.
-        arches: &'static [&'static str],
-    },
     /// What goes into an output cannot be read.
     #[error("cannot read what goes into the output: {0}")]
     Read(#[from] io::Error),
@@ -131,15 +121,6 @@ pub fn write(
     find: &loader::Find<'_>,
     warn: &dyn Fn(&str),
 ) -> Result<Vec<PathBuf>, Error> {
-    for format in formats {
-        if !format.arches.contains(&options.arch.as_str()) {
-            return Err(Error::Architecture {
-                format: format.name,
-                arch: options.arch.clone(),
-                arches: format.arches,
-            });
-        }
-    }
     let mut written = Vec::new();
     let mut payload = None;
     let loaders = Loaders::new(find);

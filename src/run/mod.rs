@@ -1,5 +1,7 @@
 //! Booting in QEMU what `moby build` made.
 
+mod medium;
+
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,8 +10,12 @@ use std::process::{Command, Stdio};
 /// How the machine is.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    /// What the build's files begin with, or one of them.
+    /// What the files of a build with kernel and initrd begin with, or the file of a disk or a CD.
     pub name: PathBuf,
+    /// Whether a disk or a CD is started by UEFI.
+    pub uefi: bool,
+    /// Whether a CD is attached as a disk.
+    pub stick: bool,
     /// The architecture as Go names it.
     pub arch: String,
     /// How many processors.
@@ -64,18 +70,6 @@ pub fn run(machine: &Machine) -> Result<(), String> {
 
 /// The arguments for QEMU.
 fn arguments(machine: &Machine, program: &str) -> Result<Vec<OsString>, String> {
-    let file = |suffix: &str| {
-        let mut path = machine.name.clone().into_os_string();
-        path.push(suffix);
-        PathBuf::from(path)
-    };
-    let kernel = file("-kernel");
-    if !kernel.exists() {
-        return Err(format!(
-            "there is no {}\nhelp: `moby build -f kernel+initrd` makes it; moby run takes the name without -kernel",
-            kernel.display()
-        ));
-    }
     let mut arguments: Vec<OsString> = Vec::new();
     let mut add = |texts: &[&str]| arguments.extend(texts.iter().map(OsString::from));
     let native = matches!(
@@ -122,17 +116,37 @@ fn arguments(machine: &Machine, program: &str) -> Result<Vec<OsString>, String> 
         // A comma in a value of QEMU's is written twice.
         add(&["-drive", &format!("if=virtio,file={}", path.replace(',', ",,"))]);
     }
-    let cmdline = std::fs::read_to_string(file("-cmdline")).unwrap_or_default();
-    let initrd = file("-initrd.img");
-    for (option, value) in [
-        ("-kernel", kernel.into_os_string()),
-        ("-initrd", initrd.into_os_string()),
-        ("-append", OsString::from(cmdline)),
-    ] {
-        arguments.push(option.into());
-        arguments.push(value);
+    match machine.name.is_file() {
+        true => arguments.extend(medium::arguments(machine)?),
+        false => arguments.extend(kernel(&machine.name)?),
     }
     Ok(arguments)
+}
+
+/// The arguments for kernel, initrd and command line.
+fn kernel(name: &Path) -> Result<Vec<OsString>, String> {
+    let file = |suffix: &str| {
+        let mut path = name.to_owned().into_os_string();
+        path.push(suffix);
+        PathBuf::from(path)
+    };
+    let kernel = file("-kernel");
+    if !kernel.exists() {
+        return Err(format!(
+            "there is no {}, and no {}\nhelp: `moby build -f kernel+initrd` makes the first; moby run takes the name without -kernel, or the file of a disk or a CD",
+            kernel.display(),
+            name.display()
+        ));
+    }
+    let cmdline = std::fs::read_to_string(file("-cmdline")).unwrap_or_default();
+    Ok(vec![
+        "-kernel".into(),
+        kernel.into(),
+        "-initrd".into(),
+        file("-initrd.img").into(),
+        "-append".into(),
+        cmdline.into(),
+    ])
 }
 
 /// Whether an accelerator works: on some machines KVM is there and fails at the first use. A

@@ -4,13 +4,12 @@
 use extents::Extents;
 
 use crate::geometry::Geometry;
-use crate::{Options, SECTOR, Type};
+use crate::{BACKUP_SECTOR, Options, SECTOR, Type};
 
 /// The descriptor of media that are not floppy disks.
 pub const MEDIA: u8 = 0xf8;
-/// Where FSInfo and the backup of the boot sector stand on FAT32.
+/// Where FSInfo stands on FAT32, as a sector.
 const FS_INFO: u64 = 1;
-const BACKUP: u64 = 6;
 /// The geometry that a BIOS assumes for a disk of any size.
 const SECTORS_PER_TRACK: u16 = 63;
 const HEADS: u16 = 255;
@@ -59,7 +58,7 @@ pub fn put(
         field(36, &table.to_le_bytes());
         field(44, &root.to_le_bytes());
         field(48, &(FS_INFO as u16).to_le_bytes());
-        field(50, &(BACKUP as u16).to_le_bytes());
+        field(50, &(BACKUP_SECTOR as u16).to_le_bytes());
         tail = 64;
     }
     field(tail, &[DRIVE, 0, 0x29]);
@@ -85,6 +84,6 @@ pub fn put(
     field(492, if used < at.clusters { used as u32 + 2 } else { u32::MAX });
     field(508, 0xaa55_0000);
     image.put_bytes(FS_INFO * SECTOR, info);
-    image.put_bytes(BACKUP * SECTOR, sector);
-    image.put_bytes((BACKUP + FS_INFO) * SECTOR, info);
+    image.put_bytes(BACKUP_SECTOR * SECTOR, sector);
+    image.put_bytes((BACKUP_SECTOR + FS_INFO) * SECTOR, info);
 }

@@ -30,6 +30,8 @@ pub use plan::{Image, plan};
 
 /// The length of a sector in bytes.
 pub const SECTOR: u64 = 512;
+/// Where the backup of the boot sector stands on FAT32, as a sector (FAT 1.03, BPB_BkBootSec).
+pub const BACKUP_SECTOR: u64 = 6;
 /// The largest file in bytes: its length has 32 bits.
 pub const LARGEST_FILE: u64 = 0xffff_ffff;
 /// The longest name, in units of UTF-16 (FAT 1.03, "Long Directory Entries").
