@@ -22,13 +22,15 @@ const TOOLS: &[(&str, &str)] = &[
     ("syslinux", "syslinux"),
     ("extlinux", "extlinux"),
     ("e2fsck", "e2fsprogs"),
+    ("objcopy", "binutils"),
 ];
 
 /// Files that the tests need, and the Debian packages that have them.
 const FILES: &[(&str, &str)] = &[
     ("/usr/lib/ISOLINUX/isolinux.bin", "isolinux"),
     ("/usr/lib/syslinux/mbr/mbr.bin", "syslinux-common"),
-    ("/usr/share/OVMF/OVMF_CODE.fd", "ovmf"),
+    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf"),
+    ("/usr/lib/systemd/boot/efi/linuxx64.efi.stub", "systemd-boot-efi"),
 ];
 
 fn main() -> ExitCode {

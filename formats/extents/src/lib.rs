@@ -21,6 +21,7 @@ mod reader;
 mod sys;
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 pub use blob::{Blob, FileBlob, Slice};
@@ -236,6 +237,21 @@ impl Extents {
             });
         }
         part
+    }
+
+    /// Which units of `unit` bytes something stands in, as ranges of their numbers; the others
+    /// are all zeros.
+    pub fn occupied(&self, unit: u64) -> Vec<Range<u64>> {
+        let unit = unit.max(1);
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for extent in &self.extents {
+            let (start, end) = (extent.offset / unit, extent.end().div_ceil(unit));
+            match ranges.last_mut() {
+                Some(last) if start <= last.end => last.end = last.end.max(end),
+                _ => ranges.push(start..end),
+            }
+        }
+        ranges
     }
 
     /// Fills `buf` with the bytes from `offset` on.
