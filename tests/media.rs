@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
 use common::{build, console, moby, until};
-use moby::output::format::{FORMATS, Format, Kind};
+use moby::output::format::{Container, FORMATS, Format, Kind, Table};
 
 /// What a container prints when the machine is up.
 const MARKER: &str = "hello from second";
@@ -23,6 +23,7 @@ fn media() -> &'static Path {
     let make = || {
         let folder = tempfile::tempdir().unwrap();
         build("hello.yml", &["--format", &names().join(",")], folder.path());
+        build("hello.yml", &["--format", "vhd"], &folder.path().join("vhd"));
         folder
     };
     MADE.get_or_init(make).path()
@@ -32,12 +33,30 @@ fn formats() -> impl Iterator<Item = &'static Format> {
     FORMATS.iter().filter(|format| format.firmware().is_some())
 }
 
+/// All but one of two that have the same file name.
 fn names() -> Vec<&'static str> {
-    formats().map(|format| format.name).collect()
+    let all = formats().map(|format| format.name);
+    all.filter(|name| *name != "vhd").collect()
 }
 
 fn file(format: &Format) -> PathBuf {
-    media().join(format!("hello{}", format.files[0]))
+    let folder = if format.name == "vhd" { "vhd" } else { "" };
+    media().join(folder).join(format!("hello{}", format.files[0]))
+}
+
+/// The disk of a format; Google's is unpacked first.
+fn bootable(format: &Format) -> PathBuf {
+    let file = file(format);
+    if !file.to_string_lossy().ends_with(".tar.gz") {
+        return file;
+    }
+    let folder = media().join("unpacked");
+    fs::create_dir_all(&folder).unwrap();
+    let disk = folder.join("disk.raw");
+    if !disk.exists() {
+        checked("tar", &["-C", folder.to_str().unwrap(), "-xSzf"], &file);
+    }
+    disk
 }
 
 /// Runs a checker, which must be content, and returns what it says.
@@ -93,17 +112,18 @@ fn every_medium_boots_on_every_firmware_that_it_claims() {
     let mut matrix: Vec<(PathBuf, Vec<&str>)> = Vec::new();
     for format in formats() {
         let firmware = format.firmware().unwrap();
+        let file = bootable(format);
         for (claimed, flags) in [(firmware.bios, vec![]), (firmware.efi, vec!["--uefi"])] {
             if !claimed {
                 continue;
             }
             if matches!(format.kind, Kind::Iso(_)) {
-                matrix.push((file(format), [&flags[..], &["--stick"]].concat()));
+                matrix.push((file.clone(), [&flags[..], &["--stick"]].concat()));
             }
-            matrix.push((file(format), flags));
+            matrix.push((file.clone(), flags));
         }
     }
-    assert!(matrix.len() >= 12);
+    assert!(matrix.len() >= 25);
     let left = Mutex::new(matrix);
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -136,18 +156,82 @@ fn checkers_find_nothing() {
                     assert!(said.contains("No problems found"), "{said}");
                 }
             }
-            _ => {
-                let said = checked("sfdisk", &["--verify"], &file);
+            Kind::Disk(table, _, container) => {
+                let raw = raw(&bootable(format), container);
+                let said = checked("sfdisk", &["--verify"], &raw);
                 assert!(said.contains("No errors detected"), "{said}");
-                // The partition begins at 1 MiB.
-                let bytes = fs::read(&file).unwrap();
+                if table == Table::Gpt {
+                    let said = checked("sgdisk", &["-v"], &raw);
+                    assert!(said.contains("No problems found"), "{said}");
+                }
+                // The partition begins at 1 MiB; what is behind it is not looked at.
+                let bytes = fs::read(&raw).unwrap();
                 let volume = media().join("volume");
                 fs::write(&volume, &bytes[1 << 20..]).unwrap();
                 let said = checked("fsck.fat", &["-n"], &volume);
                 assert_eq!(said.lines().count(), 2, "{said}");
             }
+            _ => unreachable!(),
         }
     }
+}
+
+/// The disk in a container, taken out by qemu-img, which also checks the containers that it can.
+fn raw(file: &Path, container: Container) -> PathBuf {
+    let format = match container {
+        Container::Raw | Container::Gcp => return file.to_owned(),
+        Container::Qcow2 => "qcow2",
+        Container::FixedVhd | Container::DynamicVhd => "vpc",
+        Container::Vmdk => "vmdk",
+        Container::Vdi => "vdi",
+    };
+    if format != "vpc" {
+        checked("qemu-img", &["check", "-f", format], file);
+    }
+    let raw = media().join("converted");
+    let name = file.to_str().unwrap();
+    checked("qemu-img", &["convert", "-f", format, "-O", "raw", name], &raw);
+    raw
+}
+
+#[test]
+fn containers_have_the_disk_of_the_raw_format() {
+    let named = |name: &str| file(formats().find(|format| format.name == name).unwrap());
+    for (name, driver, same) in [
+        ("qcow2", "qcow2", "raw"),
+        ("qcow2-bios", "qcow2", "raw-bios"),
+        ("qcow2-efi", "qcow2", "raw-efi"),
+        ("vhd", "vpc", "raw-bios"),
+        ("dynamic-vhd", "vpc", "raw-bios"),
+        ("azure", "vpc", "raw"),
+        ("vmdk", "vmdk", "raw-bios"),
+        ("vdi", "vdi", "raw"),
+        ("aws", "raw", "raw"),
+    ] {
+        let raw = named(same);
+        let arguments = ["compare", "-f", "raw", "-F", driver, raw.to_str().unwrap()];
+        let said = checked("qemu-img", &arguments, &named(name));
+        assert!(said.contains("Images are identical"), "{name}: {said}");
+    }
+}
+
+#[test]
+fn clouds_get_what_they_import() {
+    let named = |name: &str| formats().find(|format| format.name == name).unwrap();
+    // Azure: a fixed VHD of whole MiB, with the footer at the end.
+    let bytes = fs::read(file(named("azure"))).unwrap();
+    let (disk, footer) = bytes.split_at(bytes.len() - 512);
+    assert_eq!(disk.len() % (1 << 20), 0);
+    assert_eq!(&footer[..8], b"conectix");
+    assert_eq!(
+        u64::from_be_bytes(footer[48..56].try_into().unwrap()),
+        disk.len() as u64
+    );
+    // Google: disk.raw of whole GiB, sparse in an old GNU tar.
+    assert_eq!(fs::metadata(bootable(named("gcp"))).unwrap().len() % (1 << 30), 0);
+    let said = checked("tar", &["-tzvf"], &file(named("gcp")));
+    assert!(said.trim().ends_with("disk.raw") && said.lines().count() == 1, "{said}");
+    assert!(fs::metadata(file(named("gcp"))).unwrap().len() < 200 << 20);
 }
 
 #[test]

@@ -154,6 +154,15 @@ impl Build {
                     format.arches.join(", ")
                 )));
             }
+            if let Some(other) = formats
+                .iter()
+                .find(|other| other.name != format.name && other.files == format.files)
+            {
+                return Err(Failure::usage(format!(
+                    "{name} and {} have the same file name\nhelp: make them in two runs, with another --name or --dir",
+                    other.name
+                )));
+            }
             if !formats.iter().any(|other| other.name == format.name) {
                 formats.push(format);
             }

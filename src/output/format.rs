@@ -37,6 +37,37 @@ pub enum Table {
     Gpt,
 }
 
+/// What a disk is wrapped in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
+    /// Nothing.
+    Raw,
+    /// QEMU's.
+    Qcow2,
+    /// Microsoft's, with all sectors.
+    FixedVhd,
+    /// Microsoft's, with the sectors that are not zeros.
+    DynamicVhd,
+    /// VMware's, of one sparse file.
+    Vmdk,
+    /// VirtualBox's.
+    Vdi,
+    /// A tar of the sparse file `disk.raw`, compressed by gzip: Google's.
+    Gcp,
+}
+
+impl Container {
+    /// What the length of the disk must be a multiple of, in bytes.
+    pub fn unit(self) -> u64 {
+        match self {
+            // Azure and Google take nothing else.
+            Container::FixedVhd | Container::DynamicVhd => 1 << 20,
+            Container::Gcp => 1 << 30,
+            _ => 512,
+        }
+    }
+}
+
 const ALL: &[&str] = &["amd64", "arm64", "riscv64", "s390x"];
 const PC: &[&str] = &["amd64"];
 const UEFI: &[&str] = &["amd64", "arm64"];
@@ -54,8 +85,8 @@ pub enum Kind {
     TarKernelInitrd,
     /// A CD with kernel and initrd.
     Iso(Firmware),
-    /// A disk with one FAT filesystem with kernel and initrd.
-    Disk(Table, Firmware),
+    /// A disk with one FAT filesystem with kernel and initrd, and what it is wrapped in.
+    Disk(Table, Firmware, Container),
 }
 
 impl Format {
@@ -67,7 +98,7 @@ impl Format {
     /// What starts a machine from it by itself.
     pub fn firmware(&self) -> Option<Firmware> {
         match self.kind {
-            Kind::Iso(firmware) | Kind::Disk(_, firmware) => Some(firmware),
+            Kind::Iso(firmware) | Kind::Disk(_, firmware, _) => Some(firmware),
             _ => None,
         }
     }
@@ -129,21 +160,91 @@ pub const FORMATS: &[Format] = &[
         about: "disk that starts under BIOS and UEFI",
         files: &[".img"],
         arches: PC,
-        kind: Kind::Disk(Table::Gpt, BOTH),
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::Raw),
     },
     Format {
         name: "raw-bios",
         about: "disk for a BIOS: MBR, FAT, syslinux",
         files: &["-bios.img"],
         arches: PC,
-        kind: Kind::Disk(Table::Mbr, BIOS),
+        kind: Kind::Disk(Table::Mbr, BIOS, Container::Raw),
     },
     Format {
         name: "raw-efi",
         about: "disk for UEFI: GPT, unified kernel image",
         files: &["-efi.img"],
         arches: UEFI,
-        kind: Kind::Disk(Table::Gpt, EFI),
+        kind: Kind::Disk(Table::Gpt, EFI, Container::Raw),
+    },
+    Format {
+        name: "qcow2",
+        about: "QEMU's disk for BIOS and UEFI",
+        files: &["-hybrid.qcow2"],
+        arches: PC,
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::Qcow2),
+    },
+    Format {
+        name: "qcow2-bios",
+        about: "QEMU's disk for a BIOS",
+        files: &[".qcow2"],
+        arches: PC,
+        kind: Kind::Disk(Table::Mbr, BIOS, Container::Qcow2),
+    },
+    Format {
+        name: "qcow2-efi",
+        about: "QEMU's disk for UEFI",
+        files: &["-efi.qcow2"],
+        arches: UEFI,
+        kind: Kind::Disk(Table::Gpt, EFI, Container::Qcow2),
+    },
+    Format {
+        name: "vhd",
+        about: "fixed VHD for a BIOS",
+        files: &[".vhd"],
+        arches: PC,
+        kind: Kind::Disk(Table::Mbr, BIOS, Container::FixedVhd),
+    },
+    Format {
+        name: "dynamic-vhd",
+        about: "dynamic VHD for a BIOS",
+        files: &[".vhd"],
+        arches: PC,
+        kind: Kind::Disk(Table::Mbr, BIOS, Container::DynamicVhd),
+    },
+    Format {
+        name: "vmdk",
+        about: "VMware's disk for a BIOS",
+        files: &[".vmdk"],
+        arches: PC,
+        kind: Kind::Disk(Table::Mbr, BIOS, Container::Vmdk),
+    },
+    Format {
+        name: "vdi",
+        about: "VirtualBox's disk for BIOS and UEFI",
+        files: &[".vdi"],
+        arches: PC,
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::Vdi),
+    },
+    Format {
+        name: "aws",
+        about: "disk for Amazon, BIOS and UEFI",
+        files: &[".raw"],
+        arches: PC,
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::Raw),
+    },
+    Format {
+        name: "gcp",
+        about: "disk for Google, BIOS and UEFI",
+        files: &[".img.tar.gz"],
+        arches: PC,
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::Gcp),
+    },
+    Format {
+        name: "azure",
+        about: "disk for Azure, BIOS and UEFI",
+        files: &["-azure.vhd"],
+        arches: PC,
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::FixedVhd),
     },
 ];
 

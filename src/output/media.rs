@@ -123,8 +123,8 @@ impl Media<'_> {
         Ok(files)
     }
 
-    /// A disk.
-    pub fn disk(&self, table: Table, firmware: Firmware) -> Result<Extents, Error> {
+    /// A disk, with what it is known by. Its length is a multiple of `unit` bytes.
+    pub fn disk(&self, table: Table, firmware: Firmware, unit: u64) -> Result<(Extents, Identity), Error> {
         let ldlinux = firmware.bios.then(|| self.loaders.ldlinux()).transpose()?;
         let files = self.disk_files(firmware, ldlinux.as_ref())?;
         let options = fat::Options {
@@ -172,7 +172,17 @@ impl Media<'_> {
             true => self.loaders.boot_code(code)?,
             false => Vec::new(),
         };
-        Ok(disk::plan(scheme, &[partition], &code, self.size)?.extents)
+        let partitions = [partition];
+        let plan = |size| disk::plan(scheme, &partitions, &code, size);
+        let made = plan(self.size)?.extents;
+        let len = made.len().next_multiple_of(unit);
+        // A GPT has its other half at the end.
+        let made = if len == made.len() {
+            made
+        } else {
+            plan(Some(len))?.extents
+        };
+        Ok((made, identity))
     }
 
     /// The ESP of a CD.

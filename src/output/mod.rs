@@ -1,6 +1,7 @@
 //! The tree as files that boot.
 
 pub mod compress;
+mod container;
 pub mod format;
 mod identity;
 pub mod loader;
@@ -60,6 +61,18 @@ pub enum Error {
         /// Its length in bytes.
         len: usize,
     },
+    /// The disk does not fit its container.
+    #[error(transparent)]
+    Qcow2(#[from] qcow2::Error),
+    /// The same.
+    #[error(transparent)]
+    Vhd(#[from] vhd::Error),
+    /// The same.
+    #[error(transparent)]
+    Vmdk(#[from] vmdk::Error),
+    /// The same.
+    #[error(transparent)]
+    Vdi(#[from] vdi::Error),
     /// What goes into an output cannot be read.
     #[error("cannot read what goes into the output: {0}")]
     Read(#[from] io::Error),
@@ -104,6 +117,16 @@ pub struct Options {
     pub size: Option<u64>,
     /// How many seconds a boot menu waits.
     pub timeout: u32,
+}
+
+impl Options {
+    /// The folder for what is compressed before it is written.
+    fn spill(&self) -> PathBuf {
+        match &self.target {
+            Target::Folder { dir, .. } => dir.clone(),
+            _ => std::env::temp_dir(),
+        }
+    }
 }
 
 /// How much memory a machine needs for its initrd without a word of warning, in bytes.
@@ -186,7 +209,11 @@ fn files(
             ]
         }
         Kind::Iso(firmware) => vec![Some(media(root, options, payload, loaders)?.iso(firmware)?)],
-        Kind::Disk(table, firmware) => vec![Some(media(root, options, payload, loaders)?.disk(table, firmware)?)],
+        Kind::Disk(table, firmware, container) => {
+            let media = media(root, options, payload, loaders)?;
+            let (disk, identity) = media.disk(table, firmware, container.unit())?;
+            vec![Some(container::wrap(&disk, container, &identity, options)?)]
+        }
         Kind::TarKernelInitrd => vec![Some(prepared(root, options, payload)?.tar()?)],
     };
     let files = suffixes.zip(contents);
@@ -227,13 +254,7 @@ fn media<'a>(
 fn prepared<'a>(root: &Tree, options: &Options, payload: &'a mut Option<Payload>) -> Result<&'a Payload, Error> {
     let made = match payload.take() {
         Some(payload) => payload,
-        None => {
-            let folder = match &options.target {
-                Target::Folder { dir, .. } => dir.clone(),
-                _ => std::env::temp_dir(),
-            };
-            Payload::new(root, options.compression, options.jobs, &folder)?
-        }
+        None => Payload::new(root, options.compression, options.jobs, &options.spill())?,
     };
     Ok(payload.insert(made))
 }
