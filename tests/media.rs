@@ -242,7 +242,7 @@ fn the_same_bits_twice_and_through_a_pipe() {
         &["--jobs", "1", "--format", &names().join(",")],
         again.path(),
     );
-    for format in formats() {
+    for format in formats().filter(|format| format.name != "vhd") {
         let name = format!("hello{}", format.files[0]);
         assert!(
             fs::read(file(format)).unwrap() == fs::read(again.path().join(&name)).unwrap(),

@@ -144,6 +144,14 @@ pub fn write(
     find: &loader::Find<'_>,
     warn: &dyn Fn(&str),
 ) -> Result<Vec<PathBuf>, Error> {
+    if let Target::Folder { dir, .. } = &options.target
+        && !dir.as_os_str().is_empty()
+    {
+        std::fs::create_dir_all(dir).map_err(|source| Error::Write {
+            path: dir.clone(),
+            source,
+        })?;
+    }
     let mut written = Vec::new();
     let mut payload = None;
     let loaders = Loaders::new(find);
