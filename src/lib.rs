@@ -8,6 +8,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod inspect;
 pub mod output;
 pub mod pkg;
 pub mod rootfs;

@@ -3,6 +3,7 @@
 mod build;
 mod check;
 mod formats;
+mod inspect;
 mod loader;
 mod pkg;
 mod run;
@@ -33,6 +34,8 @@ enum Command {
     Schema,
     /// Boot in QEMU what was built
     Run(run::Run),
+    /// Show what is in a disk, a CD or an initrd
+    Inspect(inspect::Inspect),
     /// Build packages
     Pkg(pkg::Pkg),
     /// List the output formats
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check.run(moby.quiet),
         Command::Schema => print(&format!("{:#}\n", crate::config::schema::schema())),
         Command::Run(run) => run.run(),
+        Command::Inspect(inspect) => inspect.run(),
         Command::Pkg(pkg) => pkg.run(moby.quiet),
         Command::Formats(formats) => formats.run(),
     };

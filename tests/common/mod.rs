@@ -1,5 +1,8 @@
 //! What the tests that build and boot machines share.
 
+// No test uses all of it.
+#![allow(dead_code)]
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::Command;

@@ -1,0 +1,106 @@
+//! Initrds: cpio archives (newc), plain or compressed, one behind the other.
+
+use std::io::Read;
+
+use extents::Extents;
+
+use super::Inside;
+use crate::store::decompress;
+
+/// The largest initrd that is looked into, in bytes when it is unpacked.
+const LARGEST: u64 = 4 << 30;
+const HEADER: usize = 110;
+
+/// The files of an initrd.
+pub fn initrd(head: &[u8], content: &Extents) -> Result<Option<Inside>, String> {
+    let mut files = Vec::new();
+    let mut rest = content.clone();
+    let mut parts = Vec::new();
+    let mut head = head.to_vec();
+    loop {
+        let how = match head.as_slice() {
+            [b'0', b'7', b'0', b'7', b'0', b'1', ..] => {
+                let used = cpio(&rest, &mut files)?;
+                parts.push("plain");
+                // Further archives begin behind zeros, at a multiple of 4 bytes.
+                rest = rest.part(used, u64::MAX);
+                let ahead = rest.part(0, 1 << 16).to_vec().map_err(|error| error.to_string())?;
+                let Some(zeros) = ahead.iter().position(|byte| *byte != 0) else {
+                    break;
+                };
+                rest = rest.part(zeros as u64, u64::MAX);
+                head = rest.part(0, 16).to_vec().map_err(|error| error.to_string())?;
+                continue;
+            }
+            [0x1f, 0x8b, ..] => "gzip",
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => "zstd",
+            [0xfd, b'7', b'z', b'X', b'Z', ..] => "xz",
+            [0x02, 0x21, 0x4c, 0x18, ..] => {
+                parts.push("lz4, which is not looked into");
+                break;
+            }
+            _ => break,
+        };
+        let mut bytes = Vec::new();
+        let wrong = |error: std::io::Error| format!("what {how} compressed cannot be read: {error}");
+        let reader = decompress::reader(rest.reader()).map_err(wrong)?;
+        reader.take(LARGEST + 1).read_to_end(&mut bytes).map_err(wrong)?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(format!("it unpacks to more than {LARGEST} bytes"));
+        }
+        if !bytes.starts_with(b"070701") {
+            break;
+        }
+        parts.push(how);
+        cpio(&Extents::from_bytes(bytes), &mut files)?;
+        break;
+    }
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    let what = format!(
+        "initrd ({}) of {} bytes with {} files",
+        parts.join(", then "),
+        content.len(),
+        files.len()
+    );
+    Ok(Some(Inside {
+        what,
+        files,
+        listed: false,
+    }))
+}
+
+/// Adds the regular files of an archive, and returns how long it is.
+fn cpio(archive: &Extents, files: &mut Vec<(String, Extents)>) -> Result<u64, String> {
+    let mut at = 0u64;
+    loop {
+        let cut = |error: std::io::Error| format!("its cpio is cut at byte {at}: {error}");
+        let mut header = [0; HEADER];
+        archive.read_exact_at(&mut header, at).map_err(cut)?;
+        let field = |index: usize| {
+            let text = header
+                .get(6 + index * 8..14 + index * 8)
+                .and_then(|text| std::str::from_utf8(text).ok());
+            let value = text.and_then(|text| u64::from_str_radix(text, 16).ok());
+            value.ok_or_else(|| format!("its cpio is damaged at byte {at}"))
+        };
+        if !header.starts_with(b"070701") {
+            return Err(format!("its cpio is damaged at byte {at}"));
+        }
+        let (mode, len, name_len) = (field(1)?, field(6)?, field(11)?);
+        let name_at = at + HEADER as u64;
+        let mut name = archive.part(name_at, name_len).to_vec().map_err(cut)?;
+        name.pop();
+        let data = (name_at + name_len).next_multiple_of(4);
+        let end = (data + len).next_multiple_of(4);
+        if name == b"TRAILER!!!" {
+            return Ok(end);
+        }
+        const FILE: u64 = 0o100_000;
+        if mode & 0o170_000 == FILE {
+            files.push((String::from_utf8_lossy(&name).into_owned(), archive.part(data, len)));
+        }
+        at = end;
+    }
+}

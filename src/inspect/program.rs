@@ -1,0 +1,50 @@
+//! Programs for UEFI, read by the crate `goblin`, and kernels.
+
+use extents::Extents;
+
+use super::Inside;
+
+/// The largest program that is looked into, in bytes.
+const LARGEST: u64 = 2 << 30;
+
+/// The sections of a unified kernel image.
+pub fn sections(head: &[u8], content: &Extents) -> Result<Option<Inside>, String> {
+    if !head.starts_with(b"MZ") || content.len() > LARGEST {
+        return Ok(None);
+    }
+    let bytes = content.to_vec().map_err(|error| error.to_string())?;
+    // A kernel is a program too, of sections that say nothing.
+    let Ok(program) = goblin::pe::PE::parse(&bytes) else {
+        return Ok(None);
+    };
+    let mut files = Vec::new();
+    for section in &program.sections {
+        let Ok(name) = section.name() else { continue };
+        let len = section.virtual_size.min(section.size_of_raw_data);
+        if [".linux", ".initrd", ".cmdline", ".osrel", ".uname", ".sbat"].contains(&name) {
+            files.push((
+                name.to_owned(),
+                content.part(section.pointer_to_raw_data.into(), len.into()),
+            ));
+        }
+    }
+    if !files.iter().any(|(name, _)| name == ".linux") {
+        return Ok(None);
+    }
+    Ok(Some(Inside {
+        what: "unified kernel image".into(),
+        files,
+        listed: true,
+    }))
+}
+
+/// The version that a kernel for x86 says of itself.
+pub fn kernel_version(head: &[u8], content: &Extents) -> Option<String> {
+    if head.get(0x202..0x206) != Some(b"HdrS") {
+        return None;
+    }
+    let at = u16::from_le_bytes([*head.get(0x20e)?, *head.get(0x20f)?]);
+    let text = content.part(u64::from(at) + 0x200, 256).to_vec().ok()?;
+    let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
+    Some(String::from_utf8_lossy(text.get(..end)?).into_owned())
+}
