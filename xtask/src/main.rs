@@ -1,5 +1,7 @@
 //! What a developer runs: `cargo xtask test`.
 
+mod bench;
+
 use std::process::{Command, ExitCode};
 
 /// Programs that the tests need, and the Debian packages that have them.
@@ -20,6 +22,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("fsck.fat", "dosfstools"),
     ("mcopy", "mtools"),
     ("syslinux", "syslinux"),
+    ("isohybrid", "syslinux-utils"),
     ("extlinux", "extlinux"),
     ("e2fsck", "e2fsprogs"),
     ("objcopy", "binutils"),
@@ -35,17 +38,20 @@ const FILES: &[(&str, &str)] = &[
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
-    match task.as_str() {
-        "test" => match install().and_then(|()| run("cargo", &["test", "--workspace"])) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(message) => {
-                eprintln!("error: {message}");
-                ExitCode::FAILURE
-            }
-        },
+    let done = match task.as_str() {
+        "test" => install().and_then(|()| run("cargo", &["test", "--workspace"])),
+        "bench" => install().and_then(|()| bench::formats()),
         _ => {
-            eprintln!("cargo xtask test    install what the tests need, and run them, boots included");
-            ExitCode::from(2)
+            eprintln!("cargo xtask test     install what the tests need, and run them, boots included");
+            eprintln!("cargo xtask bench    time the formats against the programs that do the same");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
         }
     }
 }

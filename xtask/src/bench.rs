@@ -1,0 +1,159 @@
+//! `cargo xtask bench`: what a format costs in `moby build`, against the programs that LinuxKit's
+//! images of tools run for it, and against copying its bytes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How often each is done; the median counts.
+const ROUNDS: usize = 5;
+
+/// A format, and the recipe of C programs for the same. In the recipe `$K`, `$I` and `$C` are the
+/// files of kernel, initrd and command line, `$S` the folder of syslinux, `$R` the raw disk.
+const RECIPES: &[(&str, &str, &str)] = &[
+    (
+        "raw-bios",
+        "mkfs.vfat, mcopy, syslinux, sfdisk",
+        r#"size=$(( ($(stat -c %s $K) + $(stat -c %s $I)) / 1024 + 4096 ))
+        mkfs.vfat -C fat.img $size >/dev/null
+        printf 'DEFAULT linux\nLABEL linux\n KERNEL /kernel\n INITRD /initrd.img\n' > syslinux.cfg
+        mcopy -i fat.img syslinux.cfg $K $I ::/
+        syslinux --install fat.img
+        truncate -s $((size + 2048))K disk.img
+        echo '2048,,c,*' | sfdisk -q disk.img
+        dd if=/usr/lib/syslinux/mbr/mbr.bin of=disk.img conv=notrunc status=none
+        dd if=fat.img of=disk.img bs=1M seek=1 conv=notrunc,fsync status=none"#,
+    ),
+    (
+        "raw-efi",
+        "objcopy, mkfs.vfat, mcopy, sgdisk",
+        r#"objcopy --add-section .cmdline=$C --change-section-vma .cmdline=0x30000 --add-section .linux=$K --change-section-vma .linux=0x2000000 --add-section .initrd=$I --change-section-vma .initrd=0x6000000 /usr/lib/systemd/boot/efi/linuxx64.efi.stub boot.efi
+        size=$(( $(stat -c %s boot.efi) / 1024 + 2048 ))
+        mkfs.vfat -F 32 -s 1 -C fat.img $size >/dev/null
+        mmd -i fat.img ::/EFI ::/EFI/BOOT
+        mcopy -i fat.img boot.efi ::/EFI/BOOT/BOOTX64.EFI
+        truncate -s $((size + 4096))K disk.img
+        sgdisk -n 1:2048:0 -t 1:ef00 disk.img >/dev/null
+        dd if=fat.img of=disk.img bs=1M seek=1 conv=notrunc,fsync status=none"#,
+    ),
+    (
+        "iso-bios",
+        "genisoimage, isohybrid",
+        r#"mkdir -p iso/isolinux
+        cp $K iso/kernel; cp $I iso/initrd.img
+        cp /usr/lib/ISOLINUX/isolinux.bin /usr/lib/syslinux/modules/bios/ldlinux.c32 iso/isolinux
+        printf 'DEFAULT linux\nLABEL linux\n KERNEL /kernel\n INITRD /initrd.img\n' > iso/isolinux/isolinux.cfg
+        genisoimage -quiet -o cd.iso -J -R -c isolinux/boot.cat -b isolinux/isolinux.bin -no-emul-boot -boot-load-size 4 -boot-info-table iso
+        isohybrid cd.iso
+        sync cd.iso"#,
+    ),
+    (
+        "qcow2-bios",
+        "qemu-img convert",
+        "qemu-img convert -f raw -O qcow2 $R disk.qcow2; sync disk.qcow2",
+    ),
+    (
+        "vmdk",
+        "qemu-img convert",
+        "qemu-img convert -f raw -O vmdk $R disk.vmdk; sync disk.vmdk",
+    ),
+    (
+        "dynamic-vhd",
+        "qemu-img convert",
+        "qemu-img convert -f raw -O vpc $R disk.vhd; sync disk.vhd",
+    ),
+    (
+        "vdi",
+        "qemu-img convert",
+        "qemu-img convert -f raw -O vdi $R disk.vdi; sync disk.vdi",
+    ),
+];
+
+fn time(mut command: Command) -> Result<Duration, String> {
+    let start = Instant::now();
+    let status = command.stdout(Stdio::null()).status();
+    match status {
+        Ok(status) if status.success() => Ok(start.elapsed()),
+        Ok(status) => Err(format!("{command:?} ended with {status}")),
+        Err(error) => Err(format!("cannot run {command:?}: {error}")),
+    }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+fn repeat(mut once: impl FnMut() -> Result<Duration, String>) -> Result<Duration, String> {
+    // The first warms the caches.
+    once()?;
+    (0..ROUNDS).map(|_| once()).collect::<Result<Vec<_>, _>>().map(median)
+}
+
+/// Prints a table in Markdown.
+pub fn formats() -> Result<(), String> {
+    crate::run("cargo", &["build", "--release", "--package", "moby"])?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let work = root.join("target/bench");
+    let cache = root.join("target/test-cache");
+    let fresh = |path: &Path| {
+        let _ = std::fs::remove_dir_all(path);
+        std::fs::create_dir_all(path).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    fresh(&work)?;
+    let build = |formats: &str, dir: &Path| {
+        fresh(dir)?;
+        let mut command = Command::new(root.join("target/release/moby"));
+        command
+            .args(["-q", "build", "--compress", "lz4", "--cache"])
+            .arg(&cache);
+        command
+            .args(["-f", formats, "--dir"])
+            .arg(dir)
+            .arg(root.join("examples/hello.yml"));
+        time(command)
+    };
+    let (payload, out, recipe) = (work.join("payload"), work.join("out"), work.join("recipe"));
+    // What all formats need is measured by itself, and taken off.
+    build("kernel+initrd,raw-bios", &payload)?;
+    let base = repeat(|| build("kernel+initrd", &out))?;
+    let file = |suffix: &str| payload.join(format!("hello{suffix}"));
+    let files: [(&str, PathBuf); 4] = [
+        ("K", file("-kernel")),
+        ("I", file("-initrd.img")),
+        ("C", file("-cmdline")),
+        ("R", file("-bios.img")),
+    ];
+    let shell = |script: &str| {
+        fresh(&recipe)?;
+        let mut command = Command::new("bash");
+        command.args(["-euc", script]).current_dir(&recipe);
+        let folders = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
+        command.env("PATH", folders).env("MTOOLS_SKIP_CHECK", "1");
+        for (name, path) in &files {
+            let path = path
+                .canonicalize()
+                .map_err(|error| format!("{}: {error}", path.display()))?;
+            command.env(name, path);
+        }
+        time(command)
+    };
+    let copy = repeat(|| {
+        shell(
+            "cp --reflink=never --sparse=never $K kernel; cp --reflink=never --sparse=never $I initrd; sync kernel initrd",
+        )
+    })?;
+    let ms = |time: Duration| format!("{} ms", time.as_millis());
+    println!(
+        "`moby build -f kernel+initrd` of examples/hello.yml (lz4): {}; `cp` and `sync` of kernel and initrd: {}\n",
+        ms(base),
+        ms(copy)
+    );
+    println!("| format | moby, beyond kernel+initrd | programs | which |\n| --- | --- | --- | --- |");
+    for (format, programs, script) in RECIPES {
+        let ours = repeat(|| build(&format!("kernel+initrd,{format}"), &out))?.saturating_sub(base);
+        let theirs = repeat(|| shell(script))?;
+        println!("| `{format}` | {} | {} | {programs} |", ms(ours), ms(theirs));
+    }
+    Ok(())
+}
