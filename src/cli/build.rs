@@ -62,6 +62,10 @@ pub struct Build {
     /// Accepted for LinuxKit's sake: there is no SBOM yet
     #[arg(long, hide = true)]
     no_sbom: bool,
+    /// The tar of an earlier build, accepted for LinuxKit's sake: nothing is taken from it, as
+    /// building from the layers is no slower
+    #[arg(long)]
+    input_tar: Option<PathBuf>,
     /// Use no network; moby never does
     #[arg(long, hide = true)]
     offline: bool,
@@ -76,6 +80,7 @@ impl Build {
                 eprintln!("{text}");
             }
         };
+        self.check_input_tar()?;
         let config = check::load(&self.files, &|dir| self.package(dir, jobs, &say))?;
         if self.dry_run {
             let value = serde_json::to_value(&config).map_err(Failure::work)?;
@@ -109,6 +114,20 @@ impl Build {
             say(&format!("wrote {}", path.display()));
         }
         Ok(())
+    }
+
+    /// Refuses what LinuxKit refuses: a tar that is not there, and one that would be overwritten.
+    fn check_input_tar(&self) -> Result<(), Failure> {
+        let Some(tar) = self.input_tar.as_ref().filter(|tar| tar.as_os_str() != "-") else {
+            return Ok(());
+        };
+        let there = tar.canonicalize();
+        let there = there.map_err(|error| Failure::usage(format!("cannot read {}: {error}", tar.display())))?;
+        let output = self.output.as_ref().and_then(|output| output.canonicalize().ok());
+        match output.is_some_and(|output| output == there) {
+            true => Err(Failure::usage("input-tar and output file cannot be the same")),
+            false => Ok(()),
+        }
     }
 
     fn store_options(&self) -> store::Options {
