@@ -21,7 +21,11 @@ fn date(days: i64) -> (i64, i64, i64) {
     let day = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day + 2) / 153;
     let (month_from_january, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (year + era * 400 + next, month_from_january, day - (153 * month + 2) / 5 + 1)
+    (
+        year + era * 400 + next,
+        month_from_january,
+        day - (153 * month + 2) / 5 + 1,
+    )
 }
 
 #[cfg(test)]

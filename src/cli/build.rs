@@ -139,7 +139,12 @@ impl Build {
     }
 
     fn sbom(&self) -> Option<rootfs::sbom::Options> {
-        let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
+        let now = || {
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs() as i64
+        };
         (!self.no_sbom).then(|| rootfs::sbom::Options {
             path: self.sbom_output.clone(),
             time: self.sbom_current_time.then(now),

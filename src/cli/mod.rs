@@ -1,6 +1,7 @@
 //! The command line: arguments in, a call into the library, a report out.
 
 mod build;
+mod cache;
 mod check;
 mod formats;
 mod inspect;
@@ -38,6 +39,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Build packages
     Pkg(pkg::Pkg),
+    /// Look after the folder of images
+    Cache(cache::Cache),
     /// List the output formats
     Formats(formats::Formats),
 }
@@ -71,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Run(run) => run.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Pkg(pkg) => pkg.run(moby.quiet),
+        Command::Cache(cache) => cache.run(moby.quiet),
         Command::Formats(formats) => formats.run(),
     };
     let (message, code) = match result {

@@ -1,34 +1,18 @@
-//! A tree as an OCI image of one layer in a layout that LinuxKit, skopeo and umoci may share.
+//! A package's tree as an image in the store.
 
-use std::io::Write;
-use std::path::Path;
-
-use extents::Extents;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use tree::Tree;
 
 use super::Options;
 use super::recipe::Recipe;
 use crate::output::compress::{self, Compression};
-
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
+use crate::store::{Bundle, Writer, bundle};
 
 /// Writes the image under a name. Images of the name for other architectures stay.
-pub fn write(tree: &Tree, recipe: &Recipe, name: &str, options: &Options) -> Result<(), String> {
-    let blobs = options.store.join("blobs/sha256");
-    let made = std::fs::create_dir_all(&blobs);
-    made.map_err(|error| format!("cannot make {}: {error}", blobs.display()))?;
+pub fn write(tree: &Tree, recipe: &Recipe, name: &str, options: &Options, store: &Writer) -> Result<(), String> {
     let tar = pax::plan(tree).map_err(|error| error.to_string())?;
-    let diff_id = digest_of(&tar)?;
-    let packed =
-        compress::compress(&tar, Compression::default(), options.jobs, &blobs).map_err(|error| error.to_string())?;
-    let layer = blob(&blobs, &packed, LAYER, options.jobs)?;
-
+    let packed = compress::compress(&tar, Compression::default(), options.jobs, &store.blobs())
+        .map_err(|error| error.to_string())?;
     let mut config = json!({});
     let labels = recipe
         .config
@@ -41,105 +25,29 @@ pub fn write(tree: &Tree, recipe: &Recipe, name: &str, options: &Options) -> Res
         ("WorkingDir", recipe.workdir.as_ref().map(|text| json!(text))),
         ("Labels", labels),
     ] {
-        if let (Some(value), Value::Object(config)) = (value, &mut config) {
-            config.insert(key.into(), value);
+        if let Some(value) = value {
+            bundle::set(&mut config, key, value);
         }
     }
-    let config = json!({
-        "architecture": options.arch, "os": "linux", "config": config,
-        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
-    });
-    let config = json_blob(&blobs, &config, CONFIG)?;
-    let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]});
-    let mut manifest = json_blob(&blobs, &manifest, MANIFEST)?;
-    set(
-        &mut manifest,
-        "platform",
-        json!({"os": "linux", "architecture": options.arch}),
-    );
+    let image = Bundle::of_layer(&tar, packed, &config, &options.arch);
+    let mut image = image.map_err(|error| error.to_string())?;
 
-    let layout = options.store.join("oci-layout");
-    if !layout.exists() {
-        replace(&layout, &json!({"imageLayoutVersion": "1.0.0"}))?;
-    }
-    let path = options.store.join("index.json");
-    let mut top = read(&path).unwrap_or_else(|| json!({"schemaVersion": 2, "manifests": []}));
-    let listed = top
-        .get("manifests")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    let (ours, mut others): (Vec<Value>, Vec<Value>) = listed
-        .into_iter()
-        .partition(|entry| entry.pointer("/annotations").and_then(|map| map.get(REF_NAME)) == Some(&json!(name)));
-    let mut manifests = vec![manifest];
-    for entry in &ours {
-        let digest = entry.get("digest").and_then(Value::as_str).unwrap_or_default();
-        let old = read(&blobs.join(digest.trim_start_matches("sha256:"))).unwrap_or_default();
-        let kept = old
-            .get("manifests")
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default();
-        manifests.extend(
-            kept.into_iter()
-                .filter(|entry| entry.pointer("/platform/architecture") != Some(&json!(options.arch))),
-        );
+    let mut manifests = vec![image.top.clone()];
+    for entry in store.named(name) {
+        let old = entry
+            .get("digest")
+            .and_then(Value::as_str)
+            .and_then(|digest| store.json(digest));
+        let kept = old.and_then(|old| old.get("manifests")?.as_array().cloned());
+        let other =
+            |entry: &Value| entry.pointer("/platform/architecture").and_then(Value::as_str) != Some(&options.arch);
+        manifests.extend(kept.into_iter().flatten().filter(other));
     }
     manifests.sort_by_key(|entry| entry.pointer("/platform/architecture").map(Value::to_string));
-    let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests});
-    let mut index = json_blob(&blobs, &index, INDEX)?;
-    set(&mut index, "annotations", json!({REF_NAME: name}));
-    others.push(index);
-    set(&mut top, "manifests", Value::Array(others));
-    replace(&path, &top)
-}
-
-fn set(object: &mut Value, key: &str, value: Value) {
-    if let Value::Object(map) = object {
-        map.insert(key.into(), value);
-    }
-}
-
-fn read(path: &Path) -> Option<Value> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
-}
-
-fn replace(path: &Path, value: &Value) -> Result<(), String> {
-    let bytes = Extents::from_bytes(value.to_string().into_bytes());
-    extents::emit::to_path(&bytes, path, 1).map_err(|error| format!("cannot write {}: {error}", path.display()))
-}
-
-fn json_blob(blobs: &Path, value: &Value, media_type: &str) -> Result<Value, String> {
-    blob(
-        blobs,
-        &Extents::from_bytes(value.to_string().into_bytes()),
-        media_type,
-        1,
-    )
-}
-
-/// Writes a blob under its digest, and returns its descriptor.
-fn blob(blobs: &Path, content: &Extents, media_type: &str, jobs: usize) -> Result<Value, String> {
-    let digest = digest_of(content)?;
-    let path = blobs.join(digest.trim_start_matches("sha256:"));
-    let written = extents::emit::to_path(content, &path, jobs);
-    written.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    Ok(json!({"mediaType": media_type, "digest": digest, "size": content.len()}))
-}
-
-fn digest_of(content: &Extents) -> Result<String, String> {
-    struct Hasher(Sha256);
-    impl Write for Hasher {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.update(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut hasher = Hasher(Sha256::new());
-    extents::emit::stream(content, &mut hasher).map_err(|error| error.to_string())?;
-    Ok(crate::store::digest(hasher.0))
+    let index = json!({"schemaVersion": 2, "mediaType": bundle::INDEX, "manifests": manifests});
+    let index = image
+        .add_json(&index, bundle::INDEX)
+        .map_err(|error| error.to_string())?;
+    store.write(&image).map_err(|error| error.to_string())?;
+    store.name(name, index).map_err(|error| error.to_string())
 }

@@ -20,6 +20,7 @@ use extents::Extents;
 use tree::{Kind, Meta, Time, Tree};
 
 use crate::rootfs::DEFAULT_TIME;
+use crate::store::Writer;
 use recipe::{Content, Recipe};
 
 /// What is needed to build packages.
@@ -63,25 +64,15 @@ pub fn build(dir: &Path, options: &Options, progress: &dyn Fn(&str)) -> Result<S
             recipe.arches.join(", ")
         ));
     }
-    let _lock = lock(&options.store)?;
+    // apt-get's state, too, can be changed by one at a time.
+    let store = Writer::open(&options.store, options.jobs).map_err(|error| error.to_string())?;
     progress(&format!("building {name}"));
     let mut tree = Tree::new(meta(0o755));
     for content in &recipe.contents {
         add(&mut tree, content, dir, options).map_err(|error| format!("{}: {error}", dir.display()))?;
     }
-    image::write(&tree, &recipe, &name, options)?;
+    image::write(&tree, &recipe, &name, options, &store)?;
     Ok(name)
-}
-
-/// Keeps other mobys from the same store as long as the file is open: apt-get's state and the
-/// index can be changed by one at a time.
-fn lock(store: &Path) -> Result<std::fs::File, String> {
-    let folder = store.join("moby");
-    let path = folder.join("lock");
-    let opened = std::fs::create_dir_all(&folder)
-        .and_then(|()| std::fs::File::options().create(true).append(true).open(&path))
-        .and_then(|file| file.lock().map(|()| file));
-    opened.map_err(|error| format!("cannot lock {}: {error}", path.display()))
 }
 
 /// Root's metadata of the fixed time.

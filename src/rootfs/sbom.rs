@@ -113,7 +113,9 @@ impl Builder<'_> {
 
     /// Writes the document.
     pub(super) fn write_sbom(&mut self) -> Result<(), Diagnostics> {
-        let Some(options) = self.sbom_options else { return Ok(()) };
+        let Some(options) = self.sbom_options else {
+            return Ok(());
+        };
         let document = self.sbom.document(options.time.unwrap_or(DEFAULT_TIME));
         let text = format!("{document:#}\n");
         let content = Kind::File(Extents::from_bytes(text.into_bytes()));
@@ -122,10 +124,13 @@ impl Builder<'_> {
             ..default_meta(0o755)
         };
         let path = options.path.trim_start_matches('/');
-        let inserted = self.tree.insert(path.as_bytes(), default_meta(0o644), content, &parents);
-        inserted
-            .map(drop)
-            .map_err(|error| self.config.complain("", format!("the SBOM cannot be written to {path}: {error}")))
+        let inserted = self
+            .tree
+            .insert(path.as_bytes(), default_meta(0o644), content, &parents);
+        inserted.map(drop).map_err(|error| {
+            self.config
+                .complain("", format!("the SBOM cannot be written to {path}: {error}"))
+        })
     }
 }
 
@@ -149,11 +154,17 @@ mod tests {
             text("/packages/0/packageFileName"),
             Some("containers/services/a/rootfs/usr/bin/a")
         );
-        assert_eq!(text("/packages/1/packageFileName"), Some("containers/services/a/rootfs"));
+        assert_eq!(
+            text("/packages/1/packageFileName"),
+            Some("containers/services/a/rootfs")
+        );
         assert_eq!(text("/packages/2/packageFileName"), Some("/usr/bin/a"));
         assert_eq!(text("/packages/3/packageFileName"), None);
         assert_eq!(text("/files/1/fileName"), Some("usr/bin/a"));
         assert_eq!(text("/creationInfo/created"), Some("1970-01-01T00:00:00Z"));
-        assert_eq!(made.pointer("/relationships/1/relationshipType"), Some(&json!("DESCRIBES")));
+        assert_eq!(
+            made.pointer("/relationships/1/relationshipType"),
+            Some(&json!("DESCRIBES"))
+        );
     }
 }

@@ -1,11 +1,38 @@
 //! Volumes: folders that containers bind.
 
-use tree::Kind;
+use oci_spec::image::Descriptor;
+use tree::{Kind, NodeId, Time};
 
-use super::image::Role;
+use super::image::{self, Role};
 use super::{Builder, Origin};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::{ImageConfig, Volume, canonical};
+
+/// A platform as a volume names it: `linux/arm64`, `linux/arm/v7`.
+struct Platform<'a> {
+    os: &'a str,
+    arch: &'a str,
+    variant: Option<&'a str>,
+}
+
+impl<'a> Platform<'a> {
+    fn parse(text: &'a str) -> Result<Self, String> {
+        let (os, arch, variant) = match text.split('/').collect::<Vec<_>>().as_slice() {
+            [os, arch] => (*os, *arch, None),
+            [os, arch, variant] => (*os, *arch, Some(*variant)),
+            _ => return Err(format!("{text:?} is not a platform\nhelp: write it as linux/amd64")),
+        };
+        Ok(Platform { os, arch, variant })
+    }
+
+    fn is_of(&self, descriptor: &Descriptor) -> bool {
+        descriptor.platform().as_ref().is_some_and(|platform| {
+            platform.os().to_string() == self.os
+                && platform.architecture().to_string() == self.arch
+                && (self.variant.is_none() || platform.variant().as_deref() == self.variant)
+        })
+    }
+}
 
 /// The path of a volume for containers.
 fn merged(name: &str) -> String {
@@ -24,8 +51,7 @@ impl Builder<'_> {
                 let origin = Origin::new("empty", &format!("volume[{at}]"));
                 self.put(&field, &lower, origin.meta(0o755), Kind::directory(), &origin)?;
             } else if volume.format == "oci" {
-                let message = "volumes of format oci are not written yet\nhelp: format filesystem unpacks the image";
-                return Err(config.complain(&format!("volumes[{at}].format"), message.into()));
+                self.layout(at, volume, &lower)?;
             } else {
                 let origin = Origin::new(&canonical(&volume.image), &format!("volume[{at}]"));
                 self.unpack(&field, &volume.image, &lower, Role::Init, &origin)?;
@@ -36,6 +62,33 @@ impl Builder<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Puts an image below a path as an OCI layout, with the platforms that the volume names, or
+    /// all that are there.
+    fn layout(&mut self, at: usize, volume: &Volume, path: &str) -> Result<(), Diagnostics> {
+        let mut platforms = Vec::new();
+        for (number, text) in volume.platforms.iter().enumerate() {
+            let platform = Platform::parse(text);
+            platforms.push(platform.map_err(|message| {
+                let field = format!("volumes[{at}].platforms[{number}]");
+                self.config.complain(&field, message)
+            })?);
+        }
+        let wanted = |descriptor: &Descriptor| match platforms.as_slice() {
+            [] => None,
+            platforms => Some(platforms.iter().any(|platform| platform.is_of(descriptor))),
+        };
+        let field = format!("volumes[{at}].image");
+        let name = canonical(&volume.image);
+        let bundle = self.store.bundle(&name, &wanted);
+        let bundle = bundle.map_err(|error| self.config.complain(&field, error.to_string()))?;
+        let mut files = bundle.layout(&name, Time::default());
+        let origin = Origin::new(&name, &format!("volume[{at}]"));
+        image::mark(&mut files, &origin);
+        files.node_mut(NodeId::ROOT).meta = origin.meta(0o755);
+        let grafted = self.tree.graft(path.as_bytes(), &files, &origin.meta(0o755));
+        grafted.map_err(|error| self.config.complain(&field, error.to_string()))
     }
 
     /// Replaces the names of volumes in binds and mounts by their paths.

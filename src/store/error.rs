@@ -108,6 +108,13 @@ pub enum Error {
         /// What failed.
         source: io::Error,
     },
+    /// A layout could not be changed.
+    Update {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
     /// A layer's tar is damaged.
     Tar {
         /// The image it belongs to.
@@ -203,6 +210,7 @@ impl fmt::Display for Error {
                 "cannot write a decompressed layer into {}: {source}\nhelp: --cache names another folder",
                 folder.display()
             ),
+            Error::Update { path, source } => write!(f, "cannot write {}: {source}", path.display()),
             Error::Tar { name, digest, source } => write!(f, "{name}: the layer {digest} is damaged: {source}"),
             Error::Entry {
                 name,

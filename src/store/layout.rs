@@ -22,7 +22,7 @@ const LONGEST_JSON: u64 = 16 << 20;
 /// How many indexes may be nested.
 const DEEPEST: usize = 4;
 /// The annotation of a descriptor with the name of the image.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The same as containerd and `docker save` write it, always with the repository.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
@@ -228,6 +228,44 @@ impl Layout {
         Ok(slice)
     }
 
+    /// The platforms that an image is here for, as `linux/amd64`.
+    ///
+    /// # Errors
+    /// An index that is damaged.
+    pub fn platforms(&self, descriptor: &Descriptor) -> Result<Vec<String>, Error> {
+        if !is_index(descriptor.media_type()) {
+            return Ok(Vec::new());
+        }
+        let index: ImageIndex = self.json(descriptor.digest().as_ref(), descriptor, "an image index")?;
+        let there = index.manifests().iter().filter(|manifest| self.has_blob(manifest));
+        let platforms = there.filter_map(|manifest| manifest.platform().as_ref());
+        let known = platforms.filter(|platform| platform.architecture().to_string() != "unknown");
+        Ok(known
+            .map(|platform| format!("{}/{}", platform.os(), platform.architecture()))
+            .collect())
+    }
+
+    /// Whether the blob of a descriptor is here.
+    pub fn has_blob(&self, descriptor: &Descriptor) -> bool {
+        let name = descriptor.digest().to_string();
+        self.blob_location(descriptor.digest().as_ref()).open(&name).is_ok()
+    }
+
+    /// Configuration and layers of an image that `docker save` wrote.
+    ///
+    /// # Errors
+    /// Parts that are missing or damaged.
+    pub(super) fn saved_parts(&self, name: &str) -> Result<Option<(Extents, Vec<Extents>)>, Error> {
+        let Some(saved) = self.saved.iter().find(|saved| saved.names().contains(&plain(name))) else {
+            return Ok(None);
+        };
+        // For its checks.
+        self.saved_image(name, saved)?;
+        let open = |path: &String| self.location(path).open(name).map(Extents::from_slice);
+        let layers: Result<Vec<Extents>, Error> = saved.layers.iter().map(open).collect();
+        Ok(Some((open(&saved.config)?, layers?)))
+    }
+
     /// A name with a digest that no descriptor of `index.json` has may still be the digest of
     /// a manifest below one of them.
     fn by_digest(&self, name: &str, arch: &str) -> Result<Option<Image>, Error> {
@@ -365,7 +403,7 @@ impl Layout {
 
     fn blob_location(&self, digest: &str) -> Location {
         // The digest type has checked algorithm and characters: no path can hide in it.
-        self.location(&format!("blobs/{}", digest.replacen(':', "/", 1)))
+        self.location(&super::bundle::blob_path(digest))
     }
 
     /// A file at the top of the layout.

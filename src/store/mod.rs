@@ -9,7 +9,9 @@
 //! A blob is used only after its size and digest were found to be what its descriptor says.
 //! What moby itself keeps stands in the folder `moby` beside `blobs`, where no other tool looks.
 
+pub mod archive;
 mod attestation;
+pub mod bundle;
 pub(crate) mod decompress;
 mod docker_save;
 mod error;
@@ -17,17 +19,20 @@ mod flatten;
 mod image;
 mod layers;
 mod layout;
+mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use extents::FileBlob;
 
+pub use bundle::Bundle;
 pub use error::Error;
 pub use image::{Image, Layer};
 pub use layers::Layers;
 pub(crate) use layout::digest;
 pub use layout::{Layout, Location};
+pub use writer::{Cleaned, Writer};
 
 /// What `Store::open` needs to know.
 #[derive(Clone, Debug, Default)]
@@ -113,16 +118,17 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
-        Err(wrong_arch.unwrap_or_else(|| Error::NotFound {
+        Err(wrong_arch.unwrap_or_else(|| self.not_found(name)))
+    }
+
+    fn not_found(&self, name: &str) -> Error {
+        let searched = self.layouts.iter().map(|layout| layout.path().display().to_string());
+        Error::NotFound {
             name: name.to_owned(),
-            searched: self
-                .layouts
-                .iter()
-                .map(|layout| layout.path().display().to_string())
-                .collect(),
+            searched: searched.collect(),
             similar: self.similar(name),
             cache: self.cache.clone(),
-        }))
+        }
     }
 
     /// The name with its tag of the last image of a repository that the first layout which has

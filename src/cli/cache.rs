@@ -1,0 +1,222 @@
+//! `moby cache`: the folder of images that builds read.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+use extents::{Extents, emit};
+use tree::Time;
+
+use super::{Failure, cache, host_arch};
+use crate::config::canonical;
+use crate::rootfs::DEFAULT_TIME;
+use crate::store::{Layout, Store, Writer, archive};
+
+/// The arguments of `moby cache`.
+#[derive(Debug, Args)]
+pub struct Cache {
+    /// The cache folder [default: MOBY_CACHE, LINUXKIT_CACHE or ~/.linuxkit/cache]
+    #[arg(long, global = true)]
+    cache: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the images
+    #[command(visible_alias = "list")]
+    Ls,
+    /// Copy images into the cache, out of an OCI layout, an OCI archive, or what `docker save` wrote
+    Import {
+        /// The layout or archive
+        from: PathBuf,
+        /// Which images [default: all that have a name]
+        images: Vec<String>,
+    },
+    /// Write an image to a file
+    Export {
+        /// The image
+        image: String,
+        /// The file; `-` is standard output
+        #[arg(short, long, visible_alias = "outfile")]
+        output: PathBuf,
+        /// As what
+        #[arg(long, value_enum, default_value_t = Format::Oci)]
+        format: Format,
+        /// The architecture, for docker and filesystem; an OCI archive has all that are there
+        #[arg(long, default_value = host_arch())]
+        arch: String,
+    },
+    /// Remove images and what only they need
+    Rm {
+        /// The images
+        #[arg(required = true)]
+        images: Vec<String>,
+    },
+    /// Remove what no image needs
+    Clean,
+    /// Read every blob and compare it with its digest
+    Verify,
+}
+
+/// What an image is written as.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// An OCI archive.
+    Oci,
+    /// What `docker load` reads.
+    Docker,
+    /// Its files as a tar.
+    Filesystem,
+}
+
+impl Cache {
+    pub fn run(self, quiet: bool) -> Result<(), Failure> {
+        let folder = cache(self.cache).ok_or_else(|| Failure::usage("there is no home folder\nhelp: give --cache"))?;
+        let say = |text: &str| {
+            if !quiet {
+                eprintln!("{text}");
+            }
+        };
+        match self.command {
+            Command::Ls => ls(&folder),
+            Command::Import { from, images } => import(&folder, &from, images, &say),
+            Command::Export {
+                image,
+                output,
+                format,
+                arch,
+            } => export(&folder, &image, &output, format, &arch),
+            Command::Rm { images } => rm(&folder, &images, &say),
+            Command::Clean => clean(&Writer::open(&folder, 1).map_err(Failure::work)?, &say),
+            Command::Verify => verify(&folder, &say),
+        }
+    }
+}
+
+/// The cache as a store.
+fn store(folder: &Path) -> Result<Store, Failure> {
+    let options = crate::store::Options {
+        cache: Some(folder.to_owned()),
+        layouts: Vec::new(),
+    };
+    Store::open(&options).map_err(Failure::work)
+}
+
+fn ls(folder: &Path) -> Result<(), Failure> {
+    let store = store(folder)?;
+    let mut lines = Vec::new();
+    for layout in store.layouts() {
+        for (names, descriptor) in layout.descriptors() {
+            let platforms = layout.platforms(descriptor).map_err(Failure::work)?.join(",");
+            let digest = descriptor.digest().digest().get(..12).unwrap_or_default().to_owned();
+            for name in names {
+                lines.push(format!("{name:<60} {digest} {platforms}\n"));
+            }
+        }
+    }
+    lines.sort();
+    lines.dedup();
+    super::print(&lines.concat())
+}
+
+fn import(folder: &Path, from: &Path, images: Vec<String>, say: &dyn Fn(&str)) -> Result<(), Failure> {
+    let layout = Layout::open(from).map_err(Failure::work)?;
+    let images = match images.is_empty() {
+        true => layout.names(),
+        false => images.iter().map(|image| canonical(image)).collect(),
+    };
+    if images.is_empty() {
+        return Err(Failure::work(format!(
+            "no image in {} has a name\nhelp: skopeo copy oci:{} oci:DIR:NAME gives one",
+            from.display(),
+            from.display()
+        )));
+    }
+    let writer = Writer::open(folder, super::jobs(None)).map_err(Failure::work)?;
+    for name in images {
+        let bundle = layout.bundle(&name, &|_| None).map_err(Failure::work)?.ok_or_else(|| {
+            let known = layout.names();
+            let help = crate::config::diagnostic::nearest(&name, known.iter().map(String::as_str));
+            let help = help.unwrap_or_else(|| format!("there is {}", known.join(", ")));
+            Failure::work(format!("no image {name} in {}\nhelp: {help}", from.display()))
+        })?;
+        writer.write(&bundle).map_err(Failure::work)?;
+        writer.name(&name, bundle.top).map_err(Failure::work)?;
+        say(&format!("imported {name}"));
+    }
+    Ok(())
+}
+
+fn export(folder: &Path, image: &str, output: &Path, format: Format, arch: &str) -> Result<(), Failure> {
+    let (store, name) = (store(folder)?, canonical(image));
+    let time = Time::from_seconds(DEFAULT_TIME);
+    let content = match format {
+        Format::Oci => {
+            let bundle = store.bundle(&name, &|_| None).map_err(Failure::work)?;
+            pax::plan(&bundle.layout(&name, time)).map_err(Failure::work)?
+        }
+        Format::Docker => {
+            let image = store.image(&name, arch).map_err(Failure::work)?;
+            let files = archive::docker(&store, &image, time).map_err(Failure::work)?;
+            pax::plan(&files).map_err(Failure::work)?
+        }
+        Format::Filesystem => {
+            let image = store.image(&name, arch).map_err(Failure::work)?;
+            pax::plan(&store.tree(&image).map_err(Failure::work)?).map_err(Failure::work)?
+        }
+    };
+    write(&content, output)
+}
+
+fn write(content: &Extents, output: &Path) -> Result<(), Failure> {
+    let written = if output.as_os_str() == "-" {
+        emit::stream(content, &mut std::io::stdout().lock())
+    } else {
+        emit::to_path(content, output, super::jobs(None))
+    };
+    written.map_err(|error| Failure::work(format!("cannot write {}: {error}", output.display())))
+}
+
+fn rm(folder: &Path, images: &[String], say: &dyn Fn(&str)) -> Result<(), Failure> {
+    let writer = Writer::open(folder, 1).map_err(Failure::work)?;
+    for image in images {
+        let name = canonical(image);
+        if !writer.remove(&name).map_err(Failure::work)? {
+            return Err(Failure::work(format!(
+                "no image {name} in {}\nhelp: `moby cache ls` lists them",
+                folder.display()
+            )));
+        }
+        say(&format!("removed {name}"));
+    }
+    clean(&writer, say)
+}
+
+fn clean(writer: &Writer, say: &dyn Fn(&str)) -> Result<(), Failure> {
+    let cleaned = writer.clean().map_err(Failure::work)?;
+    say(&format!(
+        "removed {} files of {} MiB",
+        cleaned.files,
+        cleaned.bytes >> 20
+    ));
+    Ok(())
+}
+
+/// Reads all images; says which are damaged, and fails when some are.
+fn verify(folder: &Path, say: &dyn Fn(&str)) -> Result<(), Failure> {
+    let store = store(folder)?;
+    let mut damaged = Vec::new();
+    for layout in store.layouts() {
+        for name in layout.names() {
+            match layout.bundle(&name, &|_| None) {
+                Ok(_) => say(&format!("{name} is whole")),
+                Err(error) => damaged.push(error.to_string()),
+            }
+        }
+    }
+    match damaged.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Work(damaged.join("\n"))),
+    }
+}

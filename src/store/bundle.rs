@@ -1,0 +1,260 @@
+//! An image by itself: its blobs, and the descriptor that they hang from. This is what is copied
+//! between layouts, put into archives, and made of a tree.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use extents::Extents;
+use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tree::{Kind, Meta, Time, Tree};
+
+use super::layout::{REF_NAME, is_index};
+use super::{Error, Layout, Store};
+
+/// Media types (OCI Image Specification, "Media Types").
+pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// Of a manifest.
+pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// Of a configuration.
+pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// Of a layer that is not compressed.
+pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+/// Of a layer compressed by gzip.
+pub const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+/// A blob with its digest.
+#[derive(Clone, Debug)]
+pub struct Blob {
+    /// `sha256:` and hexadecimal digits.
+    pub digest: String,
+    /// Its bytes.
+    pub content: Extents,
+}
+
+/// An image's blobs, those that others name first, and the descriptor of the last.
+#[derive(Clone, Debug, Default)]
+pub struct Bundle {
+    /// The blobs, each once.
+    pub blobs: Vec<Blob>,
+    /// The descriptor of the manifest or index, without a name.
+    pub top: Value,
+}
+
+impl Bundle {
+    /// Adds a blob, and returns its descriptor.
+    ///
+    /// # Errors
+    /// What reading fails with.
+    pub fn add(&mut self, content: Extents, media_type: &str) -> io::Result<Value> {
+        let (digest, size) = (digest_of(&content)?, content.len());
+        self.push(Blob {
+            digest: digest.clone(),
+            content,
+        });
+        Ok(json!({"mediaType": media_type, "digest": digest, "size": size}))
+    }
+
+    /// Adds a blob of JSON, and returns its descriptor.
+    ///
+    /// # Errors
+    /// As [`Bundle::add`].
+    pub fn add_json(&mut self, value: &Value, media_type: &str) -> io::Result<Value> {
+        self.add(Extents::from_bytes(value.to_string().into_bytes()), media_type)
+    }
+
+    fn push(&mut self, blob: Blob) {
+        if !self.blobs.iter().any(|known| known.digest == blob.digest) {
+            self.blobs.push(blob);
+        }
+    }
+
+    /// An image of one layer: a tar, and the same as it is stored. `config` is what runs in it,
+    /// and ends up as the field `config` of the configuration.
+    ///
+    /// # Errors
+    /// What reading fails with.
+    pub fn of_layer(tar: &Extents, stored: Extents, config: &Value, arch: &str) -> io::Result<Bundle> {
+        let mut bundle = Bundle::default();
+        let gzip = stored.part(0, 2).to_vec()? == [0x1f, 0x8b];
+        let layer = bundle.add(stored, if gzip { LAYER_GZIP } else { LAYER })?;
+        let config = json!({
+            "architecture": arch, "os": "linux", "config": config,
+            "rootfs": {"type": "layers", "diff_ids": [digest_of(tar)?]},
+        });
+        let config = bundle.add_json(&config, CONFIG)?;
+        let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]});
+        bundle.top = bundle.add_json(&manifest, MANIFEST)?;
+        set(
+            &mut bundle.top,
+            "platform",
+            json!({"os": "linux", "architecture": arch}),
+        );
+        Ok(bundle)
+    }
+
+    /// An OCI layout of this image alone (OCI Image Layout Specification), as a tree.
+    pub fn layout(&self, name: &str, time: Time) -> Tree {
+        let (file, folder) = (Meta::new(0o644, time), Meta::new(0o755, time));
+        let mut tree = Tree::new(folder.clone());
+        let mut put = |path: &str, kind: Kind| {
+            let meta = if kind.is_directory() { &folder } else { &file };
+            // Names of digits fit anywhere.
+            let _ = tree.insert(path.as_bytes(), meta.clone(), kind, &folder);
+        };
+        let text = |text: String| Kind::File(Extents::from_bytes(text.into_bytes()));
+        let mut top = self.top.clone();
+        set(&mut top, "annotations", json!({ REF_NAME: name }));
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [top]});
+        put("oci-layout", text("{\"imageLayoutVersion\": \"1.0.0\"}\n".into()));
+        put("blobs/sha256", Kind::directory());
+        for blob in &self.blobs {
+            put(&blob_path(&blob.digest), Kind::File(blob.content.clone()));
+        }
+        put("index.json", text(format!("{index:#}\n")));
+        tree
+    }
+}
+
+/// Where a blob stands in a layout.
+pub(super) fn blob_path(digest: &str) -> String {
+    format!("blobs/{}", digest.replacen(':', "/", 1))
+}
+
+/// Sets a field of an object.
+pub(crate) fn set(object: &mut Value, key: &str, value: Value) {
+    if let Value::Object(map) = object {
+        map.insert(key.into(), value);
+    }
+}
+
+/// The digest of a content.
+pub(crate) fn digest_of(content: &Extents) -> io::Result<String> {
+    struct Hasher(Sha256);
+    impl io::Write for Hasher {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.update(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut hasher = Hasher(Sha256::new());
+    extents::emit::stream(content, &mut hasher)?;
+    Ok(super::digest(hasher.0))
+}
+
+impl Store {
+    /// An image with all its blobs, verified, from the first layout that has it. Of an index the
+    /// platforms for which `wanted` holds are taken; others that are not there are left out, as
+    /// a cache has often only one.
+    ///
+    /// # Errors
+    /// An image that is not there, a blob that is missing or damaged, and an index with nothing
+    /// that is wanted.
+    pub fn bundle(&self, name: &str, wanted: &dyn Fn(&Descriptor) -> Option<bool>) -> Result<Bundle, Error> {
+        for layout in self.layouts() {
+            if let Some(bundle) = layout.bundle(name, wanted)? {
+                return Ok(bundle);
+            }
+        }
+        Err(self.not_found(name))
+    }
+}
+
+impl Layout {
+    /// The same from one layout; nothing when it has no image of the name.
+    ///
+    /// # Errors
+    /// As [`Store::bundle`].
+    pub fn bundle(&self, name: &str, wanted: &dyn Fn(&Descriptor) -> Option<bool>) -> Result<Option<Bundle>, Error> {
+        if let Some(bundle) = self.saved_bundle(name)? {
+            return Ok(Some(bundle));
+        }
+        let Some(descriptor) = self.find(name) else {
+            return Ok(None);
+        };
+        let mut bundle = Bundle {
+            top: json!({
+                "mediaType": descriptor.media_type(),
+                "digest": descriptor.digest(),
+                "size": descriptor.size(),
+            }),
+            ..Bundle::default()
+        };
+        if is_index(descriptor.media_type()) {
+            let index: ImageIndex = self.json(name, descriptor, "an image index")?;
+            let mut taken = 0;
+            let mut there = BTreeSet::new();
+            for manifest in index.manifests() {
+                // Without an opinion it is taken when it is there.
+                let take = match wanted(manifest) {
+                    Some(wanted) => wanted,
+                    None => self.has_blob(manifest),
+                };
+                if let Some(platform) = manifest.platform() {
+                    there.insert(format!("{}/{}", platform.os(), platform.architecture()));
+                }
+                if take {
+                    self.take_manifest(name, manifest, &mut bundle)?;
+                    taken += 1;
+                }
+            }
+            if taken == 0 {
+                return Err(Error::Architecture {
+                    name: name.to_owned(),
+                    wanted: "what is asked for".into(),
+                    found: there.into_iter().collect(),
+                });
+            }
+            self.take(name, descriptor, &mut bundle)?;
+        } else {
+            self.take_manifest(name, descriptor, &mut bundle)?;
+        }
+        Ok(Some(bundle))
+    }
+
+    fn take_manifest(&self, name: &str, descriptor: &Descriptor, bundle: &mut Bundle) -> Result<(), Error> {
+        let manifest: ImageManifest = self.json(name, descriptor, "an image manifest")?;
+        self.take(name, manifest.config(), bundle)?;
+        for layer in manifest.layers() {
+            self.take(name, layer, bundle)?;
+        }
+        self.take(name, descriptor, bundle)
+    }
+
+    fn take(&self, name: &str, descriptor: &Descriptor, bundle: &mut Bundle) -> Result<(), Error> {
+        let slice = self.blob(name, descriptor)?;
+        bundle.push(Blob {
+            digest: descriptor.digest().to_string(),
+            content: Extents::from_slice(slice),
+        });
+        Ok(())
+    }
+
+    /// What `docker save` wrote, with a manifest.
+    fn saved_bundle(&self, name: &str) -> Result<Option<Bundle>, Error> {
+        let Some((config, layers)) = self.saved_parts(name)? else {
+            return Ok(None);
+        };
+        let mut bundle = Bundle::default();
+        let built = (|| {
+            let config = bundle.add(config, CONFIG)?;
+            let mut listed = Vec::new();
+            for layer in layers {
+                let gzip = layer.len() > 1 && layer.part(0, 2).to_vec()? == [0x1f, 0x8b];
+                listed.push(bundle.add(layer, if gzip { LAYER_GZIP } else { LAYER })?);
+            }
+            let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": listed});
+            bundle.top = bundle.add_json(&manifest, MANIFEST)?;
+            Ok(())
+        })();
+        built.map_err(|source| Error::Open {
+            path: self.path().to_owned(),
+            source,
+        })?;
+        Ok(Some(bundle))
+    }
+}

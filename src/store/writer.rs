@@ -1,0 +1,219 @@
+//! A layout folder that is written to: blobs under their digests, and names in `index.json`.
+//! LinuxKit, skopeo and umoci may use the same folder.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use extents::{Extents, emit};
+use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
+use serde_json::{Value, json};
+
+use super::bundle::{Bundle, blob_path, set};
+use super::layout::{REF_NAME, is_index};
+use super::{Error, Layout};
+
+/// A layout folder, kept from other mobys as long as this exists.
+#[derive(Debug)]
+pub struct Writer {
+    folder: PathBuf,
+    jobs: usize,
+    _lock: File,
+}
+
+/// What cleaning did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cleaned {
+    /// How many files were removed.
+    pub files: u64,
+    /// How long they were, in bytes.
+    pub bytes: u64,
+}
+
+impl Writer {
+    /// Opens a layout folder, and makes it when it is not there. Waits for another moby that
+    /// writes to it.
+    ///
+    /// # Errors
+    /// A folder that cannot be made or written.
+    pub fn open(folder: &Path, jobs: usize) -> Result<Writer, Error> {
+        let own = folder.join("moby");
+        let path = own.join("lock");
+        let opened = std::fs::create_dir_all(&own)
+            .and_then(|()| File::options().create(true).append(true).open(&path))
+            .and_then(|file| file.lock().map(|()| file));
+        let lock = opened.map_err(|source| update(&path, source))?;
+        let blobs = folder.join("blobs/sha256");
+        std::fs::create_dir_all(&blobs).map_err(|source| update(&blobs, source))?;
+        let writer = Writer {
+            folder: folder.to_owned(),
+            jobs,
+            _lock: lock,
+        };
+        if !folder.join("oci-layout").exists() {
+            writer.replace("oci-layout", &json!({"imageLayoutVersion": "1.0.0"}))?;
+        }
+        Ok(writer)
+    }
+
+    /// The folder of the blobs, which is good for temporary files too.
+    pub fn blobs(&self) -> PathBuf {
+        self.folder.join("blobs/sha256")
+    }
+
+    /// Writes the blobs of an image that are not there yet.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn write(&self, bundle: &Bundle) -> Result<(), Error> {
+        for blob in &bundle.blobs {
+            let path = self.folder.join(blob_path(&blob.digest));
+            let there = std::fs::metadata(&path).is_ok_and(|file| file.len() == blob.content.len());
+            // What is there may be damaged: the same bytes are written in its place.
+            if !there || super::bundle::digest_of(&file(&path)?).ok().as_ref() != Some(&blob.digest) {
+                emit::to_path(&blob.content, &path, self.jobs).map_err(|source| update(&path, source))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A blob of JSON that is there, when it is.
+    pub fn json(&self, digest: &str) -> Option<Value> {
+        read(&self.folder.join(blob_path(digest)))
+    }
+
+    /// The descriptors that are known by a name.
+    pub fn named(&self, name: &str) -> Vec<Value> {
+        self.entries()
+            .into_iter()
+            .filter(|entry| is_named(entry, name))
+            .collect()
+    }
+
+    /// Gives a name to the blob of a descriptor, and takes it from others.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn name(&self, name: &str, mut descriptor: Value) -> Result<(), Error> {
+        set(&mut descriptor, "annotations", json!({ REF_NAME: name }));
+        let mut entries = self.entries();
+        entries.retain(|entry| !is_named(entry, name));
+        entries.push(descriptor);
+        self.set_entries(entries)
+    }
+
+    /// Removes a name. Says whether it was there.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn remove(&self, name: &str) -> Result<bool, Error> {
+        let mut entries = self.entries();
+        let before = entries.len();
+        entries.retain(|entry| !is_named(entry, name));
+        let found = entries.len() < before;
+        if found {
+            self.set_entries(entries)?;
+        }
+        Ok(found)
+    }
+
+    /// Removes blobs that no name leads to, decompressed layers that no image has, and what
+    /// interrupted work left.
+    ///
+    /// # Errors
+    /// A layout that cannot be read, and files that cannot be removed.
+    pub fn clean(&self) -> Result<Cleaned, Error> {
+        let (blobs, diff_ids) = self.reachable()?;
+        let mut cleaned = Cleaned::default();
+        let own = self.folder.join("moby/layers/sha256");
+        for (folder, keep) in [(self.blobs(), blobs), (own, diff_ids)] {
+            let Ok(files) = std::fs::read_dir(&folder) else {
+                continue;
+            };
+            for file in files.flatten() {
+                let name = file.file_name().to_string_lossy().into_owned();
+                let meta = file.metadata().map_err(|source| update(&file.path(), source))?;
+                if !meta.is_file() || keep.contains(&name) {
+                    continue;
+                }
+                std::fs::remove_file(file.path()).map_err(|source| update(&file.path(), source))?;
+                cleaned.files += 1;
+                cleaned.bytes += meta.len();
+            }
+        }
+        Ok(cleaned)
+    }
+
+    /// The hexadecimal digits of all blobs that names lead to, and of the layers decompressed.
+    fn reachable(&self) -> Result<(BTreeSet<String>, BTreeSet<String>), Error> {
+        let (mut blobs, mut diff_ids) = (BTreeSet::new(), BTreeSet::new());
+        if !self.folder.join("index.json").exists() {
+            return Ok((blobs, diff_ids));
+        }
+        let layout = Layout::open(&self.folder)?;
+        let hex = |descriptor: &Descriptor| descriptor.digest().digest().to_owned();
+        let mut open: Vec<Descriptor> = layout.descriptors().map(|(_, descriptor)| descriptor.clone()).collect();
+        while let Some(descriptor) = open.pop() {
+            // Seen before, or not here, as the other platforms of an index.
+            if !blobs.insert(hex(&descriptor)) || !layout.has_blob(&descriptor) {
+                continue;
+            }
+            let name = descriptor.digest().to_string();
+            if is_index(descriptor.media_type()) {
+                let index: ImageIndex = layout.json(&name, &descriptor, "an image index")?;
+                open.extend(index.manifests().iter().cloned());
+                continue;
+            }
+            let manifest: ImageManifest = layout.json(&name, &descriptor, "an image manifest")?;
+            blobs.extend(manifest.layers().iter().map(hex));
+            blobs.insert(hex(manifest.config()));
+            let config: Option<Value> = layout.json(&name, manifest.config(), "a configuration").ok();
+            let listed = config
+                .as_ref()
+                .and_then(|config| config.pointer("/rootfs/diff_ids")?.as_array());
+            let listed = listed.into_iter().flatten().filter_map(Value::as_str);
+            diff_ids.extend(listed.map(|id| id.trim_start_matches("sha256:").to_owned()));
+        }
+        Ok((blobs, diff_ids))
+    }
+
+    fn entries(&self) -> Vec<Value> {
+        let top = read(&self.folder.join("index.json"));
+        top.and_then(|top| top.get("manifests")?.as_array().cloned())
+            .unwrap_or_default()
+    }
+
+    fn set_entries(&self, entries: Vec<Value>) -> Result<(), Error> {
+        let top = read(&self.folder.join("index.json"));
+        let mut top = top.unwrap_or_else(|| json!({"schemaVersion": 2}));
+        set(&mut top, "manifests", Value::Array(entries));
+        self.replace("index.json", &top)
+    }
+
+    fn replace(&self, name: &str, value: &Value) -> Result<(), Error> {
+        let path = self.folder.join(name);
+        let bytes = Extents::from_bytes(value.to_string().into_bytes());
+        emit::to_path(&bytes, &path, 1).map_err(|source| update(&path, source))
+    }
+}
+
+fn update(path: &Path, source: io::Error) -> Error {
+    Error::Update {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn file(path: &Path) -> Result<Extents, Error> {
+    let opened = extents::FileBlob::open(path).map_err(|source| update(path, source))?;
+    Ok(Extents::from_slice(extents::Slice::whole(std::sync::Arc::new(opened))))
+}
+
+fn is_named(entry: &Value, name: &str) -> bool {
+    entry.pointer("/annotations").and_then(|map| map.get(REF_NAME)) == Some(&json!(name))
+}
+
+fn read(path: &Path) -> Option<Value> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
