@@ -1,9 +1,9 @@
-//! Trees as filesystems, judged by unsquashfs and the backhand crate.
+//! Trees as filesystems, judged by unsquashfs, the backhand crate and Linux.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 
-use common::{MTIME, OnDisk, check, file, meta, noise, options, put, run, text};
+use common::{MTIME, Mounted, OnDisk, check, file, meta, noise, options, put, run, text};
 use extents::Extents;
 use proptest::prelude::*;
 use squashfs::{Compressor, Options, plan};
@@ -147,15 +147,23 @@ fn large_sparse_files() {
     let out = run("unsquashfs", &["-q", "-lln"], &disk.path()).stdout;
     let out = String::from_utf8(out).unwrap();
     assert!(out.contains(" 5368709120 ") && out.contains(" 1099511627776 "), "{out}");
-    if disk.is_root() {
-        let root = disk.extract_one("file");
-        let found = extents::FileBlob::open(&root).unwrap();
+    let check = |path: &std::path::Path| {
+        let found = extents::FileBlob::open(path).unwrap();
         let found = Extents::from_slice(extents::Slice::whole(std::sync::Arc::new(found)));
         for (offset, len) in [((3 << 30) - 10, 200_020), ((5 << 30) - 100, 100), (0, 4096)] {
             let part = |file: &Extents| file.part(offset, len).to_vec().unwrap();
             assert!(part(&found) == part(&content));
         }
         assert_eq!(found.len(), content.len());
+    };
+    check(&disk.extract_one("file"));
+    if let Some(mounted) = Mounted::new(&disk) {
+        check(&mounted.path().join("file"));
+        let facts = std::fs::metadata(mounted.path().join("hole")).unwrap();
+        assert_eq!(
+            (facts.len(), std::os::unix::fs::MetadataExt::blocks(&facts)),
+            (1 << 40, 0)
+        );
     }
 }
 

@@ -1,5 +1,5 @@
-//! What the tests share: images on disk, judged by unsquashfs (Debian package `squashfs-tools`) and
-//! by the backhand crate.
+//! What the tests share: images on disk, judged by unsquashfs (Debian package `squashfs-tools`), by
+//! the backhand crate, and by Linux where the tests may mount.
 #![allow(dead_code)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,6 +127,50 @@ impl OnDisk {
     }
 }
 
+/// The image as Linux sees it, where root may mount; until it is dropped.
+pub struct Mounted {
+    folder: PathBuf,
+}
+
+impl Mounted {
+    pub fn new(disk: &OnDisk) -> Option<Self> {
+        if !disk.is_root() {
+            return None;
+        }
+        let folder = disk.0.path().join("mounted");
+        fs::create_dir(&folder).unwrap();
+        let mount = |image: &Path| {
+            let mut mount = Command::new("mount");
+            mount.args(["-t", "squashfs", "-o", "loop,ro"]).args([image, &folder]);
+            mount.output().unwrap()
+        };
+        let output = mount(&disk.path());
+        if output.status.success() {
+            return Some(Mounted { folder });
+        }
+        // Perhaps nothing can be mounted here.
+        let (empty, other) = (disk.0.path().join("empty"), disk.0.path().join("other"));
+        fs::create_dir(&empty).unwrap();
+        run("mksquashfs", &[empty.to_str().unwrap()], &other);
+        let can = mount(&other).status.success();
+        if can {
+            Command::new("umount").arg(&folder).status().unwrap();
+        }
+        assert!(!can, "{}", String::from_utf8_lossy(&output.stderr));
+        None
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        Command::new("umount").arg(&self.folder).status().unwrap();
+    }
+}
+
 /// A file, in words; its content, its target, or its device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
@@ -141,8 +185,9 @@ fn device(major: u32, minor: u32) -> Vec<u8> {
     format!("{major}:{minor}").into_bytes()
 }
 
-/// What is to be found, by path.
-pub fn expected(tree: &Tree) -> Listing {
+/// What is to be found, by path: with the links of folders and the modes of symbolic links that the
+/// image has, or without, as what unsquashfs writes.
+pub fn expected(tree: &Tree, mounted: bool) -> Listing {
     tree.walk()
         .map(|item| {
             let (kind, content) = match &item.node.kind {
@@ -154,13 +199,15 @@ pub fn expected(tree: &Tree) -> Listing {
                 Kind::Fifo => ("fifo", Vec::new()),
                 Kind::Socket => ("socket", Vec::new()),
             };
+            let is_folder = |entry: &&tree::Entry| tree.node(entry.node).kind.is_directory();
             let names = match &item.node.kind {
+                Kind::Directory(entries) if mounted => 2 + entries.values().filter(is_folder).count() as u32,
                 Kind::Directory(_) => 0,
                 _ => item.node.names(),
             };
             let meta = &item.node.meta;
             let time = meta.mtime.seconds.clamp(0, u32::MAX.into());
-            let mode = if kind == "link" { 0o777 } else { meta.mode };
+            let mode = if kind == "link" && !mounted { 0o777 } else { meta.mode };
             let seen = Seen {
                 facts: format!("{kind} {mode:o} {}:{} {time} {names}", meta.uid, meta.gid),
                 content,
@@ -171,9 +218,9 @@ pub fn expected(tree: &Tree) -> Listing {
         .collect()
 }
 
-/// What unsquashfs wrote, by path. The file system below has to be the same kind of thing.
-pub fn written(root: &Path) -> Listing {
-    fn visit(host: &Path, path: Vec<u8>, all: &mut Listing) {
+/// What is in a folder of the host, by path.
+pub fn found(root: &Path, mounted: bool) -> Listing {
+    fn visit(host: &Path, path: Vec<u8>, mounted: bool, all: &mut Listing) {
         let facts = fs::symlink_metadata(host).unwrap();
         let kind = facts.file_type();
         let rdev = facts.rdev();
@@ -186,7 +233,7 @@ pub fn written(root: &Path) -> Listing {
                     below.push(b'/');
                 }
                 below.extend_from_slice(entry.as_bytes());
-                visit(&host.join(&entry), below, all);
+                visit(&host.join(&entry), below, mounted, all);
             }
             ("folder", Vec::new())
         } else if kind.is_symlink() {
@@ -203,7 +250,7 @@ pub fn written(root: &Path) -> Listing {
             ("socket", Vec::new())
         };
         let mode = facts.mode() & 0o7777;
-        let names = if kind.is_dir() { 0 } else { facts.nlink() };
+        let names = if kind.is_dir() && !mounted { 0 } else { facts.nlink() };
         let seen = Seen {
             facts: format!(
                 "{name} {mode:o} {}:{} {} {names}",
@@ -217,13 +264,18 @@ pub fn written(root: &Path) -> Listing {
         all.insert(path, seen);
     }
     let mut all = Listing::new();
-    visit(root, Vec::new(), &mut all);
+    visit(root, Vec::new(), mounted, &mut all);
     all
 }
 
 fn xattrs(host: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut names = vec![0; 1 << 16];
-    let len = rustix::fs::llistxattr(host, &mut names).unwrap();
+    let len = match rustix::fs::llistxattr(host, &mut names) {
+        Ok(len) => len,
+        // What Linux says of an image in which nothing has any.
+        Err(rustix::io::Errno::OPNOTSUPP) => 0,
+        Err(error) => panic!("{}: {error}", host.display()),
+    };
     let names = names[..len].split(|byte| *byte == 0).filter(|name| !name.is_empty());
     names
         .map(|name| {
@@ -321,14 +373,17 @@ pub fn check(tree: &Tree, options: &Options) -> Image {
     let again = plan(tree, &alone).unwrap();
     assert!(image.extents().to_vec().unwrap() == again.extents().to_vec().unwrap());
     assert!(image.extents().len().is_multiple_of(squashfs::PADDING));
-    let want = expected(tree);
+    let want = expected(tree, false);
     let disk = OnDisk::new(&image);
     run("unsquashfs", &["-s"], &disk.path());
     if disk.is_root() {
-        same(&written(&disk.extract()), &want, "unsquashfs");
+        same(&found(&disk.extract(), false), &want, "unsquashfs");
     } else {
         let listing = run("unsquashfs", &["-q", "-lls"], &disk.path()).stdout;
         assert!(listing.split(|byte| *byte == b'\n').count() > want.len());
+    }
+    if let Some(mounted) = Mounted::new(&disk) {
+        same(&found(mounted.path(), true), &expected(tree, true), "Linux");
     }
     if matches!(options.compressor, Compressor::Gzip(_)) && backhand_can(tree) {
         same(&backhand(&image), &reduced(want), "backhand");
