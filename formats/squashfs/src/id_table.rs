@@ -1,0 +1,37 @@
+//! Users and groups, one table for both (rst 3.6, "Uid/gid lookup table").
+
+use std::collections::BTreeMap;
+
+use crate::MOST_IDS;
+
+/// The numbers met so far, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ids {
+    ids: Vec<u32>,
+    indices: BTreeMap<u32, u16>,
+}
+
+impl Ids {
+    /// The place of a user or group in the table; nothing when the table is full.
+    pub(crate) fn index(&mut self, id: u32) -> Option<u16> {
+        if let Some(index) = self.indices.get(&id) {
+            return Some(*index);
+        }
+        if self.ids.len() >= MOST_IDS {
+            return None;
+        }
+        let index = self.ids.len() as u16;
+        self.ids.push(id);
+        self.indices.insert(id, index);
+        Some(index)
+    }
+
+    /// How many there are: at most 65,535.
+    pub(crate) fn count(&self) -> u16 {
+        self.ids.len() as u16
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = [u8; 4]> {
+        self.ids.iter().map(|id| id.to_le_bytes())
+    }
+}

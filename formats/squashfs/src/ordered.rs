@@ -1,0 +1,154 @@
+//! Work on pieces by several threads, results in order.
+
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// How many results a thread may be ahead of the one that is taken next.
+const AHEAD: u64 = 4;
+
+struct State<I, T, E> {
+    items: I,
+    /// The next piece to be given out.
+    next: u64,
+    /// The next result to be taken.
+    taken: u64,
+    /// There are no more pieces.
+    ended: bool,
+    /// No more work is wanted.
+    stopped: bool,
+    results: BTreeMap<u64, Result<T, E>>,
+}
+
+/// Stops all when the thread that holds it panics; otherwise they would wait for its result.
+struct Alarm<F: Fn()>(F);
+
+impl<F: Fn()> Drop for Alarm<F> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            (self.0)();
+        }
+    }
+}
+
+/// Calls `work` for each item on `jobs` threads, each with a tool made by `tool`, and `take` with
+/// the results in the order of the items. No more than a few results wait at any time.
+///
+/// # Errors
+/// The first error, in the order of the items, of `work` or `take`.
+pub(crate) fn map<I, W, T, E>(
+    items: I,
+    jobs: usize,
+    tool: impl Fn() -> W + Sync,
+    work: impl Fn(&mut W, I::Item) -> Result<T, E> + Sync,
+    mut take: impl FnMut(T) -> Result<(), E>,
+) -> Result<(), E>
+where
+    I: Iterator + Send,
+    T: Send,
+    E: Send,
+{
+    let jobs = jobs.max(1);
+    let ahead = AHEAD.saturating_mul(jobs as u64);
+    let state = Mutex::new(State {
+        items,
+        next: 0,
+        taken: 0,
+        ended: false,
+        stopped: false,
+        results: BTreeMap::new(),
+    });
+    let changed = Condvar::new();
+    let lock = || -> MutexGuard<'_, State<I, T, E>> { state.lock().unwrap_or_else(PoisonError::into_inner) };
+    let wait = |guard| changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
+    let stop = || {
+        lock().stopped = true;
+        changed.notify_all();
+    };
+    let worker = || {
+        let _alarm = Alarm(stop);
+        let mut tool = tool();
+        loop {
+            let mut guard = lock();
+            while !guard.stopped && !guard.ended && guard.next >= guard.taken.saturating_add(ahead) {
+                guard = wait(guard);
+            }
+            if guard.stopped || guard.ended {
+                return;
+            }
+            let Some(item) = guard.items.next() else {
+                guard.ended = true;
+                changed.notify_all();
+                return;
+            };
+            let index = guard.next;
+            guard.next += 1;
+            drop(guard);
+            let result = work(&mut tool, item);
+            lock().results.insert(index, result);
+            changed.notify_all();
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(worker);
+        }
+        let _alarm = Alarm(stop);
+        let mut outcome = Ok(());
+        loop {
+            let mut guard = lock();
+            let result = loop {
+                let index = guard.taken;
+                if let Some(result) = guard.results.remove(&index) {
+                    guard.taken += 1;
+                    break Some(result);
+                }
+                if guard.stopped || (guard.ended && guard.next == index) {
+                    break None;
+                }
+                guard = wait(guard);
+            };
+            drop(guard);
+            let Some(result) = result else { break };
+            changed.notify_all();
+            outcome = result.and_then(&mut take);
+            if outcome.is_err() {
+                break;
+            }
+        }
+        stop();
+        outcome
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_come_in_order_and_the_first_error_ends_it() {
+        for jobs in [1, 2, 7] {
+            let mut seen = Vec::new();
+            let work = |_: &mut (), i: u32| if i == 90 { Err(i) } else { Ok(i * 2) };
+            let outcome = map(
+                0..200u32,
+                jobs,
+                || (),
+                work,
+                |i| {
+                    seen.push(i);
+                    Ok(())
+                },
+            );
+            assert_eq!(outcome, Err(90));
+            assert_eq!(seen, (0..90).map(|i| i * 2).collect::<Vec<_>>());
+            assert_eq!(map(0..0u32, jobs, || (), work, |_| Ok(())), Ok(()));
+        }
+    }
+
+    #[test]
+    #[should_panic]
+    fn a_panic_does_not_hang() {
+        let work = |_: &mut (), i: u32| if i == 3 { panic!("three") } else { Ok::<_, ()>(()) };
+        let _ = map(0..100u32, 2, || (), work, |()| Ok(()));
+    }
+}
