@@ -16,8 +16,8 @@ use crate::bytes::{put, put16, put32};
 use crate::checksum::Checksum;
 use crate::directory::{Block, Folder, Name, SIZE};
 
-/// Half MD4 (ext4, Hash Tree Directories: `dx_root.info.hash_version`). That characters have no
-/// sign is said in the superblock.
+/// Half MD4 (ext4, Hash Tree Directories: `dx_root.info.hash_version`). That characters have a
+/// sign, as some readers take for granted, is said in the superblock.
 pub const HALF_MD4: u8 = 1;
 /// Where the pairs begin in the root, and in other blocks.
 const ROOT_PAIRS: usize = 0x20;
@@ -155,14 +155,15 @@ pub fn half_md4(name: &[u8], seed: [u32; 4]) -> u32 {
     }
 }
 
-/// Up to 32 bytes as words, the first byte the highest; filled up with the length of what is left.
+/// Up to 32 bytes as words, the first byte the highest; filled up with the length of
+/// what is left.
 fn words(name: &[u8]) -> [u32; 8] {
     let length = name.len() as u32 & 0xff;
     let fill = length * 0x0101_0101;
     let mut words = [fill; 8];
     for (word, bytes) in words.iter_mut().zip(name.chunks(4)) {
         for byte in bytes {
-            *word = *word << 8 | u32::from(*byte);
+            *word = (*word << 8).wrapping_add_signed(i32::from(*byte as i8));
         }
     }
     words

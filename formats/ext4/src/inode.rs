@@ -97,9 +97,10 @@ impl Inode {
     }
 }
 
-/// The last second that can be written: 34 bits, the first half of the lower 32 negative
-/// (ext4, Inode Timestamps).
-const LAST_SECOND: i64 = (1 << 34) - (1 << 31) - 1;
+/// The last second that is written: 34 bits, the first half of the lower 32 negative (ext4, Inode
+/// Timestamps). The years from 2310 on, of which the two upper bits are both set, are left out:
+/// e2fsck takes them for years before 1970, as kernels once wrote those.
+const LAST_SECOND: i64 = (3 << 32) - (1 << 31) - 1;
 
 /// A time as its lower 32 bits, and nanoseconds with two more bits of the seconds.
 fn time(time: Time) -> (u32, u32) {
@@ -128,8 +129,9 @@ mod tests {
             (0x8000_0000, 0x8000_0000, 1),
             (0x1_7fff_ffff, 0x7fff_ffff, 1),
             (0x1_8000_0000, 0x8000_0000, 2),
-            (0x3_7fff_ffff, 0x7fff_ffff, 3),
-            (i64::MAX, 0x7fff_ffff, 3),
+            (0x2_7fff_ffff, 0x7fff_ffff, 2),
+            (0x3_7fff_ffff, 0x7fff_ffff, 2),
+            (i64::MAX, 0x7fff_ffff, 2),
             (i64::MIN, 0x8000_0000, 0),
         ] {
             assert_eq!(time(Time::from_seconds(seconds)), (low, extra), "{seconds:#x}");

@@ -30,8 +30,8 @@ const HUGE_FILE: u32 = 0x8;
 const DIR_NLINK: u32 = 0x20;
 const EXTRA_ISIZE: u32 = 0x40;
 const METADATA_CSUM: u32 = 0x400;
-/// `s_flags`: names are hashed as bytes without a sign.
-const UNSIGNED_HASH: u32 = 0x2;
+/// `s_flags`: names are hashed as bytes with a sign.
+const SIGNED_HASH: u32 = 0x1;
 /// `s_default_mount_opts`: extended attributes and access control lists, as mke2fs has it.
 const XATTR_USER_AND_ACL: u32 = 0x4 | 0x8;
 
@@ -101,7 +101,7 @@ impl Superblock<'_> {
         // The room behind the first 128 bytes that inodes have, and that new ones are to have.
         put16(&mut block, 0x15c, EXTRA as u16);
         put16(&mut block, 0x15e, EXTRA as u16);
-        put32(&mut block, 0x160, UNSIGNED_HASH);
+        put32(&mut block, 0x160, SIGNED_HASH);
         put(&mut block, 0x174, &[LOG_FLEX]);
         if self.modern {
             put16(&mut block, 0xfe, geometry.descriptor as u16);

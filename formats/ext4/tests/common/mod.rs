@@ -33,6 +33,7 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
     let out = Command::new("/usr/bin/env")
         .env("PATH", path)
         .env("LC_ALL", "C")
+        .env("TZ", "UTC")
         .arg(program)
         .args(arguments)
         .output()
@@ -124,6 +125,12 @@ pub fn compare(tree: &Tree, image: &Image) {
         let meta = fs.symlink_metadata(path.as_slice()).unwrap();
         assert_eq!(u32::from(meta.mode() & 0o7777), item.node.meta.mode & 0o7777);
         assert_eq!((meta.uid(), meta.gid()), (item.node.meta.uid, item.node.meta.gid));
+        let modified = meta.modified();
+        let mtime = item.node.meta.mtime;
+        assert_eq!(
+            (modified.seconds(), modified.nanoseconds()),
+            (mtime.seconds, mtime.nanoseconds)
+        );
         let kind = match &item.node.kind {
             Kind::Directory(_) => FileType::Directory,
             Kind::File(content) => {
