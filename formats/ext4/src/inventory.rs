@@ -40,7 +40,7 @@ impl Body<'_> {
     pub fn ranges(&self) -> Vec<Range<u64>> {
         match self {
             Body::Inline(..) => Vec::new(),
-            Body::Bytes(bytes) => vec![0..(bytes.len() as u64).div_ceil(BLOCK)],
+            Body::Bytes(bytes) => Vec::from([0..(bytes.len() as u64).div_ceil(BLOCK)]),
             Body::File(_, ranges) => ranges.clone(),
         }
     }
@@ -252,7 +252,7 @@ impl<'a> Survey<'a> {
                 });
             }
             Kind::File(content) if known.immutable && !content.is_empty() => {
-                Body::File(content, vec![0..content.len().div_ceil(BLOCK)])
+                Body::File(content, Vec::from([0..content.len().div_ceil(BLOCK)]))
             }
             Kind::File(content) => Body::File(content, content.occupied(BLOCK)),
             Kind::Symlink(target) => link(path, target)?,

@@ -15,10 +15,10 @@ impl Journal {
             Journal::None => Ok(0),
             // As mke2fs has it, up to 128 MiB.
             Journal::Auto => Ok(match filesystem {
-                ..32_768 => 1_024,
-                ..262_144 => 4_096,
-                ..524_288 => 8_192,
-                ..4_194_304 => 16_384,
+                0..32_768 => 1_024,
+                32_768..262_144 => 4_096,
+                262_144..524_288 => 8_192,
+                524_288..4_194_304 => 16_384,
                 _ => 32_768,
             }),
             Journal::Size(size) if !(SMALLEST_JOURNAL..=LARGEST_JOURNAL).contains(&size) => {

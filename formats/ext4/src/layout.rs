@@ -69,7 +69,7 @@ pub fn choose(inventory: &Inventory, options: &Options) -> Result<Layout, Error>
         tries.extend([(blocks, least), (whole, least)]);
     }
     for (blocks, inodes) in tries {
-        if let Some(layout) = wanted.try_with(blocks, inodes)?.ok() {
+        if let Ok(layout) = wanted.try_with(blocks, inodes)? {
             return Ok(layout);
         }
     }
