@@ -40,7 +40,7 @@ impl Body<'_> {
     pub fn ranges(&self) -> Vec<Range<u64>> {
         match self {
             Body::Inline(..) => Vec::new(),
-            Body::Bytes(bytes) => Vec::from([0..(bytes.len() as u64).div_ceil(BLOCK)]),
+            Body::Bytes(bytes) => whole(bytes.len() as u64),
             Body::File(_, ranges) => ranges.clone(),
         }
     }
@@ -53,6 +53,12 @@ impl Body<'_> {
             Body::File(content, _) => content.len(),
         }
     }
+}
+
+/// All blocks of so many bytes, as ranges.
+fn whole(len: u64) -> Vec<Range<u64>> {
+    let blocks = 0..len.div_ceil(BLOCK);
+    if blocks.is_empty() { Vec::new() } else { vec![blocks] }
 }
 
 /// All that is to be stored.
@@ -251,9 +257,7 @@ impl<'a> Survey<'a> {
                     len: content.len(),
                 });
             }
-            Kind::File(content) if known.immutable && !content.is_empty() => {
-                Body::File(content, Vec::from([0..content.len().div_ceil(BLOCK)]))
-            }
+            Kind::File(content) if known.immutable => Body::File(content, whole(content.len())),
             Kind::File(content) => Body::File(content, content.occupied(BLOCK)),
             Kind::Symlink(target) => link(path, target)?,
             Kind::CharDevice(device) | Kind::BlockDevice(device) => Body::Inline(device_number(path, *device)?, 0),
