@@ -413,7 +413,7 @@ fn numbers() -> impl Strategy<Value = u64> {
 const PATHS: &[&str] = &["folder/1", "/", "..", "", "boot", "nothing"];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever the options are, there is a filesystem or an error.
     #[test]
