@@ -1,0 +1,241 @@
+//! Where the groups have their metadata (ext4, Block Groups, Flexible Block Groups).
+//!
+//! ```text
+//! group 0, 1 and powers of 3, 5, 7      superblock │ descriptors │ reserved descriptors │ ...
+//! group 0, 16, 32, ... behind that      16 block bitmaps │ 16 inode bitmaps │ 16 inode tables │ ...
+//! ```
+//!
+//! Tables that do not fit into the first group of the sixteen go on in the next; none lies across
+//! the copies there.
+
+use std::ops::Range;
+
+use crate::BLOCK;
+use crate::inode::INODE;
+
+/// Blocks in a group: as many as a block has bits (ext4, Block and Inode Bitmaps).
+pub const GROUP: u64 = BLOCK * 8;
+/// The logarithm of the number of groups that have their metadata together: 16.
+pub const LOG_FLEX: u8 = 4;
+const FLEX: u64 = 1 << LOG_FLEX;
+/// The most inodes of a group, for the same reason.
+pub const MOST_PER_GROUP: u64 = BLOCK * 8;
+/// Inodes in a block.
+const PER_BLOCK: u64 = BLOCK / INODE as u64;
+/// The least blocks of a last group besides its copies.
+const LEAST_REST: u64 = 64;
+/// The most blocks reserved for descriptors: as many as a block has pointers.
+const MOST_RESERVED: u64 = BLOCK / 4;
+/// How many times larger a filesystem may be grown, as mke2fs has it, ...
+const GROWTH: u64 = 1024;
+/// ... and the blocks up to which each may: 256 GiB.
+const GROWTH_LEAST: u64 = (256 << 30) / BLOCK;
+
+/// The metadata of one group, as block numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place {
+    pub block_bitmap: u64,
+    pub inode_bitmap: u64,
+    pub inode_table: u64,
+}
+
+/// How a filesystem is divided.
+#[derive(Clone, Debug)]
+pub struct Geometry {
+    /// The blocks of the filesystem.
+    pub blocks: u64,
+    /// Inodes of each group, a multiple of 16.
+    pub inodes_per_group: u64,
+    /// The length of a group descriptor in bytes.
+    pub descriptor: u64,
+    /// Blocks with group descriptors.
+    pub descriptor_blocks: u64,
+    /// Blocks reserved for more group descriptors.
+    pub reserved: u64,
+    /// Of each group.
+    pub places: Vec<Place>,
+    /// Blocks that are metadata of groups, in order.
+    pub taken: Vec<Range<u64>>,
+}
+
+impl Geometry {
+    /// Divides a filesystem of so many blocks with at least so many inodes; or says how many
+    /// blocks are missing at least.
+    pub fn new(blocks: u64, inodes: u64, wide: bool) -> Result<Geometry, u64> {
+        let groups = blocks.div_ceil(GROUP).max(1);
+        let groups_needed = inodes.div_ceil(MOST_PER_GROUP);
+        if groups_needed > groups {
+            return Err((groups_needed - 1) * GROUP + 1 - blocks);
+        }
+        let inodes_per_group = inodes.div_ceil(groups).next_multiple_of(PER_BLOCK);
+        // ext4, Block Group Descriptors: 32 bytes, and 64 with 64-bit block numbers.
+        let descriptor = if wide { 64 } else { 32 };
+        let descriptor_blocks = (groups * descriptor).div_ceil(BLOCK);
+        let grown = (blocks * GROWTH).clamp(GROWTH_LEAST, crate::MOST_BLOCKS);
+        let reserved = (grown.div_ceil(GROUP) * descriptor)
+            .div_ceil(BLOCK)
+            .saturating_sub(descriptor_blocks)
+            .min(MOST_RESERVED);
+        let mut geometry = Geometry {
+            blocks,
+            inodes_per_group,
+            descriptor,
+            descriptor_blocks,
+            reserved,
+            places: Vec::new(),
+            taken: Vec::new(),
+        };
+        let last = groups - 1;
+        let least = last * GROUP + geometry.copies(last).end.saturating_sub(last * GROUP) + LEAST_REST;
+        if blocks < least {
+            return Err(least - blocks);
+        }
+        geometry.place(groups)?;
+        Ok(geometry)
+    }
+
+    /// How many groups there are.
+    pub fn groups(&self) -> u64 {
+        self.places.len() as u64
+    }
+
+    /// How many inodes there are.
+    pub fn inodes(&self) -> u64 {
+        self.groups() * self.inodes_per_group
+    }
+
+    /// The blocks of a group.
+    pub fn group(&self, group: u64) -> Range<u64> {
+        group * GROUP..((group + 1) * GROUP).min(self.blocks)
+    }
+
+    /// The superblock of a group with the descriptors behind, as blocks; none for most groups.
+    pub fn copies(&self, group: u64) -> Range<u64> {
+        let start = group * GROUP;
+        let len = if has_copies(group) {
+            1 + self.descriptor_blocks + self.reserved
+        } else {
+            0
+        };
+        start..start + len
+    }
+
+    /// The groups that have copies of the superblock, the first without.
+    pub fn backups(&self) -> impl Iterator<Item = u64> + use<> {
+        let groups = self.groups();
+        (1..groups).filter(|group| has_copies(*group))
+    }
+
+    /// Blocks of an inode table.
+    pub fn table_blocks(&self) -> u64 {
+        self.inodes_per_group / PER_BLOCK
+    }
+
+    fn place(&mut self, groups: u64) -> Result<(), u64> {
+        let mut taken: Vec<Range<u64>> = (0..groups)
+            .filter(|group| has_copies(*group))
+            .map(|group| self.copies(group))
+            .collect();
+        let mut first = 0;
+        while first < groups {
+            let together = FLEX.min(groups - first);
+            let mut next = first * GROUP;
+            let mut claim = |count: u64| {
+                let at = self.free_from(next, count);
+                next = at + count;
+                taken.push(at..next);
+                at
+            };
+            let block_bitmaps: Vec<u64> = (0..together).map(|_| claim(1)).collect();
+            let inode_bitmaps: Vec<u64> = (0..together).map(|_| claim(1)).collect();
+            let tables: Vec<u64> = (0..together).map(|_| claim(self.table_blocks())).collect();
+            let end = ((first + together) * GROUP).min(self.blocks);
+            if next > end {
+                return Err(next - end);
+            }
+            for ((block_bitmap, inode_bitmap), inode_table) in block_bitmaps.into_iter().zip(inode_bitmaps).zip(tables)
+            {
+                self.places.push(Place {
+                    block_bitmap,
+                    inode_bitmap,
+                    inode_table,
+                });
+            }
+            first += together;
+        }
+        taken.sort_unstable_by_key(|range| range.start);
+        for range in taken {
+            match self.taken.last_mut() {
+                Some(last) if last.end == range.start => last.end = range.end,
+                _ => self.taken.push(range),
+            }
+        }
+        Ok(())
+    }
+
+    /// The first place from `at` on at which `count` blocks are clear of copies.
+    fn free_from(&self, mut at: u64, count: u64) -> u64 {
+        let mut group = at / GROUP;
+        // A table is shorter than a group, so it meets two at most.
+        while group * GROUP < at + count {
+            let copies = self.copies(group);
+            if copies.start < at + count && at < copies.end {
+                at = copies.end;
+            }
+            group += 1;
+        }
+        at
+    }
+}
+
+/// Whether a group has a superblock (ext4, Sparse Super Block).
+fn has_copies(group: u64) -> bool {
+    let power_of = |base: u64| {
+        let mut power = base;
+        while power < group {
+            power *= base;
+        }
+        power == group
+    };
+    group <= 1 || [3, 5, 7].into_iter().any(power_of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_where_mke2fs_has_them() {
+        let with: Vec<u64> = (0..400).filter(|group| has_copies(*group)).collect();
+        assert_eq!(with, [0, 1, 3, 5, 7, 9, 25, 27, 49, 81, 125, 243, 343]);
+    }
+
+    #[test]
+    fn nothing_is_taken_twice() {
+        for (blocks, inodes) in [
+            (64 * GROUP, 64 * MOST_PER_GROUP),
+            (40 * GROUP + 9000, 1000),
+            (GROUP, 32768),
+        ] {
+            for wide in [false, true] {
+                let geometry = Geometry::new(blocks, inodes, wide).unwrap();
+                assert!(geometry.inodes() >= inodes);
+                assert!(geometry.taken.windows(2).all(|pair| pair[0].end < pair[1].start));
+                let taken: u64 = geometry.taken.iter().map(|range| range.end - range.start).sum();
+                let copies: u64 = (0..geometry.groups())
+                    .map(|g| geometry.copies(g).end - geometry.copies(g).start)
+                    .sum();
+                assert_eq!(taken, copies + geometry.groups() * (2 + geometry.table_blocks()));
+                assert!(geometry.taken.last().unwrap().end <= blocks);
+            }
+        }
+    }
+
+    #[test]
+    fn too_few_blocks() {
+        assert!(Geometry::new(0, 16, true).is_err());
+        assert!(Geometry::new(10, 16, true).is_err());
+        assert!(Geometry::new(GROUP + 5, 16, true).is_err());
+        assert!(Geometry::new(GROUP, MOST_PER_GROUP + 1, true).is_err());
+    }
+}

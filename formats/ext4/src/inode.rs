@@ -1,0 +1,145 @@
+//! Inodes (ext4, Inodes).
+
+use tree::Time;
+
+use crate::bytes::{put, put_halves, put16, put32};
+use crate::checksum::Checksum;
+
+/// The length of an inode in bytes.
+pub const INODE: usize = 256;
+/// The length of what is behind the first 128 bytes (ext4, Inode Size: `i_extra_isize`).
+pub const EXTRA: usize = 32;
+/// The bytes of an inode that extended attributes have.
+pub const ATTRIBUTES: usize = INODE - 128 - EXTRA;
+/// The length of `i_block`: an extent tree, a short target of a link, a device number.
+pub const I_BLOCK: usize = 60;
+
+/// Numbers of inodes (ext4, Special inodes).
+pub const ROOT: u32 = 2;
+pub const RESIZE: u32 = 7;
+pub const JOURNAL: u32 = 8;
+pub const LOST_FOUND: u32 = 11;
+
+/// The types in `i_mode`, and which bits they are.
+pub const S_IFMT: u16 = 0xf000;
+pub const S_IFIFO: u16 = 0x1000;
+pub const S_IFCHR: u16 = 0x2000;
+pub const S_IFDIR: u16 = 0x4000;
+pub const S_IFBLK: u16 = 0x6000;
+pub const S_IFREG: u16 = 0x8000;
+pub const S_IFLNK: u16 = 0xa000;
+pub const S_IFSOCK: u16 = 0xc000;
+
+/// `i_flags`.
+pub const IMMUTABLE_FL: u32 = 0x10;
+pub const INDEX_FL: u32 = 0x1000;
+pub const EXTENTS_FL: u32 = 0x8_0000;
+
+/// What stands in an inode.
+#[derive(Clone, Debug)]
+pub struct Inode {
+    pub number: u32,
+    /// Type and permissions.
+    pub mode: u16,
+    pub uid: u32,
+    pub gid: u32,
+    pub time: Time,
+    pub links: u16,
+    pub flags: u32,
+}
+
+/// What stands in an inode and is known when everything has its place.
+#[derive(Clone, Debug)]
+pub struct Content<'a> {
+    pub size: u64,
+    /// Blocks in use, those of the extent tree and of the attributes too.
+    pub blocks: u64,
+    pub i_block: [u8; I_BLOCK],
+    /// Attributes in the inode.
+    pub attributes: &'a [u8],
+    /// The block of the others, or 0.
+    pub attribute_block: u64,
+}
+
+impl Inode {
+    /// The inode as bytes.
+    pub fn encode(&self, content: &Content, checksum: Option<Checksum>) -> [u8; INODE] {
+        let mut inode = [0; INODE];
+        let (time, extra) = time(self.time);
+        let sectors = content.blocks * (crate::BLOCK / crate::SECTOR);
+        put16(&mut inode, 0x00, self.mode);
+        put16(&mut inode, 0x02, self.uid as u16);
+        put_halves(&mut inode, 0x04, 0x6c, content.size);
+        for at in [0x08, 0x0c, 0x10, 0x90] {
+            put32(&mut inode, at, time);
+        }
+        put16(&mut inode, 0x18, self.gid as u16);
+        put16(&mut inode, 0x1a, self.links);
+        put32(&mut inode, 0x1c, sectors as u32);
+        put32(&mut inode, 0x20, self.flags);
+        put(&mut inode, 0x28, &content.i_block);
+        put32(&mut inode, 0x68, content.attribute_block as u32);
+        put16(&mut inode, 0x74, (sectors >> 32) as u16);
+        put16(&mut inode, 0x76, (content.attribute_block >> 32) as u16);
+        put16(&mut inode, 0x78, (self.uid >> 16) as u16);
+        put16(&mut inode, 0x7a, (self.gid >> 16) as u16);
+        put16(&mut inode, 0x80, EXTRA as u16);
+        for at in [0x84, 0x88, 0x8c, 0x94] {
+            put32(&mut inode, at, extra);
+        }
+        put(&mut inode, INODE - ATTRIBUTES, content.attributes);
+        if let Some(checksum) = checksum {
+            let sum = checksum.of_inode(self.number).then(&inode);
+            put16(&mut inode, 0x7c, sum.low());
+            put16(&mut inode, 0x82, sum.high());
+        }
+        inode
+    }
+}
+
+/// The last second that is written: 34 bits, the first half of the lower 32 negative (ext4, Inode
+/// Timestamps). The years from 2310 on, of which the two upper bits are both set, are left out:
+/// e2fsck takes them for years before 1970, as kernels once wrote those.
+const LAST_SECOND: i64 = (3 << 32) - (1 << 31) - 1;
+
+/// A time as its lower 32 bits, and nanoseconds with two more bits of the seconds.
+fn time(time: Time) -> (u32, u32) {
+    let seconds = time.seconds.clamp(i32::MIN.into(), LAST_SECOND);
+    let low = seconds as i32;
+    let epoch = ((seconds - i64::from(low)) >> 32) as u32 & 3;
+    let nanoseconds = if seconds == time.seconds {
+        time.nanoseconds.min(999_999_999)
+    } else {
+        0
+    };
+    (low as u32, nanoseconds << 2 | epoch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table of ext4, Inode Timestamps.
+    #[test]
+    fn times() {
+        for (seconds, low, extra) in [
+            (-0x8000_0000, 0x8000_0000, 0),
+            (-1, 0xffff_ffff, 0),
+            (0x7fff_ffff, 0x7fff_ffff, 0),
+            (0x8000_0000, 0x8000_0000, 1),
+            (0x1_7fff_ffff, 0x7fff_ffff, 1),
+            (0x1_8000_0000, 0x8000_0000, 2),
+            (0x2_7fff_ffff, 0x7fff_ffff, 2),
+            (0x3_7fff_ffff, 0x7fff_ffff, 2),
+            (i64::MAX, 0x7fff_ffff, 2),
+            (i64::MIN, 0x8000_0000, 0),
+        ] {
+            assert_eq!(time(Time::from_seconds(seconds)), (low, extra), "{seconds:#x}");
+        }
+        let fine = Time {
+            seconds: 1,
+            nanoseconds: 999_999_999,
+        };
+        assert_eq!(time(fine), (1, 999_999_999 << 2));
+    }
+}
