@@ -79,7 +79,14 @@ fn lock(store: &Path) -> Result<std::fs::File, String> {
     let folder = store.join("moby");
     let path = folder.join("lock");
     let opened = std::fs::create_dir_all(&folder)
-        .and_then(|()| std::fs::File::options().create(true).append(true).open(&path))
+        // Windows locks no file that is open for appending alone.
+        .and_then(|()| {
+            std::fs::File::options()
+                .create(true)
+                .read(true)
+                .append(true)
+                .open(&path)
+        })
         .and_then(|file| file.lock().map(|()| file));
     opened.map_err(|error| format!("cannot lock {}: {error}", path.display()))
 }
