@@ -146,8 +146,11 @@ pub fn write(folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// Writes a file of the folder.
+type Put<'a> = dyn Fn(&str, &[u8]) -> Result<(), String> + 'a;
+
 /// A Debian package and one that it depends on, compressed in different ways.
-fn debs(folder: &Path, put: &dyn Fn(&str, &[u8]) -> Result<(), String>) -> Result<(), String> {
+fn debs(folder: &Path, put: &Put<'_>) -> Result<(), String> {
     let debs = folder.join("debs");
     fs::create_dir_all(&debs).map_err(|error| format!("cannot make {}: {error}", debs.display()))?;
     for (package, depends, compression) in [("greeting", "words", "xz"), ("words", "", "gzip")] {
