@@ -406,6 +406,7 @@ fn at_once(pair: &Pair) -> Result<(), String> {
     for package in ["kernel", "init", "hello", "kernel", "init", "hello"] {
         let arguments = ["-q", "pkg", "build", "--arch", "amd64", "--cache", "shared", package];
         let [_, mut windows] = pair.commands(&arguments);
+        windows.stdout(Stdio::null());
         children.push(
             windows
                 .spawn()
