@@ -14,3 +14,4 @@ pub mod pkg;
 pub mod rootfs;
 pub mod run;
 pub mod store;
+mod time;

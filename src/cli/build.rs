@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
@@ -59,9 +60,15 @@ pub struct Build {
     /// Print the merged YAML, and build nothing
     #[arg(long)]
     dry_run: bool,
-    /// Accepted for LinuxKit's sake: there is no SBOM yet
-    #[arg(long, hide = true)]
+    /// Write no SBOM into the root filesystem
+    #[arg(long)]
     no_sbom: bool,
+    /// The path of the SBOM in the root filesystem
+    #[arg(long, value_name = "PATH", default_value = "sbom.spdx.json")]
+    sbom_output: String,
+    /// Let the SBOM say the time of this build, so that no two builds are the same
+    #[arg(long)]
+    sbom_current_time: bool,
     /// The tar of an earlier build, accepted for LinuxKit's sake: nothing is taken from it, as
     /// building from the layers is no slower
     #[arg(long)]
@@ -97,6 +104,7 @@ impl Build {
             arch: self.arch.clone(),
             jobs,
             decompress_kernel: self.decompress_kernel,
+            sbom: self.sbom(),
         };
         let root = rootfs::build(&config, &store, &options, &progress).map_err(Failure::work)?;
         let options = output::Options {
@@ -128,6 +136,14 @@ impl Build {
             true => Err(Failure::usage("input-tar and output file cannot be the same")),
             false => Ok(()),
         }
+    }
+
+    fn sbom(&self) -> Option<rootfs::sbom::Options> {
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
+        (!self.no_sbom).then(|| rootfs::sbom::Options {
+            path: self.sbom_output.clone(),
+            time: self.sbom_current_time.then(now),
+        })
     }
 
     fn store_options(&self) -> store::Options {

@@ -68,7 +68,7 @@ impl Builder<'_> {
             let meta = origin.meta(meta.mode);
             self.put("kernel.ucode", "boot/ucode.cpio", meta, Kind::File(content), &origin)?;
         }
-        Ok(())
+        self.take_sboms("kernel.image", &kernel.image, "")
     }
 
     /// Unpacks the kernel's tar over the root.

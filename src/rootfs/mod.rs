@@ -15,6 +15,7 @@ mod files;
 mod image;
 mod kernel;
 pub mod metadata;
+pub mod sbom;
 pub mod spec;
 mod volumes;
 
@@ -39,6 +40,8 @@ pub struct Options {
     pub jobs: usize,
     /// Whether the kernel is stored without its compression.
     pub decompress_kernel: bool,
+    /// How the SBOM is made, if it is.
+    pub sbom: Option<sbom::Options>,
 }
 
 /// Builds the tree.
@@ -61,6 +64,9 @@ pub fn build(
         config,
         store,
         images,
+        arch: &options.arch,
+        sbom_options: options.sbom.as_ref(),
+        sbom: sbom::Sbom::default(),
         tree: Tree::new(Meta {
             implied: true,
             ..default_meta(0o755)
@@ -71,6 +77,7 @@ pub fn build(
     builder.volumes()?;
     builder.containers()?;
     builder.files()?;
+    builder.write_sbom()?;
     Ok(builder.tree)
 }
 
@@ -131,6 +138,9 @@ struct Builder<'a> {
     config: &'a Config,
     store: &'a Store,
     images: Images,
+    arch: &'a str,
+    sbom_options: Option<&'a sbom::Options>,
+    sbom: sbom::Sbom,
     tree: Tree,
 }
 
@@ -203,7 +213,8 @@ impl Builder<'_> {
                 _ => parents.clone(),
             };
         }
-        self.tree.graft(path.as_bytes(), &files, &parents).map_err(failed)
+        self.tree.graft(path.as_bytes(), &files, &parents).map_err(failed)?;
+        self.take_sboms(field, name, path)
     }
 
     fn init(&mut self) -> Result<(), Diagnostics> {

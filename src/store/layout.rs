@@ -414,7 +414,7 @@ fn archive_problem(path: &Path, error: &io::Error) -> String {
 }
 
 /// Whether a descriptor is of an index (OCI) or a manifest list (Docker).
-fn is_index(media_type: &MediaType) -> bool {
+pub(super) fn is_index(media_type: &MediaType) -> bool {
     matches!(media_type, MediaType::ImageIndex)
         || media_type.to_string() == "application/vnd.docker.distribution.manifest.list.v2+json"
 }

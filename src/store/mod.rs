@@ -9,6 +9,7 @@
 //! A blob is used only after its size and digest were found to be what its descriptor says.
 //! What moby itself keeps stands in the folder `moby` beside `blobs`, where no other tool looks.
 
+mod attestation;
 pub(crate) mod decompress;
 mod docker_save;
 mod error;
