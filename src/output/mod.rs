@@ -123,6 +123,7 @@ impl Options {
     /// The folder for what is compressed before it is written.
     fn spill(&self) -> PathBuf {
         match &self.target {
+            Target::Folder { dir, .. } if dir.as_os_str().is_empty() => ".".into(),
             Target::Folder { dir, .. } => dir.clone(),
             _ => std::env::temp_dir(),
         }

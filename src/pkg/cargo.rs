@@ -25,10 +25,8 @@ pub fn build(package: &str, bin: &str, dir: &Path, options: &Options) -> Result<
     };
     let folder = workspace.join("target/pkg");
     // Paths of the machine that builds must not get into the program.
-    let flags = format!(
-        "-C target-feature=+crt-static --remap-path-prefix={}=.",
-        workspace.display()
-    );
+    let remap = format!("--remap-path-prefix={}=.", workspace.display());
+    let flags = ["-C", "target-feature=+crt-static", &remap].join("\x1f");
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args([
             "build",
@@ -44,7 +42,8 @@ pub fn build(package: &str, bin: &str, dir: &Path, options: &Options) -> Result<
         ])
         .arg("--target-dir")
         .arg(&folder)
-        .env("RUSTFLAGS", flags)
+        // Unlike RUSTFLAGS this takes a path with a space.
+        .env("CARGO_ENCODED_RUSTFLAGS", flags)
         .current_dir(&workspace)
         .output()
         .map_err(|error| format!("cannot run cargo: {error}"))?;

@@ -62,7 +62,7 @@ pub fn run(machine: &Machine) -> Result<(), String> {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("{program} ended with {status}")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(format!(
-            "{program} is not installed\nhelp: on Debian: apt-get install {package}; on macOS: brew install qemu"
+            "{program} is not installed\nhelp: on Debian: apt-get install {package}; on macOS: brew install qemu; on Windows: the installer of qemu.org, and its folder in PATH"
         )),
         Err(error) => Err(format!("cannot run {program}: {error}")),
     }

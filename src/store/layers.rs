@@ -111,7 +111,8 @@ impl Layers {
         if sha256(&whole).is_ok_and(|digest| digest == layer.diff_id) {
             return FileBlob::open(&path).ok();
         }
-        // Damaged by whatever: it is made again.
+        // Damaged by whatever: it is made again. Windows removes no file that is open.
+        drop(whole);
         std::fs::remove_file(&path).ok();
         None
     }
@@ -133,7 +134,8 @@ impl Layers {
             .as_deref()
             .and_then(Path::parent)
             .filter(|folder| std::fs::create_dir_all(folder).is_ok());
-        let in_cache = folder.and_then(|folder| tempfile::Builder::new().prefix(".moby-").tempfile_in(folder).ok());
+        let open = |path: &Path| File::options().write(true).create_new(true).open(path);
+        let in_cache = folder.and_then(|folder| tempfile::Builder::new().prefix(".moby-").make_in(folder, open).ok());
         let Some(temporary) = in_cache else {
             let mut file = tempfile::tempfile().map_err(|source| self.unwritable(source))?;
             self.copy(layer, compressed, &mut file)?;
@@ -142,7 +144,10 @@ impl Layers {
         let mut temporary = temporary;
         self.copy(layer, compressed, temporary.as_file_mut())?;
         let path = path.unwrap_or_default();
-        temporary.persist(&path).map_err(|error| self.unwritable(error.error))?;
+        if let Err(error) = extents::emit::persist(temporary, &path) {
+            // Another moby was faster, and Windows replaces no file that is being read.
+            return self.kept(layer).ok_or_else(|| self.unwritable(error));
+        }
         FileBlob::open(&path).map_err(|source| self.unwritable(source))
     }
 

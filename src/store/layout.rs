@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use extents::{Blob, Extents, FileBlob, Slice};
@@ -352,6 +352,15 @@ impl Layout {
     }
 
     fn saved_image(&self, name: &str, saved: &Saved) -> Result<Image, Error> {
+        for path in saved.layers.iter().chain([&saved.config]) {
+            let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+            if !Path::new(path).components().all(inside) {
+                return Err(Error::NotAnImage {
+                    name: name.to_owned(),
+                    what: format!("manifest.json names {path:?}, which cannot be a file beside it"),
+                });
+            }
+        }
         let location = self.location(&saved.config);
         let slice = location.open(name)?;
         // The file is named after its digest.

@@ -41,7 +41,8 @@ impl Writer {
         let own = folder.join("moby");
         let path = own.join("lock");
         let opened = std::fs::create_dir_all(&own)
-            .and_then(|()| File::options().create(true).append(true).open(&path))
+            // Windows locks no file that is open for appending alone.
+            .and_then(|()| File::options().create(true).read(true).append(true).open(&path))
             .and_then(|file| file.lock().map(|()| file));
         let lock = opened.map_err(|source| update(&path, source))?;
         let blobs = folder.join("blobs/sha256");

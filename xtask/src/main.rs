@@ -1,6 +1,12 @@
 //! What a developer runs: `cargo xtask test`.
 
 mod bench;
+mod debian;
+mod deny;
+mod foreign;
+mod inputs;
+mod macos;
+mod windows;
 
 use std::process::{Command, ExitCode};
 
@@ -41,9 +47,16 @@ fn main() -> ExitCode {
     let done = match task.as_str() {
         "test" => install().and_then(|()| run("cargo", &["test", "--workspace"])),
         "bench" => install().and_then(|()| bench::formats()),
+        "windows" => windows::run(std::env::args().nth(2).as_deref()),
+        "macos" => macos::check(),
+        "deny" => deny::check(),
         _ => {
             eprintln!("cargo xtask test     install what the tests need, and run them, boots included");
             eprintln!("cargo xtask bench    time the formats against the programs that do the same");
+            eprintln!("cargo xtask windows  build moby.exe, run it under wine, and compare what it writes with Linux;");
+            eprintln!("                     `windows build` and `windows run` do one of the two");
+            eprintln!("cargo xtask macos    check that moby and its tests compile for macOS");
+            eprintln!("cargo xtask deny     check licences, advisories and sources of the dependencies");
             return ExitCode::from(2);
         }
     };
@@ -73,16 +86,5 @@ fn install() -> Result<(), String> {
     let programs = TOOLS.iter().filter(|(program, _)| !there(program));
     let files = FILES.iter().filter(|(file, _)| !std::path::Path::new(file).is_file());
     let missing: Vec<&str> = programs.chain(files).map(|(_, package)| *package).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    eprintln!("installing {}", missing.join(" "));
-    let apt = |arguments: &[&str]| match run("apt-get", arguments) {
-        Ok(()) => Ok(()),
-        Err(_) => run("sudo", &[&["apt-get"], arguments].concat()),
-    };
-    apt(&["-qq", "update"])?;
-    let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
-    arguments.extend(missing);
-    apt(&arguments)
+    debian::install(&missing)
 }

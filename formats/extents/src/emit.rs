@@ -46,7 +46,17 @@ pub fn to_path(file: &Extents, path: &Path, jobs: usize) -> io::Result<()> {
     let temporary = builder.make_in(folder, |path| File::options().write(true).create_new(true).open(path))?;
     fill(file, temporary.as_file(), jobs)?;
     temporary.as_file().sync_all()?;
-    temporary.persist(path).map_err(|error| error.error)?;
+    persist(temporary, path)
+}
+
+/// Closes a temporary file and gives it its name, in place of a file that has the name already.
+///
+/// # Errors
+/// What renaming fails with; the temporary file is then removed.
+pub fn persist(temporary: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+    let mut temporary = temporary.into_temp_path();
+    sys::rename(&temporary, path)?;
+    temporary.disable_cleanup(true);
     Ok(())
 }
 
@@ -162,6 +172,21 @@ mod tests {
             to_path(&file, &path, jobs).unwrap();
             assert!(std::fs::read(&path).unwrap() == streamed, "{jobs} jobs");
         }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_file_is_replaced_or_left_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        to_path(&Extents::from_bytes(*b"old"), &path, 1).unwrap();
+        to_path(&Extents::from_bytes(*b"new"), &path, 1).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        // A folder is in the way: an error, and no temporary file stays.
+        let taken = folder.path().join("taken");
+        std::fs::create_dir(&taken).unwrap();
+        std::fs::write(taken.join("file"), "").unwrap();
+        to_path(&Extents::from_bytes(*b"new"), &taken, 1).unwrap_err();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 }

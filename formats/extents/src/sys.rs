@@ -1,10 +1,12 @@
-//! The calls that differ between operating systems: reading and writing at a place, and
-//! copying within the kernel.
+//! The calls that differ between operating systems: reading and writing at a place, renaming
+//! over a file, and copying within the kernel.
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 
-/// Fills `buf` from `offset` on, leaving the file's position alone.
+/// Fills `buf` from `offset` on. On Windows this moves the file's position, which nothing here
+/// relies on.
 pub(crate) fn read_exact_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<()> {
     #[cfg(unix)]
     return std::os::unix::fs::FileExt::read_exact_at(file, buf, offset);
@@ -27,7 +29,7 @@ pub(crate) fn read_exact_at(file: &File, buf: &mut [u8], offset: u64) -> io::Res
     }
 }
 
-/// Writes all of `buf` at `offset`, leaving the file's position alone.
+/// Writes all of `buf` at `offset`, as [`read_exact_at`] reads.
 pub(crate) fn write_all_at(file: &File, buf: &[u8], offset: u64) -> io::Result<()> {
     #[cfg(unix)]
     return std::os::unix::fs::FileExt::write_all_at(file, buf, offset);
@@ -44,6 +46,33 @@ pub(crate) fn write_all_at(file: &File, buf: &[u8], offset: u64) -> io::Result<(
             offset += n as u64;
         }
         Ok(())
+    }
+}
+
+/// Renames a file, in place of one that has the name already.
+#[cfg(not(windows))]
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)
+}
+
+/// Renames a file, in place of one that has the name already. Scanners and indexers open files
+/// that are new, and Windows refuses to rename a file as long as they do.
+#[cfg(windows)]
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    use std::time::Duration;
+    /// ERROR_SHARING_VIOLATION: another program has the file open.
+    const IN_USE: i32 = 32;
+    let mut pause = Duration::from_millis(1);
+    loop {
+        let result = std::fs::rename(from, to);
+        let Err(error) = &result else { return result };
+        let in_use = error.raw_os_error() == Some(IN_USE) || error.kind() == io::ErrorKind::PermissionDenied;
+        // No longer than about two seconds in all.
+        if !in_use || to.is_dir() || pause > Duration::from_secs(1) {
+            return result;
+        }
+        std::thread::sleep(pause);
+        pause *= 2;
     }
 }
 
