@@ -114,6 +114,10 @@ pub fn write(
                 Target::File(path) => written.push(emit_file(&content, path, options.jobs)?),
                 Target::Folder { dir, name } => {
                     let path = dir.join(format!("{name}{suffix}"));
+                    // The kernel of one format is that of the next.
+                    if written.contains(&path) {
+                        continue;
+                    }
                     written.push(emit_file(&content, &path, options.jobs)?);
                 }
             }
