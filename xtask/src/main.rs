@@ -31,6 +31,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("isohybrid", "syslinux-utils"),
     ("extlinux", "extlinux"),
     ("e2fsck", "e2fsprogs"),
+    ("unsquashfs", "squashfs-tools"),
     ("objcopy", "binutils"),
 ];
 
