@@ -65,7 +65,7 @@ fn special() -> Tree {
     holes.put_bytes((40 << 20) - 3, *b"end");
     put(&mut tree, "holes/some", Kind::File(holes));
     put(&mut tree, "holes/all", Kind::File(Extents::zeros(300 << 20)));
-    for (name, seconds, nanoseconds) in [("a", -1, 999_999_999), ("b", 1 << 40, 5), ("c", 0, 0)] {
+    for (name, seconds, nanoseconds) in [("a", -1, 999_999_999), ("b", 1 << 33, 5), ("c", 0, 0)] {
         let meta = Meta::new(0o4711, Time { seconds, nanoseconds });
         tree.insert(format!("times/{name}").as_bytes(), meta, file(Vec::new()), &parents)
             .unwrap();

@@ -197,7 +197,8 @@ fn describe(tree: &Tree) -> BTreeMap<Vec<u8>, (String, Vec<u8>)> {
             let xattrs: Vec<_> = meta
                 .xattrs
                 .iter()
-                .filter(|(name, _)| !name.starts_with(b"system."))
+                // No archive has empty ones.
+                .filter(|(name, value)| !name.starts_with(b"system.") && !value.is_empty())
                 .map(|(name, value)| format!("{}={}", name.escape_ascii(), value.escape_ascii()))
                 .collect();
             let facts = format!(
