@@ -32,6 +32,8 @@ const TOOLS: &[(&str, &str)] = &[
     ("extlinux", "extlinux"),
     ("e2fsck", "e2fsprogs"),
     ("objcopy", "binutils"),
+    ("fsck.erofs", "erofs-utils"),
+    ("busybox", "busybox-static"),
 ];
 
 /// Files that the tests need, and the Debian packages that have them.

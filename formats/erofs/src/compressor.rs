@@ -62,3 +62,19 @@ impl Encoder {
         self.out.get(..len).filter(|bytes| bytes.len() < most)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_before_changes_nothing() {
+        let text: Vec<u8> = (0..131_072usize).map(|i| (i / 7 % 61 * (i >> 9)) as u8).collect();
+        let mut used = Encoder::new();
+        for len in [131_072, 5000, 131_072, 70_000, 4097, 131_072] {
+            let fresh = Encoder::new().compress(&text[..len], len).map(<[u8]>::to_vec);
+            assert!(fresh.is_some());
+            assert!(used.compress(&text[..len], len) == fresh.as_deref());
+        }
+    }
+}

@@ -24,7 +24,7 @@ const MODULES: [&str; 8] = [
     "erofs",
 ];
 /// The length of the disk for the archive: as much as there may be, in bytes.
-const ARCHIVE: u64 = 1 << 30;
+const ARCHIVE: u64 = 256 << 20;
 
 fn output(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -102,8 +102,9 @@ fn initrd(kernel: &Path, script: &str) -> Tree {
     tree
 }
 
-/// What Linux finds on each image, as trees: with whole nodes, but without sockets, which no tar has.
-pub fn read(images: &[&Image]) -> Vec<Tree> {
+/// What Linux finds on each image, as trees, but without sockets, which no tar has; and what a
+/// command says to which the images are the folders 0, 1, ...
+pub fn read(images: &[&Image], command: &str) -> (Vec<Tree>, String) {
     let folder = tempfile::tempdir().unwrap();
     let kernel = kernel();
     let mut qemu = Command::new("qemu-system-x86_64");
@@ -132,7 +133,8 @@ pub fn read(images: &[&Image]) -> Vec<Tree> {
         script += &format!("mkdir -p /mnt/{index}\nmount -t erofs -o ro /dev/vd{device} /mnt/{index} || exit\n");
     }
     script += "gnutar -C /mnt --format=posix --numeric-owner --xattrs --xattrs-include='*' --acls -cf /dev/vda . \
-               && sync && echo everything was read";
+               && sync && echo everything was read\ncd /mnt\n";
+    script += command;
     let initrd = cpio::plan(&initrd(&kernel, &script)).unwrap();
     let initrd_path = folder.path().join("initrd");
     emit::to_path(&initrd, &initrd_path, 1).unwrap();
@@ -173,7 +175,7 @@ pub fn read(images: &[&Image]) -> Vec<Tree> {
         };
         tree.insert(&path, entry.meta, kind, &parents).unwrap();
     }
-    trees
+    (trees, said)
 }
 
 /// A tree in words, by path.
