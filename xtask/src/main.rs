@@ -33,6 +33,8 @@ const TOOLS: &[(&str, &str)] = &[
     ("e2fsck", "e2fsprogs"),
     ("unsquashfs", "squashfs-tools"),
     ("objcopy", "binutils"),
+    ("fsck.erofs", "erofs-utils"),
+    ("busybox", "busybox-static"),
 ];
 
 /// Files that the tests need, and the Debian packages that have them.
