@@ -44,13 +44,14 @@ fn media() -> &'static Path {
 }
 
 /// Where the root filesystem is besides where the formats have it: one medium of each kind.
-const ROOTS: [(&str, &str); 2] = [("squashfs", "raw,iso"), ("ext4", "raw-efi")];
+const ROOTS: [(&str, &str); 3] = [("squashfs", "raw,iso"), ("ext4", "raw-efi"), ("erofs", "qcow2-bios")];
 /// What is booted of these.
-const BOOTED_ROOTS: [(&str, &[&str]); 4] = [
+const BOOTED_ROOTS: [(&str, &[&str]); 5] = [
     ("squashfs/hello.img", &[]),
     ("squashfs/hello-hybrid.iso", &["--uefi"]),
     ("squashfs/hello-hybrid.iso", &["--stick"]),
     ("ext4/hello-efi.img", &["--uefi"]),
+    ("erofs/hello.qcow2", &[]),
 ];
 
 /// The formats of a kernel and a root filesystem.
@@ -246,6 +247,10 @@ fn root_filesystems_have_the_tree() {
         let file = rootfs(format);
         let there = match format.name {
             "kernel+squashfs" => names(&checked("unsquashfs", &["-l", "-q"], &file), "squashfs-root/"),
+            "kernel+erofs" => {
+                checked("fsck.erofs", &[], &file);
+                continue;
+            }
             "kernel+ext4" => {
                 checked("e2fsck", &["-fn"], &file);
                 continue;

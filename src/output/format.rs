@@ -197,6 +197,14 @@ pub const FORMATS: &[Format] = &[
         root: Root::On(Filesystem::Squashfs),
     },
     Format {
+        name: "kernel+erofs",
+        about: "kernel, root filesystem as EROFS, command line",
+        files: &["-kernel", "-erofs.img", "-cmdline", "-erofs-initrd.img"],
+        arches: ALL,
+        kind: Kind::KernelRoot(Filesystem::Erofs),
+        root: Root::On(Filesystem::Erofs),
+    },
+    Format {
         name: "kernel+ext4",
         about: "kernel, root filesystem as ext4, command line",
         files: &["-kernel", "-ext4.img", "-cmdline", "-ext4-initrd.img"],
