@@ -24,6 +24,16 @@ pub struct Firmware {
     pub efi: bool,
 }
 
+impl Firmware {
+    /// What there is of it for an architecture: a BIOS is for amd64 alone.
+    pub fn on(self, arch: &str) -> Firmware {
+        Firmware {
+            bios: self.bios && arch == "amd64",
+            ..self
+        }
+    }
+}
+
 const BIOS: Firmware = Firmware { bios: true, efi: false };
 const EFI: Firmware = Firmware { bios: false, efi: true };
 const BOTH: Firmware = Firmware { bios: true, efi: true };
@@ -83,6 +93,8 @@ pub enum Kind {
     KernelInitrd,
     /// The same in a tar.
     TarKernelInitrd,
+    /// A unified kernel image.
+    Uki,
     /// A CD with kernel and initrd.
     Iso(Firmware),
     /// A disk with one FAT filesystem with kernel and initrd, and what it is wrapped in.
@@ -135,10 +147,17 @@ pub const FORMATS: &[Format] = &[
         kind: Kind::Docker,
     },
     Format {
+        name: "uki",
+        about: "unified kernel image: one program for UEFI",
+        files: &[".efi"],
+        arches: UEFI,
+        kind: Kind::Uki,
+    },
+    Format {
         name: "iso",
         about: "CD and USB stick that starts under BIOS and UEFI",
         files: &["-hybrid.iso"],
-        arches: PC,
+        arches: UEFI,
         kind: Kind::Iso(BOTH),
     },
     Format {
@@ -159,7 +178,7 @@ pub const FORMATS: &[Format] = &[
         name: "raw",
         about: "disk that starts under BIOS and UEFI",
         files: &[".img"],
-        arches: PC,
+        arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Raw),
     },
     Format {
@@ -180,7 +199,7 @@ pub const FORMATS: &[Format] = &[
         name: "qcow2",
         about: "QEMU's disk for BIOS and UEFI",
         files: &["-hybrid.qcow2"],
-        arches: PC,
+        arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Qcow2),
     },
     Format {
@@ -222,28 +241,28 @@ pub const FORMATS: &[Format] = &[
         name: "vdi",
         about: "VirtualBox's disk for BIOS and UEFI",
         files: &[".vdi"],
-        arches: PC,
+        arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Vdi),
     },
     Format {
         name: "aws",
         about: "disk for Amazon, BIOS and UEFI",
         files: &[".raw"],
-        arches: PC,
+        arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Raw),
     },
     Format {
         name: "gcp",
         about: "disk for Google, BIOS and UEFI",
         files: &[".img.tar.gz"],
-        arches: PC,
+        arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Gcp),
     },
     Format {
         name: "azure",
         about: "disk for Azure, BIOS and UEFI",
         files: &["-azure.vhd"],
-        arches: PC,
+        arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::FixedVhd),
     },
 ];

@@ -53,6 +53,9 @@ pub enum Error {
     /// The YAML has no kernel.
     #[error("there is no kernel to boot\nhelp: name its image under kernel: in the YAML")]
     NoKernel,
+    /// The kernel is not what the format needs.
+    #[error("{0}")]
+    Kernel(String),
     /// The command line is longer than the boot loader takes.
     #[error(
         "the kernel's command line has {len} bytes, and syslinux takes 2047\nhelp: make it shorter, or use a format for UEFI"
@@ -217,10 +220,14 @@ fn files(
                 payload.cmdline.clone(),
             ]
         }
-        Kind::Iso(firmware) => vec![Some(media(root, options, payload, loaders)?.iso(firmware)?)],
+        Kind::Uki => vec![Some(media(root, options, payload, loaders)?.uki()?)],
+        Kind::Iso(firmware) => {
+            let media = media(root, options, payload, loaders)?;
+            vec![Some(media.iso(firmware.on(&options.arch))?)]
+        }
         Kind::Disk(table, firmware, container) => {
             let media = media(root, options, payload, loaders)?;
-            let (disk, identity) = media.disk(table, firmware, container.unit())?;
+            let (disk, identity) = media.disk(table, firmware.on(&options.arch), container.unit())?;
             vec![Some(container::wrap(&disk, container, &identity, options)?)]
         }
         Kind::TarKernelInitrd => vec![Some(prepared(root, options, payload)?.tar()?)],
