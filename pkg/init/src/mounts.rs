@@ -18,7 +18,7 @@ const TMPFS_MAGIC: u64 = 0x0102_1994;
 const STEP: &str = "/.root";
 
 /// Says what failed, and goes on: half a machine tells more than none.
-fn tell(what: &str, result: rustix::io::Result<()>) {
+fn tell<E: std::fmt::Display>(what: &str, result: Result<(), E>) {
     if let Err(error) = result {
         say(&format!("{what}: {error}"));
     }
@@ -74,6 +74,12 @@ pub fn all() {
     for path in ["/run/resolvconf", "/var/log", "/run/runc"] {
         let _ = fs::create_dir_all(path);
     }
+    // Containers bind it, also where nothing writes it.
+    let resolv = fs::File::options()
+        .create(true)
+        .append(true)
+        .open("/run/resolvconf/resolv.conf");
+    tell("/run/resolvconf/resolv.conf", resolv.map(drop));
     let controllers = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
     for controller in controllers.split_whitespace() {
         let _ = fs::write("/sys/fs/cgroup/cgroup.subtree_control", format!("+{controller}"));
