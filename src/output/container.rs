@@ -29,9 +29,16 @@ pub fn wrap(disk: &Extents, container: Container, identity: &Identity, options: 
         Container::Vdi => vdi::plan(disk, uuid)?,
         Container::Gcp => {
             let tar = gnu_tar::sparse(disk, GCP_DISK, DEFAULT_TIME);
-            let folder = options.spill();
-            compress::compress(&tar, Compression::default(), options.jobs, &folder)
-                .map_err(|source| Error::Write { path: folder, source })?
+            packed(&tar, Compression::default(), options)?
         }
+        Container::Gzip => packed(disk, Compression::default(), options)?,
+        Container::Xz => packed(disk, Compression::Xz(6), options)?,
     })
+}
+
+/// A file compressed as a whole.
+pub fn packed(plain: &Extents, compression: Compression, options: &Options) -> Result<Extents, Error> {
+    let folder = options.spill();
+    let packed = compress::compress(plain, compression, options.jobs, &folder);
+    packed.map_err(|source| Error::Write { path: folder, source })
 }

@@ -106,6 +106,10 @@ pub enum Container {
     Vdi,
     /// A tar of the sparse file `disk.raw`, compressed by gzip: Google's.
     Gcp,
+    /// Nothing, compressed as a whole by gzip.
+    Gzip,
+    /// Nothing, compressed as a whole by xz.
+    Xz,
 }
 
 impl Container {
@@ -131,6 +135,10 @@ pub enum Kind {
     Tar,
     /// The tree as a tar with a Dockerfile.
     Docker,
+    /// The tree as the image of a container, in an OCI archive.
+    OciArchive,
+    /// The same in an archive for `docker load`.
+    DockerArchive,
     /// Kernel, initrd and command line as files.
     KernelInitrd,
     /// The same in a tar.
@@ -182,6 +190,16 @@ impl Format {
             Kind::Iso(firmware) | Kind::Disk(_, firmware, _) => Some(firmware),
             Kind::Extlinux(_) => Some(BIOS),
             _ => None,
+        }
+    }
+
+    /// Whether it is the file of a disk that is not compressed as a whole.
+    pub fn is_disk(&self) -> bool {
+        match self.kind {
+            Kind::Disk(_, _, container) | Kind::Extlinux(container) => {
+                !matches!(container, Container::Gcp | Container::Gzip | Container::Xz)
+            }
+            _ => false,
         }
     }
 
@@ -267,6 +285,22 @@ pub const FORMATS: &[Format] = &[
         files: &[".efi"],
         arches: UEFI,
         kind: Kind::Uki,
+        root: Root::Initramfs,
+    },
+    Format {
+        name: "oci",
+        about: "the root filesystem as a container image",
+        files: &["-oci.tar"],
+        arches: ALL,
+        kind: Kind::OciArchive,
+        root: Root::Initramfs,
+    },
+    Format {
+        name: "docker-archive",
+        about: "the same for docker load",
+        files: &["-docker.tar"],
+        arches: ALL,
+        kind: Kind::DockerArchive,
         root: Root::Initramfs,
     },
     Format {
@@ -395,6 +429,22 @@ pub const FORMATS: &[Format] = &[
         files: &[".raw"],
         arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Raw),
+        root: Root::Initramfs,
+    },
+    Format {
+        name: "digitalocean",
+        about: "disk for DigitalOcean, BIOS and UEFI, compressed",
+        files: &["-digitalocean.img.gz"],
+        arches: PC,
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::Gzip),
+        root: Root::Initramfs,
+    },
+    Format {
+        name: "hetzner",
+        about: "disk for Hetzner, BIOS and UEFI, compressed",
+        files: &["-hetzner.img.xz"],
+        arches: PC,
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::Xz),
         root: Root::Initramfs,
     },
     Format {

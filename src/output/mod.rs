@@ -6,6 +6,7 @@ mod drivers;
 mod error;
 pub mod format;
 mod identity;
+mod image;
 pub mod loader;
 mod make;
 mod media;
@@ -47,6 +48,8 @@ pub struct Options {
     pub target: Target,
     /// How an initrd or a squashfs is compressed; each as is usual for it when nothing is said.
     pub compression: Option<Compression>,
+    /// How the file of a disk is compressed as a whole; not when nothing is said.
+    pub disk_compression: Option<Compression>,
     /// Where the root filesystem is; where the format has it when nothing is said.
     pub root: Option<Root>,
     /// How many threads.
