@@ -34,6 +34,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("objcopy", "binutils"),
     ("fsck.erofs", "erofs-utils"),
     ("busybox", "busybox-static"),
+    ("xmllint", "libxml2-utils"),
 ];
 
 /// Files that the tests need, and the Debian packages that have them.
