@@ -34,7 +34,7 @@ impl Site {
         let site = Site(tempfile::tempdir().unwrap());
         site.write(
             "kernel/build.yml",
-            "image: kernel\ncontents:\n  - file: /kernel\n    contents: a kernel\n",
+            "image: kernel\ncontents:\n  - file: /kernel\n    contents: MZ, a kernel\n",
         );
         let noise: String = (0..40_000u32)
             .map(|i| format!("{:x}", i.wrapping_mul(2_654_435_761)))
@@ -124,7 +124,7 @@ fn the_same_bits_in_any_folder_with_any_number_of_threads() {
         );
         assert!(a == b, "{name} differs");
     }
-    assert_eq!(fs::read(one.path("machine-kernel")).unwrap(), b"a kernel");
+    assert_eq!(fs::read(one.path("machine-kernel")).unwrap(), b"MZ, a kernel");
     assert_eq!(fs::read(one.path("machine-cmdline")).unwrap(), b"console=ttyS0");
     let piped = good(one.build(&["-f", "tar", "-o", "-", "machine.yml"]));
     assert!(piped == fs::read(one.path("machine.tar")).unwrap());

@@ -11,8 +11,9 @@ mod debian;
 mod hash;
 mod image;
 mod kernel;
-mod modules;
+pub mod modules;
 mod recipe;
+mod toolchain;
 
 use std::path::{Path, PathBuf};
 

@@ -5,12 +5,19 @@
 //!   ─▶ volumes ─▶ onboot, one after the other ─▶ services ─▶ (wait) ─▶ onshutdown ─▶ power off
 //! ```
 //!
-//! Under the names `poweroff`, `reboot` and `halt` the same program asks PID 1 to stop.
+//! In an initrd that only leads to a root filesystem on a medium it goes there: see `initrd`.
+//!
+//! Under the names `poweroff`, `reboot` and `halt` the same program asks PID 1 to stop, and as
+//! `modprobe` it loads modules, which the kernel asks for.
 
 #[cfg(target_os = "linux")]
 mod containerd;
 #[cfg(target_os = "linux")]
 mod containers;
+#[cfg(target_os = "linux")]
+mod hotplug;
+#[cfg(target_os = "linux")]
+mod initrd;
 #[cfg(target_os = "linux")]
 mod modules;
 #[cfg(target_os = "linux")]
@@ -19,6 +26,8 @@ mod mounts;
 mod network;
 #[cfg(target_os = "linux")]
 mod process;
+#[cfg(target_os = "linux")]
+mod runtime;
 #[cfg(target_os = "linux")]
 mod shutdown;
 
@@ -33,15 +42,22 @@ fn main() -> std::process::ExitCode {
     if let Some(action) = shutdown::Action::of_program(&name) {
         return action.ask();
     }
+    if name.rsplit('/').next() == Some("modprobe") {
+        return modules::modprobe(std::env::args().skip(1));
+    }
     if std::process::id() != 1 {
-        eprintln!("moby-init is PID 1 of a machine; poweroff, reboot and halt are its other names");
+        eprintln!("moby-init is PID 1 of a machine; poweroff, reboot, halt and modprobe are its other names");
         return std::process::ExitCode::FAILURE;
+    }
+    if initrd::is_here() {
+        return initrd::run();
     }
     say("starting");
     let mut signals = shutdown::signals();
     mounts::leave_ramfs();
     mounts::all();
     modules::load();
+    mounts::writable_var();
     network::loopback_up();
     hostname();
     init_d();
