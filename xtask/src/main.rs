@@ -36,6 +36,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("objcopy", "binutils"),
     ("fsck.erofs", "erofs-utils"),
     ("busybox", "busybox-static"),
+    ("xmllint", "libxml2-utils"),
     ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
 ];
 
