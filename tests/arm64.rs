@@ -18,7 +18,7 @@ fn machines() -> &'static Path {
     static MADE: OnceLock<tempfile::TempDir> = OnceLock::new();
     let make = || {
         let folder = tempfile::tempdir().unwrap();
-        let formats = "kernel+initrd,uki,raw,raw-efi,iso,iso-efi-initrd,qcow2-efi";
+        let formats = "kernel+initrd,uki,raw,raw-efi,iso,iso-efi,iso-efi-initrd,qcow2-efi";
         let arguments = ["--arch", "arm64", "--compress", "lz4", "-f", formats];
         build("minimal.yml", &arguments, folder.path());
         folder
@@ -34,6 +34,8 @@ fn kernels_disks_and_cds_boot() {
         ("minimal-hybrid.iso", vec![]),
         ("minimal-hybrid.iso", vec!["--stick"]),
         ("minimal-efi.qcow2", vec![]),
+        // The root filesystem is on the CD.
+        ("minimal-efi.iso", vec![]),
     ]);
     std::thread::scope(|scope| {
         for _ in 0..2 {
