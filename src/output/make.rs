@@ -12,6 +12,7 @@ use super::identity::Identity;
 use super::loader::{self, Loaders};
 use super::media::{self, Media, OnDisk};
 use super::root::{self, Image};
+use super::rpi;
 use super::{Error, Options, Payload, Tell};
 
 /// The file that LinuxKit adds for `docker build`.
@@ -99,6 +100,17 @@ impl<'a> Maker<'a> {
                 vec![Some(self.disk_with_root(table, firmware, container, filesystem)?)]
             }
             (Kind::Extlinux(container), _) => vec![Some(self.extlinux(container)?)],
+            (Kind::RaspberryPi, _) => {
+                let payload = self.in_memory()?.clone();
+                self.large(&payload);
+                let files = rpi::files(&payload, &self.loaders, self.whole)?;
+                vec![Some(self.media(&payload).card(&files)?)]
+            }
+            (Kind::RaspberryPiTar, _) => {
+                let payload = self.in_memory()?.clone();
+                self.large(&payload);
+                vec![Some(pax::plan(&rpi::files(&payload, &self.loaders, self.whole)?)?)]
+            }
             (Kind::KernelRoot(filesystem), _) => {
                 let image = self.image(filesystem)?;
                 let mut words = vec![format!("root={}", image.device)];

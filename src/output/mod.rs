@@ -11,6 +11,7 @@ mod make;
 mod media;
 mod payload;
 mod root;
+mod rpi;
 
 use std::io;
 use std::path::{Path, PathBuf};
