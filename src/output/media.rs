@@ -50,6 +50,9 @@ pub struct OnDisk {
     pub identity: Identity,
 }
 
+/// What is left free in the filesystem of a card, in bytes: people change config.txt on the card.
+const CARD_ROOM: u64 = 16 << 20;
+
 /// Where syslinux finds kernel and initrd.
 const FOLDER_OF_DISK: &str = "";
 const FOLDER_OF_ROOT: &str = "boot/";
@@ -299,6 +302,10 @@ impl Media<'_> {
             kind: Some(fat::Type::Fat32),
             hidden_sectors: (disk::ALIGNMENT / disk::SECTOR) as u32,
             ..fat::Options::default()
+        };
+        let options = fat::Options {
+            size: Some(fat::plan(files, &options)?.into_extents().len() + CARD_ROOM),
+            ..options
         };
         let volume = fat::plan(files, &options)?.into_extents();
         let identity = Identity::of(&volume)?;
