@@ -27,6 +27,9 @@ pub enum Error {
     /// Something does not fit a squashfs.
     #[error(transparent)]
     Squashfs(#[from] squashfs::Error),
+    /// Something does not fit an EROFS.
+    #[error(transparent)]
+    Erofs(#[from] erofs::Error),
     /// Something does not fit an ext4.
     #[error(transparent)]
     Ext4(#[from] ext4::Error),

@@ -112,7 +112,21 @@ pub fn plan(tree: &Tree, filesystem: Filesystem, options: &Options) -> Result<Im
                 device: format!("SQUASHFS={digits}"),
             }
         }
-        Filesystem::Erofs => return Err(Error::Filesystem("EROFS cannot be written yet".into())),
+        Filesystem::Erofs => {
+            let uuid = identity.uuid("filesystem");
+            let how = erofs::Options {
+                compressor: erofs_compressor(options.compression)?,
+                jobs: options.jobs,
+                time,
+                uuid: Some(uuid),
+                label: "root".into(),
+                ..erofs::Options::new(options.spill())
+            };
+            Image {
+                content: erofs::plan(tree, &how)?.into_extents(),
+                device: format!("UUID={}", uuid_text(uuid)),
+            }
+        }
         Filesystem::Ext4 => {
             let uuid = identity.uuid("filesystem");
             let how = ext4::Options {
@@ -167,6 +181,17 @@ fn squashfs_compressor(compression: Option<Compression>) -> Result<squashfs::Com
             ));
         }
     })
+}
+
+/// EROFS is not compressed when nothing is said: it is for those who want to read fast.
+fn erofs_compressor(compression: Option<Compression>) -> Result<erofs::Compressor, Error> {
+    match compression {
+        None | Some(Compression::None) => Ok(erofs::Compressor::None),
+        Some(Compression::Lz4) => Ok(erofs::Compressor::Lz4),
+        Some(other) => Err(Error::Filesystem(format!(
+            "EROFS is compressed by lz4, not by {other}\nhelp: give `--compress lz4`, or `--root squashfs`"
+        ))),
+    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,10 @@ pub fn moby() -> Command {
 
 pub fn build(example: &str, arguments: &[&str], folder: &Path) {
     let yaml = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example);
+    build_file(&yaml, arguments, folder);
+}
+
+pub fn build_file(yaml: &Path, arguments: &[&str], folder: &Path) {
     let output = moby()
         .arg("build")
         .args(arguments)

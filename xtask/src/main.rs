@@ -32,7 +32,10 @@ const TOOLS: &[(&str, &str)] = &[
     ("isohybrid", "syslinux-utils"),
     ("extlinux", "extlinux"),
     ("e2fsck", "e2fsprogs"),
+    ("unsquashfs", "squashfs-tools"),
     ("objcopy", "binutils"),
+    ("fsck.erofs", "erofs-utils"),
+    ("busybox", "busybox-static"),
     ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
 ];
 
