@@ -57,12 +57,18 @@ fn media_for_both_firmwares_are_for_uefi_alone() {
     let read = |name: &str| fs::read(machines().join(name)).unwrap();
     assert!(read("minimal.img") == read("minimal-efi.img"));
     assert!(read("minimal-hybrid.iso") == read("minimal-efi-initrd.iso"));
-    let out = moby()
-        .arg("inspect")
-        .arg(machines().join("minimal.img"))
-        .output()
-        .unwrap();
-    let said = String::from_utf8(out.stdout).unwrap();
+    let inspect = |arguments: &[&str]| {
+        let out = moby()
+            .arg("inspect")
+            .args(arguments)
+            .arg(machines().join("minimal.img"))
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        out.stdout
+    };
+    assert!(inspect(&["--cat", "1/EFI/BOOT/BOOTAA64.EFI"]) == read("minimal.efi"));
+    let said = String::from_utf8(inspect(&[])).unwrap();
     assert!(
         said.contains("BOOTAA64.EFI") && !said.contains("syslinux") && said.contains("Linux kernel 6."),
         "{said}"
