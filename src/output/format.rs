@@ -126,6 +126,7 @@ impl Container {
 
 const ALL: &[&str] = &["amd64", "arm64", "riscv64", "s390x"];
 const PC: &[&str] = &["amd64"];
+const PI: &[&str] = &["arm64"];
 const UEFI: &[&str] = &["amd64", "arm64"];
 
 /// The ways of making files from a tree.
@@ -154,6 +155,10 @@ pub enum Kind {
     /// Kernel, a root filesystem of its own, command line, and the initrd that mounts the root
     /// when the kernel cannot by itself.
     KernelRoot(Filesystem),
+    /// What a Raspberry Pi reads from its card, as a disk.
+    RaspberryPi,
+    /// The same as a tar of files.
+    RaspberryPiTar,
 }
 
 impl Kind {
@@ -461,6 +466,22 @@ pub const FORMATS: &[Format] = &[
         files: &["-azure.vhd"],
         arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::FixedVhd),
+        root: Root::Initramfs,
+    },
+    Format {
+        name: "rpi",
+        about: "card for a Raspberry Pi 3, 4 or 5",
+        files: &["-rpi.img"],
+        arches: PI,
+        kind: Kind::RaspberryPi,
+        root: Root::Initramfs,
+    },
+    Format {
+        name: "rpi3",
+        about: "the files of that card as a tar",
+        files: &[".tar"],
+        arches: PI,
+        kind: Kind::RaspberryPiTar,
         root: Root::Initramfs,
     },
 ];

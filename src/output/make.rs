@@ -13,6 +13,7 @@ use super::image;
 use super::loader::{self, Loaders};
 use super::media::{self, Media, OnDisk};
 use super::root::{self, Image};
+use super::rpi;
 use super::{Error, Options, Payload, Tell};
 
 /// The file that LinuxKit adds for `docker build`.
@@ -102,6 +103,17 @@ impl<'a> Maker<'a> {
                 vec![Some(self.disk_with_root(table, firmware, container, filesystem)?)]
             }
             (Kind::Extlinux(container), _) => vec![Some(self.extlinux(container)?)],
+            (Kind::RaspberryPi, _) => {
+                let payload = self.in_memory()?.clone();
+                self.large(&payload);
+                let files = rpi::files(&payload, &self.loaders, self.whole)?;
+                vec![Some(self.media(&payload).card(&files)?)]
+            }
+            (Kind::RaspberryPiTar, _) => {
+                let payload = self.in_memory()?.clone();
+                self.large(&payload);
+                vec![Some(pax::plan(&rpi::files(&payload, &self.loaders, self.whole)?)?)]
+            }
             (Kind::KernelRoot(filesystem), _) => {
                 let image = self.image(filesystem)?;
                 let mut words = vec![format!("root={}", image.device)];

@@ -12,6 +12,7 @@ mod make;
 mod media;
 mod payload;
 mod root;
+mod rpi;
 
 use std::io;
 use std::path::{Path, PathBuf};
