@@ -56,13 +56,10 @@ mod linux {
         if fs::exists(path)? {
             fs::remove_file(path)?;
         }
-        let file = fs::File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)?;
+        let how = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = open(path, how, Mode::RUSR | Mode::WUSR)?;
         fallocate(&file, FallocateFlags::empty(), 0, size)?;
-        file.sync_all()
+        Ok(rustix::fs::fsync(&file)?)
     }
 
     enum Met {
