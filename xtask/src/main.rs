@@ -32,6 +32,9 @@ const TOOLS: &[(&str, &str)] = &[
     ("extlinux", "extlinux"),
     ("e2fsck", "e2fsprogs"),
     ("objcopy", "binutils"),
+    ("skopeo", "skopeo"),
+    ("umoci", "umoci"),
+    ("depmod", "kmod"),
 ];
 
 /// Files that the tests need, and the Debian packages that have them.
