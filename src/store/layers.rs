@@ -13,11 +13,6 @@ use sha2::{Digest, Sha256};
 use super::layout::{digest, sha256, verify};
 use super::{Error, Image, Layer, decompress};
 
-/// A layer may become this many times larger by decompression...
-const LARGEST_RATIO: u64 = 200;
-/// ... and this many bytes in any case.
-const ALWAYS: u64 = 1 << 30;
-
 /// The decompressed layers of a store.
 #[derive(Debug)]
 pub struct Layers {
@@ -154,7 +149,7 @@ impl Layers {
     /// Decompresses while both digests are computed; nothing of it is used unless both are
     /// right.
     fn copy(&self, layer: &Layer, compressed: &Slice, to: &mut File) -> Result<(), Error> {
-        let limit = compressed.len().saturating_mul(LARGEST_RATIO).max(ALWAYS);
+        let limit = decompress::limit(compressed.len());
         let unreadable = |source| Error::Read {
             name: layer.image.clone(),
             location: layer.location.clone(),
