@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -24,9 +25,45 @@ fn media() -> &'static Path {
         let folder = tempfile::tempdir().unwrap();
         build("hello.yml", &["--format", &names().join(",")], folder.path());
         build("hello.yml", &["--format", "vhd"], &folder.path().join("vhd"));
+        for (root, formats) in ROOTS {
+            build(
+                "hello.yml",
+                &["--root", root, "--format", formats],
+                &folder.path().join(root),
+            );
+        }
+        let kernels: Vec<&str> = kernels().map(|format| format.name).collect();
+        build(
+            "hello.yml",
+            &["--format", &kernels.join(",")],
+            &folder.path().join("kernels"),
+        );
         folder
     };
     MADE.get_or_init(make).path()
+}
+
+/// Where the root filesystem is besides where the formats have it: one medium of each kind.
+const ROOTS: [(&str, &str); 3] = [("squashfs", "raw,iso"), ("ext4", "raw-efi"), ("erofs", "qcow2-bios")];
+/// What is booted of these.
+const BOOTED_ROOTS: [(&str, &[&str]); 5] = [
+    ("squashfs/hello.img", &[]),
+    ("squashfs/hello-hybrid.iso", &["--uefi"]),
+    ("squashfs/hello-hybrid.iso", &["--stick"]),
+    ("ext4/hello-efi.img", &["--uefi"]),
+    ("erofs/hello.qcow2", &[]),
+];
+
+/// The formats of a kernel and a root filesystem.
+fn kernels() -> impl Iterator<Item = &'static Format> {
+    FORMATS
+        .iter()
+        .filter(|format| matches!(format.kind, Kind::KernelRoot(_)))
+}
+
+/// The root filesystem of such a format.
+fn rootfs(format: &Format) -> PathBuf {
+    media().join(format!("kernels/hello{}", format.files[1]))
 }
 
 fn formats() -> impl Iterator<Item = &'static Format> {
@@ -123,7 +160,13 @@ fn every_medium_boots_on_every_firmware_that_it_claims() {
             matrix.push((file.clone(), flags));
         }
     }
-    assert!(matrix.len() >= 25);
+    for format in kernels() {
+        matrix.push((rootfs(format), vec![]));
+    }
+    for (file, arguments) in BOOTED_ROOTS {
+        matrix.push((media().join(file), arguments.to_vec()));
+    }
+    assert!(matrix.len() >= 35);
     let left = Mutex::new(matrix);
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -171,8 +214,56 @@ fn checkers_find_nothing() {
                 let said = checked("fsck.fat", &["-n"], &volume);
                 assert_eq!(said.lines().count(), 2, "{said}");
             }
+            Kind::Extlinux(container) => {
+                let raw = raw(&file, container);
+                let said = checked("sfdisk", &["--verify"], &raw);
+                assert!(said.contains("No errors detected"), "{said}");
+                let volume = media().join("volume");
+                fs::write(&volume, &fs::read(&raw).unwrap()[1 << 20..]).unwrap();
+                checked("e2fsck", &["-fn"], &volume);
+            }
             _ => unreachable!(),
         }
+    }
+}
+
+#[test]
+fn root_filesystems_have_the_tree() {
+    let folder = tempfile::tempdir().unwrap();
+    build("hello.yml", &["--format", "tar"], folder.path());
+    let tar = checked("tar", &["-tf"], &folder.path().join("hello.tar"));
+    let names = |text: &str, skip: &str| -> BTreeSet<String> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(skip));
+        let lines = lines.map(|line| line.trim_matches(['/', '\'']).to_owned());
+        lines.filter(|line| !line.is_empty() && line != ".").collect()
+    };
+    // tar has a word to say of records that it does not know.
+    let wanted: BTreeSet<String> = names(&tar, "")
+        .into_iter()
+        .filter(|name| !name.starts_with("boot/") && !name.starts_with("tar: "))
+        .collect();
+    assert!(wanted.len() > 1000);
+    for format in kernels() {
+        let file = rootfs(format);
+        let there = match format.name {
+            "kernel+squashfs" => names(&checked("unsquashfs", &["-l", "-q"], &file), "squashfs-root/"),
+            "kernel+erofs" => {
+                checked("fsck.erofs", &[], &file);
+                continue;
+            }
+            "kernel+ext4" => {
+                checked("e2fsck", &["-fn"], &file);
+                continue;
+            }
+            "kernel+iso" => {
+                let name = file.to_str().unwrap();
+                let said = checked("xorriso", &["-no_rc", "-indev", name, "-find"], Path::new("/"));
+                names(&said, "'/")
+            }
+            other => panic!("{other} is not checked"),
+        };
+        let missing: Vec<&String> = wanted.difference(&there).collect();
+        assert!(missing.is_empty(), "{}: {missing:?}", format.name);
     }
 }
 
@@ -248,6 +339,17 @@ fn the_same_bits_twice_and_through_a_pipe() {
             fs::read(file(format)).unwrap() == fs::read(again.path().join(&name)).unwrap(),
             "{name}"
         );
+    }
+    let roots: Vec<&str> = kernels().map(|format| format.name).collect();
+    build(
+        "hello.yml",
+        &["--jobs", "3", "--format", &roots.join(",")],
+        again.path(),
+    );
+    for name in kernels().flat_map(|format| format.files) {
+        let name = format!("hello{name}");
+        let first = fs::read(media().join("kernels").join(&name)).unwrap();
+        assert!(first == fs::read(again.path().join(&name)).unwrap(), "{name}");
     }
     for name in ["raw", "iso"] {
         let yaml = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/hello.yml");

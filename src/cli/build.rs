@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{Failure, cache, check, host_arch, loader};
 use crate::output::compress::Compression;
-use crate::output::format::{FORMATS, Format, find};
+use crate::output::format::{FORMATS, Format, Root, find};
 use crate::output::{self, Target};
 use crate::pkg;
 use crate::rootfs;
@@ -45,9 +45,14 @@ pub struct Build {
     /// A folder of .deb files, in place of apt-get, for packages that are built
     #[arg(long)]
     debs: Option<PathBuf>,
-    /// How the initrd is compressed: gzip, zstd, lz4, xz or none, with a level after a colon
-    #[arg(long, default_value_t)]
-    compress: Compression,
+    /// How the initrd, or a squashfs, is compressed: gzip, zstd, lz4, xz or none, with a level after a
+    /// colon [default: gzip]
+    #[arg(long)]
+    compress: Option<Compression>,
+    /// Where disks and CDs have the root filesystem: initramfs, squashfs, erofs or ext4, and on a
+    /// CD also iso [default: as the format has it]
+    #[arg(long, value_name = "WHERE")]
+    root: Option<Root>,
     /// How many threads [default: one a processor]
     #[arg(short, long)]
     jobs: Option<usize>,
@@ -110,6 +115,7 @@ impl Build {
         let options = output::Options {
             target: self.target()?,
             compression: self.compress,
+            root: self.root,
             jobs,
             arch: self.arch.clone(),
             size: self.size,
@@ -117,8 +123,11 @@ impl Build {
         };
         let package = |dir: &Path| self.package(dir, jobs, &say);
         let find = |loader| loader::find(loader, &config.boot, &self.arch, &self.store_options(), &package);
-        let warn = |text: &str| eprintln!("{text}");
-        for path in output::write(&root, &formats, &options, &find, &warn).map_err(Failure::work)? {
+        let tell = output::Tell {
+            say: &say,
+            warn: &|text| eprintln!("{text}"),
+        };
+        for path in output::write(&root, &formats, &options, &find, &tell).map_err(Failure::work)? {
             say(&format!("wrote {}", path.display()));
         }
         Ok(())
@@ -194,18 +203,30 @@ impl Build {
                     format.arches.join(", ")
                 )));
             }
-            if let Some(other) = formats
+            if let Some((other, file)) = formats
                 .iter()
-                .find(|other| other.name != format.name && other.files == format.files)
+                .filter(|other| other.name != format.name)
+                .find_map(|other| Some((other, format.clashes(other)?)))
             {
                 return Err(Failure::usage(format!(
-                    "{name} and {} have the same file name\nhelp: make them in two runs, with another --name or --dir",
+                    "{name} and {} both write NAME{file}\nhelp: make them in two runs, with another --name or --dir",
                     other.name
                 )));
             }
             if !formats.iter().any(|other| other.name == format.name) {
                 formats.push(format);
             }
+        }
+        if let Some(root) = self.root
+            && !formats.iter().any(|format| format.takes_root(root))
+        {
+            return Err(Failure::usage(format!(
+                "--root is for disks and CDs (iso for CDs alone), and {} is neither\nhelp: `moby formats` lists them",
+                match self.formats.is_empty() {
+                    true => "kernel+initrd".into(),
+                    false => self.formats.join(", "),
+                }
+            )));
         }
         if formats.is_empty() {
             let default = if self.output.is_some() { "tar" } else { "kernel+initrd" };

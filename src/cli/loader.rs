@@ -21,6 +21,7 @@ pub fn find(
     let (named, name, what) = match loader {
         Loader::Bios => (&boot.bios, "syslinux", "a BIOS"),
         Loader::Efi => (&boot.efi, "systemd-boot", "UEFI"),
+        Loader::Init => (&boot.initrd, "init", "a root filesystem on a medium"),
     };
     let mut options = options.clone();
     options.layouts.extend(beside());

@@ -121,6 +121,10 @@ pub struct Boot {
     /// The image of systemd-boot; moby's own when it is empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub efi: String,
+    /// The image whose `/init` mounts a root filesystem that is on a medium; moby's own when it
+    /// is empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub initrd: String,
     /// How many seconds a boot menu waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u32>,
@@ -225,6 +229,7 @@ impl Config {
             ("kernel.image".to_owned(), &mut self.kernel.image),
             ("boot.bios".to_owned(), &mut self.boot.bios),
             ("boot.efi".to_owned(), &mut self.boot.efi),
+            ("boot.initrd".to_owned(), &mut self.boot.initrd),
         ];
         let init = self.init.iter_mut().enumerate();
         images.extend(init.map(|(at, image)| (format!("init[{at}]"), image)));
@@ -272,6 +277,7 @@ impl Config {
             (&mut self.kernel.binary, binary),
             (&mut self.boot.bios, part.boot.bios),
             (&mut self.boot.efi, part.boot.efi),
+            (&mut self.boot.initrd, part.boot.initrd),
         ] {
             if !from.is_empty() {
                 *to = from;

@@ -13,6 +13,58 @@ pub struct Format {
     pub arches: &'static [&'static str],
     /// How it is made.
     pub kind: Kind,
+    /// Where its root filesystem is when `--root` says nothing; formats that hold no choice
+    /// ([`Format::takes_root`]) have the first.
+    pub root: Root,
+}
+
+/// Where the root filesystem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Root {
+    /// In memory, unpacked from the initrd.
+    Initramfs,
+    /// On the medium, mounted from there.
+    On(Filesystem),
+}
+
+/// The filesystems that a root can be on a medium as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Filesystem {
+    /// Squashfs, compressed.
+    Squashfs,
+    /// EROFS.
+    Erofs,
+    /// ext4, mounted read-only unless the command line has `rw`.
+    Ext4,
+    /// ISO 9660 with Rock Ridge.
+    Iso9660,
+}
+
+impl Filesystem {
+    /// As the kernel calls it (`rootfstype=`).
+    pub fn name(self) -> &'static str {
+        match self {
+            Filesystem::Squashfs => "squashfs",
+            Filesystem::Erofs => "erofs",
+            Filesystem::Ext4 => "ext4",
+            Filesystem::Iso9660 => "iso9660",
+        }
+    }
+}
+
+impl std::str::FromStr for Root {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "initramfs" => Root::Initramfs,
+            "squashfs" => Root::On(Filesystem::Squashfs),
+            "erofs" => Root::On(Filesystem::Erofs),
+            "ext4" => Root::On(Filesystem::Ext4),
+            "iso" => Root::On(Filesystem::Iso9660),
+            _ => return Err("it is one of initramfs, squashfs, erofs, ext4 and, on a CD, iso".into()),
+        })
+    }
 }
 
 /// What starts a machine from a medium.
@@ -87,9 +139,21 @@ pub enum Kind {
     Iso(Firmware),
     /// A disk with one FAT filesystem with kernel and initrd, and what it is wrapped in.
     Disk(Table, Firmware, Container),
+    /// A disk with one ext4 filesystem that has everything, started by extlinux.
+    Extlinux(Container),
+    /// Kernel, a root filesystem of its own, command line, and the initrd that mounts the root
+    /// when the kernel cannot by itself.
+    KernelRoot(Filesystem),
 }
 
 impl Format {
+    /// A name that another format has for another file.
+    pub fn clashes(&self, other: &Format) -> Option<&'static str> {
+        // Kernel and command line are the same in all.
+        let own = self.files.iter().filter(|file| !["-kernel", "-cmdline"].contains(file));
+        own.copied().find(|file| other.files.contains(file))
+    }
+
     /// Whether it is one stream, so that `--output` can name it.
     pub fn is_stream(&self) -> bool {
         self.files.len() == 1
@@ -99,7 +163,17 @@ impl Format {
     pub fn firmware(&self) -> Option<Firmware> {
         match self.kind {
             Kind::Iso(firmware) | Kind::Disk(_, firmware, _) => Some(firmware),
+            Kind::Extlinux(_) => Some(BIOS),
             _ => None,
+        }
+    }
+
+    /// Whether `--root` may say where its root filesystem is.
+    pub fn takes_root(&self, root: Root) -> bool {
+        match self.kind {
+            Kind::Iso(_) => true,
+            Kind::Disk(..) => root != Root::On(Filesystem::Iso9660),
+            _ => false,
         }
     }
 }
@@ -112,6 +186,39 @@ pub const FORMATS: &[Format] = &[
         files: &["-kernel", "-initrd.img", "-cmdline"],
         arches: ALL,
         kind: Kind::KernelInitrd,
+        root: Root::Initramfs,
+    },
+    Format {
+        name: "kernel+squashfs",
+        about: "kernel, root filesystem as squashfs, command line",
+        files: &["-kernel", "-squashfs.img", "-cmdline", "-squashfs-initrd.img"],
+        arches: ALL,
+        kind: Kind::KernelRoot(Filesystem::Squashfs),
+        root: Root::On(Filesystem::Squashfs),
+    },
+    Format {
+        name: "kernel+erofs",
+        about: "kernel, root filesystem as EROFS, command line",
+        files: &["-kernel", "-erofs.img", "-cmdline", "-erofs-initrd.img"],
+        arches: ALL,
+        kind: Kind::KernelRoot(Filesystem::Erofs),
+        root: Root::On(Filesystem::Erofs),
+    },
+    Format {
+        name: "kernel+ext4",
+        about: "kernel, root filesystem as ext4, command line",
+        files: &["-kernel", "-ext4.img", "-cmdline", "-ext4-initrd.img"],
+        arches: ALL,
+        kind: Kind::KernelRoot(Filesystem::Ext4),
+        root: Root::On(Filesystem::Ext4),
+    },
+    Format {
+        name: "kernel+iso",
+        about: "kernel, root filesystem as ISO 9660, command line",
+        files: &["-kernel", ".iso", "-cmdline", "-iso-initrd.img"],
+        arches: ALL,
+        kind: Kind::KernelRoot(Filesystem::Iso9660),
+        root: Root::On(Filesystem::Iso9660),
     },
     Format {
         name: "tar-kernel-initrd",
@@ -119,6 +226,7 @@ pub const FORMATS: &[Format] = &[
         files: &["-initrd.tar"],
         arches: ALL,
         kind: Kind::TarKernelInitrd,
+        root: Root::Initramfs,
     },
     Format {
         name: "tar",
@@ -126,6 +234,7 @@ pub const FORMATS: &[Format] = &[
         files: &[".tar"],
         arches: ALL,
         kind: Kind::Tar,
+        root: Root::Initramfs,
     },
     Format {
         name: "docker",
@@ -133,6 +242,7 @@ pub const FORMATS: &[Format] = &[
         files: &[".docker"],
         arches: ALL,
         kind: Kind::Docker,
+        root: Root::Initramfs,
     },
     Format {
         name: "iso",
@@ -140,13 +250,23 @@ pub const FORMATS: &[Format] = &[
         files: &["-hybrid.iso"],
         arches: PC,
         kind: Kind::Iso(BOTH),
+        root: Root::Initramfs,
     },
     Format {
         name: "iso-bios",
-        about: "CD and USB stick for a BIOS",
+        about: "CD and USB stick for a BIOS, the root on it",
         files: &[".iso"],
         arches: PC,
         kind: Kind::Iso(BIOS),
+        root: Root::On(Filesystem::Iso9660),
+    },
+    Format {
+        name: "iso-efi",
+        about: "CD and USB stick for UEFI, the root on it",
+        files: &["-efi.iso"],
+        arches: UEFI,
+        kind: Kind::Iso(EFI),
+        root: Root::On(Filesystem::Iso9660),
     },
     Format {
         name: "iso-efi-initrd",
@@ -154,6 +274,7 @@ pub const FORMATS: &[Format] = &[
         files: &["-efi-initrd.iso"],
         arches: UEFI,
         kind: Kind::Iso(EFI),
+        root: Root::Initramfs,
     },
     Format {
         name: "raw",
@@ -161,6 +282,7 @@ pub const FORMATS: &[Format] = &[
         files: &[".img"],
         arches: PC,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Raw),
+        root: Root::Initramfs,
     },
     Format {
         name: "raw-bios",
@@ -168,6 +290,15 @@ pub const FORMATS: &[Format] = &[
         files: &["-bios.img"],
         arches: PC,
         kind: Kind::Disk(Table::Mbr, BIOS, Container::Raw),
+        root: Root::Initramfs,
+    },
+    Format {
+        name: "raw-ext4",
+        about: "disk for a BIOS: MBR, ext4, extlinux",
+        files: &["-raw-ext4.img"],
+        arches: PC,
+        kind: Kind::Extlinux(Container::Raw),
+        root: Root::On(Filesystem::Ext4),
     },
     Format {
         name: "raw-efi",
@@ -175,6 +306,7 @@ pub const FORMATS: &[Format] = &[
         files: &["-efi.img"],
         arches: UEFI,
         kind: Kind::Disk(Table::Gpt, EFI, Container::Raw),
+        root: Root::Initramfs,
     },
     Format {
         name: "qcow2",
@@ -182,6 +314,7 @@ pub const FORMATS: &[Format] = &[
         files: &["-hybrid.qcow2"],
         arches: PC,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Qcow2),
+        root: Root::Initramfs,
     },
     Format {
         name: "qcow2-bios",
@@ -189,6 +322,7 @@ pub const FORMATS: &[Format] = &[
         files: &[".qcow2"],
         arches: PC,
         kind: Kind::Disk(Table::Mbr, BIOS, Container::Qcow2),
+        root: Root::Initramfs,
     },
     Format {
         name: "qcow2-efi",
@@ -196,6 +330,7 @@ pub const FORMATS: &[Format] = &[
         files: &["-efi.qcow2"],
         arches: UEFI,
         kind: Kind::Disk(Table::Gpt, EFI, Container::Qcow2),
+        root: Root::Initramfs,
     },
     Format {
         name: "vhd",
@@ -203,6 +338,7 @@ pub const FORMATS: &[Format] = &[
         files: &[".vhd"],
         arches: PC,
         kind: Kind::Disk(Table::Mbr, BIOS, Container::FixedVhd),
+        root: Root::Initramfs,
     },
     Format {
         name: "dynamic-vhd",
@@ -210,6 +346,7 @@ pub const FORMATS: &[Format] = &[
         files: &[".vhd"],
         arches: PC,
         kind: Kind::Disk(Table::Mbr, BIOS, Container::DynamicVhd),
+        root: Root::Initramfs,
     },
     Format {
         name: "vmdk",
@@ -217,6 +354,7 @@ pub const FORMATS: &[Format] = &[
         files: &[".vmdk"],
         arches: PC,
         kind: Kind::Disk(Table::Mbr, BIOS, Container::Vmdk),
+        root: Root::Initramfs,
     },
     Format {
         name: "vdi",
@@ -224,6 +362,7 @@ pub const FORMATS: &[Format] = &[
         files: &[".vdi"],
         arches: PC,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Vdi),
+        root: Root::Initramfs,
     },
     Format {
         name: "aws",
@@ -231,6 +370,7 @@ pub const FORMATS: &[Format] = &[
         files: &[".raw"],
         arches: PC,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Raw),
+        root: Root::Initramfs,
     },
     Format {
         name: "gcp",
@@ -238,6 +378,7 @@ pub const FORMATS: &[Format] = &[
         files: &[".img.tar.gz"],
         arches: PC,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Gcp),
+        root: Root::Initramfs,
     },
     Format {
         name: "azure",
@@ -245,6 +386,7 @@ pub const FORMATS: &[Format] = &[
         files: &["-azure.vhd"],
         arches: PC,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::FixedVhd),
+        root: Root::Initramfs,
     },
 ];
 

@@ -15,6 +15,8 @@ pub enum Loader {
     Bios,
     /// systemd's stub and menu, for UEFI: the image `pkg/systemd-boot`.
     Efi,
+    /// moby's init, for an initrd that mounts a root filesystem: the image `pkg/init`.
+    Init,
 }
 
 /// Brings the files of the image of a boot loader, or says why there are none.
@@ -25,6 +27,7 @@ pub struct Loaders<'a> {
     find: &'a Find<'a>,
     bios: OnceCell<Tree>,
     efi: OnceCell<Tree>,
+    init: OnceCell<Tree>,
 }
 
 impl<'a> Loaders<'a> {
@@ -34,6 +37,7 @@ impl<'a> Loaders<'a> {
             find,
             bios: OnceCell::new(),
             efi: OnceCell::new(),
+            init: OnceCell::new(),
         }
     }
 
@@ -41,6 +45,7 @@ impl<'a> Loaders<'a> {
         let cell = match loader {
             Loader::Bios => &self.bios,
             Loader::Efi => &self.efi,
+            Loader::Init => &self.init,
         };
         if let Some(found) = cell.get() {
             return Ok(found);
@@ -55,7 +60,7 @@ impl<'a> Loaders<'a> {
         match files.lookup_following(path.as_bytes()).map(|id| &files.node(id).kind) {
             Some(Kind::File(content)) => Ok(content.clone()),
             _ => Err(Error::Loader(format!(
-                "the image of the boot loader has no file {path}\nhelp: it is to have what pkg/syslinux and pkg/systemd-boot have"
+                "the image of the boot loader has no file {path}\nhelp: it is to have what pkg/syslinux, pkg/systemd-boot and pkg/init have"
             ))),
         }
     }
@@ -86,6 +91,14 @@ impl<'a> Loaders<'a> {
             self.boot_code("syslinux/ldlinux.sys")?,
         );
         Ok(Ldlinux::new(&sector, &system)?)
+    }
+
+    /// The init of an initrd.
+    ///
+    /// # Errors
+    /// An image or a file that is not there.
+    pub fn init(&self) -> Result<Extents, Error> {
+        self.file(Loader::Init, "init")
     }
 
     /// systemd's stub (`linux` ... `.efi.stub`) or menu (`systemd-boot` ... `.efi`) for an architecture.

@@ -4,8 +4,12 @@
 //! disk, BIOS   MBR │ FAT: ldlinux.sys ldlinux.c32 syslinux.cfg kernel initrd.img
 //! disk, UEFI   GPT │ ESP: EFI/BOOT/BOOTX64.EFI, a unified kernel image
 //! disk, both   GPT │ ESP: the files for a BIOS, and systemd-boot with an entry for the same kernel
-//! CD           kernel initrd.img isolinux/ │ hidden ESP with a unified kernel image
+//! disk, ext4   MBR │ ext4: the root filesystem, boot/ with kernel, initrd.img and extlinux
+//! CD           boot/kernel boot/initrd.img isolinux/ │ hidden ESP with a unified kernel image
 //! ```
+//!
+//! A root filesystem that is not in the initrd is in a second partition of a disk, and among the
+//! files of a CD.
 
 use extents::Extents;
 use iso9660::{BootEntry, BootImage, Hybrid};
@@ -36,8 +40,20 @@ pub struct Media<'a> {
     pub size: Option<u64>,
 }
 
+/// A root filesystem for a partition of its own.
+pub struct OnDisk {
+    /// The filesystem.
+    pub content: Extents,
+    /// What the disk and its partitions are known by.
+    pub identity: Identity,
+}
+
+/// Where syslinux finds kernel and initrd.
+const FOLDER_OF_DISK: &str = "";
+const FOLDER_OF_ROOT: &str = "boot/";
+
 /// Puts a file of the fixed time.
-fn put(tree: &mut Tree, path: &str, content: Extents) -> Result<(), Error> {
+pub fn put(tree: &mut Tree, path: &str, content: Extents) -> Result<(), Error> {
     let meta = Meta::new(0o644, Time::from_seconds(DEFAULT_TIME));
     let folders = Meta::new(0o755, Time::from_seconds(DEFAULT_TIME));
     let put = tree.insert(path.as_bytes(), meta, Kind::File(content), &folders);
@@ -48,7 +64,8 @@ fn text(text: impl Into<String>) -> Extents {
     Extents::from_bytes(text.into().into_bytes())
 }
 
-fn empty() -> Tree {
+/// A tree of the fixed time.
+pub fn empty() -> Tree {
     Tree::new(Meta::new(0o755, Time::from_seconds(DEFAULT_TIME)))
 }
 
@@ -57,8 +74,8 @@ impl Media<'_> {
         self.payload.kernel.clone().ok_or(Error::NoKernel)
     }
 
-    /// The configuration of syslinux and isolinux.
-    fn syslinux_cfg(&self) -> Result<Extents, Error> {
+    /// The configuration of syslinux and its relatives, kernel and initrd in a folder.
+    fn syslinux_cfg(&self, folder: &str) -> Result<Extents, Error> {
         let cmdline = self.payload.cmdline_text()?;
         if cmdline.len() > LONGEST_CMDLINE {
             return Err(Error::Cmdline { len: cmdline.len() });
@@ -68,9 +85,22 @@ impl Media<'_> {
             // In tenths of a second.
             seconds => format!("PROMPT 1\nTIMEOUT {}\n", seconds.saturating_mul(10)),
         };
+        let initrd = match self.payload.combined_initrd() {
+            Some(_) => format!("    INITRD /{folder}initrd.img\n"),
+            None => String::new(),
+        };
         Ok(text(format!(
-            "DEFAULT linux\n{wait}LABEL linux\n    KERNEL /kernel\n    INITRD /initrd.img\n    APPEND {cmdline}\n"
+            "DEFAULT linux\n{wait}LABEL linux\n    KERNEL /{folder}kernel\n{initrd}    APPEND {cmdline}\n"
         )))
+    }
+
+    /// Puts kernel and initrd into a folder.
+    fn put_payload(&self, files: &mut Tree, folder: &str) -> Result<(), Error> {
+        put(files, &format!("{folder}kernel"), self.kernel()?)?;
+        match self.payload.combined_initrd() {
+            Some(initrd) => put(files, &format!("{folder}initrd.img"), initrd),
+            None => Ok(()),
+        }
     }
 
     /// The unified kernel image.
@@ -78,7 +108,7 @@ impl Media<'_> {
         let stub = self.loaders.efi("stub", self.arch)?;
         let parts = uki::Parts {
             kernel: self.kernel()?,
-            initrd: self.payload.combined_initrd(),
+            initrd: self.payload.combined_initrd().unwrap_or_default(),
             cmdline: self.payload.cmdline_text()?,
             os_release: self.payload.os_release.clone(),
             uname: self.payload.kernel_version()?.unwrap_or_default(),
@@ -101,9 +131,8 @@ impl Media<'_> {
                 "LDLINUX.C32",
                 self.loaders.syslinux("syslinux/modules/bios/ldlinux.c32")?,
             )?;
-            put(&mut files, "syslinux.cfg", self.syslinux_cfg()?)?;
-            put(&mut files, "kernel", self.kernel()?)?;
-            put(&mut files, "initrd.img", self.payload.combined_initrd())?;
+            put(&mut files, "syslinux.cfg", self.syslinux_cfg(FOLDER_OF_DISK)?)?;
+            self.put_payload(&mut files, FOLDER_OF_DISK)?;
         }
         if firmware.efi && ldlinux.is_none() {
             put(&mut files, &self.efi_path(), self.uki()?)?;
@@ -115,7 +144,11 @@ impl Media<'_> {
                 .map(|version| format!("version {version}\n"))
                 .unwrap_or_default();
             let title = self.payload.title();
-            let entry = format!("title {title}\n{version}linux /kernel\ninitrd /initrd.img\noptions {cmdline}\n");
+            let initrd = match self.payload.combined_initrd() {
+                Some(_) => "initrd /initrd.img\n",
+                None => "",
+            };
+            let entry = format!("title {title}\n{version}linux /kernel\n{initrd}options {cmdline}\n");
             put(&mut files, "loader/entries/linux.conf", text(entry))?;
             let conf = format!("timeout {}\ndefault linux.conf\neditor no\n", self.timeout);
             put(&mut files, "loader/loader.conf", text(conf))?;
@@ -124,7 +157,13 @@ impl Media<'_> {
     }
 
     /// A disk, with what it is known by. Its length is a multiple of `unit` bytes.
-    pub fn disk(&self, table: Table, firmware: Firmware, unit: u64) -> Result<(Extents, Identity), Error> {
+    pub fn disk(
+        &self,
+        table: Table,
+        firmware: Firmware,
+        unit: u64,
+        root: Option<OnDisk>,
+    ) -> Result<(Extents, Identity), Error> {
         let ldlinux = firmware.bios.then(|| self.loaders.ldlinux()).transpose()?;
         let files = self.disk_files(firmware, ldlinux.as_ref())?;
         let options = fat::Options {
@@ -146,21 +185,27 @@ impl Media<'_> {
             let boot_sector = volume.part(0, disk::SECTOR);
             volume.put(fat::BACKUP_SECTOR * fat::SECTOR, &boot_sector);
         }
-        let identity = Identity::of(&volume)?;
-        let partition = disk::Partition {
+        let identity = match &root {
+            Some(root) => root.identity,
+            None => Identity::of(&volume)?,
+        };
+        let boot = disk::Partition {
             kind: if firmware.efi { disk::Type::Efi } else { disk::Type::Fat },
             name: "boot".into(),
             guid: identity.uuid("partition"),
             bootable: firmware.bios,
             content: volume,
         };
+        let root = root.map(|root| disk::Partition {
+            kind: disk::Type::Root(processor(self.arch)),
+            name: "root".into(),
+            guid: identity.uuid("root"),
+            bootable: false,
+            content: root.content,
+        });
+        let partitions: Vec<disk::Partition> = [boot].into_iter().chain(root).collect();
         let (scheme, code) = match table {
-            Table::Mbr => (
-                disk::Scheme::Mbr {
-                    signature: identity.number("disk"),
-                },
-                "syslinux/mbr/mbr.bin",
-            ),
+            Table::Mbr => (mbr(&identity), "syslinux/mbr/mbr.bin"),
             Table::Gpt => (
                 disk::Scheme::Gpt {
                     guid: identity.uuid("disk"),
@@ -172,17 +217,75 @@ impl Media<'_> {
             true => self.loaders.boot_code(code)?,
             false => Vec::new(),
         };
-        let partitions = [partition];
-        let plan = |size| disk::plan(scheme, &partitions, &code, size);
+        Ok((self.divide(scheme, &partitions, &code, unit)?, identity))
+    }
+
+    /// A disk of partitions, whose length is a multiple of `unit` bytes.
+    fn divide(
+        &self,
+        scheme: disk::Scheme,
+        partitions: &[disk::Partition],
+        code: &[u8],
+        unit: u64,
+    ) -> Result<Extents, Error> {
+        let plan = |size| disk::plan(scheme, partitions, code, size);
         let made = plan(self.size)?.extents;
         let len = made.len().next_multiple_of(unit);
         // A GPT has its other half at the end.
-        let made = if len == made.len() {
-            made
-        } else {
-            plan(Some(len))?.extents
+        match len == made.len() {
+            true => Ok(made),
+            false => Ok(plan(Some(len))?.extents),
+        }
+    }
+
+    /// A disk with one ext4 filesystem that has the root filesystem and what starts it.
+    pub fn extlinux(&self, mut files: Tree, identity: &Identity, unit: u64) -> Result<Extents, Error> {
+        let ldlinux = self.loaders.ldlinux()?;
+        let system = format!("{FOLDER_OF_ROOT}ldlinux.sys");
+        put(&mut files, &system, Extents::from_bytes(ldlinux.file()))?;
+        put(
+            &mut files,
+            &format!("{FOLDER_OF_ROOT}ldlinux.c32"),
+            self.loaders.syslinux("syslinux/modules/bios/ldlinux.c32")?,
+        )?;
+        let config = self.syslinux_cfg(FOLDER_OF_ROOT)?;
+        put(&mut files, &format!("{FOLDER_OF_ROOT}extlinux.conf"), config)?;
+        self.put_payload(&mut files, FOLDER_OF_ROOT)?;
+        let options = ext4::Options {
+            label: "root".into(),
+            uuid: Some(identity.uuid("filesystem")),
+            time: Time::from_seconds(DEFAULT_TIME),
+            boot: true,
+            immutable: vec![system.clone().into_bytes()],
+            ..ext4::Options::default()
         };
-        Ok((made, identity))
+        let image = ext4::plan(&files, &options)?;
+        let runs: Vec<Run> = image
+            .runs_of(system.as_bytes())
+            .unwrap_or_default()
+            .iter()
+            .map(|run| Run {
+                first: run.first * (ext4::BLOCK / ext4::SECTOR),
+                count: run.count * (ext4::BLOCK / ext4::SECTOR),
+            })
+            .collect();
+        let mut volume = image.into_extents();
+        let hidden = (disk::ALIGNMENT / disk::SECTOR) as u32;
+        ldlinux.install_ext(
+            &mut volume,
+            &runs,
+            &format!("/{}", FOLDER_OF_ROOT.trim_end_matches('/')),
+            hidden,
+        )?;
+        let partition = disk::Partition {
+            kind: disk::Type::Linux,
+            name: "root".into(),
+            guid: identity.uuid("root"),
+            bootable: true,
+            content: volume,
+        };
+        let code = self.loaders.boot_code("syslinux/mbr/mbr.bin")?;
+        self.divide(mbr(identity), &[partition], &code, unit)
     }
 
     /// The ESP of a CD.
@@ -197,14 +300,12 @@ impl Media<'_> {
         Ok(fat::plan(&files, &options)?.into_extents())
     }
 
-    /// A CD that is a disk as well.
-    pub fn iso(&self, firmware: Firmware) -> Result<Extents, Error> {
-        let mut files = empty();
+    /// A CD that is a disk as well, with more files.
+    pub fn iso(&self, firmware: Firmware, volume_id: &str, mut files: Tree) -> Result<Extents, Error> {
         let mut boot = Vec::new();
         let mut boot_code = Vec::new();
         if firmware.bios {
-            put(&mut files, "kernel", self.kernel()?)?;
-            put(&mut files, "initrd.img", self.payload.combined_initrd())?;
+            self.put_payload(&mut files, FOLDER_OF_ROOT)?;
             put(
                 &mut files,
                 "isolinux/isolinux.bin",
@@ -215,7 +316,7 @@ impl Media<'_> {
                 "isolinux/ldlinux.c32",
                 self.loaders.syslinux("syslinux/modules/bios/ldlinux.c32")?,
             )?;
-            put(&mut files, "isolinux/isolinux.cfg", self.syslinux_cfg()?)?;
+            put(&mut files, "isolinux/isolinux.cfg", self.syslinux_cfg(FOLDER_OF_ROOT)?)?;
             boot.push(BootEntry::isolinux(BootImage::Path(b"isolinux/isolinux.bin".to_vec())));
             boot_code = self.loaders.boot_code("ISOLINUX/isohdpfx.bin")?;
         }
@@ -223,7 +324,7 @@ impl Media<'_> {
             boot.push(BootEntry::efi(BootImage::Hidden(self.esp()?)));
         }
         let options = iso9660::Options {
-            volume_id: "MOBY".into(),
+            volume_id: volume_id.into(),
             time: Time::from_seconds(DEFAULT_TIME),
             boot,
             // Some BIOSes want an active partition, which a GPT has not.
@@ -239,5 +340,20 @@ impl Media<'_> {
             ..iso9660::Options::default()
         };
         Ok(iso9660::plan(&files, &options)?.into_extents())
+    }
+}
+
+fn mbr(identity: &Identity) -> disk::Scheme {
+    disk::Scheme::Mbr {
+        signature: identity.number("disk"),
+    }
+}
+
+fn processor(arch: &str) -> disk::Processor {
+    match arch {
+        "arm64" => disk::Processor::Arm64,
+        "riscv64" => disk::Processor::Riscv64,
+        "s390x" => disk::Processor::S390x,
+        _ => disk::Processor::X86_64,
     }
 }

@@ -18,8 +18,8 @@ pub struct Payload {
     pub cmdline: Option<Extents>,
     /// An uncompressed cpio with microcode, to be put before the initrd.
     pub ucode: Option<Extents>,
-    /// The compressed initrd.
-    pub initrd: Extents,
+    /// The compressed initrd; nothing when the kernel needs none to mount its root.
+    pub initrd: Option<Extents>,
     /// How long the initrd is when it is unpacked, in bytes.
     pub unpacked: u64,
     /// What `/etc/os-release` says, or moby when there is none.
@@ -30,12 +30,12 @@ pub struct Payload {
 const OS_RELEASE: &str = "ID=moby\nNAME=moby\nPRETTY_NAME=\"Linux, by moby\"\n";
 
 impl Payload {
-    /// Takes the kernel out of the tree and makes an initrd of the rest. The compressed bytes
-    /// are kept in `folder`.
+    /// Takes kernel, command line and microcode out of a tree, and returns what is left of it as
+    /// well. There is no initrd yet.
     ///
     /// # Errors
-    /// What cpio has no room for, and what reading or writing fails with.
-    pub fn new(root: &Tree, compression: Compression, jobs: usize, folder: &Path) -> Result<Payload, Error> {
+    /// What reading fails with.
+    pub fn split(root: &Tree) -> Result<(Payload, Tree), Error> {
         let mut root = root.clone();
         let file = |path: &str| {
             let node = root.node(root.lookup(path.as_bytes())?);
@@ -44,34 +44,71 @@ impl Payload {
                 _ => None,
             }
         };
-        let (kernel, cmdline, ucode) = (file("boot/kernel"), file("boot/cmdline"), file("boot/ucode.cpio"));
-        let os_release = match file("etc/os-release") {
-            Some(content) => String::from_utf8_lossy(&content.to_vec()?).into_owned(),
-            None => OS_RELEASE.into(),
+        let payload = Payload {
+            kernel: file("boot/kernel"),
+            cmdline: file("boot/cmdline"),
+            ucode: file("boot/ucode.cpio"),
+            initrd: None,
+            unpacked: 0,
+            os_release: match file("etc/os-release") {
+                Some(content) => String::from_utf8_lossy(&content.to_vec()?).into_owned(),
+                None => OS_RELEASE.into(),
+            },
         };
         root.clear(b"boot");
-        let archive = cpio::plan(&root)?;
+        Ok((payload, root))
+    }
+
+    /// The same with a tree as the initrd. The compressed bytes are kept in `folder`.
+    ///
+    /// # Errors
+    /// What cpio has no room for, and what reading or writing fails with.
+    pub fn with_initrd(
+        &self,
+        root: &Tree,
+        compression: Compression,
+        jobs: usize,
+        folder: &Path,
+    ) -> Result<Payload, Error> {
+        let archive = cpio::plan(root)?;
         let initrd = compress::compress(&archive, compression, jobs, folder).map_err(|source| Error::Write {
             path: folder.to_owned(),
             source,
         })?;
         Ok(Payload {
-            kernel,
-            cmdline,
-            ucode,
-            initrd,
+            initrd: Some(initrd),
             unpacked: archive.len(),
-            os_release,
+            ..self.clone()
         })
     }
 
-    /// Microcode and initrd in one, as a boot loader loads it.
-    pub fn combined_initrd(&self) -> Extents {
+    /// The same with words on the command line that say where the root filesystem is. What the
+    /// YAML says of it stands.
+    ///
+    /// # Errors
+    /// What reading fails with.
+    pub fn with_root(&self, words: &[String]) -> Result<Payload, Error> {
+        let mut cmdline = self.cmdline_text()?;
+        let has = |name: &str| cmdline.split_whitespace().any(|word| word.starts_with(name));
+        if !has("root=") {
+            let writable = cmdline.split_whitespace().any(|word| word == "rw" || word == "ro");
+            let words = words.iter().filter(|word| !(writable && *word == "ro"));
+            let words: Vec<&str> = words.map(String::as_str).collect();
+            cmdline = format!("{cmdline} {}", words.join(" ")).trim_start().to_owned();
+        }
+        Ok(Payload {
+            cmdline: Some(Extents::from_bytes(cmdline.into_bytes())),
+            ..self.clone()
+        })
+    }
+
+    /// Microcode and initrd in one, as a boot loader loads it; nothing when there is neither.
+    pub fn combined_initrd(&self) -> Option<Extents> {
         let mut all = self.ucode.clone().unwrap_or_default();
         // The kernel looks for the next archive at a multiple of 4 bytes.
         all.align_to(4);
-        all.push(&self.initrd);
-        all
+        all.push(&self.initrd.clone().unwrap_or_default());
+        (!all.is_empty()).then_some(all)
     }
 
     /// The command line; empty when there is none.
@@ -122,10 +159,9 @@ impl Payload {
     pub fn tar(&self) -> Result<Extents, Error> {
         let meta = tree::Meta::new(0o644, tree::Time::from_seconds(crate::rootfs::DEFAULT_TIME));
         let mut files = Tree::default();
-        let initrd = Some(self.initrd.clone());
         for (name, content) in [
             ("kernel", &self.kernel),
-            ("initrd.img", &initrd),
+            ("initrd.img", &self.initrd),
             ("cmdline", &self.cmdline),
             ("ucode.cpio", &self.ucode),
         ] {

@@ -11,7 +11,7 @@ mod debian;
 mod hash;
 mod image;
 mod kernel;
-mod modules;
+pub mod modules;
 mod recipe;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! Booting in QEMU what `moby build` made.
 
 mod medium;
+mod rootfs;
 
 use std::ffi::OsString;
 use std::io;
@@ -116,9 +117,10 @@ fn arguments(machine: &Machine, program: &str) -> Result<Vec<OsString>, String> 
         // A comma in a value of QEMU's is written twice.
         add(&["-drive", &format!("if=virtio,file={}", path.replace(',', ",,"))]);
     }
-    match machine.name.is_file() {
-        true => arguments.extend(medium::arguments(machine)?),
-        false => arguments.extend(kernel(&machine.name)?),
+    match (rootfs::of(&machine.name), machine.name.is_file()) {
+        (Some(root), _) => arguments.extend(rootfs::arguments(&root)),
+        (None, true) => arguments.extend(medium::arguments(machine)?),
+        (None, false) => arguments.extend(kernel(&machine.name)?),
     }
     Ok(arguments)
 }

@@ -31,10 +31,13 @@ const TOOLS: &[(&str, &str)] = &[
     ("isohybrid", "syslinux-utils"),
     ("extlinux", "extlinux"),
     ("e2fsck", "e2fsprogs"),
+    ("unsquashfs", "squashfs-tools"),
     ("objcopy", "binutils"),
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
     ("depmod", "kmod"),
+    ("fsck.erofs", "erofs-utils"),
+    ("busybox", "busybox-static"),
 ];
 
 /// Files that the tests need, and the Debian packages that have them.

@@ -16,7 +16,7 @@ mod types;
 
 pub use error::Error;
 pub use plan::{Disk, Partition, Scheme, plan};
-pub use types::{EfiType, MbrType, Type};
+pub use types::{EfiType, MbrType, Processor, Type};
 
 /// The length of a sector in bytes.
 pub const SECTOR: u64 = 512;

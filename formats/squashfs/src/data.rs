@@ -8,15 +8,14 @@
 //! Which tails share a fragment block is known from the lengths alone; so all blocks are numbered
 //! before the first is read, and any thread can make any of them.
 
-use std::fs::File as HostFile;
-use std::io::{BufWriter, Write};
+use std::io;
 use std::ops::Range;
-use std::sync::Arc;
 
-use extents::{Extents, FileBlob, Slice};
+use extents::Extents;
+use ordered::Spill;
 
 use crate::compressor::Encoder;
-use crate::{Error, LARGEST_FILE, Options, ordered, same};
+use crate::{Error, LARGEST_FILE, Options, same};
 
 /// Marks a block that is not compressed (`SQUASHFS_COMPRESSED_BIT_BLOCK`).
 const PLAIN: u32 = 1 << 24;
@@ -201,7 +200,11 @@ pub(crate) fn store(files: &[File<'_>], options: &Options, base: u64) -> Result<
         })
     };
 
-    let mut spill = Spill::new(options);
+    let spill_error = |source: io::Error| Error::Spill {
+        folder: options.folder.clone(),
+        source,
+    };
+    let mut spill = Spill::new(&options.folder);
     let mut fragments = Vec::new();
     ordered::map(
         pieces,
@@ -209,8 +212,8 @@ pub(crate) fn store(files: &[File<'_>], options: &Options, base: u64) -> Result<
         || (options.compressor.encoder(options.block_size), Vec::new()),
         make,
         |made: Made| {
-            let start = base + spill.len;
-            spill.push(&made.bytes)?;
+            let start = base + spill.len();
+            spill.push(&made.bytes).map_err(spill_error)?;
             match made.piece {
                 Piece::Fragment(_) => fragments.push(Fragment { start, size: made.size }),
                 Piece::Block { file, number } if made.size > 0 => {
@@ -233,7 +236,7 @@ pub(crate) fn store(files: &[File<'_>], options: &Options, base: u64) -> Result<
         }
     }
     Ok(Data {
-        blocks: spill.finish()?,
+        blocks: spill.finish().map_err(spill_error)?,
         stored,
         fragments,
     })
@@ -297,52 +300,5 @@ impl Layout {
     fn finish(mut self) -> (Vec<Step>, Vec<usize>) {
         self.close();
         (self.steps, self.tails)
-    }
-}
-
-/// A file without a name for the blocks, made when the first comes.
-struct Spill<'a> {
-    options: &'a Options,
-    out: Option<BufWriter<HostFile>>,
-    len: u64,
-}
-
-impl<'a> Spill<'a> {
-    fn new(options: &'a Options) -> Self {
-        Spill {
-            options,
-            out: None,
-            len: 0,
-        }
-    }
-
-    fn error(&self, source: std::io::Error) -> Error {
-        Error::Spill {
-            folder: self.options.folder.clone(),
-            source,
-        }
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        if self.out.is_none() {
-            let file = tempfile::tempfile_in(&self.options.folder).map_err(|source| self.error(source))?;
-            self.out = Some(BufWriter::with_capacity(1 << 20, file));
-        }
-        let done = self.out.as_mut().map_or(Ok(()), |out| out.write_all(bytes));
-        done.map_err(|source| self.error(source))?;
-        self.len += bytes.len() as u64;
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<Extents, Error> {
-        let Some(out) = self.out.take() else {
-            return Ok(Extents::new());
-        };
-        let file = out.into_inner().map_err(|error| self.error(error.into_error()))?;
-        let blob = FileBlob::new(file).map_err(|source| self.error(source))?;
-        Ok(Extents::from_slice(Slice::whole(Arc::new(blob))))
     }
 }

@@ -34,7 +34,6 @@ mod id_table;
 mod inode;
 mod metadata;
 mod options;
-mod ordered;
 mod plan;
 mod same;
 mod superblock;

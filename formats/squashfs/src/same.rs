@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use crate::data::{File, blocks, is_zero, read};
-use crate::{Error, Options, ordered};
+use crate::{Error, Options};
 
 /// How much is hashed in one piece of work at least, in bytes, when files are small.
 const BATCH: u64 = 1 << 20;

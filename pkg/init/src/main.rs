@@ -5,12 +5,16 @@
 //!   ─▶ volumes ─▶ onboot, one after the other ─▶ services ─▶ (wait) ─▶ onshutdown ─▶ power off
 //! ```
 //!
+//! In an initrd that only leads to a root filesystem on a medium it goes there: see `initrd`.
+//!
 //! Under the names `poweroff`, `reboot` and `halt` the same program asks PID 1 to stop.
 
 #[cfg(target_os = "linux")]
 mod containerd;
 #[cfg(target_os = "linux")]
 mod containers;
+#[cfg(target_os = "linux")]
+mod initrd;
 #[cfg(target_os = "linux")]
 mod modules;
 #[cfg(target_os = "linux")]
@@ -37,11 +41,15 @@ fn main() -> std::process::ExitCode {
         eprintln!("moby-init is PID 1 of a machine; poweroff, reboot and halt are its other names");
         return std::process::ExitCode::FAILURE;
     }
+    if initrd::is_here() {
+        return initrd::run();
+    }
     say("starting");
     let mut signals = shutdown::signals();
     mounts::leave_ramfs();
     mounts::all();
     modules::load();
+    mounts::writable_var();
     network::loopback_up();
     hostname();
     init_d();

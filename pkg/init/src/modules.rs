@@ -20,10 +20,22 @@ struct Index {
 
 /// Loads what the machine needs.
 pub fn load() {
+    if let Some(count) = plug() {
+        say(&format!("{count} modules loaded"));
+    }
+}
+
+/// Loads what devices need that have appeared since.
+pub fn load_more() {
+    plug();
+}
+
+/// Returns how many modules are loaded; nothing when there are none.
+fn plug() -> Option<usize> {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let folder = format!("/lib/modules/{release}");
     let Ok(dep) = fs::read_to_string(format!("{folder}/modules.dep")) else {
-        return;
+        return None;
     };
     let mut index = Index {
         modules: dep.lines().filter_map(module).collect(),
@@ -64,7 +76,7 @@ pub fn load() {
             break;
         }
     }
-    say(&format!("{} modules loaded", index.loaded.len()));
+    Some(index.loaded.len())
 }
 
 /// "kernel/a/b.ko: kernel/c.ko ..."

@@ -63,8 +63,7 @@ pub fn all() {
         let _ = fs::create_dir_all(path);
         tell(path, mount(kind, path, kind, flags | none, data));
     }
-    writable_var();
-    for path in ["/run/resolvconf", "/var/log", "/run/runc"] {
+    for path in ["/run/resolvconf", "/run/runc"] {
         let _ = fs::create_dir_all(path);
     }
     let controllers = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
@@ -73,12 +72,17 @@ pub fn all() {
     }
 }
 
-/// On a root that is only read, /var is an overlay in memory over what the image has.
-fn writable_var() {
+/// On a root that is only read, /var is an overlay in memory over what the image has. The
+/// overlay may be a module.
+pub fn writable_var() {
     let read_only = statvfs("/").is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY));
-    if !read_only {
-        return;
+    if read_only {
+        overlay_var();
     }
+    let _ = fs::create_dir_all("/var/log");
+}
+
+fn overlay_var() {
     let made = fs::create_dir_all("/run/var/upper").and_then(|()| fs::create_dir_all("/run/var/work"));
     if let Err(error) = made {
         say(&format!("/run/var: {error}"));

@@ -1,4 +1,15 @@
 //! Work on pieces by several threads, results in order.
+//!
+//! ```text
+//! pieces  1 2 3 4 ...  ──▶  threads, each with a tool  ──▶  results  1 2 3 4 ...  ──▶  Spill
+//! ```
+//!
+//! What compresses goes through [`map`] and keeps its results in a [`Spill`], since they need not
+//! fit the memory. The number of threads changes nothing in what comes out.
+
+mod spill;
+
+pub use spill::Spill;
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -35,7 +46,7 @@ impl<F: Fn()> Drop for Alarm<F> {
 ///
 /// # Errors
 /// The first error, in the order of the items, of `work` or `take`.
-pub(crate) fn map<I, W, T, E>(
+pub fn map<I, W, T, E>(
     items: I,
     jobs: usize,
     tool: impl Fn() -> W + Sync,

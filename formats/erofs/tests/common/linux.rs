@@ -1,0 +1,230 @@
+//! Images as Linux 6.1 reads them: Debian's kernel for virtual machines in QEMU, where GNU tar
+//! packs what it finds on them. (Loop devices are not to be had in every place where tests run.)
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use erofs::Image;
+use extents::{Extents, FileBlob, Slice, emit};
+use pax::Body;
+use tree::{Kind, Meta, Tree, show};
+
+/// What is loaded, in this order, by the names of the files.
+const MODULES: [&str; 8] = [
+    "virtio_ring",
+    "virtio",
+    "virtio_pci_legacy_dev",
+    "virtio_pci_modern_dev",
+    "virtio_pci",
+    "virtio_blk",
+    "libcrc32c",
+    "erofs",
+];
+/// The length of the disk for the archive: as much as there may be, in bytes.
+const ARCHIVE: u64 = 256 << 20;
+
+fn output(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Debian's kernel and its modules, unpacked once.
+fn kernel() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("linux");
+    if !folder.join("boot").is_dir() {
+        let temporary = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let depends = output(Command::new("apt-cache").args(["depends", "linux-image-cloud-amd64"]));
+        let package = depends
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("Depends: "))
+            .unwrap();
+        output(
+            Command::new("apt-get")
+                .args(["-q", "download", package])
+                .current_dir(&temporary),
+        );
+        let deb = fs::read_dir(&temporary).unwrap().next().unwrap().unwrap().path();
+        let unpacked = temporary.path().join("unpacked");
+        output(Command::new("dpkg-deb").arg("-x").args([&deb, &unpacked]));
+        fs::rename(unpacked, &folder).unwrap();
+    }
+    folder
+}
+
+fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).ok()?.map(|entry| entry.unwrap().path());
+    let mut folders = Vec::new();
+    for path in entries {
+        if path.is_dir() {
+            folders.push(path);
+        } else if path.file_name().unwrap().to_string_lossy().starts_with(name) {
+            return Some(path);
+        }
+    }
+    folders.into_iter().find_map(|folder| find(&folder, name))
+}
+
+/// A root filesystem with busybox and GNU tar, that runs a script.
+fn initrd(kernel: &Path, script: &str) -> Tree {
+    let mut tree = Tree::default();
+    let mut put = |path: &str, content: Vec<u8>| {
+        let meta = Meta::new(0o755, tree::Time::default());
+        tree.insert(path.as_bytes(), meta.clone(), super::file(content), &meta)
+            .unwrap();
+    };
+    put("bin/busybox", fs::read("/bin/busybox").expect("busybox-static"));
+    put("bin/gnutar", fs::read("/bin/tar").unwrap());
+    for word in output(Command::new("ldd").arg("/bin/tar")).split_whitespace() {
+        if word.starts_with('/') {
+            put(word, fs::read(word).unwrap());
+        }
+    }
+    let mut modules = Vec::new();
+    for name in MODULES {
+        let path = find(&kernel.join("lib/modules"), &format!("{name}.ko")).unwrap();
+        put(&format!("modules/{name}.ko"), fs::read(path).unwrap());
+        modules.push(format!("insmod /modules/{name}.ko"));
+    }
+    let head = "#!/bin/busybox sh\n/bin/busybox --install /bin 2>/dev/null\nmkdir -p /dev /proc\n\
+                mount -t devtmpfs dev /dev\nmount -t proc proc /proc\n";
+    put(
+        "init",
+        format!("{head}{}\n{script}\npoweroff -f\n", modules.join("\n")).into_bytes(),
+    );
+    tree
+}
+
+/// What Linux finds on each image, as trees, but without sockets, which no tar has; and what a
+/// command says to which the images are the folders 0, 1, ...
+pub fn read(images: &[&Image], command: &str) -> (Vec<Tree>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let kernel = kernel();
+    let mut qemu = Command::new("qemu-system-x86_64");
+    qemu.args([
+        "-m",
+        "512",
+        "-display",
+        "none",
+        "-serial",
+        "stdio",
+        "-monitor",
+        "none",
+        "-no-reboot",
+    ]);
+    let archive = folder.path().join("archive");
+    fs::File::create(&archive).unwrap().set_len(ARCHIVE).unwrap();
+    qemu.arg("-drive")
+        .arg(format!("file={},if=virtio,format=raw", archive.display()));
+    let mut script = String::new();
+    for (index, image) in images.iter().enumerate() {
+        let path = folder.path().join(format!("image{index}"));
+        emit::to_path(image.extents(), &path, 1).unwrap();
+        let drive = format!("file={},if=virtio,format=raw,readonly=on", path.display());
+        qemu.arg("-drive").arg(drive);
+        let device = (b'b' + index as u8) as char;
+        script += &format!("mkdir -p /mnt/{index}\nmount -t erofs -o ro /dev/vd{device} /mnt/{index} || exit\n");
+    }
+    script += "gnutar -C /mnt --format=posix --numeric-owner --xattrs --xattrs-include='*' --acls -cf /dev/vda . \
+               && sync && echo everything was read\ncd /mnt\n";
+    script += command;
+    let initrd = cpio::plan(&initrd(&kernel, &script)).unwrap();
+    let initrd_path = folder.path().join("initrd");
+    emit::to_path(&initrd, &initrd_path, 1).unwrap();
+    let vmlinuz = find(&kernel.join("boot"), "vmlinuz").unwrap();
+    qemu.arg("-kernel").arg(vmlinuz).arg("-initrd").arg(initrd_path);
+    qemu.args(["-append", "console=ttyS0 panic=-1 quiet"]);
+    let said = output(&mut qemu);
+    assert!(said.contains("everything was read"), "{said}");
+    assert!(!said.contains("erofs:") && !said.contains("Cannot"), "{said}");
+
+    let archive = Arc::new(FileBlob::open(&archive).unwrap());
+    let archive = Extents::from_slice(Slice::whole(archive));
+    let mut trees = vec![Tree::default(); images.len()];
+    for entry in pax::entries(&archive) {
+        let entry = entry.unwrap();
+        let split = |path: &[u8]| -> Option<(usize, Vec<u8>)> {
+            let mut parts = path.strip_prefix(b"./")?.splitn(2, |byte| *byte == b'/');
+            let index = std::str::from_utf8(parts.next()?).unwrap().parse().ok()?;
+            Some((index, parts.next().unwrap_or_default().to_vec()))
+        };
+        let Some((index, path)) = split(&entry.path) else {
+            continue;
+        };
+        let tree = &mut trees[index];
+        let parents = Meta::default();
+        let kind = match entry.body {
+            Body::Directory => Kind::directory(),
+            Body::File(content) => Kind::File(content),
+            Body::Symlink(target) => Kind::Symlink(target),
+            Body::CharDevice(device) => Kind::CharDevice(device),
+            Body::BlockDevice(device) => Kind::BlockDevice(device),
+            Body::Fifo => Kind::Fifo,
+            Body::Link(target) => {
+                let (_, target) = split(&target).unwrap();
+                tree.link(&path, &target, &parents).unwrap();
+                continue;
+            }
+        };
+        tree.insert(&path, entry.meta, kind, &parents).unwrap();
+    }
+    (trees, said)
+}
+
+/// A tree in words, by path.
+fn describe(tree: &Tree) -> BTreeMap<Vec<u8>, (String, Vec<u8>)> {
+    let mut first: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
+    tree.walk()
+        .filter(|item| !matches!(item.node.kind, Kind::Socket))
+        .map(|item| {
+            let (kind, content) = match &item.node.kind {
+                Kind::Directory(_) => ("folder".to_owned(), Vec::new()),
+                Kind::File(content) => ("file".to_owned(), content.to_vec().unwrap()),
+                Kind::Symlink(target) => ("link".to_owned(), target.clone()),
+                other => (format!("{other:?}"), Vec::new()),
+            };
+            // GNU tar has links of files and of symbolic links only.
+            let same = match &item.node.kind {
+                Kind::File(_) | Kind::Symlink(_) => first.entry(item.id.index()).or_insert_with(|| item.path.clone()),
+                _ => &item.path,
+            };
+            let meta = &item.node.meta;
+            let xattrs: Vec<_> = meta
+                .xattrs
+                .iter()
+                // No archive has empty ones.
+                .filter(|(name, value)| !name.starts_with(b"system.") && !value.is_empty())
+                .map(|(name, value)| format!("{}={}", name.escape_ascii(), value.escape_ascii()))
+                .collect();
+            let facts = format!(
+                "{kind} {:o} {}:{} {:?} {xattrs:?} as {}",
+                meta.mode,
+                meta.uid,
+                meta.gid,
+                meta.mtime,
+                show(same)
+            );
+            (item.path, (facts, content))
+        })
+        .collect()
+}
+
+/// Panics unless Linux found what the tree has.
+pub fn same(found: &Tree, expected: &Tree) {
+    let (found, expected) = (describe(found), describe(expected));
+    for (path, (facts, content)) in &expected {
+        let Some(other) = found.get(path) else {
+            panic!("Linux does not find {}: {facts}", show(path))
+        };
+        assert_eq!(&other.0, facts, "{}", show(path));
+        assert!(&other.1 == content, "content of {}", show(path));
+    }
+    assert_eq!(found.len(), expected.len());
+}

@@ -1,0 +1,243 @@
+//! What a kernel needs before it can mount its root filesystem from a medium: drivers that are
+//! modules, and an initrd that has them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use extents::Extents;
+use tree::{Kind, Meta, Time, Tree};
+
+use super::Error;
+use super::format::Filesystem;
+use crate::pkg::modules;
+use crate::rootfs::DEFAULT_TIME;
+
+/// Drivers of buses, controllers and media, as their modules are called.
+const STORAGE: &[&str] = &[
+    "virtio_pci",
+    "virtio_mmio",
+    "virtio_blk",
+    "virtio_scsi",
+    "sd_mod",
+    "sr_mod",
+    "ata_piix",
+    "ata_generic",
+    "ahci",
+    "nvme",
+    "usb_storage",
+    "uas",
+    "xhci_pci",
+    "ehci_pci",
+    "uhci_hcd",
+    "ohci_pci",
+    "mmc_block",
+    "sdhci_pci",
+    "sdhci_acpi",
+    "sdhci_iproc",
+    "bcm2835",
+    "hv_vmbus",
+    "hv_storvsc",
+    "pci_hyperv",
+    "xen_blkfront",
+    "vmw_pvscsi",
+    "mptspi",
+    "mptsas",
+    "megaraid_sas",
+    "mpt3sas",
+];
+
+/// What is loaded whether a device asks for it or not: disks may show up late, and nobody may ask
+/// for a filesystem's checksums by name.
+const ALWAYS: &[&str] = &[
+    "sd_mod",
+    "sr_mod",
+    "mmc_block",
+    "usb_storage",
+    "overlay",
+    "crc32c_generic",
+    "libcrc32c",
+];
+
+/// The modules of a filesystem.
+fn of_filesystem(filesystem: Filesystem) -> &'static str {
+    match filesystem {
+        Filesystem::Squashfs => "squashfs",
+        Filesystem::Erofs => "erofs",
+        Filesystem::Ext4 => "ext4",
+        Filesystem::Iso9660 => "isofs",
+    }
+}
+
+/// What a kernel has of what a medium needs.
+#[derive(Clone, Debug, Default)]
+pub struct Drivers {
+    /// Where the modules are: `lib/modules/VERSION`.
+    folder: String,
+    /// Paths below that folder, by name.
+    modules: BTreeMap<String, String>,
+    /// What is loaded unasked.
+    always: Vec<&'static str>,
+    /// The filesystems, by the names of their modules.
+    filesystems: Vec<&'static str>,
+    /// Those that are built in, as far as the kernel says so.
+    built_in: Vec<&'static str>,
+}
+
+impl Drivers {
+    /// What the kernel of a root filesystem needs to mount the filesystems, out of a file on
+    /// another one when `looped`.
+    ///
+    /// # Errors
+    /// A kernel that has a filesystem neither built in nor as a module; what reading fails with.
+    pub fn of(root: &Tree, filesystems: &[Filesystem], looped: bool) -> Result<Drivers, Error> {
+        let names: Vec<&'static str> = filesystems
+            .iter()
+            .map(|filesystem| of_filesystem(*filesystem))
+            .chain(looped.then_some("loop"))
+            .collect();
+        let Some((folder, dep)) = index(root)? else {
+            return Ok(Drivers {
+                filesystems: names,
+                ..Drivers::default()
+            });
+        };
+        let listed = text(root, &format!("{folder}/modules.builtin"))?;
+        let built_in: BTreeSet<String> = listed.iter().flat_map(|text| text.lines()).map(name_of).collect();
+        let known: BTreeMap<String, (&str, &str)> = dep
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .map(|(path, needed)| (name_of(path), (path, needed)))
+            .collect();
+        if let Some(name) = names
+            .iter()
+            .find(|name| listed.is_some() && !known.contains_key(**name) && !built_in.contains(**name))
+        {
+            return Err(Error::Filesystem(format!(
+                "the kernel cannot mount this root: it has {name} neither built in nor as a module ({folder}/modules.builtin)\nhelp: choose another --root, or a kernel that has it"
+            )));
+        }
+        let always: Vec<&str> = names.iter().chain(ALWAYS).copied().collect();
+        let mut modules = BTreeMap::new();
+        for name in always.iter().chain(STORAGE) {
+            let Some((path, needed)) = known.get(*name) else {
+                continue;
+            };
+            for path in needed.split_whitespace().chain([*path]) {
+                modules.insert(name_of(path), path.to_owned());
+            }
+        }
+        Ok(Drivers {
+            folder,
+            modules,
+            always,
+            built_in: names.iter().filter(|name| built_in.contains(**name)).copied().collect(),
+            filesystems: names,
+        })
+    }
+
+    /// Whether the kernel needs an initrd to mount what it is told to.
+    pub fn are_modules(&self) -> bool {
+        let needed = self.filesystems.iter().chain(STORAGE);
+        needed.into_iter().any(|name| self.modules.contains_key(*name))
+    }
+
+    /// In a few words, for the user.
+    pub fn story(&self) -> String {
+        let (filesystems, built_in) = (self.filesystems.join(" and "), self.built_in.join(" and "));
+        match (self.are_modules(), self.folder.is_empty()) {
+            (true, _) if built_in.is_empty() => format!(
+                "the kernel has {filesystems} and disk drivers as modules: an initrd with {} modules mounts the root",
+                self.modules.len()
+            ),
+            (true, _) => format!(
+                "the kernel has {built_in} built in and disk drivers as modules: an initrd with {} modules mounts the root",
+                self.modules.len()
+            ),
+            (false, true) => format!("the kernel image has no modules: {filesystems} is taken to be built in"),
+            (false, false) => format!("the kernel has {filesystems} built in, and disk drivers"),
+        }
+    }
+
+    /// The initrd: an init, the modules of the root filesystem that it needs, and what
+    /// its init takes for the command line when the kernel's own says nothing.
+    ///
+    /// # Errors
+    /// What reading the modules fails with.
+    pub fn initrd(&self, root: &Tree, init: Extents, defaults: &[String]) -> Result<Tree, Error> {
+        let meta = |mode| Meta::new(mode, Time::from_seconds(DEFAULT_TIME));
+        let mut tree = Tree::new(meta(0o755));
+        let mut put = |path: &str, mode, kind: Kind| {
+            let put = tree.insert(path.as_bytes(), meta(mode), kind, &meta(0o755));
+            put.map(drop).map_err(other)
+        };
+        put("init", 0o755, Kind::File(init))?;
+        for folder in ["dev", "proc", "sys", "sysroot"] {
+            put(folder, 0o755, Kind::directory())?;
+        }
+        let text = |text: String| Kind::File(Extents::from_bytes(text.into_bytes()));
+        put("etc/initrd-release", 0o644, text("ID=moby\nNAME=moby\n".into()))?;
+        put("etc/modules", 0o644, text(format!("{}\n", self.always.join("\n"))))?;
+        if !defaults.is_empty() {
+            put(
+                "etc/cmdline.d/root.conf",
+                0o644,
+                text(format!("{}\n", defaults.join(" "))),
+            )?;
+        }
+        let version = self.folder.rsplit('/').next().unwrap_or_default();
+        for path in self.modules.values() {
+            let from = format!("{}/{path}", self.folder);
+            if let Some(Kind::File(content)) = root.lookup_following(from.as_bytes()).map(|id| &root.node(id).kind) {
+                put(
+                    &format!("lib/modules/{version}/{path}"),
+                    0o644,
+                    Kind::File(content.clone()),
+                )?;
+            }
+        }
+        // The kernel opens it before there is a devtmpfs.
+        put(
+            "dev/console",
+            0o600,
+            Kind::CharDevice(tree::Device { major: 5, minor: 1 }),
+        )?;
+        modules::index(&mut tree).map_err(|error| Error::Filesystem(format!("the kernel's modules: {error}")))?;
+        Ok(tree)
+    }
+}
+
+fn other(error: tree::Error) -> Error {
+    Error::Read(std::io::Error::other(error))
+}
+
+/// A file as text; nothing when it is not there.
+fn text(root: &Tree, path: &str) -> Result<Option<String>, Error> {
+    match root.lookup_following(path.as_bytes()).map(|id| &root.node(id).kind) {
+        Some(Kind::File(content)) => Ok(Some(String::from_utf8_lossy(&content.to_vec()?).into_owned())),
+        _ => Ok(None),
+    }
+}
+
+/// Where the modules of a root filesystem are, and its `modules.dep`.
+fn index(root: &Tree) -> Result<Option<(String, String)>, Error> {
+    for above in ["lib/modules", "usr/lib/modules"] {
+        let Some(id) = root.lookup_following(above.as_bytes()) else {
+            continue;
+        };
+        let Kind::Directory(entries) = &root.node(id).kind else {
+            continue;
+        };
+        for name in entries.keys() {
+            let folder = format!("{above}/{}", tree::show(name));
+            if let Some(dep) = text(root, &format!("{folder}/modules.dep"))? {
+                return Ok(Some((folder, dep)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// What a module is called: its file's name without `.ko`, with underscores.
+fn name_of(path: &str) -> String {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    file.split('.').next().unwrap_or(file).replace('-', "_")
+}

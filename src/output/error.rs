@@ -1,0 +1,79 @@
+//! What can go wrong with an output.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why an output could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something does not fit an initrd.
+    #[error("the initrd cannot be made: {0}\nhelp: leave it out, or use a format with the root filesystem on a disk")]
+    Cpio(#[from] cpio::Error),
+    /// Something does not fit a tar.
+    #[error("the tar cannot be made: {0}")]
+    Pax(#[from] pax::Unwritable),
+    /// Something does not fit a FAT filesystem.
+    #[error(transparent)]
+    Fat(#[from] fat::Error),
+    /// Something does not fit a CD.
+    #[error(transparent)]
+    Iso(#[from] iso9660::Error),
+    /// The partitions do not fit the disk.
+    #[error(transparent)]
+    Disk(#[from] disk::Error),
+    /// A boot loader that cannot be installed.
+    #[error("{0}\nhelp: `moby pkg build pkg/syslinux` makes the image of the boot loader anew")]
+    Syslinux(#[from] syslinux::Error),
+    /// Something does not fit a squashfs.
+    #[error(transparent)]
+    Squashfs(#[from] squashfs::Error),
+    /// Something does not fit an EROFS.
+    #[error(transparent)]
+    Erofs(#[from] erofs::Error),
+    /// Something does not fit an ext4.
+    #[error(transparent)]
+    Ext4(#[from] ext4::Error),
+    /// There can be no such root filesystem.
+    #[error("{0}")]
+    Filesystem(String),
+    /// No unified kernel image can be made.
+    #[error(transparent)]
+    Uki(#[from] uki::Error),
+    /// There is no boot loader.
+    #[error("{0}")]
+    Loader(String),
+    /// The YAML has no kernel.
+    #[error("there is no kernel to boot\nhelp: name its image under kernel: in the YAML")]
+    NoKernel,
+    /// The command line is longer than the boot loader takes.
+    #[error(
+        "the kernel's command line has {len} bytes, and syslinux takes 2047\nhelp: make it shorter, or use a format for UEFI"
+    )]
+    Cmdline {
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// The disk does not fit its container.
+    #[error(transparent)]
+    Qcow2(#[from] qcow2::Error),
+    /// The same.
+    #[error(transparent)]
+    Vhd(#[from] vhd::Error),
+    /// The same.
+    #[error(transparent)]
+    Vmdk(#[from] vmdk::Error),
+    /// The same.
+    #[error(transparent)]
+    Vdi(#[from] vdi::Error),
+    /// What goes into an output cannot be read.
+    #[error("cannot read what goes into the output: {0}")]
+    Read(#[from] io::Error),
+    /// The host's filesystem.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,275 @@
+//! The files of each format, out of parts that several formats share: each is made once.
+
+use std::collections::BTreeMap;
+
+use extents::Extents;
+use tree::{Kind as Node, Tree};
+
+use super::container;
+use super::drivers::Drivers;
+use super::format::{Container, Filesystem, Firmware, Format, Kind, Root, Table};
+use super::identity::Identity;
+use super::loader::{self, Loaders};
+use super::media::{self, Media, OnDisk};
+use super::root::{self, Image};
+use super::{Error, Options, Payload, Tell};
+
+/// The file that LinuxKit adds for `docker build`.
+const DOCKERFILE: &str = "\nFROM scratch\n\nCOPY . ./\n\nENTRYPOINT [\"/bin/rc.init\"]\n";
+/// How much memory a machine needs for its initrd without a word of warning, in bytes.
+const USUAL_MEMORY: u64 = 1 << 30;
+
+/// What makes files of a tree.
+pub struct Maker<'a> {
+    options: &'a Options,
+    tell: &'a Tell<'a>,
+    loaders: Loaders<'a>,
+    /// All of it, for a tar.
+    whole: &'a Tree,
+    /// What is booted, without an initrd.
+    bare: Payload,
+    /// The root filesystem without what is booted.
+    root: Tree,
+    /// The same with everything to mount over, once it is needed.
+    mountable: Option<Tree>,
+    /// What is booted with the root filesystem in memory.
+    in_memory: Option<Payload>,
+    images: BTreeMap<Filesystem, Image>,
+    /// What was said already.
+    told: Vec<String>,
+}
+
+impl<'a> Maker<'a> {
+    /// Nothing is made yet.
+    pub fn new(
+        whole: &'a Tree,
+        options: &'a Options,
+        find: &'a loader::Find<'a>,
+        tell: &'a Tell<'a>,
+    ) -> Result<Maker<'a>, Error> {
+        let (bare, root) = Payload::split(whole)?;
+        Ok(Maker {
+            options,
+            tell,
+            loaders: Loaders::new(find),
+            whole,
+            bare,
+            root,
+            mountable: None,
+            in_memory: None,
+            images: BTreeMap::new(),
+            told: Vec::new(),
+        })
+    }
+
+    /// The files of a format, by what is added to the name.
+    pub fn files(&mut self, format: &Format) -> Result<Vec<(&'static str, Extents)>, Error> {
+        let root = self.options.root.filter(|root| format.takes_root(*root));
+        let root = root.unwrap_or(format.root);
+        let contents = match (format.kind, root) {
+            (Kind::Tar, _) => vec![Some(pax::plan(self.whole)?)],
+            (Kind::Docker, _) => vec![Some(self.docker()?)],
+            (Kind::KernelInitrd, _) => {
+                let payload = self.in_memory()?;
+                vec![
+                    payload.kernel.clone(),
+                    payload.combined_initrd(),
+                    payload.cmdline.clone(),
+                ]
+            }
+            (Kind::TarKernelInitrd, _) => vec![Some(self.in_memory()?.tar()?)],
+            (Kind::Iso(firmware), Root::Initramfs) => {
+                let payload = self.in_memory()?.clone();
+                self.large(&payload);
+                vec![Some(self.media(&payload).iso(firmware, "MOBY", media::empty())?)]
+            }
+            (Kind::Iso(firmware), Root::On(filesystem)) => vec![Some(self.iso_with_root(firmware, filesystem)?)],
+            (Kind::Disk(table, firmware, container), Root::Initramfs) => {
+                let payload = self.in_memory()?.clone();
+                self.large(&payload);
+                let (disk, identity) = self.media(&payload).disk(table, firmware, container.unit(), None)?;
+                vec![Some(container::wrap(&disk, container, &identity, self.options)?)]
+            }
+            (Kind::Disk(table, firmware, container), Root::On(filesystem)) => {
+                vec![Some(self.disk_with_root(table, firmware, container, filesystem)?)]
+            }
+            (Kind::Extlinux(container), _) => vec![Some(self.extlinux(container)?)],
+            (Kind::KernelRoot(filesystem), _) => {
+                let image = self.image(filesystem)?;
+                let mut words = vec![format!("root={}", image.device)];
+                words.extend(how(filesystem));
+                let payload = self.with_drivers(&self.bare.clone(), &[filesystem], false, &words)?;
+                vec![
+                    payload.kernel.clone(),
+                    Some(image.content),
+                    payload.cmdline.clone(),
+                    payload.combined_initrd(),
+                ]
+            }
+        };
+        let files = format.files.iter().copied().zip(contents);
+        Ok(files.filter_map(|(suffix, content)| Some((suffix, content?))).collect())
+    }
+
+    fn docker(&self) -> Result<Extents, Error> {
+        let mut root = self.whole.clone();
+        let meta = tree::Meta::new(0o644, tree::Time::from_seconds(crate::rootfs::DEFAULT_TIME));
+        let content = Node::File(Extents::from_bytes(DOCKERFILE.as_bytes()));
+        // A name at the root always fits.
+        let _ = root.insert(b"Dockerfile", meta.clone(), content, &meta);
+        Ok(pax::plan(&root)?)
+    }
+
+    /// What is booted when the root filesystem is unpacked into memory.
+    fn in_memory(&mut self) -> Result<&Payload, Error> {
+        let made = match self.in_memory.take() {
+            Some(payload) => payload,
+            None => {
+                let (options, compression) = (self.options, self.options.compression.unwrap_or_default());
+                self.bare
+                    .with_initrd(&self.root, compression, options.jobs, &options.spill())?
+            }
+        };
+        Ok(self.in_memory.insert(made))
+    }
+
+    fn mountable(&mut self) -> Result<&Tree, Error> {
+        let made = match self.mountable.take() {
+            Some(tree) => tree,
+            None => root::mountable(&self.root)?,
+        };
+        Ok(self.mountable.insert(made))
+    }
+
+    /// The root filesystem as an image.
+    fn image(&mut self, filesystem: Filesystem) -> Result<Image, Error> {
+        if let Some(image) = self.images.get(&filesystem) {
+            return Ok(image.clone());
+        }
+        let options = self.options;
+        let image = root::plan(self.mountable()?, filesystem, options)?;
+        self.images.insert(filesystem, image.clone());
+        Ok(image)
+    }
+
+    /// What is booted, with an initrd of drivers if the kernel, or `always` the way to the root,
+    /// needs one; `defaults` are for a command line that does not say where the root is.
+    fn with_drivers(
+        &mut self,
+        payload: &Payload,
+        filesystems: &[Filesystem],
+        always: bool,
+        defaults: &[String],
+    ) -> Result<Payload, Error> {
+        let drivers = Drivers::of(&self.root, filesystems, filesystems.len() > 1)?;
+        self.say(&drivers.story());
+        if !drivers.are_modules() && !always {
+            return Ok(payload.clone());
+        }
+        let tree = drivers.initrd(&self.root, self.loaders.init()?, defaults)?;
+        payload.with_initrd(&tree, Default::default(), self.options.jobs, &self.options.spill())
+    }
+
+    /// A CD on which the root filesystem is, or a file that has it.
+    fn iso_with_root(&mut self, firmware: Firmware, filesystem: Filesystem) -> Result<Extents, Error> {
+        let name = root::volume_id(&root::identity(self.mountable()?)?);
+        let mut words = vec![format!("root=LABEL={name}")];
+        let mut filesystems = vec![Filesystem::Iso9660];
+        let files = match filesystem {
+            Filesystem::Iso9660 => self.mountable()?.clone(),
+            other => {
+                let file = format!("root.{}", other.name());
+                words.push(format!("moby.image=/{file}"));
+                filesystems.push(other);
+                let mut files = media::empty();
+                media::put(&mut files, &file, self.image(other)?.content)?;
+                files
+            }
+        };
+        words.extend(how(filesystem));
+        let payload = self.bare.with_root(&words)?;
+        // No kernel finds a CD by its name.
+        let always = payload.cmdline_text()?.contains(&words.join(" "));
+        let payload = self.with_drivers(&payload, &filesystems, always, &[])?;
+        self.media(&payload).iso(firmware, &name, files)
+    }
+
+    /// A disk with the root filesystem in a partition.
+    fn disk_with_root(
+        &mut self,
+        table: Table,
+        firmware: Firmware,
+        container: Container,
+        filesystem: Filesystem,
+    ) -> Result<Extents, Error> {
+        let content = self.image(filesystem)?.content;
+        let identity = Identity::of(&content)?;
+        let mut words = vec![match table {
+            Table::Gpt => format!("root=PARTUUID={}", root::uuid_text(identity.uuid("root"))),
+            Table::Mbr => format!("root=PARTUUID={:08x}-02", identity.number("disk")),
+        }];
+        words.extend(how(filesystem));
+        let payload = self.bare.with_root(&words)?;
+        let payload = self.with_drivers(&payload, &[filesystem], false, &[])?;
+        let on_disk = OnDisk { content, identity };
+        let (disk, identity) = self
+            .media(&payload)
+            .disk(table, firmware, container.unit(), Some(on_disk))?;
+        container::wrap(&disk, container, &identity, self.options)
+    }
+
+    /// A disk of one ext4 filesystem.
+    fn extlinux(&mut self, container: Container) -> Result<Extents, Error> {
+        let files = self.mountable()?.clone();
+        let identity = root::identity(&files)?;
+        let mut words = vec![format!("root=PARTUUID={:08x}-01", identity.number("disk"))];
+        words.extend(how(Filesystem::Ext4));
+        let payload = self.bare.with_root(&words)?;
+        let payload = self.with_drivers(&payload, &[Filesystem::Ext4], false, &[])?;
+        let disk = self.media(&payload).extlinux(files, &identity, container.unit())?;
+        container::wrap(&disk, container, &identity, self.options)
+    }
+
+    fn media<'m>(&'m self, payload: &'m Payload) -> Media<'m> {
+        Media {
+            payload,
+            loaders: &self.loaders,
+            arch: &self.options.arch,
+            timeout: self.options.timeout,
+            size: self.options.size,
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        if !self.told.iter().any(|told| told == text) {
+            (self.tell.say)(text);
+            self.told.push(text.to_owned());
+        }
+    }
+
+    /// Says so when an initrd needs more memory than machines usually have: it is there twice
+    /// while it is unpacked.
+    fn large(&mut self, payload: &Payload) {
+        let packed = payload.initrd.as_ref().map_or(0, Extents::len);
+        let memory = packed.saturating_add(payload.unpacked);
+        if memory <= USUAL_MEMORY {
+            return;
+        }
+        let mib = |bytes: u64| bytes >> 20;
+        let text = format!(
+            "warning: the initrd has {} MiB and is unpacked to {} MiB: the machine needs more than {} MiB of memory\nhelp: `--root squashfs` leaves the root filesystem on the medium; `--compress zstd:19` or xz makes the initrd smaller",
+            mib(packed),
+            mib(payload.unpacked),
+            mib(memory)
+        );
+        if !self.told.contains(&text) {
+            (self.tell.warn)(&text);
+            self.told.push(text);
+        }
+    }
+}
+
+/// How a root filesystem is mounted.
+fn how(filesystem: Filesystem) -> [String; 2] {
+    [format!("rootfstype={}", filesystem.name()), "ro".into()]
+}

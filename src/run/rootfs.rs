@@ -1,0 +1,73 @@
+//! A machine whose kernel QEMU loads, and whose root filesystem is an image of its own.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// What `moby build` adds to a name for a root filesystem and for the initrd that mounts it.
+const SUFFIXES: [(&str, &str); 4] = [
+    ("-squashfs.img", "-squashfs-initrd.img"),
+    ("-erofs.img", "-erofs-initrd.img"),
+    ("-ext4.img", "-ext4-initrd.img"),
+    (".iso", "-iso-initrd.img"),
+];
+
+/// The files of such a machine.
+pub struct Rootfs {
+    image: PathBuf,
+    kernel: PathBuf,
+    cmdline: PathBuf,
+    initrd: PathBuf,
+}
+
+/// Finds the kernel that was built with a root filesystem; nothing when the file is something else.
+pub fn of(image: &Path) -> Option<Rootfs> {
+    let name = image.to_str()?;
+    let (stem, initrd) = SUFFIXES
+        .iter()
+        .find_map(|(suffix, initrd)| Some((name.strip_suffix(suffix)?, initrd)))?;
+    let file = |suffix: &str| PathBuf::from(format!("{stem}{suffix}"));
+    let found = Rootfs {
+        image: image.to_owned(),
+        kernel: file("-kernel"),
+        cmdline: file("-cmdline"),
+        initrd: file(initrd),
+    };
+    (image.is_file() && found.kernel.is_file() && !starts_by_itself(image)).then_some(found)
+}
+
+/// Whether an image is a CD that firmware starts (El Torito 1.0, 2.0: the boot record volume
+/// descriptor is in sector 17).
+fn starts_by_itself(image: &Path) -> bool {
+    let read = || -> std::io::Result<[u8; 30]> {
+        let mut bytes = [0; 30];
+        let mut file = File::open(image)?;
+        file.seek(SeekFrom::Start(17 * 2048))?;
+        file.read_exact(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().is_ok_and(|bytes| bytes.starts_with(b"\0CD001\x01EL TORITO"))
+}
+
+/// The arguments for kernel and root filesystem. Nothing is written to the file.
+pub fn arguments(rootfs: &Rootfs) -> Vec<OsString> {
+    let image = rootfs.image.display().to_string().replace(',', ",,");
+    let mut cmdline = fs::read_to_string(&rootfs.cmdline).unwrap_or_default();
+    let mut arguments: Vec<OsString> = vec!["-kernel".into(), (&rootfs.kernel).into()];
+    if rootfs.initrd.is_file() {
+        arguments.extend(["-initrd".into(), (&rootfs.initrd).into()]);
+    } else if !cmdline.contains("root=") {
+        // Without an initrd the kernel knows devices only, and this is the first.
+        cmdline.push_str(" root=/dev/vda");
+    }
+    arguments.extend(["-append".into(), cmdline.into()]);
+    let drive = format!("if=none,id=root,snapshot=on,format=raw,file={image}");
+    arguments.extend([
+        "-drive".into(),
+        drive.into(),
+        "-device".into(),
+        "virtio-blk-pci,drive=root".into(),
+    ]);
+    arguments
+}
