@@ -8,8 +8,8 @@ use tree::Time;
 
 use super::{Failure, cache, host_arch};
 use crate::config::canonical;
-use crate::rootfs::DEFAULT_TIME;
 use crate::store::{Layout, Store, Writer, archive};
+use crate::time;
 
 /// The arguments of `moby cache`.
 #[derive(Debug, Args)]
@@ -150,7 +150,7 @@ fn import(folder: &Path, from: &Path, images: Vec<String>, say: &dyn Fn(&str)) -
 
 fn export(folder: &Path, image: &str, output: &Path, format: Format, arch: &str) -> Result<(), Failure> {
     let (store, name) = (store(folder)?, canonical(image));
-    let time = Time::from_seconds(DEFAULT_TIME);
+    let time = Time::from_seconds(time::fixed());
     let content = match format {
         Format::Oci => {
             let bundle = store.bundle(&name, &|_| None).map_err(Failure::work)?;

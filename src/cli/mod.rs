@@ -64,19 +64,25 @@ impl Failure {
     }
 }
 
+impl Moby {
+    fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Build(build) => build.run(self.quiet),
+            Command::Check(check) => check.run(self.quiet),
+            Command::Schema => print(&format!("{:#}\n", crate::config::schema::schema())),
+            Command::Run(run) => run.run(),
+            Command::Inspect(inspect) => inspect.run(),
+            Command::Pkg(pkg) => pkg.run(self.quiet),
+            Command::Cache(cache) => cache.run(self.quiet),
+            Command::Formats(formats) => formats.run(),
+        }
+    }
+}
+
 /// Runs what the arguments say.
 pub fn main() -> ExitCode {
     let moby = Moby::parse();
-    let result = match moby.command {
-        Command::Build(build) => build.run(moby.quiet),
-        Command::Check(check) => check.run(moby.quiet),
-        Command::Schema => print(&format!("{:#}\n", crate::config::schema::schema())),
-        Command::Run(run) => run.run(),
-        Command::Inspect(inspect) => inspect.run(),
-        Command::Pkg(pkg) => pkg.run(moby.quiet),
-        Command::Cache(cache) => cache.run(moby.quiet),
-        Command::Formats(formats) => formats.run(),
-    };
+    let result = crate::time::check().map_err(Failure::Usage).and_then(|()| moby.run());
     let (message, code) = match result {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Work(message)) => (message, 1),

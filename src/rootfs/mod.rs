@@ -28,9 +28,6 @@ use crate::config::diagnostic::Diagnostics;
 use crate::config::{self, Config};
 use crate::store::{Image, Store};
 
-/// 2017-04-18T16:30:00Z: the time of everything that no image brings, as LinuxKit has it.
-pub const DEFAULT_TIME: i64 = 1_492_533_000;
-
 /// What matters besides the configuration.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -83,7 +80,7 @@ pub fn build(
 
 /// Root's, of the default time.
 fn default_meta(mode: u32) -> Meta {
-    Meta::new(mode, Time::from_seconds(DEFAULT_TIME))
+    Meta::new(mode, Time::from_seconds(crate::time::fixed()))
 }
 
 /// The images by canonical name, each with the path of the field that first names it.
