@@ -217,7 +217,7 @@ fn wrong_commands_end_with_2() {
         assert!(names.lines().any(|line| line == name), "{names}");
     }
     let both = refused(site.build(&["-f", "vhd,dynamic-vhd", "machine.yml"]), 2);
-    assert!(both.contains("have the same file name"), "{both}");
+    assert!(both.contains("both write NAME.vhd"), "{both}");
     refused(site.build(&["-f", "raw", "--size", "1X", "machine.yml"]), 2);
     let schema: serde_json::Value = serde_json::from_slice(&good(site.moby(&["schema"]))).unwrap();
     assert!(schema["properties"]["services"].is_object());

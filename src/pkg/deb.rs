@@ -24,6 +24,9 @@ pub fn tar(path: &Path, which: &str) -> Result<Extents, String> {
                 .trim()
                 .to_owned()
         };
+        if header.get(58..60) != Some(b"`\n") {
+            return Err(failed("a damaged header"));
+        }
         let size: usize = text(48..58).parse().map_err(|_| failed("a damaged header"))?;
         let (content, after) = after.split_at_checked(size).ok_or_else(|| failed("it is cut off"))?;
         if text(0..16).trim_end_matches('/').starts_with(&format!("{which}.tar")) {
