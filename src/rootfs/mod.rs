@@ -26,7 +26,7 @@ use tree::{Kind, Meta, Time, Tree};
 
 use crate::config::diagnostic::Diagnostics;
 use crate::config::{self, Config};
-use crate::store::{Image, Store};
+use crate::store::{Image, Progress, Store};
 
 /// What matters besides the configuration.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ pub fn build(
     config: &Config,
     store: &Store,
     options: &Options,
-    progress: &(dyn Fn(&str) + Sync),
+    progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<Tree, Diagnostics> {
     let images = find(config, store, &options.arch)?;
     let list: Vec<Image> = images.values().map(|(_, image)| image.clone()).collect();
