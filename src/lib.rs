@@ -9,6 +9,7 @@
 pub mod cli;
 pub mod config;
 pub mod inspect;
+mod kernel;
 pub mod output;
 pub mod pkg;
 pub mod rootfs;

@@ -26,7 +26,7 @@ fn the_same_bits_in_any_folder_with_any_number_of_threads() {
         );
         assert!(a == b, "{name} differs");
     }
-    assert_eq!(fs::read(one.path("machine-kernel")).unwrap(), b"a kernel");
+    assert_eq!(fs::read(one.path("machine-kernel")).unwrap(), b"MZ, a kernel");
     assert_eq!(fs::read(one.path("machine-cmdline")).unwrap(), b"console=ttyS0");
     let piped = good(one.build(&["-f", "tar", "-o", "-", "machine.yml"]));
     assert!(piped == fs::read(one.path("machine.tar")).unwrap());

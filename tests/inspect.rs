@@ -52,7 +52,7 @@ fn all_that_is_made_is_understood() {
         assert!(said.contains("Linux kernel 6."), "{said}");
         assert!(said.contains("initrd (zstd)"), "{said}");
         assert!(said.contains("container onboot/000-hello: [\"/hello\"]"), "{said}");
-        assert!(said.contains("console=ttyS0 panic=5"), "{said}");
+        assert!(said.contains("console=ttyS0 console=ttyAMA0 panic=5"), "{said}");
         assert_eq!(
             said.contains("linux.cfg: boot") || said.contains("LABEL linux"),
             firmware.bios,

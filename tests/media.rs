@@ -7,12 +7,10 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
-use common::{build, console, moby, until};
+use common::{boots, build, checked, moby};
 use moby::output::format::{Container, FORMATS, Format, Kind, Table};
 
 /// What a container prints when the machine is up.
@@ -96,54 +94,6 @@ fn bootable(format: &Format) -> PathBuf {
     disk
 }
 
-/// Runs a checker, which must be content, and returns what it says.
-fn checked(program: &str, arguments: &[&str], file: &Path) -> String {
-    let folders = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
-    let mut command = Command::new(program);
-    let out = command
-        .env("PATH", folders)
-        .args(arguments)
-        .arg(file)
-        .output()
-        .expect(program);
-    let text = format!(
-        "{}{}",
-        String::from_utf8_lossy(&out.stdout),
-        String::from_utf8_lossy(&out.stderr)
-    );
-    assert!(out.status.success(), "{program} {}: {text}", file.display());
-    text
-}
-
-/// A machine that ends with the test, whatever its end.
-struct Machine(Child);
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        // Ctrl-A c leads to QEMU's monitor. Killing moby would leave QEMU behind.
-        if let Some(stdin) = self.0.stdin.as_mut() {
-            stdin.write_all(b"\x01cquit\n").ok();
-        }
-        self.0.wait().ok();
-    }
-}
-
-/// Boots a medium down to the container's marker.
-fn boots(file: &Path, arguments: &[&str]) {
-    let machine = moby()
-        .args(["run", "--mem", "1536"])
-        .args(arguments)
-        .arg(file)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut machine = Machine(machine);
-    let lines = console(machine.0.stdout.take().unwrap());
-    let mut log = vec![format!("{} {arguments:?}", file.display())];
-    until(&lines, MARKER, &mut log);
-}
-
 #[test]
 fn every_medium_boots_on_every_firmware_that_it_claims() {
     let mut matrix: Vec<(PathBuf, Vec<&str>)> = Vec::new();
@@ -174,7 +124,7 @@ fn every_medium_boots_on_every_firmware_that_it_claims() {
                 loop {
                     let next = left.lock().unwrap().pop();
                     let Some((file, arguments)) = next else { return };
-                    boots(&file, &arguments);
+                    boots(&file, &arguments, MARKER);
                 }
             });
         }

@@ -193,9 +193,10 @@ impl Build {
             })?;
             if !format.arches.contains(&self.arch.as_str()) {
                 return Err(Failure::usage(format!(
-                    "the format {name} is not for {}, only for {}\nhelp: `moby formats` lists the others",
+                    "the format {name} is not for {}, only for {}\nhelp: {}",
                     self.arch,
-                    format.arches.join(", ")
+                    format.arches.join(", "),
+                    others(&self.arch)
                 )));
             }
             if let Some((other, file)) = formats
@@ -251,6 +252,16 @@ impl Build {
             dir: self.dir.clone().unwrap_or_default(),
             name,
         })
+    }
+}
+
+/// The formats for an architecture.
+fn others(arch: &str) -> String {
+    let fitting = FORMATS.iter().filter(|format| format.arches.contains(&arch));
+    let names: Vec<&str> = fitting.map(|format| format.name).collect();
+    match names.as_slice() {
+        [] => "there are amd64, arm64, riscv64 and s390x".into(),
+        names => format!("for {arch} there are {}", names.join(", ")),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Failure, host_arch};
-use crate::run::{self, Machine};
+use crate::run::{self, Data, Machine};
 
 /// The arguments of `moby run`.
 #[derive(Debug, Args)]
@@ -27,6 +27,12 @@ pub struct Run {
     /// A disk image for the machine; may be given several times
     #[arg(long)]
     disk: Vec<PathBuf>,
+    /// A text for the machine, in the file `config` of a CD
+    #[arg(long, value_name = "TEXT")]
+    data: Option<String>,
+    /// A file for the machine, as `config` of a CD
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    data_file: Option<PathBuf>,
     /// Forward a TCP port of the host, HOST:GUEST
     #[arg(long, value_parser = run::parse_publish)]
     publish: Vec<(u16, u16)>,
@@ -51,6 +57,7 @@ impl Run {
             cpus: self.cpus,
             mem: self.mem,
             disks: self.disk,
+            data: self.data.map(Data::Text).or(self.data_file.map(Data::File)),
             publish: self.publish,
             gui: self.gui,
             accel: self.accel,

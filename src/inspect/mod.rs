@@ -17,6 +17,8 @@ mod program;
 
 use extents::Extents;
 
+use crate::kernel;
+
 /// How deep files are looked for within files.
 const DEEPEST: usize = 8;
 
@@ -69,7 +71,7 @@ impl Found {
             return self.look(path, &inner, depth + 1);
         }
         let Some(inside) = inside(&head, content).map_err(wrong)? else {
-            if let Some(version) = program::kernel_version(&head, content) {
+            if let Some(version) = kernel::version(content).map_err(|error| wrong(error.to_string()))? {
                 self.say(path, depth, &format!("Linux kernel {version}"));
             }
             return Ok(());

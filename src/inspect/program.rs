@@ -37,14 +37,3 @@ pub fn sections(head: &[u8], content: &Extents) -> Result<Option<Inside>, String
         listed: true,
     }))
 }
-
-/// The version that a kernel for x86 says of itself.
-pub fn kernel_version(head: &[u8], content: &Extents) -> Option<String> {
-    if head.get(0x202..0x206) != Some(b"HdrS") {
-        return None;
-    }
-    let at = u16::from_le_bytes([*head.get(0x20e)?, *head.get(0x20f)?]);
-    let text = content.part(u64::from(at) + 0x200, 256).to_vec().ok()?;
-    let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
-    Some(String::from_utf8_lossy(text.get(..end)?).into_owned())
-}

@@ -45,6 +45,9 @@ pub enum Error {
     /// The YAML has no kernel.
     #[error("there is no kernel to boot\nhelp: name its image under kernel: in the YAML")]
     NoKernel,
+    /// The kernel is not what the format needs.
+    #[error("{0}")]
+    Kernel(String),
     /// The command line is longer than the boot loader takes.
     #[error(
         "the kernel's command line has {len} bytes, and syslinux takes 2047\nhelp: make it shorter, or use a format for UEFI"

@@ -135,6 +135,8 @@ pub enum Kind {
     KernelInitrd,
     /// The same in a tar.
     TarKernelInitrd,
+    /// A unified kernel image.
+    Uki,
     /// A CD with kernel and initrd.
     Iso(Firmware),
     /// A disk with one FAT filesystem with kernel and initrd, and what it is wrapped in.
@@ -144,6 +146,21 @@ pub enum Kind {
     /// Kernel, a root filesystem of its own, command line, and the initrd that mounts the root
     /// when the kernel cannot by itself.
     KernelRoot(Filesystem),
+}
+
+impl Kind {
+    /// What there is of it for an architecture: a BIOS is for amd64 alone.
+    pub fn on(self, arch: &str) -> Kind {
+        let on = |firmware: Firmware| Firmware {
+            bios: firmware.bios && arch == "amd64",
+            ..firmware
+        };
+        match self {
+            Kind::Iso(firmware) => Kind::Iso(on(firmware)),
+            Kind::Disk(table, firmware, container) => Kind::Disk(table, on(firmware), container),
+            other => other,
+        }
+    }
 }
 
 impl Format {
@@ -245,10 +262,18 @@ pub const FORMATS: &[Format] = &[
         root: Root::Initramfs,
     },
     Format {
+        name: "uki",
+        about: "unified kernel image: one program for UEFI",
+        files: &[".efi"],
+        arches: UEFI,
+        kind: Kind::Uki,
+        root: Root::Initramfs,
+    },
+    Format {
         name: "iso",
         about: "CD and USB stick that starts under BIOS and UEFI",
         files: &["-hybrid.iso"],
-        arches: PC,
+        arches: UEFI,
         kind: Kind::Iso(BOTH),
         root: Root::Initramfs,
     },
@@ -280,7 +305,7 @@ pub const FORMATS: &[Format] = &[
         name: "raw",
         about: "disk that starts under BIOS and UEFI",
         files: &[".img"],
-        arches: PC,
+        arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Raw),
         root: Root::Initramfs,
     },
@@ -312,7 +337,7 @@ pub const FORMATS: &[Format] = &[
         name: "qcow2",
         about: "QEMU's disk for BIOS and UEFI",
         files: &["-hybrid.qcow2"],
-        arches: PC,
+        arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Qcow2),
         root: Root::Initramfs,
     },
@@ -360,7 +385,7 @@ pub const FORMATS: &[Format] = &[
         name: "vdi",
         about: "VirtualBox's disk for BIOS and UEFI",
         files: &[".vdi"],
-        arches: PC,
+        arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Vdi),
         root: Root::Initramfs,
     },
@@ -368,7 +393,7 @@ pub const FORMATS: &[Format] = &[
         name: "aws",
         about: "disk for Amazon, BIOS and UEFI",
         files: &[".raw"],
-        arches: PC,
+        arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Raw),
         root: Root::Initramfs,
     },
@@ -376,7 +401,7 @@ pub const FORMATS: &[Format] = &[
         name: "gcp",
         about: "disk for Google, BIOS and UEFI",
         files: &[".img.tar.gz"],
-        arches: PC,
+        arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Gcp),
         root: Root::Initramfs,
     },
@@ -384,7 +409,7 @@ pub const FORMATS: &[Format] = &[
         name: "azure",
         about: "disk for Azure, BIOS and UEFI",
         files: &["-azure.vhd"],
-        arches: PC,
+        arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::FixedVhd),
         root: Root::Initramfs,
     },

@@ -66,7 +66,7 @@ impl<'a> Maker<'a> {
     pub fn files(&mut self, format: &Format) -> Result<Vec<(&'static str, Extents)>, Error> {
         let root = self.options.root.filter(|root| format.takes_root(*root));
         let root = root.unwrap_or(format.root);
-        let contents = match (format.kind, root) {
+        let contents = match (format.kind.on(&self.options.arch), root) {
             (Kind::Tar, _) => vec![Some(pax::plan(self.whole)?)],
             (Kind::Docker, _) => vec![Some(self.docker()?)],
             (Kind::KernelInitrd, _) => {
@@ -78,6 +78,11 @@ impl<'a> Maker<'a> {
                 ]
             }
             (Kind::TarKernelInitrd, _) => vec![Some(self.in_memory()?.tar()?)],
+            (Kind::Uki, _) => {
+                let payload = self.in_memory()?.clone();
+                self.large(&payload);
+                vec![Some(self.media(&payload).uki()?)]
+            }
             (Kind::Iso(firmware), Root::Initramfs) => {
                 let payload = self.in_memory()?.clone();
                 self.large(&payload);

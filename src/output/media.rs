@@ -21,6 +21,7 @@ use super::format::{Firmware, Table};
 use super::identity::Identity;
 use super::loader::{Loaders, suffix};
 use super::payload::Payload;
+use crate::kernel;
 use crate::time;
 
 /// What syslinux takes as a command line, in bytes (core/cmdline.inc, `max_cmd_len`).
@@ -104,10 +105,10 @@ impl Media<'_> {
     }
 
     /// The unified kernel image.
-    fn uki(&self) -> Result<Extents, Error> {
+    pub fn uki(&self) -> Result<Extents, Error> {
         let stub = self.loaders.efi("stub", self.arch)?;
         let parts = uki::Parts {
-            kernel: self.kernel()?,
+            kernel: kernel::program(&self.kernel()?).map_err(Error::Kernel)?,
             initrd: self.payload.combined_initrd().unwrap_or_default(),
             cmdline: self.payload.cmdline_text()?,
             os_release: self.payload.os_release.clone(),

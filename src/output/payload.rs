@@ -8,6 +8,7 @@ use tree::{Kind, Tree};
 
 use super::Error;
 use super::compress::{self, Compression};
+use crate::kernel;
 
 /// What a boot loader loads.
 #[derive(Clone, Debug, Default)]
@@ -134,22 +135,13 @@ impl Payload {
         line.map_or("Linux", |name| name.trim_matches(['"', '\'']))
     }
 
-    /// The version that a kernel for x86 says of itself (Documentation/arch/x86/boot.rst,
-    /// `kernel_version`: its offset behind the first 512 bytes; the text ends with a space).
+    /// The version that the kernel says of itself.
     ///
     /// # Errors
     /// What reading fails with.
     pub fn kernel_version(&self) -> Result<Option<String>, Error> {
-        let Some(kernel) = &self.kernel else { return Ok(None) };
-        let head = kernel.part(0, 0x210).to_vec()?;
-        let (Some(b"HdrS"), Some([low, high])) = (head.get(0x202..0x206), head.get(0x20e..0x210)) else {
-            return Ok(None);
-        };
-        let at = u64::from(u16::from_le_bytes([*low, *high])) + 0x200;
-        let text = kernel.part(at, 256).to_vec()?;
-        let end = text.iter().position(|byte| !byte.is_ascii_graphic()).unwrap_or(0);
-        let version = String::from_utf8_lossy(text.get(..end).unwrap_or_default()).into_owned();
-        Ok((!version.is_empty()).then_some(version))
+        let version = self.kernel.as_ref().map(kernel::version).transpose()?;
+        Ok(version.flatten())
     }
 
     /// The same as a tar of files.

@@ -1,9 +1,9 @@
 //! Static programs of the cargo workspace around a package.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::Options;
+use super::toolchain::Toolchain;
 
 /// The folder with the Cargo.lock that governs a folder.
 pub fn workspace(dir: &Path) -> Result<PathBuf, String> {
@@ -18,28 +18,14 @@ pub fn workspace(dir: &Path) -> Result<PathBuf, String> {
 /// Builds a program and returns it.
 pub fn build(package: &str, bin: &str, dir: &Path, options: &Options) -> Result<Vec<u8>, String> {
     let workspace = workspace(dir)?;
-    let target = match options.arch.as_str() {
-        "amd64" => "x86_64-unknown-linux-gnu",
-        "arm64" => "aarch64-unknown-linux-gnu",
-        other => return Err(format!("programs cannot be built for {other} yet")),
-    };
+    let toolchain = Toolchain::find(&options.arch)?;
     let folder = workspace.join("target/pkg");
     // Paths of the machine that builds must not get into the program.
     let remap = format!("--remap-path-prefix={}=.", workspace.display());
     let flags = ["-C", "target-feature=+crt-static", &remap].join("\x1f");
-    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args([
-            "build",
-            "--quiet",
-            "--release",
-            "--locked",
-            "-p",
-            package,
-            "--bin",
-            bin,
-            "--target",
-            target,
-        ])
+    let output = toolchain
+        .build()
+        .args(["--quiet", "--release", "--locked", "-p", package, "--bin", bin])
         .arg("--target-dir")
         .arg(&folder)
         // Unlike RUSTFLAGS this takes a path with a space.
@@ -53,6 +39,6 @@ pub fn build(package: &str, bin: &str, dir: &Path, options: &Options) -> Result<
             String::from_utf8_lossy(&output.stderr)
         ));
     }
-    let program = folder.join(target).join("release").join(bin);
+    let program = folder.join(toolchain.triple).join("release").join(bin);
     std::fs::read(&program).map_err(|error| format!("{}: {error}", program.display()))
 }

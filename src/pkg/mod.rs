@@ -13,6 +13,7 @@ mod image;
 mod kernel;
 pub mod modules;
 mod recipe;
+mod toolchain;
 
 use std::path::{Path, PathBuf};
 

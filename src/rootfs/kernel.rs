@@ -1,18 +1,13 @@
 //! The kernel image: the kernel, its command line, its modules and microcode.
 
-use std::io::{self, Read};
-
 use extents::Extents;
-use flate2::read::GzDecoder;
 use pax::Body;
 use tree::{Kind, Meta, Tree};
 
 use super::{Builder, Origin};
 use crate::config::canonical;
 use crate::config::diagnostic::Diagnostics;
-
-/// A kernel is not larger than this, in bytes, whatever its compressed form says.
-const LARGEST: u64 = 512 << 20;
+use crate::kernel;
 
 impl Builder<'_> {
     pub(super) fn kernel(&mut self, decompress: bool) -> Result<(), Diagnostics> {
@@ -37,7 +32,8 @@ impl Builder<'_> {
             return Err(config.complain(field, missing(&files, &kernel.image, binary)));
         };
         if decompress {
-            content = decompressed(&content).map_err(|error| config.complain(field, error))?;
+            content = kernel::decompressed(&content)
+                .map_err(|error| config.complain(field, format!("--decompress-kernel: {error}")))?;
         }
         self.put("kernel", "boot", origin.meta(0o755), Kind::directory(), &origin)?;
         let tar = kernel.tar.as_deref().unwrap_or("kernel.tar");
@@ -124,57 +120,4 @@ fn missing(files: &Tree, image: &str, name: &str) -> String {
             there.join(", ")
         }
     )
-}
-
-/// The kernel without its gzip, or out of its bzImage (Documentation/arch/x86/boot.rst,
-/// fields setup_sects, payload_offset and payload_length).
-fn decompressed(kernel: &Extents) -> Result<Extents, String> {
-    let read = |offset: u64, len: usize| -> Result<Vec<u8>, String> {
-        let mut bytes = vec![0; len];
-        kernel
-            .read_exact_at(&mut bytes, offset)
-            .map_err(|error| error.to_string())?;
-        Ok(bytes)
-    };
-    let unknown = || "--decompress-kernel: no compressed kernel or no supported format found".to_owned();
-    if kernel.len() < 0x250 {
-        return Err(unknown());
-    }
-    let start = read(0, 0x250)?;
-    let number = |at: usize| {
-        let bytes = start.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
-        u64::from(u32::from_le_bytes(bytes.unwrap_or_default()))
-    };
-    if start.starts_with(&[0x1f, 0x8b]) {
-        return gunzip(kernel);
-    }
-    if start.get(0x1fe..0x200) != Some(&[0x55, 0xaa]) || start.get(0x202..0x206) != Some(b"HdrS") {
-        return Err(unknown());
-    }
-    let setup_sects = start.get(0x1f1).copied().unwrap_or(0);
-    // 0 means 4, for the sake of old boot loaders.
-    let setup_sects = if setup_sects == 0 { 4 } else { u64::from(setup_sects) };
-    let offset = (setup_sects + 1) * 512 + number(0x248);
-    let payload = kernel.part(offset, number(0x24c));
-    let mut magic = [0; 2];
-    if payload.len() < 2 || payload.read_exact_at(&mut magic, 0).is_err() || magic != [0x1f, 0x8b] {
-        return Err(format!(
-            "--decompress-kernel: unsupported bzImage payload format at offset {offset}; only gzip is"
-        ));
-    }
-    gunzip(&payload)
-}
-
-fn gunzip(compressed: &Extents) -> Result<Extents, String> {
-    let mut bytes = Vec::new();
-    let read = GzDecoder::new(io::BufReader::new(compressed.reader()))
-        .take(LARGEST + 1)
-        .read_to_end(&mut bytes);
-    read.map_err(|error| format!("--decompress-kernel: {error}"))?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(format!(
-            "--decompress-kernel: the kernel expands to more than {LARGEST} bytes"
-        ));
-    }
-    Ok(Extents::from_bytes(bytes))
 }

@@ -41,42 +41,73 @@ pub fn arguments(machine: &Machine) -> Result<Vec<OsString>, String> {
     if machine.uefi || machine.arch != "amd64" {
         let (code, variables) = firmware(&machine.arch)?;
         let flash = |unit: u32, how: &str, path: &Path| {
-            let file = path.display().to_string().replace(',', ",,");
-            OsString::from(format!("if=pflash,unit={unit},format=raw,{how}=on,file={file}"))
+            let file = value(path)?;
+            Ok::<_, String>(OsString::from(format!(
+                "if=pflash,unit={unit},format=raw,{how}=on,file={file}"
+            )))
         };
-        arguments.extend(["-drive".into(), flash(0, "readonly", &code)]);
-        arguments.extend(["-drive".into(), flash(1, "snapshot", &variables)]);
+        arguments.extend(["-drive".into(), flash(0, "readonly", &code)?]);
+        arguments.extend(["-drive".into(), flash(1, "snapshot", &variables)?]);
     }
-    let path = machine.name.to_str();
-    let path = path.ok_or_else(|| format!("{} is not UTF-8", machine.name.display()))?;
-    let extension = machine
+    let is_iso = machine
         .name
         .extension()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .to_lowercase();
-    let (cd, format) = match extension.as_str() {
-        "iso" => (!machine.stick, "raw"),
-        "qcow2" | "vmdk" | "vhdx" | "vdi" => (false, extension.as_str()),
-        "vhd" => (false, "vpc"),
-        _ => (false, "raw"),
-    };
-    let media = if cd {
-        "media=cdrom,if=none,readonly=on"
-    } else {
-        "if=none,snapshot=on"
-    };
-    let device = match (cd, machine.arch.as_str()) {
-        (true, "amd64") => "ide-cd,drive=boot,bootindex=0",
-        (true, _) => "scsi-cd,drive=boot,bootindex=0",
-        (false, _) => "virtio-blk-pci,drive=boot,bootindex=0",
-    };
-    if cd && machine.arch != "amd64" {
-        arguments.extend(["-device".into(), "virtio-scsi-pci".into()]);
+        .is_some_and(|end| end.eq_ignore_ascii_case("iso"));
+    if is_iso && !machine.stick {
+        arguments.extend(cd("boot", ",bootindex=0", &machine.arch, &machine.name)?);
+        return Ok(arguments);
     }
-    let drive = format!("id=boot,{media},format={format},file={}", path.replace(',', ",,"));
+    let (format, file) = (format(&machine.name), value(&machine.name)?);
+    let drive = format!("id=boot,if=none,snapshot=on,format={format},file={file}");
+    let device = "virtio-blk-pci,drive=boot,bootindex=0";
     arguments.extend(["-drive".into(), drive.into(), "-device".into(), device.into()]);
     Ok(arguments)
+}
+
+/// The arguments for a CD: on a PC an IDE one, else one of SCSI.
+pub fn cd(id: &str, options: &str, arch: &str, path: &Path) -> Result<Vec<OsString>, String> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    let device = match arch {
+        "amd64" => "ide-cd",
+        _ => {
+            arguments.extend(["-device".into(), format!("virtio-scsi-pci,id={id}-bus").into()]);
+            "scsi-cd"
+        }
+    };
+    let drive = format!(
+        "id={id},media=cdrom,if=none,readonly=on,format=raw,file={}",
+        value(path)?
+    );
+    let bus = if device == "scsi-cd" {
+        format!(",bus={id}-bus.0")
+    } else {
+        String::new()
+    };
+    let device = format!("{device},drive={id}{bus}{options}");
+    arguments.extend(["-drive".into(), drive.into(), "-device".into(), device.into()]);
+    Ok(arguments)
+}
+
+/// What QEMU calls the format of a file, by the end of its name. It does not write the start of
+/// a disk whose format it has to guess.
+pub fn format(path: &Path) -> &'static str {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    match extension.as_str() {
+        "qcow2" => "qcow2",
+        "vmdk" => "vmdk",
+        "vhdx" => "vhdx",
+        "vdi" => "vdi",
+        "vhd" => "vpc",
+        _ => "raw",
+    }
+}
+
+/// A path in a value of QEMU's, where a comma is written twice.
+pub fn value(path: &Path) -> Result<String, String> {
+    let text = path
+        .to_str()
+        .ok_or_else(|| format!("{} is not UTF-8", path.display()))?;
+    Ok(text.replace(',', ",,"))
 }
 
 /// UEFI for an architecture.

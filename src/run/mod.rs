@@ -1,5 +1,6 @@
 //! Booting in QEMU what `moby build` made.
 
+mod data;
 mod medium;
 mod rootfs;
 
@@ -7,6 +8,8 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+pub use data::Data;
 
 /// How the machine is.
 #[derive(Clone, Debug)]
@@ -25,6 +28,8 @@ pub struct Machine {
     pub mem: u32,
     /// Disk images.
     pub disks: Vec<PathBuf>,
+    /// What the machine finds on a CD.
+    pub data: Option<Data>,
     /// Ports of the host and the guest.
     pub publish: Vec<(u16, u16)>,
     /// Whether there is a window.
@@ -58,7 +63,13 @@ fn program(arch: &str) -> Result<(&'static str, &'static str), String> {
 /// Files that are missing, QEMU missing, or a QEMU that fails.
 pub fn run(machine: &Machine) -> Result<(), String> {
     let (program, package) = program(&machine.arch)?;
-    let status = Command::new(program).args(arguments(machine, program)?).status();
+    let mut arguments = arguments(machine, program)?;
+    // Removed when the machine has ended.
+    let cd = machine.data.as_ref().map(Data::cd).transpose()?;
+    if let Some(cd) = &cd {
+        arguments.extend(medium::cd("data", "", &machine.arch, cd)?);
+    }
+    let status = Command::new(program).args(arguments).status();
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("{program} ended with {status}")),
@@ -111,11 +122,11 @@ fn arguments(machine: &Machine, program: &str) -> Result<Vec<OsString>, String> 
     }
     add(&["-nic", &network, "-device", "virtio-rng-pci"]);
     for disk in &machine.disks {
-        let path = disk
-            .to_str()
-            .ok_or_else(|| format!("{} is not UTF-8", disk.display()))?;
-        // A comma in a value of QEMU's is written twice.
-        add(&["-drive", &format!("if=virtio,file={}", path.replace(',', ",,"))]);
+        let format = medium::format(disk);
+        add(&[
+            "-drive",
+            &format!("if=virtio,format={format},file={}", medium::value(disk)?),
+        ]);
     }
     match (rootfs::of(&machine.name), machine.name.is_file()) {
         (Some(root), _) => arguments.extend(rootfs::arguments(&root)),

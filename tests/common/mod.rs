@@ -6,9 +6,9 @@
 pub mod layout;
 pub mod site;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,10 @@ pub fn moby() -> Command {
 
 pub fn build(example: &str, arguments: &[&str], folder: &Path) {
     let yaml = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example);
+    build_file(&yaml, arguments, folder);
+}
+
+pub fn build_file(yaml: &Path, arguments: &[&str], folder: &Path) {
     let output = moby()
         .arg("build")
         .args(arguments)
@@ -66,4 +70,52 @@ pub fn console(output: impl Read + Send + 'static) -> Receiver<String> {
         }
     });
     receiver
+}
+
+/// Runs a checker, which must be content, and returns what it says.
+pub fn checked(program: &str, arguments: &[&str], file: &Path) -> String {
+    let folders = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
+    let mut command = Command::new(program);
+    let out = command
+        .env("PATH", folders)
+        .args(arguments)
+        .arg(file)
+        .output()
+        .expect(program);
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr)
+    );
+    assert!(out.status.success(), "{program} {}: {text}", file.display());
+    text
+}
+
+/// A machine that ends with the test, whatever its end.
+pub struct Machine(pub Child);
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // Ctrl-A c leads to QEMU's monitor. Killing moby would leave QEMU behind.
+        if let Some(stdin) = self.0.stdin.as_mut() {
+            stdin.write_all(b"\x01cquit\n").ok();
+        }
+        self.0.wait().ok();
+    }
+}
+
+/// Boots what `moby run` takes down to a marker on the console.
+pub fn boots(file: &Path, arguments: &[&str], marker: &str) {
+    let machine = moby()
+        .args(["run", "--mem", "1536"])
+        .args(arguments)
+        .arg(file)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut machine = Machine(machine);
+    let lines = console(machine.0.stdout.take().unwrap());
+    let mut log = vec![format!("{} {arguments:?}", file.display())];
+    until(&lines, marker, &mut log);
 }

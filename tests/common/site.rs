@@ -31,7 +31,7 @@ impl Site {
         let site = Site(tempfile::tempdir().unwrap());
         site.write(
             "kernel/build.yml",
-            "image: kernel\ncontents:\n  - file: /kernel\n    contents: a kernel\n",
+            "image: kernel\ncontents:\n  - file: /kernel\n    contents: MZ, a kernel\n",
         );
         let noise: String = (0..40_000u32)
             .map(|i| format!("{:x}", i.wrapping_mul(2_654_435_761)))

@@ -12,7 +12,7 @@ pub const PACKAGES: &[&str] = &["kernel", "init", "hello", "greeting", "syslinux
 const KERNEL: &str = "image: kernel
 contents:
   - file: /kernel
-    contents: a kernel
+    contents: MZ, a kernel
 ";
 
 const INIT: &str = r#"image: init

@@ -13,6 +13,7 @@ use std::process::{Command, ExitCode};
 /// Programs that the tests need, and the Debian packages that have them.
 const TOOLS: &[(&str, &str)] = &[
     ("qemu-system-x86_64", "qemu-system-x86"),
+    ("qemu-system-aarch64", "qemu-system-arm"),
     ("qemu-img", "qemu-utils"),
     ("cpio", "cpio"),
     ("zstd", "zstd"),
@@ -38,6 +39,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("depmod", "kmod"),
     ("fsck.erofs", "erofs-utils"),
     ("busybox", "busybox-static"),
+    ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
 ];
 
 /// Files that the tests need, and the Debian packages that have them.
@@ -45,6 +47,8 @@ const FILES: &[(&str, &str)] = &[
     ("/usr/lib/ISOLINUX/isolinux.bin", "isolinux"),
     ("/usr/lib/syslinux/mbr/mbr.bin", "syslinux-common"),
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf"),
+    ("/usr/share/AAVMF/AAVMF_CODE.fd", "qemu-efi-aarch64"),
+    ("/usr/aarch64-linux-gnu/lib/libc.a", "libc6-dev-arm64-cross"),
     ("/usr/lib/systemd/boot/efi/linuxx64.efi.stub", "systemd-boot-efi"),
 ];
 
@@ -92,5 +96,7 @@ fn install() -> Result<(), String> {
     let programs = TOOLS.iter().filter(|(program, _)| !there(program));
     let files = FILES.iter().filter(|(file, _)| !std::path::Path::new(file).is_file());
     let missing: Vec<&str> = programs.chain(files).map(|(_, package)| *package).collect();
-    debian::install(&missing)
+    debian::install(&missing)?;
+    // Programs for arm64 are compiled with it where rustup has no standard library for them.
+    foreign::install()
 }

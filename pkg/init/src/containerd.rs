@@ -18,7 +18,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Request, Status};
 
 use crate::process::start;
-use crate::{containers, say};
+use crate::{containers, runtime, say};
 
 const PROGRAM: &str = "/usr/bin/containerd";
 const CONFIG: &str = "/etc/containerd/config.toml";
@@ -98,7 +98,7 @@ pub fn is_there() -> bool {
 
 /// Starts containerd and, when it listens, the services in these folders. Returns containerd's
 /// number.
-pub fn start_services(folders: Vec<String>) -> Option<Pid> {
+pub fn start_services(folders: Vec<(String, runtime::Runtime)>) -> Option<Pid> {
     let log = fs::File::options()
         .create(true)
         .append(true)
@@ -129,7 +129,7 @@ pub fn start_services(folders: Vec<String>) -> Option<Pid> {
 }
 
 /// Starts the services one after the other, and tells of each that ends.
-async fn serve(folders: Vec<String>, started: Sender<()>) {
+async fn serve(folders: Vec<(String, runtime::Runtime)>, started: Sender<()>) {
     for _ in 0..LOOK.1 {
         if Path::new(SOCKET).exists() {
             break;
@@ -147,9 +147,9 @@ async fn serve(folders: Vec<String>, started: Sender<()>) {
     };
     say("containerd listens");
     let mut waits = Vec::new();
-    for folder in folders {
+    for (folder, runtime) in folders {
         let name = containers::name_of(&folder);
-        match client.start(&folder, &name).await {
+        match client.start(&folder, &name, &runtime).await {
             Ok(()) => {
                 let client = Client {
                     channel: client.channel.clone(),
@@ -181,7 +181,7 @@ struct Client {
 }
 
 impl Client {
-    async fn start(&self, folder: &str, id: &str) -> Result<(), String> {
+    async fn start(&self, folder: &str, id: &str, runtime: &runtime::Runtime) -> Result<(), String> {
         let container = Container {
             id: id.to_owned(),
             runtime: Some(Runtime {
@@ -207,7 +207,7 @@ impl Client {
             .call("/containerd.services.tasks.v1.Tasks/Create", task)
             .await
             .map_err(said)?;
-        containers::bind_namespaces(folder, created.pid)?;
+        runtime.with_process(created.pid)?;
         let task = Task {
             container_id: id.to_owned(),
         };

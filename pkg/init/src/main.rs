@@ -7,12 +7,15 @@
 //!
 //! In an initrd that only leads to a root filesystem on a medium it goes there: see `initrd`.
 //!
-//! Under the names `poweroff`, `reboot` and `halt` the same program asks PID 1 to stop.
+//! Under the names `poweroff`, `reboot` and `halt` the same program asks PID 1 to stop, and as
+//! `modprobe` it loads modules, which the kernel asks for.
 
 #[cfg(target_os = "linux")]
 mod containerd;
 #[cfg(target_os = "linux")]
 mod containers;
+#[cfg(target_os = "linux")]
+mod hotplug;
 #[cfg(target_os = "linux")]
 mod initrd;
 #[cfg(target_os = "linux")]
@@ -23,6 +26,8 @@ mod mounts;
 mod network;
 #[cfg(target_os = "linux")]
 mod process;
+#[cfg(target_os = "linux")]
+mod runtime;
 #[cfg(target_os = "linux")]
 mod shutdown;
 
@@ -37,8 +42,11 @@ fn main() -> std::process::ExitCode {
     if let Some(action) = shutdown::Action::of_program(&name) {
         return action.ask();
     }
+    if name.rsplit('/').next() == Some("modprobe") {
+        return modules::modprobe(std::env::args().skip(1));
+    }
     if std::process::id() != 1 {
-        eprintln!("moby-init is PID 1 of a machine; poweroff, reboot and halt are its other names");
+        eprintln!("moby-init is PID 1 of a machine; poweroff, reboot, halt and modprobe are its other names");
         return std::process::ExitCode::FAILURE;
     }
     if initrd::is_here() {

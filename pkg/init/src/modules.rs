@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::process::ExitCode;
 
 use crate::process::list;
-use crate::say;
+use crate::{hotplug, say};
 
 /// What containers need besides drivers.
 const ALWAYS: [&str; 2] = ["overlay", "af_packet"];
@@ -18,31 +19,11 @@ struct Index {
     loaded: BTreeSet<String>,
 }
 
-/// Loads what the machine needs.
+/// Loads what the machine needs, and from then on what devices that appear later ask for.
 pub fn load() {
-    if let Some(count) = plug() {
-        say(&format!("{count} modules loaded"));
-    }
-}
-
-/// Loads what devices need that have appeared since.
-pub fn load_more() {
-    plug();
-}
-
-/// Returns how many modules are loaded; nothing when there are none.
-fn plug() -> Option<usize> {
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    let folder = format!("/lib/modules/{release}");
-    let Ok(dep) = fs::read_to_string(format!("{folder}/modules.dep")) else {
-        return None;
-    };
-    let mut index = Index {
-        modules: dep.lines().filter_map(module).collect(),
-        aliases: aliases(&fs::read_to_string(format!("{folder}/modules.alias")).unwrap_or_default()),
-        folder,
-        loaded: BTreeSet::new(),
-    };
+    let Some(mut index) = Index::read() else { return };
+    // Listened to before the devices are looked at, so that none is missed.
+    let events = hotplug::listen();
     let mut names: Vec<String> = ALWAYS.iter().map(|name| (*name).to_owned()).collect();
     for path in std::iter::once("/etc/modules".to_owned()).chain(list("/etc/modules-load.d")) {
         let text = fs::read_to_string(path).unwrap_or_default();
@@ -57,7 +38,7 @@ fn plug() -> Option<usize> {
         );
     }
     for name in &names {
-        index.load(&name.replace('-', "_"));
+        index.load_named(name);
     }
     // A driver may bring devices that ask for more: virtio's bus, then its disks.
     for _ in 0..5 {
@@ -65,18 +46,39 @@ fn plug() -> Option<usize> {
         let mut asked = BTreeSet::new();
         modaliases("/sys/devices", &mut asked);
         for alias in asked {
-            let matching = index
-                .aliases
-                .iter()
-                .filter(|(pattern, _)| matches(pattern.as_bytes(), alias.as_bytes()));
-            let found: Vec<String> = matching.map(|(_, name)| name.clone()).collect();
-            found.iter().for_each(|name| index.load(name));
+            index.load_matching(&alias);
         }
         if index.loaded.len() == before {
             break;
         }
     }
-    Some(index.loaded.len())
+    say(&format!("{} modules loaded", index.loaded.len()));
+    match events {
+        Ok(events) => {
+            std::thread::spawn(move || {
+                hotplug::follow(&events, |alias| {
+                    index.load_matching(alias);
+                });
+            });
+        }
+        Err(error) => say(&format!("devices that appear later get no modules: {error}")),
+    }
+}
+
+/// What the kernel runs as /sbin/modprobe when it misses something: options, then names
+/// (modprobe(8)). It may be there before anything is mounted.
+pub fn modprobe(arguments: impl Iterator<Item = String>) -> ExitCode {
+    let Some(mut index) = Index::read() else {
+        return ExitCode::FAILURE;
+    };
+    let mut found = true;
+    for name in arguments.filter(|argument| !argument.starts_with('-')) {
+        found &= index.load_named(&name);
+    }
+    match found {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
 }
 
 /// "kernel/a/b.ko: kernel/c.ko ..."
@@ -105,6 +107,42 @@ fn aliases(text: &str) -> Vec<(String, String)> {
 }
 
 impl Index {
+    /// The modules of the running kernel; nothing when there are none.
+    fn read() -> Option<Index> {
+        let release = rustix::system::uname().release().to_string_lossy().into_owned();
+        let folder = format!("/lib/modules/{release}");
+        let dep = fs::read_to_string(format!("{folder}/modules.dep")).ok()?;
+        Some(Index {
+            modules: dep.lines().filter_map(module).collect(),
+            aliases: aliases(&fs::read_to_string(format!("{folder}/modules.alias")).unwrap_or_default()),
+            folder,
+            loaded: BTreeSet::new(),
+        })
+    }
+
+    /// Loads a module by its name or one of its aliases. Returns whether there is one.
+    fn load_named(&mut self, name: &str) -> bool {
+        let plain = name.replace('-', "_");
+        if self.modules.contains_key(&plain) {
+            self.load(&plain);
+            return true;
+        }
+        self.load_matching(name)
+    }
+
+    /// Loads the modules with an alias. Returns whether there are any.
+    fn load_matching(&mut self, alias: &str) -> bool {
+        let matching = self
+            .aliases
+            .iter()
+            .filter(|(pattern, _)| matches(pattern.as_bytes(), alias.as_bytes()));
+        let found: Vec<String> = matching.map(|(_, name)| name.replace('-', "_")).collect();
+        for name in &found {
+            self.load(name);
+        }
+        !found.is_empty()
+    }
+
     /// Loads a module and what it needs, once. What is built in is not in the index.
     fn load(&mut self, name: &str) {
         let Some((path, needed)) = self.modules.get(name).cloned() else {

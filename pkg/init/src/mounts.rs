@@ -1,9 +1,13 @@
 //! The mounts of the machine.
 
 use std::fs;
+use std::time::Duration;
 
 use rustix::fs::{StatVfsMountFlags, statfs, statvfs};
-use rustix::mount::{MountFlags, mount, mount_bind_recursive, mount_move};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change, mount_move,
+    mount_remount, unmount,
+};
 
 use crate::say;
 
@@ -14,7 +18,7 @@ const TMPFS_MAGIC: u64 = 0x0102_1994;
 const STEP: &str = "/.root";
 
 /// Says what failed, and goes on: half a machine tells more than none.
-fn tell(what: &str, result: rustix::io::Result<()>) {
+fn tell<E: std::fmt::Display>(what: &str, result: Result<(), E>) {
     if let Err(error) = result {
         say(&format!("{what}: {error}"));
     }
@@ -63,9 +67,18 @@ pub fn all() {
         let _ = fs::create_dir_all(path);
         tell(path, mount(kind, path, kind, flags | none, data));
     }
+    // A container that mounts a disk below a shared folder mounts it for everybody.
+    let shared = mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC);
+    tell("making / shared", shared);
     for path in ["/run/resolvconf", "/run/runc"] {
         let _ = fs::create_dir_all(path);
     }
+    // Containers bind it, also where nothing writes it.
+    let resolv = fs::File::options()
+        .create(true)
+        .append(true)
+        .open("/run/resolvconf/resolv.conf");
+    tell("/run/resolvconf/resolv.conf", resolv.map(drop));
     let controllers = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
     for controller in controllers.split_whitespace() {
         let _ = fs::write("/sys/fs/cgroup/cgroup.subtree_control", format!("+{controller}"));
@@ -89,4 +102,62 @@ fn overlay_var() {
     }
     let data = c"lowerdir=/var,upperdir=/run/var/upper,workdir=/run/var/work";
     tell("/var", mount("overlay", "/var", "overlay", MountFlags::empty(), data));
+}
+
+/// How often, and how many times, to look whether all disks are left.
+const LOOK: (Duration, u32) = (Duration::from_millis(50), 100);
+
+/// Takes the disks off, so that nothing on them waits to be written: the last mounted first,
+/// and read-only where something still uses it.
+pub fn leave_disks() {
+    for path in disks().iter().rev() {
+        if unmount(path.as_str(), UnmountFlags::empty()).is_err() {
+            let _ = mount_remount(path.as_str(), MountFlags::RDONLY, c"");
+        }
+    }
+    rustix::fs::sync();
+    if disks().is_empty() {
+        return;
+    }
+    // A swap file, say. The kernel's emergency remount (sysrq.rst, "u") waits for nobody.
+    let _ = fs::write("/proc/sysrq-trigger", "u");
+    for _ in 0..LOOK.1 {
+        let left = disks();
+        if left.is_empty() {
+            return;
+        }
+        std::thread::sleep(LOOK.0);
+    }
+    say(&format!("still written to: {}", disks().join(" ")));
+}
+
+/// Where filesystems of block devices are mounted that can be written to.
+fn disks() -> Vec<String> {
+    writable_disks(&fs::read_to_string("/proc/self/mounts").unwrap_or_default())
+}
+
+/// From the lines of proc_mounts(5): "DEVICE PATH TYPE OPTIONS 0 0".
+fn writable_disks(table: &str) -> Vec<String> {
+    let path = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [device, path, _, options, ..] = words.as_slice() else {
+            return None;
+        };
+        let writable = options.split(',').any(|option| option == "rw");
+        // A blank in a path is written in octal.
+        (device.starts_with("/dev/") && writable).then(|| path.replace("\\040", " "))
+    };
+    table.lines().filter_map(path).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::writable_disks;
+
+    #[test]
+    fn disks_are_found_among_mounts() {
+        let table =
+            "rootfs / rootfs rw 0 0\n/dev/vda1 /var/a\\040b ext4 rw,relatime 0 0\n/dev/sr0 /cd iso9660 ro 0 0\n";
+        assert_eq!(writable_disks(table), ["/var/a b"]);
+    }
 }

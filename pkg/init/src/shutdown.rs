@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use crate::containers::{self, Services};
-use crate::{process, say};
+use crate::{mounts, process, say};
 
 /// How long processes have after SIGTERM.
 const GRACE: Duration = Duration::from_millis(1500);
@@ -112,6 +112,7 @@ pub fn stop(action: Action) -> ExitCode {
     everybody(Signal::KILL);
     process::ended();
     rustix::fs::sync();
+    mounts::leave_disks();
     say("down");
     let command = match action {
         Action::PowerOff => RebootCommand::PowerOff,

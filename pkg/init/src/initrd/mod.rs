@@ -95,9 +95,8 @@ fn wait_for(root: &str) -> Result<String, String> {
             let there = device::all().join(" ");
             return Err(format!("nothing is {root}; there is {there}"));
         }
+        // What appears meanwhile gets its drivers.
         std::thread::sleep(Duration::from_millis(100));
-        // What has appeared meanwhile may need drivers of its own.
-        modules::load_more();
     }
 }
 

@@ -1,0 +1,196 @@
+//! Kernel files, which architectures have in different forms:
+//!
+//! ```text
+//! bzImage            x86: setup code, and the kernel compressed (Documentation/arch/x86/boot.rst)
+//! Image              arm64, riscv64: the kernel as it is in memory, with the header of a program for UEFI
+//! Image.gz           the same, compressed by gzip
+//! vmlinuz.efi        a program for UEFI that unpacks an Image (drivers/firmware/efi/libstub/zboot-header.S)
+//! ```
+
+use std::io::{self, Read};
+
+use extents::Extents;
+
+use crate::store::decompress;
+
+/// A kernel is not larger than this, in bytes, whatever its compressed form says.
+const LARGEST: u64 = 512 << 20;
+
+/// What is at the beginning of a kernel file.
+struct Head(Vec<u8>);
+
+impl Head {
+    fn of(kernel: &Extents) -> Result<Head, String> {
+        let head = kernel.part(0, 0x250).to_vec();
+        Ok(Head(head.map_err(|error| error.to_string())?))
+    }
+
+    fn at(&self, offset: usize, bytes: &[u8]) -> bool {
+        self.0.get(offset..).is_some_and(|rest| rest.starts_with(bytes))
+    }
+
+    fn number(&self, offset: usize) -> u64 {
+        let bytes = self.0.get(offset..).and_then(|rest| rest.first_chunk());
+        u64::from(u32::from_le_bytes(*bytes.unwrap_or(&[0; 4])))
+    }
+
+    fn gzip(&self) -> bool {
+        self.at(0, &[0x1f, 0x8b])
+    }
+
+    fn bzimage(&self) -> bool {
+        self.at(0x1fe, &[0x55, 0xaa]) && self.at(0x202, b"HdrS")
+    }
+
+    /// Documentation/arch/arm64/booting.rst and riscv/boot-image-header.rst: the magic numbers.
+    fn image(&self) -> bool {
+        self.at(56, b"ARM\x64") || self.at(56, b"RSC\x05")
+    }
+
+    fn zboot(&self) -> bool {
+        self.at(0, b"MZ") && self.at(4, b"zimg")
+    }
+}
+
+/// The kernel without its compression.
+///
+/// # Errors
+/// A file that is no kernel known here, and compressions that are not known.
+pub fn decompressed(kernel: &Extents) -> Result<Extents, String> {
+    let head = Head::of(kernel)?;
+    if head.gzip() {
+        return unpack(kernel);
+    }
+    if head.image() {
+        return Ok(kernel.clone());
+    }
+    if head.zboot() {
+        return unpack(&kernel.part(head.number(8), head.number(12)));
+    }
+    if !head.bzimage() {
+        return Err("no compressed kernel or no supported format found".into());
+    }
+    let setup_sects = head.0.get(0x1f1).copied().unwrap_or(0);
+    // 0 means 4, for the sake of old boot loaders.
+    let setup_sects = if setup_sects == 0 { 4 } else { u64::from(setup_sects) };
+    // Fields payload_offset and payload_length.
+    let offset = (setup_sects + 1) * 512 + head.number(0x248);
+    let payload = kernel.part(offset, head.number(0x24c));
+    if !Head::of(&payload)?.gzip() {
+        return Err(format!(
+            "unsupported bzImage payload format at offset {offset}; only gzip is"
+        ));
+    }
+    unpack(&payload)
+}
+
+/// The kernel as a program for UEFI.
+///
+/// # Errors
+/// As [`decompressed`], and a kernel that is none.
+pub fn program(kernel: &Extents) -> Result<Extents, String> {
+    let kernel = match Head::of(kernel)?.gzip() {
+        true => unpack(kernel)?,
+        false => kernel.clone(),
+    };
+    match Head::of(&kernel)?.at(0, b"MZ") {
+        true => Ok(kernel),
+        false => Err(
+            "the kernel is no program for UEFI\nhelp: a kernel with CONFIG_EFI_STUB is; other formats take this one"
+                .into(),
+        ),
+    }
+}
+
+/// The version that a kernel says of itself; none when it does not.
+///
+/// # Errors
+/// What reading fails with.
+pub fn version(kernel: &Extents) -> io::Result<Option<String>> {
+    let head = Head(kernel.part(0, 0x250).to_vec()?);
+    let text = if head.bzimage() {
+        // The field kernel_version: an offset behind the first 512 bytes.
+        kernel.part((head.number(0x20e) & 0xffff) + 0x200, 256).to_vec()?
+    } else if head.image() {
+        // The header has none; the first line that the kernel prints has.
+        let banner = b"Linux version ";
+        let bytes = kernel.part(0, LARGEST).to_vec()?;
+        let mut found = bytes.windows(banner.len() + 1);
+        let at = found.position(|text| text.starts_with(banner) && text.last().is_some_and(u8::is_ascii_digit));
+        at.and_then(|at| bytes.get(at + banner.len()..))
+            .map_or(Vec::new(), |rest| rest.iter().copied().take(256).collect())
+    } else {
+        return Ok(None);
+    };
+    let end = text.iter().position(|byte| !byte.is_ascii_graphic()).unwrap_or(0);
+    let version = String::from_utf8_lossy(text.get(..end).unwrap_or_default()).into_owned();
+    Ok((!version.is_empty()).then_some(version))
+}
+
+fn unpack(compressed: &Extents) -> Result<Extents, String> {
+    let mut bytes = Vec::new();
+    let reader = decompress::reader(compressed.reader()).map_err(|error| error.to_string())?;
+    let read = reader.take(LARGEST + 1).read_to_end(&mut bytes);
+    read.map_err(|error| format!("its compression is damaged, or not gzip, zstd or xz: {error}"))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(format!("it expands to more than {LARGEST} bytes"));
+    }
+    if bytes.len() as u64 == compressed.len() {
+        return Err("its compression is not gzip, zstd or xz".into());
+    }
+    Ok(Extents::from_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io::Write;
+
+    use super::*;
+
+    fn image() -> Vec<u8> {
+        let mut image = vec![0; 4096];
+        image[..2].copy_from_slice(b"MZ");
+        image[56..60].copy_from_slice(b"ARM\x64");
+        image[2000..2030].copy_from_slice(b"Linux version 6.1.0-9-arm64 (b");
+        image
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn an_image_is_found_in_all_its_forms() {
+        let image = image();
+        let packed = gzip(&image);
+        let mut zboot = b"MZ\0\0zimg".to_vec();
+        zboot.extend([64u32.to_le_bytes(), (packed.len() as u32).to_le_bytes()].concat());
+        zboot.resize(64, 0);
+        zboot.extend(&packed);
+        zboot.extend([0; 100]);
+        for file in [&image, &packed, &zboot] {
+            let kernel = decompressed(&Extents::from_bytes(file.clone())).unwrap();
+            assert_eq!(kernel.to_vec().unwrap(), image);
+            assert_eq!(version(&kernel).unwrap().unwrap(), "6.1.0-9-arm64");
+        }
+        // UEFI starts what is a program already as it is.
+        for (file, expected) in [(&image, &image), (&packed, &image), (&zboot, &zboot)] {
+            let kernel = program(&Extents::from_bytes(file.clone())).unwrap();
+            assert_eq!(&kernel.to_vec().unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_kernel_is_refused() {
+        let zboot = [b"MZ\0\0zimg".as_slice(), &[255; 60]].concat();
+        for bytes in [vec![], vec![1; 700], gzip(&[0; 900])[..20].to_vec(), zboot] {
+            assert!(decompressed(&Extents::from_bytes(bytes)).is_err());
+        }
+        for bytes in [vec![], vec![1; 700], gzip(&[0; 900])] {
+            assert!(program(&Extents::from_bytes(bytes)).is_err());
+        }
+    }
+}
