@@ -1,4 +1,43 @@
-//! Times as text.
+//! The time of what has none of its own, and times as text.
+
+use std::sync::LazyLock;
+
+/// 2017-04-18T16:30:00Z, as LinuxKit has it.
+pub const DEFAULT: i64 = 1_492_533_000;
+/// The last second of the year 9999, beyond which no format goes.
+const LAST: i64 = 253_402_300_799;
+/// What names another time (<https://reproducible-builds.org/specs/source-date-epoch/>).
+const VARIABLE: &str = "SOURCE_DATE_EPOCH";
+
+/// The variable is one for the whole process, by its specification.
+static FIXED: LazyLock<Result<i64, String>> = LazyLock::new(|| match std::env::var_os(VARIABLE) {
+    Some(text) if !text.is_empty() => parse(&text.to_string_lossy()),
+    _ => Ok(DEFAULT),
+});
+
+/// The time of everything that no image brings, in seconds of the Unix epoch:
+/// `SOURCE_DATE_EPOCH`, else [`DEFAULT`].
+pub fn fixed() -> i64 {
+    FIXED.as_ref().copied().unwrap_or(DEFAULT)
+}
+
+/// Whether [`fixed`] is what the environment asks for.
+///
+/// # Errors
+/// A variable that is not a time.
+pub fn check() -> Result<(), String> {
+    FIXED.as_ref().map(drop).map_err(Clone::clone)
+}
+
+fn parse(text: &str) -> Result<i64, String> {
+    let seconds: Option<i64> = text.parse().ok();
+    seconds.filter(|seconds| (0..=LAST).contains(seconds)).ok_or_else(|| {
+        format!(
+            "{VARIABLE} is {text:?}, which is not a time up to the year 9999\n\
+             help: set it to seconds since 1970, as `git log -1 --format=%ct` prints them, or unset it"
+        )
+    })
+}
 
 /// A time of the Unix epoch, in seconds, as RFC 3339 has it: `2017-04-18T16:30:00Z`.
 pub fn rfc3339(seconds: i64) -> String {
@@ -30,7 +69,16 @@ fn date(days: i64) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::rfc3339;
+    use super::{parse, rfc3339};
+
+    #[test]
+    fn only_seconds_are_a_time() {
+        assert_eq!(parse("0"), Ok(0));
+        assert_eq!(parse("1700000000"), Ok(1_700_000_000));
+        for text in ["-1", "253402300800", "99999999999999999999", "now", "1.5", " 1"] {
+            assert!(parse(text).is_err_and(|error| error.contains(text)), "{text}");
+        }
+    }
 
     #[test]
     fn dates_are_those_of_the_calendar() {

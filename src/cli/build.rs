@@ -1,13 +1,12 @@
 //! `moby build`.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
-use super::{Failure, cache, check, host_arch, loader};
+use super::report::Report;
+use super::{Failure, cache, check, foreign, host_arch, loader};
 use crate::output::compress::Compression;
 use crate::output::format::{FORMATS, Format, Root, find};
 use crate::output::{self, Target};
@@ -36,8 +35,8 @@ pub struct Build {
     /// The architecture
     #[arg(long, default_value = host_arch())]
     arch: String,
-    /// The cache folder [default: MOBY_CACHE, LINUXKIT_CACHE or ~/.linuxkit/cache]
-    #[arg(long)]
+    /// The cache folder, which is an argument of moby itself.
+    #[arg(skip)]
     cache: Option<PathBuf>,
     /// Where else images are: OCI layout folders, OCI archives, or what `docker save` wrote
     #[arg(long)]
@@ -84,17 +83,17 @@ pub struct Build {
     /// Use no network; moby never does
     #[arg(long, hide = true)]
     offline: bool,
+    #[command(flatten)]
+    foreign: foreign::BuildFlags,
 }
 
 impl Build {
-    pub fn run(self, quiet: bool) -> Result<(), Failure> {
+    pub fn run(mut self, cache: Option<PathBuf>, report: &Report) -> Result<(), Failure> {
+        self.cache = cache;
         let formats = self.formats()?;
         let jobs = super::jobs(self.jobs);
-        let say = |text: &str| {
-            if !quiet {
-                eprintln!("{text}");
-            }
-        };
+        let say = |text: &str| report.say(text);
+        self.foreign.explain(self.input_tar.is_some(), report)?;
         self.check_input_tar()?;
         let config = check::load(&self.files, &|dir| self.package(dir, jobs, &say))?;
         if self.dry_run {
@@ -102,19 +101,14 @@ impl Build {
             return super::print(&rootfs::metadata::yaml(&value));
         }
         let store = Store::open(&self.store_options()).map_err(Failure::work)?;
-        let said = Mutex::new(BTreeSet::new());
-        let progress = |image: &str| {
-            if said.lock().is_ok_and(|mut said| said.insert(image.to_owned())) {
-                say(&format!("reading {image}"));
-            }
-        };
         let options = rootfs::Options {
             arch: self.arch.clone(),
             jobs,
             decompress_kernel: self.decompress_kernel,
             sbom: self.sbom(),
         };
-        let root = rootfs::build(&config, &store, &options, &progress).map_err(Failure::work)?;
+        let root = rootfs::build(&config, &store, &options, &|progress| report.layers(progress));
+        let root = root.map_err(Failure::work)?;
         let options = output::Options {
             target: self.target()?,
             compression: self.compress,
@@ -129,7 +123,8 @@ impl Build {
         let find = |loader| loader::find(loader, &config.boot, &self.arch, &self.store_options(), &package);
         let tell = output::Tell {
             say: &say,
-            warn: &|text| eprintln!("{text}"),
+            warn: &say,
+            begin: &|text| report.begin(text),
         };
         for path in output::write(&root, &formats, &options, &find, &tell).map_err(Failure::work)? {
             say(&format!("wrote {}", path.display()));

@@ -6,17 +6,15 @@ use clap::{Args, Subcommand, ValueEnum};
 use extents::{Extents, emit};
 use tree::Time;
 
+use super::report::Report;
 use super::{Failure, cache, host_arch};
 use crate::config::canonical;
-use crate::rootfs::DEFAULT_TIME;
 use crate::store::{Layout, Store, Writer, archive};
+use crate::time;
 
 /// The arguments of `moby cache`.
 #[derive(Debug, Args)]
 pub struct Cache {
-    /// The cache folder [default: MOBY_CACHE, LINUXKIT_CACHE or ~/.linuxkit/cache]
-    #[arg(long, global = true)]
-    cache: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -71,13 +69,9 @@ enum Format {
 }
 
 impl Cache {
-    pub fn run(self, quiet: bool) -> Result<(), Failure> {
-        let folder = cache(self.cache).ok_or_else(|| Failure::usage("there is no home folder\nhelp: give --cache"))?;
-        let say = |text: &str| {
-            if !quiet {
-                eprintln!("{text}");
-            }
-        };
+    pub fn run(self, given: Option<PathBuf>, report: &Report) -> Result<(), Failure> {
+        let folder = cache(given).ok_or_else(|| Failure::usage("there is no home folder\nhelp: give --cache"))?;
+        let say = |text: &str| report.say(text);
         match self.command {
             Command::Ls => ls(&folder),
             Command::Import { from, images } => import(&folder, &from, images, &say),
@@ -150,7 +144,7 @@ fn import(folder: &Path, from: &Path, images: Vec<String>, say: &dyn Fn(&str)) -
 
 fn export(folder: &Path, image: &str, output: &Path, format: Format, arch: &str) -> Result<(), Failure> {
     let (store, name) = (store(folder)?, canonical(image));
-    let time = Time::from_seconds(DEFAULT_TIME);
+    let time = Time::from_seconds(time::fixed());
     let content = match format {
         Format::Oci => {
             let bundle = store.bundle(&name, &|_| None).map_err(Failure::work)?;

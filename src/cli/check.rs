@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Failure;
+use super::report::Report;
 use crate::config::{self, Config, Source};
 
 /// The arguments of `moby check`.
@@ -17,12 +18,10 @@ pub struct Check {
 }
 
 impl Check {
-    pub fn run(&self, quiet: bool) -> Result<(), Failure> {
+    pub fn run(&self, report: &Report) -> Result<(), Failure> {
         load(&self.files, &|_| Ok("checked".into()))?;
-        if !quiet {
-            for file in &self.files {
-                eprintln!("{}: no mistakes found", file.display());
-            }
+        for file in &self.files {
+            report.say(&format!("{}: no mistakes found", file.display()));
         }
         Ok(())
     }
@@ -34,6 +33,14 @@ pub fn load(files: &[PathBuf], packages: &dyn Fn(&Path) -> Result<String, String
     for file in files {
         let mut text = Vec::new();
         let stdin = file.as_os_str() == "-";
+        if let Some(address) = file
+            .to_str()
+            .filter(|file| file.starts_with("http://") || file.starts_with("https://"))
+        {
+            return Err(Failure::usage(format!(
+                "{address} is on the network, which moby does not use\nhelp: `curl -L {address} | moby build -`, or fetch it first"
+            )));
+        }
         let read = match stdin {
             true => std::io::stdin().lock().read_to_end(&mut text),
             false => std::fs::File::open(file).and_then(|mut file| file.read_to_end(&mut text)),

@@ -3,16 +3,19 @@
 mod build;
 mod cache;
 mod check;
+mod foreign;
 mod formats;
 mod inspect;
 mod loader;
 mod pkg;
+mod report;
 mod run;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use report::Report;
 
 /// Turn a YAML file into bootable Linux images: offline, without Docker, without root.
 #[derive(Debug, Parser)]
@@ -21,6 +24,11 @@ struct Moby {
     /// Say nothing but errors
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// The cache folder [default: MOBY_CACHE, LINUXKIT_CACHE or ~/.linuxkit/cache]
+    #[arg(long, global = true)]
+    cache: Option<PathBuf>,
+    #[command(flatten)]
+    foreign: foreign::GlobalFlags,
     #[command(subcommand)]
     command: Command,
 }
@@ -64,25 +72,35 @@ impl Failure {
     }
 }
 
+impl Moby {
+    fn run(self) -> Result<(), Failure> {
+        let report = Report::new(self.quiet || self.foreign.is_quiet());
+        self.foreign.explain(&report);
+        let cache = self.cache;
+        match self.command {
+            Command::Build(build) => build.run(cache, &report),
+            Command::Check(check) => check.run(&report),
+            Command::Schema => print(&format!("{:#}\n", crate::config::schema::schema())),
+            Command::Run(run) => run.run(),
+            Command::Inspect(inspect) => inspect.run(),
+            Command::Pkg(pkg) => pkg.run(cache, &report),
+            Command::Cache(command) => command.run(cache, &report),
+            Command::Formats(formats) => formats.run(),
+        }
+    }
+}
+
 /// Runs what the arguments say.
 pub fn main() -> ExitCode {
-    let moby = Moby::parse();
-    let result = match moby.command {
-        Command::Build(build) => build.run(moby.quiet),
-        Command::Check(check) => check.run(moby.quiet),
-        Command::Schema => print(&format!("{:#}\n", crate::config::schema::schema())),
-        Command::Run(run) => run.run(),
-        Command::Inspect(inspect) => inspect.run(),
-        Command::Pkg(pkg) => pkg.run(moby.quiet),
-        Command::Cache(cache) => cache.run(moby.quiet),
-        Command::Formats(formats) => formats.run(),
-    };
+    let moby = Moby::parse_from(foreign::respell(std::env::args_os()));
+    let result = crate::time::check().map_err(Failure::Usage).and_then(|()| moby.run());
     let (message, code) = match result {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Work(message)) => (message, 1),
         Err(Failure::Usage(message)) => (message, 2),
     };
-    eprintln!("error: {message}");
+    // Nobody has to listen.
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("error: {message}\n").as_bytes());
     ExitCode::from(code)
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::report::Report;
 use super::{Failure, cache, host_arch};
 use crate::pkg;
 
@@ -24,9 +25,6 @@ enum Command {
         /// The architecture
         #[arg(long, default_value = host_arch())]
         arch: String,
-        /// The cache folder [default: MOBY_CACHE, LINUXKIT_CACHE or ~/.linuxkit/cache]
-        #[arg(long)]
-        cache: Option<PathBuf>,
         /// A folder of .deb files, in place of apt-get
         #[arg(long)]
         debs: Option<PathBuf>,
@@ -40,19 +38,14 @@ enum Command {
 }
 
 impl Pkg {
-    pub fn run(self, quiet: bool) -> Result<(), Failure> {
+    pub fn run(self, given: Option<PathBuf>, report: &Report) -> Result<(), Failure> {
         match self.command {
             Command::ShowTag { dirs } => {
                 for dir in dirs {
                     super::print(&format!("{}\n", pkg::tag(&dir).map_err(Failure::work)?))?;
                 }
             }
-            Command::Build {
-                dirs,
-                arch,
-                cache: given,
-                debs,
-            } => {
+            Command::Build { dirs, arch, debs } => {
                 let store =
                     cache(given).ok_or_else(|| Failure::usage("there is no home folder\nhelp: give --cache"))?;
                 let options = pkg::Options {
@@ -62,12 +55,7 @@ impl Pkg {
                     jobs: super::jobs(None),
                 };
                 for dir in dirs {
-                    let say = |text: &str| {
-                        if !quiet {
-                            eprintln!("{text}");
-                        }
-                    };
-                    let name = pkg::build(&dir, &options, &say).map_err(Failure::work)?;
+                    let name = pkg::build(&dir, &options, &|text| report.say(text)).map_err(Failure::work)?;
                     super::print(&format!("{name}\n"))?;
                 }
             }

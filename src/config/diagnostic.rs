@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// How much of a line is shown, in characters.
+const LONGEST_LINE: usize = 160;
+
 /// A place in one of the sources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
@@ -46,14 +49,27 @@ impl fmt::Display for Diagnostics {
             writeln!(f, "{}", diagnostic.message)?;
             writeln!(f, "{margin}--> {}", diagnostic.place)?;
             writeln!(f, "{margin} |")?;
-            writeln!(f, "{number} | {}", diagnostic.text)?;
-            write!(f, "{margin} | {}^", " ".repeat(column.saturating_sub(1)))?;
+            let (text, indent) = window(&diagnostic.text, column.saturating_sub(1));
+            writeln!(f, "{number} | {text}")?;
+            write!(f, "{margin} | {}^", " ".repeat(indent))?;
             if let Some(help) = &diagnostic.help {
                 write!(f, "\n{margin} = help: {help}")?;
             }
         }
         Ok(())
     }
+}
+
+/// What is shown of a line, and where in that the column is, both counted in characters: all of a
+/// usual line, else what is around the column. Control characters are not let loose on a terminal.
+fn window(text: &str, column: usize) -> (String, usize) {
+    let skip = match text.chars().count() > LONGEST_LINE {
+        true => column.saturating_sub(LONGEST_LINE / 2),
+        false => 0,
+    };
+    let shown = text.chars().skip(skip).take(LONGEST_LINE);
+    let shown = shown.map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c });
+    (shown.collect(), column - skip)
 }
 
 /// A complaint whose line is not looked up yet.
@@ -92,4 +108,21 @@ pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<S
         .filter(|(distance, other)| *distance <= 1 + other.len() / 4)
         .min()
         .map(|(_, other)| format!("did you mean `{other}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_cut_around_the_column() {
+        assert_eq!(window("a: b", 3), ("a: b".to_owned(), 3));
+        let long = format!("{}wrong{}", "x".repeat(5000), "y".repeat(5000));
+        let (text, column) = window(&long, 5000);
+        assert!(
+            text.len() == LONGEST_LINE && text.split_at(column).1.starts_with("wrong"),
+            "{text} {column}"
+        );
+        assert_eq!(window("\x1b[31m", 0).0, "\u{fffd}[31m");
+    }
 }

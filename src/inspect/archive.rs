@@ -1,14 +1,10 @@
 //! Initrds: cpio archives (newc), plain or compressed, one behind the other.
 
-use std::io::Read;
-
 use extents::Extents;
 
 use super::Inside;
 use crate::store::decompress;
 
-/// The largest initrd that is looked into, in bytes when it is unpacked.
-const LARGEST: u64 = 4 << 30;
 const HEADER: usize = 110;
 
 /// The files of an initrd.
@@ -41,18 +37,13 @@ pub fn initrd(head: &[u8], content: &Extents) -> Result<Option<Inside>, String> 
             }
             _ => break,
         };
-        let mut bytes = Vec::new();
         let wrong = |error: std::io::Error| format!("what {how} compressed cannot be read: {error}");
-        let reader = decompress::reader(rest.reader()).map_err(wrong)?;
-        reader.take(LARGEST + 1).read_to_end(&mut bytes).map_err(wrong)?;
-        if bytes.len() as u64 > LARGEST {
-            return Err(format!("it unpacks to more than {LARGEST} bytes"));
-        }
-        if !bytes.starts_with(b"070701") {
+        let plain = decompress::whole(rest.reader(), rest.len()).map_err(wrong)?;
+        if plain.part(0, 6).to_vec().map_err(wrong)? != b"070701" {
             break;
         }
         parts.push(how);
-        cpio(&Extents::from_bytes(bytes), &mut files)?;
+        cpio(&plain, &mut files)?;
         break;
     }
     if parts.is_empty() {

@@ -8,7 +8,7 @@ use super::compress::{self, Compression};
 use super::format::Container;
 use super::identity::Identity;
 use super::{Error, Options};
-use crate::rootfs::DEFAULT_TIME;
+use crate::time;
 
 /// The name of the disk in Google's archive.
 const GCP_DISK: &str = "disk.raw";
@@ -18,7 +18,7 @@ pub fn wrap(disk: &Extents, container: Container, identity: &Identity, options: 
     let uuid = identity.uuid("container");
     let vhd = vhd::Options {
         uuid,
-        time: DEFAULT_TIME,
+        time: time::fixed(),
     };
     Ok(match container {
         Container::Raw => disk.clone(),
@@ -28,7 +28,7 @@ pub fn wrap(disk: &Extents, container: Container, identity: &Identity, options: 
         Container::Vmdk => vmdk::plan(disk, identity.number("container"), "disk.vmdk")?,
         Container::Vdi => vdi::plan(disk, uuid)?,
         Container::Gcp => {
-            let tar = gnu_tar::sparse(disk, GCP_DISK, DEFAULT_TIME);
+            let tar = gnu_tar::sparse(disk, GCP_DISK, time::fixed());
             packed(&tar, Compression::default(), options)?
         }
         Container::Gzip => packed(disk, Compression::default(), options)?,

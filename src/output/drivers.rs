@@ -9,7 +9,7 @@ use tree::{Kind, Meta, Time, Tree};
 use super::Error;
 use super::format::Filesystem;
 use crate::pkg::modules;
-use crate::rootfs::DEFAULT_TIME;
+use crate::time;
 
 /// Drivers of buses, controllers and media, as their modules are called.
 const STORAGE: &[&str] = &[
@@ -163,7 +163,7 @@ impl Drivers {
     /// # Errors
     /// What reading the modules fails with.
     pub fn initrd(&self, root: &Tree, init: Extents, defaults: &[String]) -> Result<Tree, Error> {
-        let meta = |mode| Meta::new(mode, Time::from_seconds(DEFAULT_TIME));
+        let meta = |mode| Meta::new(mode, Time::from_seconds(time::fixed()));
         let mut tree = Tree::new(meta(0o755));
         let mut put = |path: &str, mode, kind: Kind| {
             let put = tree.insert(path.as_bytes(), meta(mode), kind, &meta(0o755));

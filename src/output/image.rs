@@ -6,9 +6,9 @@ use tree::{Time, Tree};
 
 use super::compress::{self, Compression};
 use super::{Error, Options, Target};
-use crate::rootfs::DEFAULT_TIME;
 use crate::store::archive;
 use crate::store::bundle::{Bundle, digest_of};
+use crate::time;
 
 /// What starts a system, the first that it has: LinuxKit's name for it, then the usual ones.
 const INITS: [&str; 3] = ["/bin/rc.init", "/sbin/init", "/init"];
@@ -30,7 +30,7 @@ pub fn oci(root: &Tree, options: &Options) -> Result<Extents, Error> {
     };
     let stored = stored.map_err(|source| Error::Write { path: folder, source })?;
     let bundle = Bundle::of_layer(&tar, stored, &config(root), &options.arch)?;
-    let layout = bundle.layout(&name(options), Time::from_seconds(DEFAULT_TIME));
+    let layout = bundle.layout(&name(options), Time::from_seconds(time::fixed()));
     Ok(pax::plan(&layout)?)
 }
 
@@ -46,8 +46,8 @@ pub fn docker_archive(root: &Tree, options: &Options) -> Result<Extents, Error> 
         "rootfs": {"type": "layers", "diff_ids": [digest]},
     });
     let config = Extents::from_bytes(config.to_string().into_bytes());
-    let time = Time::from_seconds(DEFAULT_TIME);
-    let files = archive::tree(&name(options), config, vec![(digest, tar)], time);
+    let fixed = Time::from_seconds(time::fixed());
+    let files = archive::tree(&name(options), config, vec![(digest, tar)], fixed);
     Ok(pax::plan(&files)?)
 }
 

@@ -142,7 +142,7 @@ impl<'a> Maker<'a> {
 
     fn docker(&self) -> Result<Extents, Error> {
         let mut root = self.whole.clone();
-        let meta = tree::Meta::new(0o644, tree::Time::from_seconds(crate::rootfs::DEFAULT_TIME));
+        let meta = tree::Meta::new(0o644, tree::Time::from_seconds(crate::time::fixed()));
         let content = Node::File(Extents::from_bytes(DOCKERFILE.as_bytes()));
         // A name at the root always fits.
         let _ = root.insert(b"Dockerfile", meta.clone(), content, &meta);

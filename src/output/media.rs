@@ -23,7 +23,7 @@ use super::identity::Identity;
 use super::loader::{Loaders, suffix};
 use super::payload::Payload;
 use crate::kernel;
-use crate::rootfs::DEFAULT_TIME;
+use crate::time;
 
 /// What syslinux takes as a command line, in bytes (core/cmdline.inc, `max_cmd_len`).
 const LONGEST_CMDLINE: usize = 2047;
@@ -59,8 +59,8 @@ const FOLDER_OF_ROOT: &str = "boot/";
 
 /// Puts a file of the fixed time.
 pub fn put(tree: &mut Tree, path: &str, content: Extents) -> Result<(), Error> {
-    let meta = Meta::new(0o644, Time::from_seconds(DEFAULT_TIME));
-    let folders = Meta::new(0o755, Time::from_seconds(DEFAULT_TIME));
+    let meta = Meta::new(0o644, Time::from_seconds(time::fixed()));
+    let folders = Meta::new(0o755, Time::from_seconds(time::fixed()));
     let put = tree.insert(path.as_bytes(), meta, Kind::File(content), &folders);
     put.map(drop).map_err(|error| Error::Read(std::io::Error::other(error)))
 }
@@ -72,7 +72,7 @@ pub fn text(text: impl Into<String>) -> Extents {
 
 /// A tree of the fixed time.
 pub fn empty() -> Tree {
-    Tree::new(Meta::new(0o755, Time::from_seconds(DEFAULT_TIME)))
+    Tree::new(Meta::new(0o755, Time::from_seconds(time::fixed())))
 }
 
 impl Media<'_> {
@@ -174,7 +174,7 @@ impl Media<'_> {
         let files = self.disk_files(firmware, ldlinux.as_ref())?;
         let options = fat::Options {
             label: "BOOT".into(),
-            time: Time::from_seconds(DEFAULT_TIME),
+            time: Time::from_seconds(time::fixed()),
             kind: Some(fat::Type::Fat32),
             // Where the only partition begins.
             hidden_sectors: (disk::ALIGNMENT / disk::SECTOR) as u32,
@@ -260,7 +260,7 @@ impl Media<'_> {
         let options = ext4::Options {
             label: "root".into(),
             uuid: Some(identity.uuid("filesystem")),
-            time: Time::from_seconds(DEFAULT_TIME),
+            time: Time::from_seconds(time::fixed()),
             boot: true,
             immutable: vec![system.clone().into_bytes()],
             ..ext4::Options::default()
@@ -298,7 +298,7 @@ impl Media<'_> {
     pub fn card(&self, files: &Tree) -> Result<Extents, Error> {
         let options = fat::Options {
             label: "BOOT".into(),
-            time: Time::from_seconds(DEFAULT_TIME),
+            time: Time::from_seconds(time::fixed()),
             kind: Some(fat::Type::Fat32),
             hidden_sectors: (disk::ALIGNMENT / disk::SECTOR) as u32,
             ..fat::Options::default()
@@ -325,7 +325,7 @@ impl Media<'_> {
         put(&mut files, &self.efi_path(), self.uki()?)?;
         let options = fat::Options {
             label: "ESP".into(),
-            time: Time::from_seconds(DEFAULT_TIME),
+            time: Time::from_seconds(time::fixed()),
             ..fat::Options::default()
         };
         Ok(fat::plan(&files, &options)?.into_extents())
@@ -356,7 +356,7 @@ impl Media<'_> {
         }
         let options = iso9660::Options {
             volume_id: volume_id.into(),
-            time: Time::from_seconds(DEFAULT_TIME),
+            time: Time::from_seconds(time::fixed()),
             boot,
             // Some BIOSes want an active partition, which a GPT has not.
             hybrid: Some(Hybrid {

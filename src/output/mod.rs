@@ -80,6 +80,8 @@ pub struct Tell<'a> {
     pub say: &'a dyn Fn(&str),
     /// Of what may not be.
     pub warn: &'a dyn Fn(&str),
+    /// Of what is begun and takes its time.
+    pub begin: &'a dyn Fn(&str),
 }
 
 /// Writes the tree in all the formats, and returns the files written.
@@ -105,6 +107,7 @@ pub fn write(
     let mut written = Vec::new();
     let mut maker = Maker::new(root, options, find, tell)?;
     for format in formats {
+        (tell.begin)(&format!("making {}", format.name));
         for (suffix, content) in maker.files(format)? {
             match &options.target {
                 Target::Stdout => {

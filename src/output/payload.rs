@@ -149,7 +149,7 @@ impl Payload {
     /// # Errors
     /// What a tar cannot hold.
     pub fn tar(&self) -> Result<Extents, Error> {
-        let meta = tree::Meta::new(0o644, tree::Time::from_seconds(crate::rootfs::DEFAULT_TIME));
+        let meta = tree::Meta::new(0o644, tree::Time::from_seconds(crate::time::fixed()));
         let mut files = Tree::default();
         for (name, content) in [
             ("kernel", &self.kernel),

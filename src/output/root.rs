@@ -9,7 +9,7 @@ use super::compress::Compression;
 use super::format::Filesystem;
 use super::identity::Identity;
 use super::{Error, Options};
-use crate::rootfs::DEFAULT_TIME;
+use crate::time;
 
 /// What an init mounts over, or writes into after it has mounted something there.
 const MOUNT_POINTS: [&str; 6] = ["dev", "proc", "run", "sys", "tmp", "var"];
@@ -55,7 +55,7 @@ pub fn mountable(root: &Tree) -> Result<Tree, Error> {
             missing.push((point, kind_of(root, text("type"), text("source"))));
         }
     }
-    let meta = |mode| Meta::new(mode, Time::from_seconds(DEFAULT_TIME));
+    let meta = |mode| Meta::new(mode, Time::from_seconds(time::fixed()));
     for (path, kind) in missing {
         if tree.lookup_following(&path).is_none() {
             let mode = if kind.is_directory() { 0o755 } else { 0o644 };
@@ -94,7 +94,7 @@ pub fn volume_id(identity: &Identity) -> String {
 /// # Errors
 /// What it has no room for, and what reading or writing fails with.
 pub fn plan(tree: &Tree, filesystem: Filesystem, options: &Options) -> Result<Image, Error> {
-    let time = Time::from_seconds(DEFAULT_TIME);
+    let time = Time::from_seconds(time::fixed());
     let identity = identity(tree)?;
     Ok(match filesystem {
         Filesystem::Squashfs => {

@@ -1,7 +1,6 @@
 //! Debian packages (deb(5)): an ar archive of `debian-binary`, `control.tar` and `data.tar`.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::Path;
 
 use extents::Extents;
@@ -10,9 +9,6 @@ use tree::{Kind, Meta, Tree};
 
 use super::meta;
 use crate::store::decompress;
-
-/// The largest member that is read, in bytes when decompressed.
-const LARGEST: u64 = 4 << 30;
 
 /// The tar of a package: `control` or `data`.
 pub fn tar(path: &Path, which: &str) -> Result<Extents, String> {
@@ -28,14 +24,14 @@ pub fn tar(path: &Path, which: &str) -> Result<Extents, String> {
                 .trim()
                 .to_owned()
         };
+        if header.get(58..60) != Some(b"`\n") {
+            return Err(failed("a damaged header"));
+        }
         let size: usize = text(48..58).parse().map_err(|_| failed("a damaged header"))?;
         let (content, after) = after.split_at_checked(size).ok_or_else(|| failed("it is cut off"))?;
         if text(0..16).trim_end_matches('/').starts_with(&format!("{which}.tar")) {
-            let mut plain = Vec::new();
-            let reader = decompress::reader(content).map_err(|error| failed(&error.to_string()))?;
-            let read = reader.take(LARGEST).read_to_end(&mut plain);
-            read.map_err(|error| failed(&error.to_string()))?;
-            return Ok(Extents::from_bytes(plain));
+            let plain = decompress::whole(content, content.len() as u64);
+            return plain.map_err(|error| failed(&error.to_string()));
         }
         rest = after.get(size % 2..).unwrap_or_default();
     }

@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 use extents::Extents;
 use tree::{Kind, Meta, Time, Tree};
 
-use crate::rootfs::DEFAULT_TIME;
 use crate::store::Writer;
+use crate::time;
 use recipe::{Content, Recipe};
 
 /// What is needed to build packages.
@@ -79,7 +79,7 @@ pub fn build(dir: &Path, options: &Options, progress: &dyn Fn(&str)) -> Result<S
 
 /// Root's metadata of the fixed time.
 fn meta(mode: u32) -> Meta {
-    Meta::new(mode, Time::from_seconds(DEFAULT_TIME))
+    Meta::new(mode, Time::from_seconds(time::DEFAULT))
 }
 
 fn add(tree: &mut Tree, content: &Content, dir: &Path, options: &Options) -> Result<(), String> {

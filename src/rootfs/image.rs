@@ -3,7 +3,7 @@
 use extents::Extents;
 use tree::{Kind, NodeId, Time, Tree};
 
-use super::{DEFAULT_TIME, Origin, default_meta};
+use super::{Origin, default_meta};
 
 /// What Docker leaves in images, or what the machine itself makes.
 const EXCLUDED: [&str; 4] = [".dockerenv", "Dockerfile", "dev/console", "etc/hostname"];
@@ -37,7 +37,7 @@ pub fn filter(files: &mut Tree, role: Role) {
     let text = |text: &str| Kind::File(Extents::from_bytes(text.as_bytes()));
     put(files, "etc/hosts", 0o644, text(HOSTS));
     match files.lookup(b"etc/mtab") {
-        Some(id) => files.node_mut(id).meta.mtime = Time::from_seconds(DEFAULT_TIME),
+        Some(id) => files.node_mut(id).meta.mtime = Time::from_seconds(crate::time::fixed()),
         None => put(files, "etc/mtab", 0o755, Kind::Symlink(b"/proc/mounts".to_vec())),
     }
     let resolv_conf = match role {

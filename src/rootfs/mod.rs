@@ -26,10 +26,7 @@ use tree::{Kind, Meta, Time, Tree};
 
 use crate::config::diagnostic::Diagnostics;
 use crate::config::{self, Config};
-use crate::store::{Image, Store};
-
-/// 2017-04-18T16:30:00Z: the time of everything that no image brings, as LinuxKit has it.
-pub const DEFAULT_TIME: i64 = 1_492_533_000;
+use crate::store::{Image, Progress, Store};
 
 /// What matters besides the configuration.
 #[derive(Clone, Debug)]
@@ -53,7 +50,7 @@ pub fn build(
     config: &Config,
     store: &Store,
     options: &Options,
-    progress: &(dyn Fn(&str) + Sync),
+    progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<Tree, Diagnostics> {
     let images = find(config, store, &options.arch)?;
     let list: Vec<Image> = images.values().map(|(_, image)| image.clone()).collect();
@@ -83,7 +80,7 @@ pub fn build(
 
 /// Root's, of the default time.
 fn default_meta(mode: u32) -> Meta {
-    Meta::new(mode, Time::from_seconds(DEFAULT_TIME))
+    Meta::new(mode, Time::from_seconds(crate::time::fixed()))
 }
 
 /// The images by canonical name, each with the path of the field that first names it.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tree::Kind;
 
-use super::{Builder, DEFAULT_TIME, default_meta};
+use super::{Builder, default_meta};
 use crate::config::canonical;
 use crate::config::diagnostic::Diagnostics;
 
@@ -116,7 +116,7 @@ impl Builder<'_> {
         let Some(options) = self.sbom_options else {
             return Ok(());
         };
-        let document = self.sbom.document(options.time.unwrap_or(DEFAULT_TIME));
+        let document = self.sbom.document(options.time.unwrap_or(crate::time::fixed()));
         let text = format!("{document:#}\n");
         let content = Kind::File(Extents::from_bytes(text.into_bytes()));
         let parents = super::Meta {

@@ -37,7 +37,7 @@ impl Data {
 }
 
 fn image(bytes: Vec<u8>) -> Result<Extents, iso9660::Error> {
-    let meta = |mode| Meta::new(mode, Time::from_seconds(crate::rootfs::DEFAULT_TIME));
+    let meta = |mode| Meta::new(mode, Time::from_seconds(crate::time::fixed()));
     let mut tree = Tree::new(meta(0o755));
     let file = Kind::File(Extents::from_bytes(bytes));
     // The name is a good one, and the tree empty.

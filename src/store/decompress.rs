@@ -1,9 +1,45 @@
 //! The ways in which layers and Debian packages are compressed, told apart by its first bytes, as every
 //! runtime does: media types are often wrong.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Write};
+use std::sync::Arc;
 
+use extents::{Extents, FileBlob, Slice};
 use flate2::bufread::MultiGzDecoder;
+use tempfile::{SpooledData, SpooledTempFile};
+
+/// What is compressed may become this many times larger...
+const LARGEST_RATIO: u64 = 200;
+/// ... and this many bytes in any case.
+const ALWAYS: u64 = 1 << 30;
+/// How much is decompressed into memory, in bytes; what is more goes to a temporary file.
+const IN_MEMORY: usize = 64 << 20;
+
+/// How many bytes so many compressed ones may become: gzip reaches a ratio of 1032, zstd one of
+/// many thousands, and real layers one of about 10.
+pub fn limit(compressed: u64) -> u64 {
+    compressed.saturating_mul(LARGEST_RATIO).max(ALWAYS)
+}
+
+/// All of it decompressed.
+///
+/// # Errors
+/// Those of [`reader`], and what expands beyond its [`limit`].
+pub fn whole(compressed: impl Read, len: u64) -> io::Result<Extents> {
+    let limit = limit(len);
+    let mut reader = reader(compressed)?.take(limit + 1);
+    let mut spooled = SpooledTempFile::new(IN_MEMORY);
+    if io::copy(&mut reader, &mut spooled)? > limit {
+        return Err(io::Error::other(format!(
+            "{len} bytes expand to more than {limit}, which no real ones do"
+        )));
+    }
+    spooled.flush()?;
+    Ok(match spooled.into_inner() {
+        SpooledData::InMemory(bytes) => Extents::from_bytes(bytes.into_inner()),
+        SpooledData::OnDisk(file) => Extents::from_slice(Slice::whole(Arc::new(FileBlob::new(file)?))),
+    })
+}
 
 /// A reader of the decompressed bytes.
 ///

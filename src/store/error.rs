@@ -220,7 +220,7 @@ impl fmt::Display for Error {
             } => write!(
                 f,
                 "{name}: the layer {digest} has an entry that cannot be unpacked, {}: {source}",
-                tree::show(path)
+                tree::brief(path)
             ),
         }
     }

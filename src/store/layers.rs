@@ -11,12 +11,10 @@ use extents::{FileBlob, Slice};
 use sha2::{Digest, Sha256};
 
 use super::layout::{digest, sha256, verify};
-use super::{Error, Image, Layer, decompress};
+use super::{Error, Image, Layer, Progress, decompress};
 
-/// A layer may become this many times larger by decompression...
-const LARGEST_RATIO: u64 = 200;
-/// ... and this many bytes in any case.
-const ALWAYS: u64 = 1 << 30;
+/// Who is told of progress, by several threads.
+type Tell<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
 
 /// The decompressed layers of a store.
 #[derive(Debug)]
@@ -38,7 +36,7 @@ impl Layers {
     ///
     /// # Errors
     /// Those of [`Layers::get`].
-    pub fn prepare(&self, images: &[Image], jobs: usize, progress: &(dyn Fn(&str) + Sync)) -> Result<(), Error> {
+    pub fn prepare(&self, images: &[Image], jobs: usize, progress: Tell<'_>) -> Result<(), Error> {
         let mut wanted: Vec<&Layer> = images.iter().flat_map(|image| &image.layers).collect();
         wanted.sort_by_key(|layer| {
             (
@@ -47,11 +45,13 @@ impl Layers {
             )
         });
         wanted.dedup_by_key(|layer| (&layer.diff_id, layer.digest()));
+        let sizes = wanted.iter().filter_map(|layer| layer.expected.as_ref());
+        progress(Progress::Total(sizes.map(|(size, _)| *size).sum()));
         let next = AtomicUsize::new(0);
         let work = || -> Result<(), Error> {
             while let Some(layer) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                progress(&layer.image);
-                self.get(layer)?;
+                progress(Progress::Layer(&layer.image));
+                self.get_telling(layer, progress)?;
             }
             Ok(())
         };
@@ -73,6 +73,10 @@ impl Layers {
     /// # Errors
     /// A layer that is missing, damaged or expands without end, and a full disk.
     pub fn get(&self, layer: &Layer) -> Result<Arc<FileBlob>, Error> {
+        self.get_telling(layer, &|_| {})
+    }
+
+    fn get_telling(&self, layer: &Layer, progress: Tell<'_>) -> Result<Arc<FileBlob>, Error> {
         if let Some(ready) = self.lock().get(&layer.diff_id) {
             return Ok(ready.clone());
         }
@@ -84,9 +88,10 @@ impl Layers {
                 if let Some((size, digest)) = &layer.expected {
                     verify(&layer.image, &layer.location, &compressed, Some(*size), digest)?;
                 }
+                progress(Progress::Read(compressed.len()));
                 kept
             }
-            None => self.decompress(layer, &compressed)?,
+            None => self.decompress(layer, &compressed, progress)?,
         };
         let blob = Arc::new(blob);
         self.lock().insert(layer.diff_id.clone(), blob.clone());
@@ -117,7 +122,7 @@ impl Layers {
         None
     }
 
-    fn decompress(&self, layer: &Layer, compressed: &Slice) -> Result<FileBlob, Error> {
+    fn decompress(&self, layer: &Layer, compressed: &Slice, progress: Tell<'_>) -> Result<FileBlob, Error> {
         if let Some((size, _)) = &layer.expected
             && *size != compressed.len()
         {
@@ -138,11 +143,11 @@ impl Layers {
         let in_cache = folder.and_then(|folder| tempfile::Builder::new().prefix(".moby-").make_in(folder, open).ok());
         let Some(temporary) = in_cache else {
             let mut file = tempfile::tempfile().map_err(|source| self.unwritable(source))?;
-            self.copy(layer, compressed, &mut file)?;
+            self.copy(layer, compressed, &mut file, progress)?;
             return FileBlob::new(file).map_err(|source| self.unwritable(source));
         };
         let mut temporary = temporary;
-        self.copy(layer, compressed, temporary.as_file_mut())?;
+        self.copy(layer, compressed, temporary.as_file_mut(), progress)?;
         let path = path.unwrap_or_default();
         if let Err(error) = extents::emit::persist(temporary, &path) {
             // Another moby was faster, and Windows replaces no file that is being read.
@@ -153,8 +158,8 @@ impl Layers {
 
     /// Decompresses while both digests are computed; nothing of it is used unless both are
     /// right.
-    fn copy(&self, layer: &Layer, compressed: &Slice, to: &mut File) -> Result<(), Error> {
-        let limit = compressed.len().saturating_mul(LARGEST_RATIO).max(ALWAYS);
+    fn copy(&self, layer: &Layer, compressed: &Slice, to: &mut File, progress: Tell<'_>) -> Result<(), Error> {
+        let limit = decompress::limit(compressed.len());
         let unreadable = |source| Error::Read {
             name: layer.image.clone(),
             location: layer.location.clone(),
@@ -163,6 +168,7 @@ impl Layers {
         let mut source = Hashed {
             slice: compressed,
             at: 0,
+            progress,
             hash: layer.expected.is_some().then(Sha256::new),
         };
         let mut hash = Sha256::new();
@@ -229,6 +235,7 @@ impl Layers {
 struct Hashed<'a> {
     slice: &'a Slice,
     at: u64,
+    progress: Tell<'a>,
     hash: Option<Sha256>,
 }
 
@@ -241,6 +248,7 @@ impl Read for Hashed<'_> {
             hash.update(&*part);
         }
         self.at += take;
+        (self.progress)(Progress::Read(take));
         Ok(part.len())
     }
 }

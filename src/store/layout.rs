@@ -21,6 +21,10 @@ use crate::config::reference;
 const LONGEST_JSON: u64 = 16 << 20;
 /// How many indexes may be nested.
 const DEEPEST: usize = 4;
+/// How many members an archive may have; one for each blob is usual.
+const MOST_MEMBERS: usize = 100_000;
+/// How many indexes are opened for one image: they may name each other many times over.
+const MOST_INDEXES: usize = 64;
 /// The annotation of a descriptor with the name of the image.
 pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The same as containerd and `docker save` write it, always with the repository.
@@ -80,6 +84,9 @@ fn members(path: &Path) -> io::Result<BTreeMap<String, (u64, u64)>> {
     let mut members = BTreeMap::new();
     for entry in pax::entries(&archive) {
         let entry = entry.map_err(io::Error::other)?;
+        if members.len() == MOST_MEMBERS {
+            return Err(io::Error::other(format!("it has more than {MOST_MEMBERS} members")));
+        }
         let name = String::from_utf8_lossy(&entry.path).into_owned();
         let name = name.trim_start_matches("./").to_owned();
         match &entry.body {
@@ -206,7 +213,7 @@ impl Layout {
             return self.saved_image(name, saved).map(Some);
         }
         if let Some(descriptor) = self.find(name) {
-            return self.resolve(name, arch, descriptor, DEEPEST).map(Some);
+            return self.resolve(name, arch, descriptor, DEEPEST, &mut 0).map(Some);
         }
         self.by_digest(name, arch)
     }
@@ -276,16 +283,25 @@ impl Layout {
             let index: ImageIndex = self.json(name, top, "an image index")?;
             let mut listed = index.manifests().iter();
             if let Some(descriptor) = listed.find(|descriptor| descriptor.digest().as_ref() == digest) {
-                return self.resolve(name, arch, descriptor, DEEPEST).map(Some);
+                return self.resolve(name, arch, descriptor, DEEPEST, &mut 0).map(Some);
             }
         }
         Ok(None)
     }
 
-    fn resolve(&self, name: &str, arch: &str, descriptor: &Descriptor, depth: usize) -> Result<Image, Error> {
+    /// Counts in `opened` the indexes that were read.
+    fn resolve(
+        &self,
+        name: &str,
+        arch: &str,
+        descriptor: &Descriptor,
+        depth: usize,
+        opened: &mut usize,
+    ) -> Result<Image, Error> {
         if !is_index(descriptor.media_type()) {
             return self.manifest(name, descriptor);
         }
+        *opened += 1;
         let index: ImageIndex = self.json(name, descriptor, "an image index")?;
         let wanted = Arch::from(arch);
         let mut found = Vec::new();
@@ -294,7 +310,8 @@ impl Layout {
                 // Without a platform it may be another index, or an image for any.
                 if is_index(manifest.media_type())
                     && depth > 0
-                    && let Ok(image) = self.resolve(name, arch, manifest, depth - 1)
+                    && *opened < MOST_INDEXES
+                    && let Ok(image) = self.resolve(name, arch, manifest, depth - 1, opened)
                 {
                     return Ok(image);
                 }
@@ -306,7 +323,7 @@ impl Layout {
                         name: name.to_owned(),
                         what: format!("its indexes are nested more than {DEEPEST} deep"),
                     }),
-                    _ => self.resolve(name, arch, manifest, depth - 1),
+                    _ => self.resolve(name, arch, manifest, depth - 1, opened),
                 };
             }
             if platform.architecture().to_string() != "unknown" {

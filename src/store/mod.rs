@@ -44,6 +44,17 @@ pub struct Options {
     pub layouts: Vec<PathBuf>,
 }
 
+/// What is told while layers are read.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// How many bytes are to be read in all.
+    Total(u64),
+    /// A layer of this image is begun.
+    Layer(&'a str),
+    /// So many bytes more were read.
+    Read(u64),
+}
+
 /// All places where images are looked for.
 #[derive(Debug)]
 pub struct Store {
@@ -169,7 +180,12 @@ impl Store {
     ///
     /// # Errors
     /// A layer that is missing, damaged, or expands without end.
-    pub fn prepare(&self, images: &[Image], jobs: usize, progress: &(dyn Fn(&str) + Sync)) -> Result<(), Error> {
+    pub fn prepare(
+        &self,
+        images: &[Image],
+        jobs: usize,
+        progress: &(dyn Fn(Progress<'_>) + Sync),
+    ) -> Result<(), Error> {
         self.layers.prepare(images, jobs, progress)
     }
 

@@ -3,6 +3,9 @@
 // No test uses all of it.
 #![allow(dead_code)]
 
+pub mod layout;
+pub mod site;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use extents::Extents;
-use tree::{Device, Meta, Time, show};
+use tree::{Device, Meta, Time, brief};
 
 use crate::BLOCK;
 use crate::header::{self, Block};
@@ -35,7 +35,7 @@ pub enum Error {
     /// An entry says that it is longer than what is left of the archive.
     #[error(
         "the tar ends within {} ({needed} bytes from offset {offset}, {left} are there)",
-        show(path)
+        brief(path)
     )]
     Truncated {
         /// The name of the entry.
@@ -58,7 +58,7 @@ pub enum Error {
     /// A GNU sparse file.
     #[error(
         "{} is stored as a GNU sparse file, which layers do not have; write it plainly",
-        show(path)
+        brief(path)
     )]
     Sparse {
         /// The name of the entry.

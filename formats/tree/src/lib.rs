@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use extents::Extents;
 
-pub use path::{Error, show};
+pub use path::{Error, brief, show};
 pub use walk::Item;
 
 /// A time of the Unix epoch.
@@ -151,10 +151,18 @@ impl Node {
     }
 }
 
+/// How much memory a name takes besides its text, in bytes.
+const NAME_WEIGHT: u64 = 256;
+/// How much memory names, targets and attributes may take, in bytes: for about three million
+/// names. What is larger was made to be large.
+const MOST_WEIGHT: u64 = 1 << 30;
+
 /// A filesystem tree.
 #[derive(Clone, Debug)]
 pub struct Tree {
     nodes: Vec<Node>,
+    /// The memory taken by all names that were ever put in, in bytes.
+    weight: u64,
 }
 
 impl Default for Tree {
@@ -172,6 +180,7 @@ impl Tree {
                 kind: Kind::directory(),
                 names: 1,
             }],
+            weight: 0,
         }
     }
 
@@ -204,7 +213,7 @@ impl Tree {
     pub fn lookup_following(&self, path: &[u8]) -> Option<NodeId> {
         let mut path = path.to_vec();
         path.extend_from_slice(b"/.");
-        path::resolve(self, &path).ok()
+        path::resolve(self, &path).ok().map(|(id, _)| id)
     }
 
     /// Puts a node at a path in place of what was there, except that a folder on a folder only
@@ -212,8 +221,15 @@ impl Tree {
     /// parent that is not a folder is replaced by one.
     ///
     /// # Errors
-    /// A path with `..`, one that is the root and not a folder, or a loop of symbolic links.
+    /// A path with `..`, one that is the root and not a folder, one that is too long, a loop of
+    /// symbolic links, and more names than a real tree has.
     pub fn insert(&mut self, path: &[u8], meta: Meta, kind: Kind, parents: &Meta) -> Result<NodeId, Error> {
+        let attributes = meta.xattrs.iter().map(|(name, value)| name.len() + value.len());
+        let target = match &kind {
+            Kind::Symlink(target) => target.len(),
+            _ => 0,
+        };
+        self.weigh(path, attributes.sum::<usize>() + target + path.len())?;
         let (folder, name) = self.make_parents(path, parents)?;
         let Some(name) = name else {
             if !kind.is_directory() {
@@ -247,6 +263,7 @@ impl Tree {
         if self.node(node).kind.is_directory() {
             return Err(missing());
         }
+        self.weigh(path, path.len())?;
         let (folder, name) = self.make_parents(path, parents)?;
         let name = name.ok_or_else(|| Error::IsRoot { path: path.to_vec() })?;
         if self.entry(folder, &name).is_some_and(|entry| entry.node == node) {
@@ -316,6 +333,15 @@ impl Tree {
             && let Some(entry) = entries.get_mut(&name)
         {
             entry.link = link;
+        }
+    }
+
+    /// Counts a name of so many bytes, with what belongs to it.
+    pub(crate) fn weigh(&mut self, path: &[u8], bytes: usize) -> Result<(), Error> {
+        self.weight = self.weight.saturating_add(NAME_WEIGHT).saturating_add(bytes as u64);
+        match self.weight > MOST_WEIGHT {
+            true => Err(Error::TooMany { path: path.to_vec() }),
+            false => Ok(()),
         }
     }
 

@@ -7,6 +7,13 @@ use crate::{Entry, Kind, Meta, NodeId, Tree};
 /// How many symbolic links one path may lead through, as in the kernel (`MAXSYMLINKS`).
 const MAX_SYMLINKS: usize = 40;
 
+/// The longest path of a node, in bytes, symbolic links resolved. Linux opens none above 4096
+/// (`PATH_MAX`); an image is unpacked below a path of its own, and seen as a root when it runs.
+const LONGEST_PATH: usize = 8192;
+
+/// How much of a path a message has, in bytes.
+const LONGEST_SHOWN: usize = 400;
+
 /// Why a path cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
@@ -23,6 +30,16 @@ pub enum Error {
     /// The path leads through too many symbolic links.
     Loop {
         /// The path.
+        path: Vec<u8>,
+    },
+    /// The path is longer than any that can be opened.
+    TooLong {
+        /// The path.
+        path: Vec<u8>,
+    },
+    /// The tree has more names than its memory may hold.
+    TooMany {
+        /// The path that was one too many.
         path: Vec<u8>,
     },
     /// A hard link to something that does not exist, or is a folder.
@@ -42,18 +59,42 @@ pub fn show(path: &[u8]) -> String {
     }
 }
 
+/// The beginning of a path as [`show`] has it, for paths that are made to flood a terminal.
+pub fn brief(path: &[u8]) -> String {
+    match path.split_at_checked(LONGEST_SHOWN) {
+        Some((start, rest)) if !rest.is_empty() => format!("{}...", show(start)),
+        _ => show(path),
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Upward { path } => write!(f, "the path `{}` has a `..` component", show(path)),
-            Error::IsRoot { path } => write!(f, "the path `{}` is the root folder and cannot be replaced", show(path)),
-            Error::Loop { path } => write!(f, "the path `{}` leads through too many symbolic links", show(path)),
+            Error::Upward { path } => write!(f, "the path `{}` has a `..` component", brief(path)),
+            Error::IsRoot { path } => write!(
+                f,
+                "the path `{}` is the root folder and cannot be replaced",
+                brief(path)
+            ),
+            Error::Loop { path } => write!(f, "the path `{}` leads through too many symbolic links", brief(path)),
+            Error::TooLong { path } => {
+                write!(
+                    f,
+                    "the path `{}` leads to one of more than {LONGEST_PATH} bytes",
+                    brief(path)
+                )
+            }
+            Error::TooMany { path } => write!(
+                f,
+                "there are more names and attributes than a real tree has, `{}` is one too many",
+                brief(path)
+            ),
             Error::NoTarget { path, target } => {
                 write!(
                     f,
                     "`{}` is a hard link to `{}`, which is no file of the tree",
-                    show(path),
-                    show(target)
+                    brief(path),
+                    brief(target)
                 )
             }
         }
@@ -67,9 +108,10 @@ fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     path.split(|&b| b == b'/').filter(|c| !c.is_empty() && *c != b".")
 }
 
-/// Follows a path to a node, all symbolic links resolved within the tree.
-pub(crate) fn resolve(tree: &Tree, path: &[u8]) -> Result<NodeId, Error> {
-    let mut stack = vec![NodeId::ROOT];
+/// Follows a path to a node, all symbolic links resolved within the tree. The length of the
+/// node's own path is returned too, in bytes.
+pub(crate) fn resolve(tree: &Tree, path: &[u8]) -> Result<(NodeId, usize), Error> {
+    let mut stack: Vec<(NodeId, usize)> = Vec::new();
     let mut todo: Vec<Vec<u8>> = components(path).rev().map(<[u8]>::to_vec).collect();
     let mut links = 0;
     let missing = || Error::NoTarget {
@@ -77,7 +119,7 @@ pub(crate) fn resolve(tree: &Tree, path: &[u8]) -> Result<NodeId, Error> {
         target: path.to_vec(),
     };
     while let Some(name) = todo.pop() {
-        let here = stack.last().copied().unwrap_or(NodeId::ROOT);
+        let (here, len) = stack.last().copied().unwrap_or((NodeId::ROOT, 0));
         if name == b".." {
             stack.pop();
             continue;
@@ -93,29 +135,35 @@ pub(crate) fn resolve(tree: &Tree, path: &[u8]) -> Result<NodeId, Error> {
             }
             todo.extend(components(target).rev().map(<[u8]>::to_vec));
         } else {
-            stack.push(entry.node);
+            stack.push((entry.node, len + 1 + name.len()));
         }
     }
-    Ok(stack.last().copied().unwrap_or(NodeId::ROOT))
+    Ok(stack.last().copied().unwrap_or((NodeId::ROOT, 0)))
 }
 
 impl Tree {
     /// The folder that holds the last component of a path, and that component; none for the
     /// root. Nothing when a parent is missing.
     pub(crate) fn locate(&self, path: &[u8]) -> Option<(NodeId, Option<Vec<u8>>)> {
+        let (folder, name, _) = self.locate_with_length(path)?;
+        Some((folder, name))
+    }
+
+    /// The same with the length of the path of the whole, in bytes.
+    fn locate_with_length(&self, path: &[u8]) -> Option<(NodeId, Option<Vec<u8>>, usize)> {
         if components(path).any(|c| c == b"..") {
             return None;
         }
         let Some(name) = components(path).next_back() else {
-            return Some((NodeId::ROOT, None));
+            return Some((NodeId::ROOT, None, 0));
         };
         let mut parents: Vec<&[u8]> = components(path).collect();
         parents.pop();
-        let folder = resolve(self, &parents.join(&b'/')).ok()?;
+        let (folder, len) = resolve(self, &parents.join(&b'/')).ok()?;
         self.node(folder)
             .kind
             .is_directory()
-            .then(|| (folder, Some(name.to_vec())))
+            .then(|| (folder, Some(name.to_vec()), len + 1 + name.len()))
     }
 
     /// As [`Tree::locate`], with the folders that are missing made.
@@ -123,25 +171,38 @@ impl Tree {
         if components(path).any(|c| c == b"..") {
             return Err(Error::Upward { path: path.to_vec() });
         }
-        if let Some(found) = self.locate(path) {
-            return Ok(found);
+        let too_long = || Error::TooLong { path: path.to_vec() };
+        if path.len() > LONGEST_PATH {
+            return Err(too_long());
+        }
+        if let Some((folder, name, len)) = self.locate_with_length(path) {
+            return match len > LONGEST_PATH {
+                true => Err(too_long()),
+                false => Ok((folder, name)),
+            };
         }
         let mut parents: Vec<&[u8]> = components(path).collect();
         let name = parents.pop().map(<[u8]>::to_vec);
-        let mut stack = vec![NodeId::ROOT];
+        let last = name.as_ref().map_or(0, Vec::len);
+        // The folders that lead to where we are, each with the length of its path.
+        let mut stack: Vec<(NodeId, usize)> = Vec::new();
         let mut todo: Vec<Vec<u8>> = parents.iter().rev().map(|c| c.to_vec()).collect();
         let mut links = 0;
         while let Some(component) = todo.pop() {
-            let here = stack.last().copied().unwrap_or(NodeId::ROOT);
+            let (here, len) = stack.last().copied().unwrap_or((NodeId::ROOT, 0));
             if component == b".." {
                 stack.pop();
                 continue;
+            }
+            let len = len + 1 + component.len();
+            if len + last > LONGEST_PATH {
+                return Err(too_long());
             }
             let found = self.entry(here, &component).map(|entry| entry.node);
             if let Some(id) = found {
                 match &self.node(id).kind {
                     Kind::Directory(_) => {
-                        stack.push(id);
+                        stack.push((id, len));
                         continue;
                     }
                     Kind::Symlink(target) => {
@@ -158,9 +219,10 @@ impl Tree {
                     _ => {}
                 }
             }
-            stack.push(self.make_folder(here, component, meta.clone()));
+            self.weigh(path, len)?;
+            stack.push((self.make_folder(here, component, meta.clone()), len));
         }
-        Ok((stack.last().copied().unwrap_or(NodeId::ROOT), name))
+        Ok((stack.last().map_or(NodeId::ROOT, |(id, _)| *id), name))
     }
 
     fn make_folder(&mut self, folder: NodeId, name: Vec<u8>, meta: Meta) -> NodeId {

@@ -96,3 +96,48 @@ fn hard_links_share_a_node_until_the_last_name_goes() {
     assert_eq!(tree.node(id).names(), 1);
     assert!(tree.link(b"c", b"gone", &meta).is_err());
 }
+
+#[test]
+fn paths_that_nothing_could_open_are_refused() {
+    let mut tree = Tree::default();
+    let put =
+        |tree: &mut Tree, path: &str, kind: Kind| tree.insert(path.as_bytes(), Meta::default(), kind, &Meta::default());
+    let too_long = |result: Result<NodeId, Error>| matches!(result, Err(Error::TooLong { .. }));
+    put(&mut tree, &"d/".repeat(4000), Kind::directory()).unwrap();
+    assert!(too_long(put(&mut tree, &"d/".repeat(5000), Kind::directory())));
+    // Nor by way of links, whether what they lead to is there or not.
+    symlink(&mut tree, "there", &"d/".repeat(4000));
+    put(&mut tree, "there/a", Kind::Fifo).unwrap();
+    assert!(too_long(put(
+        &mut tree,
+        &format!("there/{}", "a".repeat(300)),
+        Kind::Fifo
+    )));
+    assert!(too_long(put(
+        &mut tree,
+        &format!("there/{}", "b/".repeat(200)),
+        Kind::Fifo
+    )));
+    symlink(&mut tree, "missing", &"m/".repeat(500_000));
+    assert!(too_long(put(&mut tree, "missing/a", Kind::Fifo)));
+    let longest = tree.walk().map(|item| item.path.len()).max();
+    assert!(longest.is_some_and(|longest| longest <= 8192), "{longest:?}");
+}
+
+#[test]
+fn more_names_than_are_real_are_refused() {
+    let mut tree = Tree::default();
+    let mut meta = Meta::default();
+    meta.xattrs.insert(b"user.large".to_vec(), vec![0; 6000]);
+    tree.weight = MOST_WEIGHT - 50_000;
+    let fits = (0..100).take_while(|number: &i32| {
+        let inserted = tree.insert(
+            number.to_string().as_bytes(),
+            meta.clone(),
+            Kind::Fifo,
+            &Meta::default(),
+        );
+        !matches!(inserted, Err(Error::TooMany { .. }))
+    });
+    assert_eq!(fits.count(), 7);
+}

@@ -1,0 +1,126 @@
+//! What scripts written for `linuxkit build` pass and moby has no use for: it is taken, and told
+//! what to do instead (docs/linuxkit-differences.md).
+
+use std::ffi::OsString;
+
+use clap::Args;
+
+use super::Failure;
+use super::report::Report;
+
+/// Flags that LinuxKit's parser also takes as `--flag=true` and `--flag=false`.
+const SWITCHES: [&str; 7] = [
+    "pull",
+    "docker",
+    "decompress-kernel",
+    "no-sbom",
+    "sbom-current-time",
+    "dry-run",
+    "quiet",
+];
+
+/// The arguments with LinuxKit's spelling of switches made clap's.
+pub fn respell(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut ended = false;
+    let respelled = arguments.filter_map(|argument| {
+        ended |= argument == "--";
+        let switch = argument.to_str().filter(|_| !ended).and_then(|text| {
+            let (name, value) = text.strip_prefix("--")?.split_once('=')?;
+            SWITCHES.contains(&name).then_some((name, value))
+        });
+        match switch {
+            Some((name, "true")) => Some(format!("--{name}").into()),
+            Some((_, "false")) => None,
+            _ => Some(argument),
+        }
+    });
+    respelled.collect()
+}
+
+/// Of all commands.
+#[derive(Debug, Args)]
+pub struct GlobalFlags {
+    /// How much LinuxKit says: nothing at 0
+    #[arg(short, long, global = true, hide = true, value_name = "LEVEL")]
+    verbose: Option<u8>,
+    /// Where LinuxKit finds a registry's images
+    #[arg(long, global = true, hide = true)]
+    mirror: Vec<String>,
+    /// Whose certificates LinuxKit trusts
+    #[arg(long, global = true, hide = true)]
+    cert_file: Vec<String>,
+}
+
+impl GlobalFlags {
+    /// Whether LinuxKit would say nothing.
+    pub fn is_quiet(&self) -> bool {
+        self.verbose == Some(0)
+    }
+
+    /// Says what does not happen.
+    pub fn explain(&self, report: &Report) {
+        for (flag, given) in [("--mirror", &self.mirror), ("--cert-file", &self.cert_file)] {
+            if !given.is_empty() {
+                report.say(&format!(
+                    "note: {flag} changes nothing: moby asks no registry, and takes images from the cache folder and --layout"
+                ));
+            }
+        }
+    }
+}
+
+/// Of `moby build`.
+#[derive(Debug, Args)]
+pub struct BuildFlags {
+    /// Accepted for LinuxKit's sake: images are taken from the cache folder and --layout as they are
+    #[arg(long)]
+    pull: bool,
+    /// Accepted for LinuxKit's sake: no Docker is asked for images
+    #[arg(long)]
+    docker: bool,
+}
+
+impl BuildFlags {
+    /// Says what does not happen, and refuses what LinuxKit refuses.
+    pub fn explain(&self, input_tar: bool, report: &Report) -> Result<(), Failure> {
+        if self.pull && input_tar {
+            return Err(Failure::usage("--input-tar and --pull cannot be used together"));
+        }
+        if self.pull {
+            report.say(
+                "note: --pull changes nothing: moby asks no registry\n\
+                 help: where there is a network, `skopeo copy docker://NAME oci:CACHE:NAME` gets an image into the cache folder",
+            );
+        }
+        if self.docker {
+            report.say(
+                "note: --docker changes nothing: moby asks no Docker\n\
+                 help: `docker save NAME -o images.tar`, and give --layout images.tar",
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn switches_with_values_are_respelled() {
+        let given = [
+            "moby",
+            "build",
+            "--pull=false",
+            "--no-sbom=true",
+            "--name=true",
+            "--",
+            "--pull=true",
+        ];
+        let respelled = respell(given.into_iter().map(OsString::from));
+        assert_eq!(
+            respelled,
+            ["moby", "build", "--no-sbom", "--name=true", "--", "--pull=true"]
+        );
+    }
+}

@@ -1,0 +1,325 @@
+//! Packages made of .debs, beside dpkg-deb and depmod on the same files.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use common::layout::tar;
+use common::site::{Site, files, good, refused};
+
+/// Makes a .deb of a folder by dpkg-deb, after its control file was written.
+fn deb(site: &Site, name: &str, fields: &str, compression: &str) {
+    let control = format!(
+        "Package: {name}\nVersion: 1.0\nArchitecture: all\nMaintainer: nobody <nobody@example.org>\n{fields}Description: a test\n with more lines\n"
+    );
+    site.write(&format!("tree/{name}/DEBIAN/control"), &control);
+    let (compression, tree) = (format!("-Z{compression}"), format!("tree/{name}"));
+    let file = format!("debs/{name}_1.0_all.deb");
+    fs::create_dir_all(site.path("debs")).unwrap();
+    site.run(
+        "dpkg-deb",
+        &[&compression, "--root-owner-group", "--build", &tree, &file],
+    );
+}
+
+/// A package of .debs, for moby.
+fn recipe(site: &Site, contents: &str) {
+    site.write("package/build.yml", &format!("image: package\ncontents:\n{contents}"));
+}
+
+/// Builds it with nothing in PATH.
+fn build(site: &Site) -> Output {
+    site.moby(&["-q", "pkg", "build", "--debs", "debs", "package"])
+}
+
+/// Unpacks what moby built.
+fn unpacked(site: &Site, name: &str, folder: &str) {
+    good(site.moby(&[
+        "cache",
+        "export",
+        name.trim(),
+        "--format",
+        "filesystem",
+        "-o",
+        "files.tar",
+    ]));
+    fs::create_dir(site.path(folder)).unwrap();
+    site.run("tar", &["-C", folder, "-xpf", "files.tar"]);
+}
+
+/// Every path below a folder: type, mode, number of names, target and content.
+fn listed(site: &Site, folder: &str) -> BTreeMap<String, String> {
+    let format = r"%P\0%y %m %n %l %U:%G\0";
+    let found = site.run("find", &[folder, "-mindepth", "1", "-printf", format]);
+    let text = String::from_utf8(found).unwrap();
+    let mut parts = text.split('\0');
+    let mut paths = BTreeMap::new();
+    while let (Some(path), Some(what)) = (parts.next(), parts.next()) {
+        let file = site.path(folder).join(path);
+        let content = fs::symlink_metadata(&file)
+            .unwrap()
+            .is_file()
+            .then(|| fs::read(&file).unwrap());
+        let content = content.map(|bytes| common::layout::digest(&bytes)).unwrap_or_default();
+        paths.insert(path.to_owned(), format!("{what} {content}"));
+    }
+    paths
+}
+
+const SCRIPT: &str = r#"
+set -e
+cd tree/everything
+mkdir -p usr/bin usr/share/doc/e usr/lib/empty "usr/share/with space" etc "usr/share/Größe"
+long=usr/share/$(printf 'long%.0s' $(seq 30))/$(printf 'name%.0s' $(seq 40))
+mkdir -p "${long%/*}"; echo long > "$long"
+echo program > usr/bin/program; chmod 4755 usr/bin/program
+ln usr/bin/program usr/bin/other
+ln -s ../share/doc/e usr/bin/link; ln -s /etc/conf usr/share/absolute
+ln -s "$(printf '../%.0s' $(seq 60))etc/conf" usr/share/long-link
+echo secret > etc/conf; chmod 600 etc/conf
+echo text > "usr/share/with space/a b"; echo text > usr/share/Größe/файл; : > usr/share/doc/e/empty
+chmod 1777 usr/lib/empty; chmod 2755 usr/share/doc/e
+head -c 300000 /dev/zero | tr '\0' x > usr/share/large
+"#;
+
+#[test]
+fn debs_are_unpacked_as_dpkg_deb_unpacks_them() {
+    let mut names = BTreeSet::new();
+    for compression in ["gzip", "xz", "zstd", "none"] {
+        let site = Site::new();
+        fs::create_dir_all(site.path("tree/everything")).unwrap();
+        site.run("sh", &["-c", &format!("umask 022; {SCRIPT}")]);
+        deb(&site, "everything", "", compression);
+        recipe(&site, "  - debian: [everything]\n");
+        let name = String::from_utf8(good(build(&site))).unwrap();
+        unpacked(&site, &name, "ours");
+        site.run("dpkg-deb", &["-x", "debs/everything_1.0_all.deb", "theirs"]);
+        let (ours, theirs) = (listed(&site, "ours"), listed(&site, "theirs"));
+        assert!(
+            theirs.len() > 20 && theirs.contains_key("usr/share/Größe/файл"),
+            "{theirs:?}"
+        );
+        assert_eq!(ours, theirs, "{compression}");
+        // The digest of all that the image is, however the .deb was compressed.
+        names.insert(files(&site.path("cache/blobs/sha256")));
+        assert!(name.starts_with("docker.io/moby/package:"), "{name}");
+    }
+    // Four folders, four times: the same image.
+    assert_eq!(names.len(), 1, "{names:?}");
+}
+
+#[test]
+fn what_a_package_depends_on_comes_with_it() {
+    let site = Site::new();
+    for (name, fields, compression) in [
+        (
+            "top",
+            "Depends: middle (>= 1.0), absent | virtual\nPre-Depends: first\n",
+            "xz",
+        ),
+        ("middle", "Depends: top\n", "gzip"),
+        ("first", "", "zstd"),
+        ("provider", "Provides: virtual (= 2)\n", "none"),
+        ("unwanted", "", "gzip"),
+    ] {
+        site.write(&format!("tree/{name}/usr/share/{name}/text"), name);
+        deb(&site, name, fields, compression);
+    }
+    recipe(&site, "  - debian: [top]\n    exclude: [usr/share/first/]\n");
+    let name = String::from_utf8(good(build(&site))).unwrap();
+    unpacked(&site, &name, "ours");
+    assert_eq!(files(&site.path("ours/usr/share")), ["middle", "provider", "top"]);
+    // Without: the package alone.
+    recipe(&site, "  - debian: [top]\n    closure: false\n");
+    let name = String::from_utf8(good(build(&site))).unwrap();
+    unpacked(&site, &name, "alone");
+    assert_eq!(files(&site.path("alone/usr/share")), ["top"]);
+    // What is missing is named.
+    fs::remove_file(site.path("debs/first_1.0_all.deb")).unwrap();
+    recipe(&site, "  - debian: [top]\n");
+    let message = refused(build(&site), 1);
+    for text in ["no package first", "debs", "help: put its .deb there"] {
+        assert!(message.contains(text), "{message}");
+    }
+}
+
+/// An ar archive of members.
+fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut bytes = b"!<arch>\n".to_vec();
+    for (name, content) in members {
+        let header = format!(
+            "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n",
+            0,
+            0,
+            0,
+            "100644",
+            content.len()
+        );
+        bytes.extend_from_slice(header.as_bytes());
+        bytes.extend_from_slice(content);
+        bytes.resize(bytes.len().next_multiple_of(2), b'\n');
+    }
+    bytes
+}
+
+#[test]
+fn damaged_debs_are_refused() {
+    let site = Site::new();
+    site.write("tree/good/usr/share/good", "good");
+    deb(&site, "good", "", "xz");
+    let good = fs::read(site.path("debs/good_1.0_all.deb")).unwrap();
+    let control = tar(&[(b'0', "./control", "", b"Package: good\nVersion: 1\nArchitecture: all\n")]);
+    let with = |data: &[u8]| {
+        ar(&[
+            ("debian-binary", b"2.0\n"),
+            ("control.tar", &control),
+            ("data.tar", data),
+        ])
+    };
+    let outside = with(&tar(&[(b'0', "../../evil", "", b"x")]));
+    let bomb = common::layout::through("gzip", &["-n"], &vec![0; 16 << 20]).repeat(65);
+    let mut flipped = good.clone();
+    let at = flipped.len() - 40;
+    flipped[at] ^= 0x55;
+    let (mut no_end, mut letters) = (good.clone(), good.clone());
+    no_end[8 + 58] = b'x';
+    letters[8 + 48] = b'x';
+    for (what, bytes, expected) in [
+        (
+            "no ar",
+            b"PK\x03\x04".to_vec(),
+            "is not a Debian package: no ar archive",
+        ),
+        ("empty", Vec::new(), "is not a Debian package"),
+        ("cut in the data", good[..good.len() - 20].to_vec(), "it is cut off"),
+        ("cut in a header", good[..90].to_vec(), "is not a Debian package"),
+        ("flipped", flipped, "is not a Debian package"),
+        (
+            "no data",
+            ar(&[("debian-binary", b"2.0\n"), ("control.tar", &control)]),
+            "there is no data.tar",
+        ),
+        (
+            "no control",
+            ar(&[("debian-binary", b"2.0\n")]),
+            "there is no control.tar",
+        ),
+        ("no end of a header", no_end, "a damaged header"),
+        ("a size of letters", letters, "a damaged header"),
+        ("out of the tree", outside, "`..` component"),
+        ("a tar that is none", with(&[b'x'; 600]), "no tar header"),
+        ("a bomb", with(&bomb), "expand to more than"),
+    ] {
+        fs::write(site.path("debs/good_1.0_all.deb"), &bytes).unwrap();
+        recipe(&site, "  - debian: [good]\n");
+        let message = refused(build(&site), 1);
+        assert!(
+            message.contains("debs/good_1.0_all.deb") && message.contains(expected),
+            "{what}: {message}"
+        );
+        assert!(!site.path("evil").exists() && !site.path("../evil").exists());
+        assert_eq!(
+            String::from_utf8(common::site::good(site.moby(&["cache", "ls"]))).unwrap(),
+            ""
+        );
+    }
+}
+
+/// The dependencies of each module of a modules.dep.
+fn dependencies(path: &Path) -> BTreeMap<String, Vec<String>> {
+    let text = fs::read_to_string(path).unwrap();
+    let line = |line: &str| {
+        let (module, needed) = line.split_once(':').unwrap();
+        (
+            module.to_owned(),
+            needed.split_whitespace().map(str::to_owned).collect(),
+        )
+    };
+    text.lines().map(line).collect()
+}
+
+/// The lines of a modules.alias.
+fn aliases(path: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn modules_depend_on_each_other_as_depmod_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let package = root.join("kernel/debian-cloud");
+    let moby = |arguments: &[&str]| {
+        let mut command = common::moby();
+        command.args(arguments).arg(&package);
+        command.output().unwrap()
+    };
+    let tag = String::from_utf8(good(moby(&["pkg", "show-tag"]))).unwrap();
+    let site = Site::new();
+    let tar = site.path("image.tar");
+    let mut export: Command = common::moby();
+    export
+        .args([
+            "cache",
+            "export",
+            tag.trim(),
+            "--arch",
+            "amd64",
+            "--format",
+            "filesystem",
+            "-o",
+        ])
+        .arg(&tar);
+    if !export.output().unwrap().status.success() {
+        good(moby(&["-q", "pkg", "build", "--arch", "amd64"]));
+        good(export.output().unwrap());
+    }
+    site.run("tar", &["-xf", "image.tar", "kernel.tar"]);
+    fs::create_dir(site.path("tree")).unwrap();
+    site.run("tar", &["-C", "tree", "-xf", "kernel.tar"]);
+    let modules = site.path("tree/lib/modules");
+    let version = files(&modules).pop().unwrap();
+    let ours = modules.join(&version);
+    let depmod = ["/usr/sbin/depmod", "/sbin/depmod", "/usr/bin/depmod"];
+    let depmod = depmod
+        .into_iter()
+        .find(|path| Path::new(path).exists())
+        .expect("depmod, of the package kmod");
+    let (our_aliases, our_needs) = (
+        aliases(&ours.join("modules.alias")),
+        dependencies(&ours.join("modules.dep")),
+    );
+    // depmod writes its own in their place.
+    site.run(depmod, &["-b", "tree", &version]);
+    assert!(ours.join("modules.dep.bin").exists());
+    let (their_aliases, their_needs) = (
+        aliases(&ours.join("modules.alias")),
+        dependencies(&ours.join("modules.dep")),
+    );
+    assert!(their_aliases.len() > 1000, "{}", their_aliases.len());
+    let differ: Vec<&String> = our_aliases.symmetric_difference(&their_aliases).take(5).collect();
+    assert!(differ.is_empty(), "{differ:?}");
+    assert!(their_needs.len() > 300, "{}", their_needs.len());
+    assert_eq!(
+        our_needs.keys().collect::<Vec<_>>(),
+        their_needs.keys().collect::<Vec<_>>()
+    );
+    for (module, needed) in &our_needs {
+        let set = |needed: &[String]| needed.iter().cloned().collect::<BTreeSet<String>>();
+        assert_eq!(set(needed), set(&their_needs[module]), "{module}");
+        // What is needed by a module stands behind it: the last is loaded first.
+        for (at, one) in needed.iter().enumerate() {
+            for other in &our_needs[one] {
+                let position = needed.iter().position(|path| path == other);
+                assert!(position > Some(at), "{module}: {one} needs {other}: {needed:?}");
+            }
+        }
+    }
+}
