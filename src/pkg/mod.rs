@@ -6,7 +6,7 @@
 //! ```
 
 mod cargo;
-mod deb;
+pub mod deb;
 mod debian;
 mod hash;
 mod image;
