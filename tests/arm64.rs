@@ -6,9 +6,10 @@ mod common;
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
-use common::{boots, build, moby};
+use common::{Machine, boots, build, checked, console, moby, until};
 
 /// What a container prints when the machine is up.
 const MARKER: &str = "hello from a container";
@@ -18,7 +19,7 @@ fn machines() -> &'static Path {
     static MADE: OnceLock<tempfile::TempDir> = OnceLock::new();
     let make = || {
         let folder = tempfile::tempdir().unwrap();
-        let formats = "kernel+initrd,uki,raw,raw-efi,iso,iso-efi-initrd,qcow2-efi";
+        let formats = "kernel+initrd,uki,raw,raw-efi,iso,iso-efi,iso-efi-initrd,qcow2-efi";
         let arguments = ["--arch", "arm64", "--compress", "lz4", "-f", formats];
         build("minimal.yml", &arguments, folder.path());
         folder
@@ -34,6 +35,8 @@ fn kernels_disks_and_cds_boot() {
         ("minimal-hybrid.iso", vec![]),
         ("minimal-hybrid.iso", vec!["--stick"]),
         ("minimal-efi.qcow2", vec![]),
+        // The root filesystem is on the CD.
+        ("minimal-efi.iso", vec![]),
     ]);
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -54,12 +57,18 @@ fn media_for_both_firmwares_are_for_uefi_alone() {
     let read = |name: &str| fs::read(machines().join(name)).unwrap();
     assert!(read("minimal.img") == read("minimal-efi.img"));
     assert!(read("minimal-hybrid.iso") == read("minimal-efi-initrd.iso"));
-    let out = moby()
-        .arg("inspect")
-        .arg(machines().join("minimal.img"))
-        .output()
-        .unwrap();
-    let said = String::from_utf8(out.stdout).unwrap();
+    let inspect = |arguments: &[&str]| {
+        let out = moby()
+            .arg("inspect")
+            .args(arguments)
+            .arg(machines().join("minimal.img"))
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        out.stdout
+    };
+    assert!(inspect(&["--cat", "1/EFI/BOOT/BOOTAA64.EFI"]) == read("minimal.efi"));
+    let said = String::from_utf8(inspect(&[])).unwrap();
     assert!(
         said.contains("BOOTAA64.EFI") && !said.contains("syslinux") && said.contains("Linux kernel 6."),
         "{said}"
@@ -82,4 +91,81 @@ fn formats_for_a_bios_are_refused() {
         assert!(said.contains("is not for arm64") && said.contains("raw-efi"), "{said}");
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// The firmware is not to be had for QEMU: it is told what config.txt and cmdline.txt tell the
+/// firmware, with the files of the finished card.
+#[test]
+fn a_raspberry_pi_starts_what_is_on_its_card() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--arch", "arm64", "--compress", "lz4", "-f", "rpi,rpi3"];
+    build("rpi.yml", &arguments, folder.path());
+    let image = folder.path().join("rpi-rpi.img");
+    let said = checked("sfdisk", &["--verify"], &image);
+    assert!(said.contains("No errors detected"), "{said}");
+    let said = checked("sfdisk", &["--dump"], &image);
+    assert!(said.contains("start=        2048") && said.contains("type=c"), "{said}");
+    let volume = folder.path().join("volume");
+    let mut card = fs::read(&image).unwrap();
+    fs::write(&volume, card.split_off(1 << 20)).unwrap();
+    let said = checked("fsck.fat", &["-n"], &volume);
+    assert_eq!(said.lines().count(), 2, "{said}");
+
+    // What mtools reads from the card is what GNU tar reads from the tar.
+    let [from_card, from_tar] = ["card", "tar"].map(|name| {
+        let path = folder.path().join(name);
+        fs::create_dir(&path).unwrap();
+        path
+    });
+    checked(
+        "mcopy",
+        &["-s", "-n", "-i", volume.to_str().unwrap(), "::*"],
+        &from_card,
+    );
+    checked(
+        "tar",
+        &["-C", from_tar.to_str().unwrap(), "-xf"],
+        &folder.path().join("rpi.tar"),
+    );
+    checked("diff", &["-r", from_tar.to_str().unwrap()], &from_card);
+
+    let read = |name: &str| fs::read_to_string(from_card.join(name)).unwrap();
+    let config = read("config.txt");
+    for line in ["arm_64bit=1", "kernel=kernel8.img", "initramfs initrd.img followkernel"] {
+        assert!(config.lines().any(|other| other == line), "{config}");
+    }
+    for name in ["bootcode.bin", "start.elf", "start4.elf", "bcm2711-rpi-4-b.dtb"] {
+        assert!(fs::metadata(from_card.join(name)).unwrap().len() > 0);
+    }
+    let machine = Command::new("qemu-system-aarch64")
+        .args(["-machine", "raspi3b", "-display", "none", "-no-reboot"])
+        // The second line is the one that is led out to the pins.
+        .args(["-serial", "null", "-serial", "mon:stdio"])
+        .args(["-kernel", "kernel8.img", "-initrd", "initrd.img"])
+        .args(["-dtb", "bcm2837-rpi-3-b.dtb", "-append", read("cmdline.txt").trim()])
+        .current_dir(&from_card)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut machine = Machine(machine);
+    let lines = console(machine.0.stdout.take().unwrap());
+    until(&lines, MARKER, &mut Vec::new());
+}
+
+#[test]
+fn a_card_needs_device_trees() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = moby()
+        .args(["build", "--arch", "arm64", "-f", "rpi", "--compress", "none", "--dir"])
+        .arg(folder.path())
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/minimal.yml"))
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(1));
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert!(
+        said.contains("no device trees") && said.contains("kernel/rpi"),
+        "{said}"
+    );
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Output;
 
 use common::{build, moby};
-use moby::output::format::{Container, FORMATS, Kind};
+use moby::output::format::{FORMATS, Kind};
 
 fn inspect(file: &Path, arguments: &[&str]) -> Output {
     moby().arg("inspect").args(arguments).arg(file).output().unwrap()
@@ -31,8 +31,8 @@ fn all_that_is_made_is_understood() {
     let folder = tempfile::tempdir().unwrap();
     let formats = FORMATS.iter().filter(|format| match format.kind {
         Kind::KernelInitrd | Kind::Iso(_) => true,
-        // Google's archive is unpacked before it is a disk; `vhd` has the name of `dynamic-vhd`.
-        Kind::Disk(_, _, container) => container != Container::Gcp && format.name != "vhd",
+        // Archives are unpacked before they are disks; `vhd` has the name of `dynamic-vhd`.
+        Kind::Disk(..) => format.is_disk() && format.name != "vhd",
         _ => false,
     });
     let names: Vec<&str> = formats.clone().map(|format| format.name).collect();

@@ -5,11 +5,12 @@
 
 mod common;
 
+use std::fs::File;
 use std::io::Write;
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use common::{build_file, console, moby, until};
+use common::{build, build_file, console, moby, until};
 
 fn machine(name: &str, folder: &Path) {
     let yaml = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machines").join(name);
@@ -58,5 +59,110 @@ fn packages_do_what_they_are_for() {
     until(&lines, "This shell is in the container getty", &mut log);
     input.write_all(b"\x01csystem_powerdown\n").unwrap();
     until(&lines, "moby-init: down", &mut log);
+    assert!(machine.wait().unwrap().success());
+}
+
+/// Boots with disks until the texts have appeared, and powers off.
+fn boot(name: &Path, disks: &[&Path], texts: &[&str]) {
+    let mut command = moby();
+    command.arg("run").arg(name);
+    for disk in disks {
+        command.arg("--disk").arg(disk);
+    }
+    let mut machine = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = console(machine.stdout.take().unwrap());
+    let mut log = Vec::new();
+    for text in texts {
+        until(&lines, text, &mut log);
+    }
+    let mut input = machine.stdin.take().unwrap();
+    input.write_all(b"\x01csystem_powerdown\n").unwrap();
+    until(&lines, "moby-init: down", &mut log);
+    assert!(machine.wait().unwrap().success());
+    let log = log.join("\n");
+    assert!(!log.contains("still written to"), "{log}");
+}
+
+/// A disk of zeros.
+fn disk(folder: &Path, name: &str, len: u64) -> PathBuf {
+    let path = folder.join(name);
+    File::create(&path).unwrap().set_len(len).unwrap();
+    path
+}
+
+/// e2fsck, asked to change nothing, finds nothing to change in the first partition.
+fn check_ext4(disk: &Path) {
+    let output = Command::new("/usr/sbin/e2fsck")
+        .arg("-fn")
+        .arg(format!("{}?offset={}", disk.display(), 1 << 20))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(!said.contains("recovering journal"), "{said}");
+}
+
+#[test]
+fn a_disk_outlives_the_image() {
+    let folder = tempfile::tempdir().unwrap();
+    build("persistent.yml", &["--compress", "lz4"], folder.path());
+    let data = disk(folder.path(), "data.img", 256 << 20);
+    boot(
+        &folder.path().join("persistent"),
+        &[&data],
+        &[
+            "format: /dev/vda1 is ready",
+            "extend: nothing is free behind /dev/vda1",
+            "mount: /dev/vda1 (ext4) on /var/lib/persistent",
+            "swap: 33554432 bytes in /var/lib/persistent/swap",
+            "boots: 1",
+            "32764",
+        ],
+    );
+    check_ext4(&data);
+    // Another image, and a disk that has become longer.
+    machine("persistent.yml", folder.path());
+    File::options()
+        .write(true)
+        .open(&data)
+        .unwrap()
+        .set_len(512 << 20)
+        .unwrap();
+    let second = disk(folder.path(), "second.img", 256 << 20);
+    let third = disk(folder.path(), "third.img", 400 << 20);
+    boot(
+        &folder.path().join("persistent"),
+        &[&data, &second, &third],
+        &[
+            "extend: /dev/vda1 has the whole of /dev/vda",
+            "mount: /dev/vda1 (ext4) on /var/elsewhere",
+            "mount: /dev/vdb1 (btrfs) on /var/second",
+            "mount: /dev/vdc1 (xfs) on /var/third",
+            "boots here: 2",
+        ],
+    );
+    check_ext4(&data);
+}
+
+#[test]
+fn an_init_of_somebody_else_boots() {
+    let folder = tempfile::tempdir().unwrap();
+    machine("foreign-init.yml", folder.path());
+    let mut machine = moby()
+        .arg("run")
+        .arg(folder.path().join("foreign-init"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = console(machine.stdout.take().unwrap());
+    let mut log = Vec::new();
+    for text in [
+        "foreign init: /containers/onboot/000-hello config.json lower rootfs runtime.json tmp",
+        "foreign init: runc is there",
+        "foreign init: /containers/onboot/001-sysctl config.json rootfs runtime.json",
+    ] {
+        until(&lines, text, &mut log);
+    }
     assert!(machine.wait().unwrap().success());
 }

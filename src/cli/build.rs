@@ -48,6 +48,9 @@ pub struct Build {
     /// colon [default: gzip]
     #[arg(long)]
     compress: Option<Compression>,
+    /// Compress the files of disks as a whole: gzip, zstd, lz4 or xz, with a level after a colon
+    #[arg(long, value_name = "COMPRESS")]
+    compress_disk: Option<Compression>,
     /// Where disks and CDs have the root filesystem: initramfs, squashfs, erofs or ext4, and on a
     /// CD also iso [default: as the format has it]
     #[arg(long, value_name = "WHERE")]
@@ -109,6 +112,7 @@ impl Build {
         let options = output::Options {
             target: self.target()?,
             compression: self.compress,
+            disk_compression: self.compress_disk,
             root: self.root,
             jobs,
             arch: self.arch.clone(),
@@ -212,6 +216,11 @@ impl Build {
             if !formats.iter().any(|other| other.name == format.name) {
                 formats.push(format);
             }
+        }
+        if self.compress_disk.is_some() && !formats.iter().any(|format| format.is_disk()) {
+            return Err(Failure::usage(
+                "--compress-disk is for the files of disks, and there is none among the formats\nhelp: `moby formats` lists them; --compress is for initrds and squashfs",
+            ));
         }
         if let Some(root) = self.root
             && !formats.iter().any(|format| format.takes_root(root))

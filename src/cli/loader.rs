@@ -22,6 +22,7 @@ pub fn find(
         Loader::Bios => (&boot.bios, "syslinux", "a BIOS"),
         Loader::Efi => (&boot.efi, "systemd-boot", "UEFI"),
         Loader::Init => (&boot.initrd, "init", "a root filesystem on a medium"),
+        Loader::RaspberryPi => (&boot.rpi, "rpi-firmware", "a Raspberry Pi"),
     };
     let mut options = options.clone();
     options.layouts.extend(beside());

@@ -125,6 +125,9 @@ pub struct Boot {
     /// is empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub initrd: String,
+    /// The image of a Raspberry Pi's firmware; moby's own when it is empty.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub rpi: String,
     /// How many seconds a boot menu waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u32>,
@@ -230,6 +233,7 @@ impl Config {
             ("boot.bios".to_owned(), &mut self.boot.bios),
             ("boot.efi".to_owned(), &mut self.boot.efi),
             ("boot.initrd".to_owned(), &mut self.boot.initrd),
+            ("boot.rpi".to_owned(), &mut self.boot.rpi),
         ];
         let init = self.init.iter_mut().enumerate();
         images.extend(init.map(|(at, image)| (format!("init[{at}]"), image)));
@@ -278,6 +282,7 @@ impl Config {
             (&mut self.boot.bios, part.boot.bios),
             (&mut self.boot.efi, part.boot.efi),
             (&mut self.boot.initrd, part.boot.initrd),
+            (&mut self.boot.rpi, part.boot.rpi),
         ] {
             if !from.is_empty() {
                 *to = from;

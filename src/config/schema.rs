@@ -39,7 +39,7 @@ pub fn schema() -> Value {
     let definitions = json!({
         "strings": {"type": "array", "items": {"type": "string"}},
         "kernel": object(json!({"image": text, "cmdline": text, "binary": text, "tar": text, "ucode": text})),
-        "boot": object(json!({"bios": text, "efi": text, "initrd": text, "timeout": {"type": "integer", "minimum": 0}})),
+        "boot": object(json!({"bios": text, "efi": text, "initrd": text, "rpi": text, "timeout": {"type": "integer", "minimum": 0}})),
         "file": object(json!({
             "path": text, "directory": boolean, "symlink": text, "contents": text, "source": text,
             "metadata": text, "optional": boolean, "mode": text, "uid": id, "gid": id,

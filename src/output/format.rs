@@ -96,16 +96,28 @@ pub enum Container {
     Raw,
     /// QEMU's.
     Qcow2,
+    /// QEMU's, with compressed clusters.
+    CompressedQcow2,
     /// Microsoft's, with all sectors.
     FixedVhd,
     /// Microsoft's, with the sectors that are not zeros.
     DynamicVhd,
+    /// Microsoft's of today.
+    Vhdx,
     /// VMware's, of one sparse file.
     Vmdk,
+    /// VMware's, compressed, for what is uploaded.
+    StreamVmdk,
+    /// The same in an appliance with a machine around it.
+    Ova,
     /// VirtualBox's.
     Vdi,
     /// A tar of the sparse file `disk.raw`, compressed by gzip: Google's.
     Gcp,
+    /// Nothing, compressed as a whole by gzip.
+    Gzip,
+    /// Nothing, compressed as a whole by xz.
+    Xz,
 }
 
 impl Container {
@@ -113,7 +125,7 @@ impl Container {
     pub fn unit(self) -> u64 {
         match self {
             // Azure and Google take nothing else.
-            Container::FixedVhd | Container::DynamicVhd => 1 << 20,
+            Container::FixedVhd | Container::DynamicVhd | Container::Vhdx => 1 << 20,
             Container::Gcp => 1 << 30,
             _ => 512,
         }
@@ -122,6 +134,7 @@ impl Container {
 
 const ALL: &[&str] = &["amd64", "arm64", "riscv64", "s390x"];
 const PC: &[&str] = &["amd64"];
+const PI: &[&str] = &["arm64"];
 const UEFI: &[&str] = &["amd64", "arm64"];
 
 /// The ways of making files from a tree.
@@ -131,6 +144,10 @@ pub enum Kind {
     Tar,
     /// The tree as a tar with a Dockerfile.
     Docker,
+    /// The tree as the image of a container, in an OCI archive.
+    OciArchive,
+    /// The same in an archive for `docker load`.
+    DockerArchive,
     /// Kernel, initrd and command line as files.
     KernelInitrd,
     /// The same in a tar.
@@ -146,6 +163,10 @@ pub enum Kind {
     /// Kernel, a root filesystem of its own, command line, and the initrd that mounts the root
     /// when the kernel cannot by itself.
     KernelRoot(Filesystem),
+    /// What a Raspberry Pi reads from its card, as a disk.
+    RaspberryPi,
+    /// The same as a tar of files.
+    RaspberryPiTar,
 }
 
 impl Kind {
@@ -182,6 +203,22 @@ impl Format {
             Kind::Iso(firmware) | Kind::Disk(_, firmware, _) => Some(firmware),
             Kind::Extlinux(_) => Some(BIOS),
             _ => None,
+        }
+    }
+
+    /// Whether it is the file of a disk that is not compressed as a whole.
+    pub fn is_disk(&self) -> bool {
+        match self.kind {
+            Kind::Disk(_, _, container) | Kind::Extlinux(container) => !matches!(
+                container,
+                Container::Gcp
+                    | Container::Gzip
+                    | Container::Xz
+                    | Container::CompressedQcow2
+                    | Container::StreamVmdk
+                    | Container::Ova
+            ),
+            _ => false,
         }
     }
 
@@ -267,6 +304,22 @@ pub const FORMATS: &[Format] = &[
         files: &[".efi"],
         arches: UEFI,
         kind: Kind::Uki,
+        root: Root::Initramfs,
+    },
+    Format {
+        name: "oci",
+        about: "the root filesystem as a container image",
+        files: &["-oci.tar"],
+        arches: ALL,
+        kind: Kind::OciArchive,
+        root: Root::Initramfs,
+    },
+    Format {
+        name: "docker-archive",
+        about: "the same for docker load",
+        files: &["-docker.tar"],
+        arches: ALL,
+        kind: Kind::DockerArchive,
         root: Root::Initramfs,
     },
     Format {
@@ -374,11 +427,35 @@ pub const FORMATS: &[Format] = &[
         root: Root::Initramfs,
     },
     Format {
+        name: "vhdx",
+        about: "Hyper-V's disk for BIOS and UEFI",
+        files: &[".vhdx"],
+        arches: UEFI,
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::Vhdx),
+        root: Root::Initramfs,
+    },
+    Format {
         name: "vmdk",
         about: "VMware's disk for a BIOS",
         files: &[".vmdk"],
         arches: PC,
         kind: Kind::Disk(Table::Mbr, BIOS, Container::Vmdk),
+        root: Root::Initramfs,
+    },
+    Format {
+        name: "stream-vmdk",
+        about: "VMware's compressed disk for BIOS and UEFI",
+        files: &["-stream.vmdk"],
+        arches: UEFI,
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::StreamVmdk),
+        root: Root::Initramfs,
+    },
+    Format {
+        name: "ova",
+        about: "appliance for VMware and VirtualBox",
+        files: &[".ova"],
+        arches: UEFI,
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::Ova),
         root: Root::Initramfs,
     },
     Format {
@@ -398,6 +475,30 @@ pub const FORMATS: &[Format] = &[
         root: Root::Initramfs,
     },
     Format {
+        name: "openstack",
+        about: "compressed qcow2 for OpenStack, BIOS and UEFI",
+        files: &["-openstack.qcow2"],
+        arches: UEFI,
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::CompressedQcow2),
+        root: Root::Initramfs,
+    },
+    Format {
+        name: "digitalocean",
+        about: "disk for DigitalOcean, BIOS and UEFI, compressed",
+        files: &["-digitalocean.img.gz"],
+        arches: PC,
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::Gzip),
+        root: Root::Initramfs,
+    },
+    Format {
+        name: "hetzner",
+        about: "disk for Hetzner, BIOS and UEFI, compressed",
+        files: &["-hetzner.img.xz"],
+        arches: PC,
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::Xz),
+        root: Root::Initramfs,
+    },
+    Format {
         name: "gcp",
         about: "disk for Google, BIOS and UEFI",
         files: &[".img.tar.gz"],
@@ -411,6 +512,22 @@ pub const FORMATS: &[Format] = &[
         files: &["-azure.vhd"],
         arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::FixedVhd),
+        root: Root::Initramfs,
+    },
+    Format {
+        name: "rpi",
+        about: "card for a Raspberry Pi 3, 4 or 5",
+        files: &["-rpi.img"],
+        arches: PI,
+        kind: Kind::RaspberryPi,
+        root: Root::Initramfs,
+    },
+    Format {
+        name: "rpi3",
+        about: "the files of that card as a tar",
+        files: &[".tar"],
+        arches: PI,
+        kind: Kind::RaspberryPiTar,
         root: Root::Initramfs,
     },
 ];

@@ -17,6 +17,8 @@ pub enum Loader {
     Efi,
     /// moby's init, for an initrd that mounts a root filesystem: the image `pkg/init`.
     Init,
+    /// The firmware of Raspberry Pis: the image `pkg/rpi-firmware`.
+    RaspberryPi,
 }
 
 /// Brings the files of the image of a boot loader, or says why there are none.
@@ -28,6 +30,7 @@ pub struct Loaders<'a> {
     bios: OnceCell<Tree>,
     efi: OnceCell<Tree>,
     init: OnceCell<Tree>,
+    rpi: OnceCell<Tree>,
 }
 
 impl<'a> Loaders<'a> {
@@ -38,6 +41,7 @@ impl<'a> Loaders<'a> {
             bios: OnceCell::new(),
             efi: OnceCell::new(),
             init: OnceCell::new(),
+            rpi: OnceCell::new(),
         }
     }
 
@@ -46,6 +50,7 @@ impl<'a> Loaders<'a> {
             Loader::Bios => &self.bios,
             Loader::Efi => &self.efi,
             Loader::Init => &self.init,
+            Loader::RaspberryPi => &self.rpi,
         };
         if let Some(found) = cell.get() {
             return Ok(found);
@@ -99,6 +104,27 @@ impl<'a> Loaders<'a> {
     /// An image or a file that is not there.
     pub fn init(&self) -> Result<Extents, Error> {
         self.file(Loader::Init, "init")
+    }
+
+    /// The files of a Raspberry Pi's firmware by name.
+    ///
+    /// # Errors
+    /// An image that is not there, or has none.
+    pub fn rpi(&self) -> Result<Vec<(String, Extents)>, Error> {
+        const FOLDER: &str = "usr/lib/raspi-firmware/";
+        let items = self.files(Loader::RaspberryPi)?.walk();
+        let files: Vec<(String, Extents)> = items
+            .filter_map(|item| match &item.node.kind {
+                Kind::File(content) => Some((tree::show(&item.path).strip_prefix(FOLDER)?.to_owned(), content.clone())),
+                _ => None,
+            })
+            .collect();
+        match files.is_empty() {
+            true => Err(Error::Loader(format!(
+                "the image of the firmware has no files in {FOLDER}\nhelp: it is to have what pkg/rpi-firmware has"
+            ))),
+            false => Ok(files),
+        }
     }
 
     /// systemd's stub (`linux` ... `.efi.stub`) or menu (`systemd-boot` ... `.efi`) for an architecture.

@@ -9,9 +9,11 @@ use super::container;
 use super::drivers::Drivers;
 use super::format::{Container, Filesystem, Firmware, Format, Kind, Root, Table};
 use super::identity::Identity;
+use super::image;
 use super::loader::{self, Loaders};
 use super::media::{self, Media, OnDisk};
 use super::root::{self, Image};
+use super::rpi;
 use super::{Error, Options, Payload, Tell};
 
 /// The file that LinuxKit adds for `docker build`.
@@ -63,12 +65,14 @@ impl<'a> Maker<'a> {
     }
 
     /// The files of a format, by what is added to the name.
-    pub fn files(&mut self, format: &Format) -> Result<Vec<(&'static str, Extents)>, Error> {
+    pub fn files(&mut self, format: &Format) -> Result<Vec<(String, Extents)>, Error> {
         let root = self.options.root.filter(|root| format.takes_root(*root));
         let root = root.unwrap_or(format.root);
         let contents = match (format.kind.on(&self.options.arch), root) {
             (Kind::Tar, _) => vec![Some(pax::plan(self.whole)?)],
             (Kind::Docker, _) => vec![Some(self.docker()?)],
+            (Kind::OciArchive, _) => vec![Some(image::oci(&self.root, self.options)?)],
+            (Kind::DockerArchive, _) => vec![Some(image::docker_archive(&self.root, self.options)?)],
             (Kind::KernelInitrd, _) => {
                 let payload = self.in_memory()?;
                 vec![
@@ -99,6 +103,17 @@ impl<'a> Maker<'a> {
                 vec![Some(self.disk_with_root(table, firmware, container, filesystem)?)]
             }
             (Kind::Extlinux(container), _) => vec![Some(self.extlinux(container)?)],
+            (Kind::RaspberryPi, _) => {
+                let payload = self.in_memory()?.clone();
+                self.large(&payload);
+                let files = rpi::files(&payload, &self.loaders, self.whole)?;
+                vec![Some(self.media(&payload).card(&files)?)]
+            }
+            (Kind::RaspberryPiTar, _) => {
+                let payload = self.in_memory()?.clone();
+                self.large(&payload);
+                vec![Some(pax::plan(&rpi::files(&payload, &self.loaders, self.whole)?)?)]
+            }
             (Kind::KernelRoot(filesystem), _) => {
                 let image = self.image(filesystem)?;
                 let mut words = vec![format!("root={}", image.device)];
@@ -112,8 +127,17 @@ impl<'a> Maker<'a> {
                 ]
             }
         };
-        let files = format.files.iter().copied().zip(contents);
-        Ok(files.filter_map(|(suffix, content)| Some((suffix, content?))).collect())
+        let files = format.files.iter().zip(contents);
+        let files = files.filter_map(|(suffix, content)| Some((*suffix, content?)));
+        match self.options.disk_compression.filter(|_| format.is_disk()) {
+            None => Ok(files.map(|(suffix, content)| (suffix.to_owned(), content)).collect()),
+            Some(how) => files
+                .map(|(suffix, content)| {
+                    let packed = container::packed(&content, how, self.options)?;
+                    Ok((format!("{suffix}{}", how.suffix()), packed))
+                })
+                .collect(),
+        }
     }
 
     fn docker(&self) -> Result<Extents, Error> {

@@ -5,6 +5,7 @@
 //! disk, UEFI   GPT │ ESP: EFI/BOOT/BOOTX64.EFI, a unified kernel image
 //! disk, both   GPT │ ESP: the files for a BIOS, and systemd-boot with an entry for the same kernel
 //! disk, ext4   MBR │ ext4: the root filesystem, boot/ with kernel, initrd.img and extlinux
+//! card         MBR │ FAT: what a Raspberry Pi reads (`rpi.rs`)
 //! CD           boot/kernel boot/initrd.img isolinux/ │ hidden ESP with a unified kernel image
 //! ```
 //!
@@ -49,6 +50,9 @@ pub struct OnDisk {
     pub identity: Identity,
 }
 
+/// What is left free in the filesystem of a card, in bytes: people change config.txt on the card.
+const CARD_ROOM: u64 = 16 << 20;
+
 /// Where syslinux finds kernel and initrd.
 const FOLDER_OF_DISK: &str = "";
 const FOLDER_OF_ROOT: &str = "boot/";
@@ -61,7 +65,8 @@ pub fn put(tree: &mut Tree, path: &str, content: Extents) -> Result<(), Error> {
     put.map(drop).map_err(|error| Error::Read(std::io::Error::other(error)))
 }
 
-fn text(text: impl Into<String>) -> Extents {
+/// A file of text.
+pub fn text(text: impl Into<String>) -> Extents {
     Extents::from_bytes(text.into().into_bytes())
 }
 
@@ -287,6 +292,31 @@ impl Media<'_> {
         };
         let code = self.loaders.boot_code("syslinux/mbr/mbr.bin")?;
         self.divide(mbr(identity), &[partition], &code, unit)
+    }
+
+    /// A disk with one FAT filesystem that no boot code is for: a Raspberry Pi reads it by itself.
+    pub fn card(&self, files: &Tree) -> Result<Extents, Error> {
+        let options = fat::Options {
+            label: "BOOT".into(),
+            time: Time::from_seconds(time::fixed()),
+            kind: Some(fat::Type::Fat32),
+            hidden_sectors: (disk::ALIGNMENT / disk::SECTOR) as u32,
+            ..fat::Options::default()
+        };
+        let options = fat::Options {
+            size: Some(fat::plan(files, &options)?.into_extents().len() + CARD_ROOM),
+            ..options
+        };
+        let volume = fat::plan(files, &options)?.into_extents();
+        let identity = Identity::of(&volume)?;
+        let partition = disk::Partition {
+            kind: disk::Type::Fat,
+            name: "boot".into(),
+            guid: identity.uuid("partition"),
+            bootable: false,
+            content: volume,
+        };
+        self.divide(mbr(&identity), &[partition], &[], disk::SECTOR)
     }
 
     /// The ESP of a CD.

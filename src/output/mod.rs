@@ -6,11 +6,13 @@ mod drivers;
 mod error;
 pub mod format;
 mod identity;
+mod image;
 pub mod loader;
 mod make;
 mod media;
 mod payload;
 mod root;
+mod rpi;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,6 +49,8 @@ pub struct Options {
     pub target: Target,
     /// How an initrd or a squashfs is compressed; each as is usual for it when nothing is said.
     pub compression: Option<Compression>,
+    /// How the file of a disk is compressed as a whole; not when nothing is said.
+    pub disk_compression: Option<Compression>,
     /// Where the root filesystem is; where the format has it when nothing is said.
     pub root: Option<Root>,
     /// How many threads.
@@ -60,6 +64,27 @@ pub struct Options {
 }
 
 impl Options {
+    /// What a machine or an image is called that is within a file: as the files are, in letters
+    /// that all formats have.
+    fn name(&self) -> String {
+        let name = match &self.target {
+            Target::Folder { name, .. } => name.as_str(),
+            _ => "",
+        };
+        let allowed = |c: char| {
+            if c.is_ascii_alphanumeric() || "._-".contains(c) {
+                c
+            } else {
+                '-'
+            }
+        };
+        let name: String = name.chars().take(64).map(allowed).collect();
+        match name.trim_matches(['.', '_', '-']) {
+            "" => "moby".into(),
+            name => name.into(),
+        }
+    }
+
     /// The folder for what is compressed before it is written.
     fn spill(&self) -> PathBuf {
         match &self.target {

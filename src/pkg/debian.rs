@@ -6,13 +6,19 @@ use std::process::Command;
 
 use sha2::{Digest, Sha256};
 
-use super::{Options, deb};
+use super::{Options, deb, sources};
 
 /// The .debs of packages, with what they depend on if `closure`, in the order of their names.
-pub fn fetch(packages: &[String], closure: bool, options: &Options) -> Result<Vec<PathBuf>, String> {
+/// They are in the component `main` of the archive, or in another one as well.
+pub fn fetch(
+    packages: &[String],
+    component: Option<&str>,
+    closure: bool,
+    options: &Options,
+) -> Result<Vec<PathBuf>, String> {
     match &options.debs {
         Some(folder) => choose(packages, closure, folder, &options.arch),
-        None => download(packages, closure, options),
+        None => download(packages, component, closure, options),
     }
 }
 
@@ -76,8 +82,16 @@ fn debs(folder: &Path) -> Result<Vec<PathBuf>, String> {
 
 /// By the host's apt-get, with a state folder of its own, so that neither root nor an earlier
 /// `apt-get update` is needed.
-fn download(packages: &[String], closure: bool, options: &Options) -> Result<Vec<PathBuf>, String> {
-    let state = options.store.join("moby/apt").join(&options.arch);
+fn download(
+    packages: &[String],
+    component: Option<&str>,
+    closure: bool,
+    options: &Options,
+) -> Result<Vec<PathBuf>, String> {
+    let state = options.store.join("moby/apt").join(match component {
+        Some(component) => format!("{}+{component}", options.arch),
+        None => options.arch.clone(),
+    });
     let mut hash = Sha256::new();
     hash.update(format!("{closure} {}", packages.join(" ")));
     let key: String = crate::store::digest(hash).chars().skip(7).take(16).collect();
@@ -94,6 +108,8 @@ fn download(packages: &[String], closure: bool, options: &Options) -> Result<Vec
     make(&archives.join("partial"))?;
     let status = state.join("status");
     std::fs::write(&status, "").map_err(|error| format!("cannot write {}: {error}", status.display()))?;
+    let sources = component.map(|component| sources::with_component(component, &state.join("sources")));
+    let sources = sources.transpose()?;
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let apt = |arguments: &[&str]| -> Result<(), String> {
         let mut command = Command::new("apt-get");
@@ -111,6 +127,9 @@ fn download(packages: &[String], closure: bool, options: &Options) -> Result<Vec
             "APT::Install-Recommends=0",
             "APT::Get::Assume-Yes=1",
         ] {
+            command.args(["-o", option]);
+        }
+        for option in sources.iter().flatten() {
             command.args(["-o", option]);
         }
         command.arg("-o").arg(format!("APT::Architecture={}", options.arch));

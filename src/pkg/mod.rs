@@ -13,6 +13,7 @@ mod image;
 mod kernel;
 pub mod modules;
 mod recipe;
+mod sources;
 mod toolchain;
 
 use std::path::{Path, PathBuf};
@@ -90,11 +91,12 @@ fn add(tree: &mut Tree, content: &Content, dir: &Path, options: &Options) -> Res
     match content {
         Content::Debian {
             debian,
+            component,
             closure,
             paths,
             exclude,
         } => {
-            for file in debian::fetch(debian, *closure, options)? {
+            for file in debian::fetch(debian, component.as_deref(), *closure, options)? {
                 deb::unpack(&file, tree, &|path| wanted(path, paths, exclude))?;
             }
             Ok(())
@@ -164,10 +166,10 @@ fn add(tree: &mut Tree, content: &Content, dir: &Path, options: &Options) -> Res
             }
             Ok(())
         }
-        Content::Kernel { kernel } => {
+        Content::Kernel { kernel, paths, exclude } => {
             let package = kernel.for_arch(&options.arch)?;
-            let files = debian::fetch(&[package.to_owned()], true, options)?;
-            kernel::unpack(&files, tree)
+            let files = debian::fetch(&[package.to_owned()], None, true, options)?;
+            kernel::unpack(&files, tree, &|path| wanted(path, paths, exclude))
         }
     }
 }

@@ -59,6 +59,9 @@ pub enum Content {
     /// Debian packages.
     Debian {
         debian: Vec<String>,
+        /// Where the archive has them besides `main`: `non-free-firmware`, say.
+        #[serde(default)]
+        component: Option<String>,
         #[serde(default = "yes")]
         closure: bool,
         #[serde(default)]
@@ -103,7 +106,14 @@ pub enum Content {
     /// The boot sector and ldlinux.sys of syslinux, out of the program extlinux.
     Ldlinux { ldlinux: String, to: String },
     /// A Debian kernel package.
-    Kernel { kernel: Names },
+    Kernel {
+        kernel: Names,
+        /// Of its modules, as for Debian packages.
+        #[serde(default)]
+        paths: Vec<String>,
+        #[serde(default)]
+        exclude: Vec<String>,
+    },
 }
 
 /// One name, or one for each architecture.

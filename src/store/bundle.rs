@@ -23,6 +23,8 @@ pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// Of a layer compressed by gzip.
 pub const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+/// Of a layer compressed by zstd.
+pub const LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 
 /// A blob with its digest.
 #[derive(Clone, Debug)]
@@ -77,8 +79,8 @@ impl Bundle {
     /// What reading fails with.
     pub fn of_layer(tar: &Extents, stored: Extents, config: &Value, arch: &str) -> io::Result<Bundle> {
         let mut bundle = Bundle::default();
-        let gzip = stored.part(0, 2).to_vec()? == [0x1f, 0x8b];
-        let layer = bundle.add(stored, if gzip { LAYER_GZIP } else { LAYER })?;
+        let layer_type = layer_type(&stored)?;
+        let layer = bundle.add(stored, layer_type)?;
         let config = json!({
             "architecture": arch, "os": "linux", "config": config,
             "rootfs": {"type": "layers", "diff_ids": [digest_of(tar)?]},
@@ -115,6 +117,15 @@ impl Bundle {
         put("index.json", text(format!("{index:#}\n")));
         tree
     }
+}
+
+/// The media type of a layer, by how it begins.
+fn layer_type(stored: &Extents) -> io::Result<&'static str> {
+    Ok(match stored.part(0, 4).to_vec()?.as_slice() {
+        [0x1f, 0x8b, ..] => LAYER_GZIP,
+        [0x28, 0xb5, 0x2f, 0xfd] => LAYER_ZSTD,
+        _ => LAYER,
+    })
 }
 
 /// Where a blob stands in a layout.
@@ -244,8 +255,8 @@ impl Layout {
             let config = bundle.add(config, CONFIG)?;
             let mut listed = Vec::new();
             for layer in layers {
-                let gzip = layer.len() > 1 && layer.part(0, 2).to_vec()? == [0x1f, 0x8b];
-                listed.push(bundle.add(layer, if gzip { LAYER_GZIP } else { LAYER })?);
+                let layer_type = layer_type(&layer)?;
+                listed.push(bundle.add(layer, layer_type)?);
             }
             let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": listed});
             bundle.top = bundle.add_json(&manifest, MANIFEST)?;

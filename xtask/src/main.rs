@@ -42,6 +42,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("time", "time"),
     ("fsck.erofs", "erofs-utils"),
     ("busybox", "busybox-static"),
+    ("xmllint", "libxml2-utils"),
     ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
 ];
 

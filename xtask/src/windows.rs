@@ -342,11 +342,13 @@ fn yaml(pair: &mut Pair) -> Result<(), String> {
 /// Every format, each by a command of its own; the ways of compressing; archives, pipes, and
 /// files that are there already.
 fn builds(pair: &mut Pair) -> Result<(), String> {
-    let names = String::from_utf8_lossy(&pair.good(&["formats", "--names"])?).into_owned();
+    pair.good(&["formats", "--names"])?;
+    let table = String::from_utf8_lossy(&pair.good(&["formats"])?).into_owned();
+    let rows = table.lines().filter(|row| row.contains("amd64"));
     let build = [
         "-q", "build", "--arch", "amd64", "--cache", "cache", "--layout", "images",
     ];
-    for name in names.lines() {
+    for name in rows.filter_map(|row| row.split_whitespace().next()) {
         eprintln!("windows: {name}");
         let dir = format!("out/{name}");
         pair.good(&[&build[..], &["-f", name, "--dir", &dir, "machine.yml"]].concat())?;

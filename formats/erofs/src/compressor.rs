@@ -9,7 +9,7 @@ use crate::bytes::put16;
 pub enum Compressor {
     /// None: contents stand as they are.
     None,
-    /// Raw LZ4 blocks (Linux 5.13).
+    /// Raw LZ4 blocks, as Linux reads them since 5.13.
     Lz4,
 }
 

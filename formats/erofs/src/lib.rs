@@ -17,7 +17,8 @@
 //! where the two fit one. Inodes go where the least room is lost, so they are in no order.
 //!
 //! A plain file is a slice of what it comes from, and so is what a compressor did not make smaller.
-//! A file with large holes has a list of chunks that leaves them out.
+//! A file of which half or more are holes has a list of chunks that leaves them out, which Linux reads
+//! since 5.15.
 //!
 //! With a compressor a file is cut into pieces of 128 KiB, each compressed by itself by one of
 //! several threads, with zeros in front up to whole blocks. The compressed pieces are put into a

@@ -92,10 +92,39 @@ fn linux_reads_what_the_trees_have() {
         .flat_map(|tree| COMPRESSORS.map(|compressor| (check(tree, &options(compressor)), tree)))
         .collect();
     let images_only: Vec<&Image> = images.iter().map(|(image, _)| image).collect();
-    let list = "gnutar --format=posix --acls -cf - 0/listed | grep -a user:7";
-    let (found, said) = linux::read(&images_only, list);
+    let ask = "gnutar --format=posix --acls -cf - 0/listed | grep -a user:7\n\
+               for n in 1 2 3 5 6 12 52; do echo $n links: $(find 0 -links $n | wc -l); done\n\
+               stat -f -c 'kind %t, length %s, blocks %b, names %l' 3";
+    let (found, said) = linux::read(&images_only, ask);
     for (found, (_, tree)) in found.iter().zip(&images) {
         linux::same(found, tree);
     }
     assert!(said.contains("user:7:r--"), "{said}");
+    let links = links(&trees[0]);
+    for n in [1, 2, 3, 5, 6, 12, 52] {
+        let count = links.iter().filter(|links| **links == n).count();
+        assert!(said.contains(&format!("{n} links: {count}\r")), "{n} {count}: {said}");
+    }
+    assert_eq!(
+        links.iter().filter(|links| **links == 52).count(),
+        1,
+        "the folder of attributes"
+    );
+    let blocks = images_only[3].extents().len() / 4096;
+    let statfs = format!("kind e0f5e1e2, length 4096, blocks {blocks}, names 255");
+    assert!(said.contains(&statfs), "{statfs}: {said}");
+}
+
+/// How many links each name has.
+fn links(tree: &Tree) -> Vec<u32> {
+    let of = |node: &tree::Node| match &node.kind {
+        Kind::Directory(entries) => {
+            let folders = entries
+                .values()
+                .filter(|entry| tree.node(entry.node).kind.is_directory());
+            2 + folders.count() as u32
+        }
+        _ => node.names(),
+    };
+    tree.walk().map(|item| of(item.node)).collect()
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use extents::{Extents, emit};
 use proptest::prelude::*;
+use qcow2::{Compressor, Error, Options};
 
 const LARGE: u64 = 8 << 40;
 
@@ -79,4 +80,92 @@ fn a_large_disk_takes_no_room() {
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");
     disk.set_len(u64::MAX >> 2);
     assert!(qcow2::plan(&disk).is_err());
+}
+
+fn options(compressor: Compressor, jobs: usize) -> Options {
+    Options {
+        compressor,
+        jobs,
+        folder: std::env::temp_dir(),
+    }
+}
+
+/// Bytes that no compressor makes smaller, and some that each does.
+fn mixture(len: usize) -> Vec<u8> {
+    let mut state = 1u32;
+    let noise = std::iter::repeat_with(move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    });
+    let mixed = noise.enumerate().map(|(at, byte)| match at / 200_000 % 3 {
+        0 => byte,
+        1 => byte & 3,
+        _ => (at % 250) as u8,
+    });
+    mixed.take(len).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn qemu_sees_the_same_disk_in_a_compressed_one(disk in disks(), which in 0usize..4, mixed in any::<bool>()) {
+        let mut disk = disk;
+        if mixed {
+            disk.put_bytes(0, mixture(disk.len().min(1_500_000) as usize));
+        }
+        let compressors = [Compressor::Zlib(1), Compressor::Zlib(9), Compressor::Zstd(3), Compressor::Zstd(13)];
+        let image = |jobs| qcow2::compressed(&disk, &options(compressors[which], jobs)).unwrap();
+        check(&disk, &image(3), &image(1));
+    }
+}
+
+#[test]
+fn a_compressed_image_of_a_large_disk() {
+    let mut disk = Extents::zeros(LARGE);
+    disk.put_bytes(LARGE - 512, [1; 512]);
+    disk.put_bytes(0, vec![1; 40 << 20]);
+    disk.put_bytes(100 << 20, vec![0; 10 << 20]);
+    disk.put_bytes(5 << 30, mixture(3 << 20));
+    for (compressor, name) in [(Compressor::Zlib(6), "zlib"), (Compressor::Zstd(9), "zstd")] {
+        let image = qcow2::compressed(&disk, &options(compressor, 2)).unwrap();
+        assert!(image.len() < 4 << 20, "{}", image.len());
+        let dir = tempfile::tempdir().unwrap();
+        let (made, plain) = (dir.path().join("made"), dir.path().join("plain"));
+        emit::to_path(&image, &made, 1).unwrap();
+        emit::to_path(&qcow2::plan(&disk).unwrap(), &plain, 1).unwrap();
+        let said = qemu_img(&["check", "-f", "qcow2"], &[&made]);
+        assert!(
+            said.contains("No errors were found") && said.contains("% compressed clusters"),
+            "{said}"
+        );
+        let said = qemu_img(&["compare"], &[&plain, &made]);
+        assert!(said.contains("Images are identical"), "{said}");
+        let info = qemu_img(&["info", "-f", "qcow2"], &[&made]);
+        for line in [format!("({LARGE} bytes)"), format!("compression type: {name}")] {
+            assert!(info.contains(&line), "{line}\n{info}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_compressed_is_refused() {
+    let disk = Extents::from_bytes([1; 512]);
+    for compressor in [
+        Compressor::Zlib(0),
+        Compressor::Zlib(10),
+        Compressor::Zstd(0),
+        Compressor::Zstd(23),
+    ] {
+        let error = qcow2::compressed(&disk, &options(compressor, 1)).unwrap_err();
+        assert!(matches!(error, Error::Level { .. }), "{error}");
+    }
+    let nowhere = Options {
+        folder: "/nonexistent".into(),
+        ..options(Compressor::Zlib(6), 2)
+    };
+    let error = qcow2::compressed(&disk, &nowhere).unwrap_err();
+    assert!(matches!(error, Error::Spill { .. }), "{error}");
+    let large = Extents::zeros(u64::MAX >> 2);
+    assert!(qcow2::compressed(&large, &options(Compressor::Zlib(6), 2)).is_err());
 }

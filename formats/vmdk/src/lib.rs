@@ -1,14 +1,24 @@
-//! VMDK disk images of one sparse file, `monolithicSparse` (VMware, "Virtual Disk Format 5.0").
-//! Numbers are little-endian and count sectors of 512 bytes.
+//! VMDK disk images of one sparse file (VMware, "Virtual Disk Format 5.0"): `monolithicSparse`, and
+//! `streamOptimized`, which is compressed. Numbers are little-endian and count sectors of 512 bytes.
 //!
 //! ```text
-//! 0    header
-//! 1    descriptor, a text of 20 sectors
-//! 21   grain directory → grain tables     and both again
-//!      grains of 64 KiB                   those that are not all zeros
+//! monolithicSparse                                    streamOptimized
+//! 0    header                                         0    header
+//! 1    descriptor, a text of 20 sectors               1    descriptor, a text of 20 sectors
+//! 21   grain directory → grain tables, and again      128  marker, compressed grain; ...
+//!      grains of 64 KiB that are not all zeros             marker, table of up to 512 grains; ...
+//!                                                          marker, grain directory
+//!                                                          marker, header again; marker of the end
 //! ```
 
+mod stream;
+
+use std::io;
+use std::path::PathBuf;
+
 use extents::Extents;
+
+pub use stream::{Options, stream_optimized};
 
 const SECTOR: u64 = 512;
 /// A grain in sectors.
@@ -32,6 +42,31 @@ pub enum Error {
         /// Its length in bytes.
         size: u64,
     },
+    /// The disk could not be read.
+    #[error("cannot read the disk at {offset}: {source}")]
+    Read {
+        /// Where, in bytes.
+        offset: u64,
+        /// What reading failed with.
+        source: io::Error,
+    },
+    /// The file of compressed grains could not be made or written.
+    #[error("cannot keep compressed grains in {}: {source}", folder.display())]
+    Spill {
+        /// The folder that it is in.
+        folder: PathBuf,
+        /// What writing failed with.
+        source: io::Error,
+    },
+}
+
+/// The length of a disk in sectors: whole grains.
+fn capacity(disk: &Extents) -> Result<u64, Error> {
+    let size = disk.len().next_multiple_of(GRAIN * SECTOR);
+    match size <= LARGEST {
+        true => Ok(size / SECTOR),
+        false => Err(Error::TooLarge { size }),
+    }
 }
 
 /// Plans an image of a disk. `id` is what tells one content from another (CID). Grains in which
@@ -40,11 +75,7 @@ pub enum Error {
 /// # Errors
 /// A disk that is too large.
 pub fn plan(disk: &Extents, id: u32, name: &str) -> Result<Extents, Error> {
-    let size = disk.len().next_multiple_of(GRAIN * SECTOR);
-    if size > LARGEST {
-        return Err(Error::TooLarge { size });
-    }
-    let capacity = size / SECTOR;
+    let capacity = capacity(disk)?;
     let tables = capacity.div_ceil(GRAIN * TABLE);
     let directory_sectors = (tables * 4).div_ceil(SECTOR);
     let first = DESCRIPTOR + DESCRIPTOR_SECTORS;
@@ -52,8 +83,18 @@ pub fn plan(disk: &Extents, id: u32, name: &str) -> Result<Extents, Error> {
     let overhead = (second + directory_sectors + tables * TABLE_SECTORS).next_multiple_of(GRAIN);
 
     let mut image = Extents::zeros(overhead * SECTOR);
-    image.put_bytes(0, header(capacity, first, second, overhead));
-    image.put_bytes(DESCRIPTOR * SECTOR, descriptor(capacity, id, name));
+    let header = Header {
+        version: 1,
+        flags: FLAGS,
+        capacity,
+        second_directory: first,
+        directory: second,
+        overhead,
+        compression: 0,
+    };
+    image.put_bytes(0, header.encode());
+    let descriptor = descriptor("monolithicSparse", "RW", capacity, id, name);
+    image.put_bytes(DESCRIPTOR * SECTOR, descriptor);
     let mut grains = vec![0u32; (tables * TABLE) as usize];
     for range in disk.occupied(GRAIN * SECTOR) {
         for grain in range {
@@ -77,32 +118,45 @@ pub fn plan(disk: &Extents, id: u32, name: &str) -> Result<Extents, Error> {
 }
 
 /// "Hosted Sparse Extent Header".
-fn header(capacity: u64, second_directory: u64, directory: u64, overhead: u64) -> Vec<u8> {
-    let mut header = Vec::new();
-    header.extend_from_slice(b"KDMV");
-    header.extend_from_slice(&1u32.to_le_bytes());
-    header.extend_from_slice(&FLAGS.to_le_bytes());
-    header.extend_from_slice(&capacity.to_le_bytes());
-    header.extend_from_slice(&GRAIN.to_le_bytes());
-    header.extend_from_slice(&DESCRIPTOR.to_le_bytes());
-    header.extend_from_slice(&DESCRIPTOR_SECTORS.to_le_bytes());
-    header.extend_from_slice(&(TABLE as u32).to_le_bytes());
-    header.extend_from_slice(&second_directory.to_le_bytes());
-    header.extend_from_slice(&directory.to_le_bytes());
-    header.extend_from_slice(&overhead.to_le_bytes());
-    // Closed in order; line ends that a transfer as text would change; no compression.
-    header.extend_from_slice(b"\0\n \r\n\0\0");
-    header.resize(SECTOR as usize, 0);
-    header
+struct Header {
+    version: u32,
+    flags: u32,
+    capacity: u64,
+    second_directory: u64,
+    directory: u64,
+    overhead: u64,
+    compression: u16,
+}
+
+impl Header {
+    fn encode(&self) -> Vec<u8> {
+        let mut header = Vec::new();
+        header.extend_from_slice(b"KDMV");
+        header.extend_from_slice(&self.version.to_le_bytes());
+        header.extend_from_slice(&self.flags.to_le_bytes());
+        header.extend_from_slice(&self.capacity.to_le_bytes());
+        header.extend_from_slice(&GRAIN.to_le_bytes());
+        header.extend_from_slice(&DESCRIPTOR.to_le_bytes());
+        header.extend_from_slice(&DESCRIPTOR_SECTORS.to_le_bytes());
+        header.extend_from_slice(&(TABLE as u32).to_le_bytes());
+        header.extend_from_slice(&self.second_directory.to_le_bytes());
+        header.extend_from_slice(&self.directory.to_le_bytes());
+        header.extend_from_slice(&self.overhead.to_le_bytes());
+        // Closed in order; line ends that a transfer as text would change.
+        header.extend_from_slice(b"\0\n \r\n");
+        header.extend_from_slice(&self.compression.to_le_bytes());
+        header.resize(SECTOR as usize, 0);
+        header
+    }
 }
 
 /// "The Descriptor". The adapter and the version of the hardware are those that LinuxKit gives.
-fn descriptor(capacity: u64, id: u32, name: &str) -> Vec<u8> {
+fn descriptor(kind: &str, access: &str, capacity: u64, id: u32, name: &str) -> Vec<u8> {
     let (heads, sectors) = (255, 63);
     let cylinders = capacity.div_ceil(heads * sectors);
     format!(
-        "# Disk DescriptorFile\nversion=1\nCID={id:08x}\nparentCID=ffffffff\ncreateType=\"monolithicSparse\"\n\n\
-         # Extent description\nRW {capacity} SPARSE \"{name}\"\n\n\
+        "# Disk DescriptorFile\nversion=1\nCID={id:08x}\nparentCID=ffffffff\ncreateType=\"{kind}\"\n\n\
+         # Extent description\n{access} {capacity} SPARSE \"{name}\"\n\n\
          # The Disk Data Base\n#DDB\n\nddb.virtualHWVersion = \"6\"\nddb.geometry.cylinders = \"{cylinders}\"\n\
          ddb.geometry.heads = \"{heads}\"\nddb.geometry.sectors = \"{sectors}\"\nddb.adapterType = \"lsilogic\"\n"
     )

@@ -80,3 +80,63 @@ fn a_large_disk_takes_no_room() {
     disk.set_len(u64::MAX >> 2);
     assert!(vmdk::plan(&disk, 7, "disk.vmdk").is_err());
 }
+
+fn options(jobs: usize) -> vmdk::Options {
+    vmdk::Options {
+        id: 7,
+        name: "disk.vmdk".to_owned(),
+        jobs,
+        folder: std::env::temp_dir(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn qemu_sees_the_same_disk_in_a_compressed_one(disk in disks(), noise in any::<bool>()) {
+        let mut disk = disk;
+        if noise {
+            let mut state = 1u32;
+            let bytes: Vec<u8> = std::iter::repeat_with(|| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 24) as u8
+            })
+            .take(disk.len().min(200_000) as usize)
+            .collect();
+            disk.put_bytes(0, bytes);
+        }
+        let image = |jobs| vmdk::stream_optimized(&disk, &options(jobs)).unwrap();
+        check(&disk, &image(3), &image(1));
+    }
+}
+
+#[test]
+fn a_compressed_image_of_a_large_disk() {
+    let mut disk = Extents::zeros(LARGE);
+    disk.put_bytes(LARGE - 512, [1; 512]);
+    disk.put_bytes(0, vec![1; 40 << 20]);
+    disk.put_bytes(100 << 20, vec![0; 10 << 20]);
+    let image = vmdk::stream_optimized(&disk, &options(2)).unwrap();
+    assert!(image.len() < 1 << 20, "{}", image.len());
+    let dir = tempfile::tempdir().unwrap();
+    let made = dir.path().join("made");
+    emit::to_path(&image, &made, 1).unwrap();
+    qemu_img(&["check", "-f", "vmdk"], &[&made]);
+    let info = qemu_img(&["info", "-f", "vmdk"], &[&made]);
+    for line in [
+        format!("({LARGE} bytes)"),
+        "create type: streamOptimized".into(),
+        "compressed: true".into(),
+    ] {
+        assert!(info.contains(&line), "{line}\n{info}");
+    }
+    disk.set_len(u64::MAX >> 2);
+    assert!(vmdk::stream_optimized(&disk, &options(2)).is_err());
+    let nowhere = vmdk::Options {
+        folder: "/nonexistent".into(),
+        ..options(2)
+    };
+    let error = vmdk::stream_optimized(&Extents::from_bytes([1; 512]), &nowhere).unwrap_err();
+    assert!(matches!(error, vmdk::Error::Spill { .. }), "{error}");
+}

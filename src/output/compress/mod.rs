@@ -38,6 +38,19 @@ impl Default for Compression {
     }
 }
 
+impl Compression {
+    /// What is added to the name of a file that is compressed so.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Compression::Gzip(_) => ".gz",
+            Compression::Zstd(_) => ".zst",
+            Compression::Lz4 => ".lz4",
+            Compression::Xz(_) => ".xz",
+            Compression::None => "",
+        }
+    }
+}
+
 impl fmt::Display for Compression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
