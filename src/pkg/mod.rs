@@ -7,7 +7,7 @@
 
 mod cargo;
 mod crates;
-mod deb;
+pub mod deb;
 mod debian;
 mod hash;
 mod image;
