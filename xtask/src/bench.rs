@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 const ROUNDS: usize = 5;
 
 /// A format, and the recipe of C programs for the same. In the recipe `$K`, `$I` and `$C` are the
-/// files of kernel, initrd and command line, `$S` the folder of syslinux, `$R` the raw disk.
+/// files of kernel, initrd and command line, `$R` the raw disk, `$T` the folder of the root
+/// filesystem.
 const RECIPES: &[(&str, &str, &str)] = &[
     (
         "raw-bios",
@@ -39,13 +40,27 @@ const RECIPES: &[(&str, &str, &str)] = &[
     (
         "iso-bios",
         "genisoimage, isohybrid",
-        r#"mkdir -p iso/isolinux
-        cp $K iso/kernel; cp $I iso/initrd.img
-        cp /usr/lib/ISOLINUX/isolinux.bin /usr/lib/syslinux/modules/bios/ldlinux.c32 iso/isolinux
-        printf 'DEFAULT linux\nLABEL linux\n KERNEL /kernel\n INITRD /initrd.img\n' > iso/isolinux/isolinux.cfg
-        genisoimage -quiet -o cd.iso -J -R -c isolinux/boot.cat -b isolinux/isolinux.bin -no-emul-boot -boot-load-size 4 -boot-info-table iso
+        r#"cp $K $T/kernel; mkdir -p isolinux
+        cp /usr/lib/ISOLINUX/isolinux.bin /usr/lib/syslinux/modules/bios/ldlinux.c32 isolinux
+        printf 'DEFAULT linux\nLABEL linux\n KERNEL /kernel\n' > isolinux/isolinux.cfg
+        genisoimage -quiet -o cd.iso -J -R -c isolinux/boot.cat -b isolinux/isolinux.bin -no-emul-boot -boot-load-size 4 -boot-info-table -graft-points isolinux/=isolinux $T
         isohybrid cd.iso
         sync cd.iso"#,
+    ),
+    (
+        "kernel+squashfs",
+        "mksquashfs -comp lz4 -processors 2",
+        "mksquashfs $T root.squashfs -comp lz4 -processors 2 -quiet -no-progress; sync root.squashfs",
+    ),
+    (
+        "kernel+erofs",
+        "mkfs.erofs -zlz4",
+        "mkfs.erofs --quiet -zlz4 root.erofs $T; sync root.erofs",
+    ),
+    (
+        "kernel+ext4",
+        "mke2fs -d",
+        "truncate -s 1G root.ext4; mke2fs -q -t ext4 -O ^has_journal -d $T root.ext4; sync root.ext4",
     ),
     (
         "qcow2-bios",
@@ -62,6 +77,22 @@ const RECIPES: &[(&str, &str, &str)] = &[
         "qemu-img convert",
         "qemu-img convert -f raw -O vpc $R disk.vhd; sync disk.vhd",
     ),
+    (
+        "vhdx",
+        "qemu-img convert",
+        "qemu-img convert -f raw -O vhdx $R disk.vhdx; sync disk.vhdx",
+    ),
+    (
+        "openstack",
+        "qemu-img convert -c",
+        "qemu-img convert -c -f raw -O qcow2 $R disk.qcow2; sync disk.qcow2",
+    ),
+    (
+        "stream-vmdk",
+        "qemu-img convert",
+        "qemu-img convert -f raw -O vmdk -o subformat=streamOptimized $R disk.vmdk; sync disk.vmdk",
+    ),
+    ("digitalocean", "pigz -p 2", "pigz -p 2 -c $R > disk.gz; sync disk.gz"),
     (
         "vdi",
         "qemu-img convert",
@@ -115,10 +146,20 @@ pub fn formats() -> Result<(), String> {
     };
     let (payload, out, recipe) = (work.join("payload"), work.join("out"), work.join("recipe"));
     // What all formats need is measured by itself, and taken off.
-    build("kernel+initrd,raw-bios", &payload)?;
+    build("kernel+initrd,raw-bios,tar", &payload)?;
     let base = repeat(|| build("kernel+initrd", &out))?;
     let file = |suffix: &str| payload.join(format!("hello{suffix}"));
-    let files: [(&str, PathBuf); 4] = [
+    let tree = work.join("tree");
+    fresh(&tree)?;
+    // Its few devices are left out, for who is not root.
+    let mut unpack = Command::new("tar");
+    unpack.args(["--warning=no-unknown-keyword", "--exclude=dev/*", "-xf"]);
+    time({
+        unpack.arg(file(".tar")).arg("-C").arg(&tree);
+        unpack
+    })?;
+    let files: [(&str, PathBuf); 5] = [
+        ("T", tree),
         ("K", file("-kernel")),
         ("I", file("-initrd.img")),
         ("C", file("-cmdline")),

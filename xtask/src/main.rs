@@ -22,6 +22,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("lz4", "lz4"),
     ("xz", "xz-utils"),
     ("gzip", "gzip"),
+    ("pigz", "pigz"),
     ("xorriso", "xorriso"),
     ("isoinfo", "genisoimage"),
     ("bsdtar", "libarchive-tools"),
@@ -61,7 +62,7 @@ fn main() -> ExitCode {
     let done = match task.as_str() {
         "test" => install().and_then(|()| run("cargo", &["test", "--workspace"])),
         "bench" => match std::env::args().nth(2).as_deref() {
-            None => install().and_then(|()| bench::formats()),
+            None | Some("--formats") => install().and_then(|()| bench::formats()),
             Some("--peer") => {
                 let peer = std::env::args_os().nth(3);
                 install().and_then(|()| peer::run(peer.as_ref().map(std::path::Path::new)))
