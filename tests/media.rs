@@ -88,6 +88,7 @@ fn bootable(format: &Format) -> PathBuf {
         (stem, "gz") if !stem.ends_with(".tar") => ("gzip", folder.join(stem)),
         (stem, "xz") => ("xz", folder.join(stem)),
         (_, "gz") => ("tar", folder.join("disk.raw")),
+        (_, "ova") => ("tar", folder.join("hello-disk1.vmdk")),
         _ => return file,
     };
     static UNPACKING: Mutex<()> = Mutex::new(());
@@ -95,7 +96,7 @@ fn bootable(format: &Format) -> PathBuf {
     if !disk.exists() {
         fs::create_dir_all(&folder).unwrap();
         if program == "tar" {
-            checked("tar", &["-C", folder.to_str().unwrap(), "-xSzf"], &file);
+            checked("tar", &["-C", folder.to_str().unwrap(), "-xSf"], &file);
         } else {
             fs::copy(&file, folder.join(name)).unwrap();
             checked(program, &["-dq"], &folder.join(name));
@@ -241,9 +242,10 @@ fn root_filesystems_have_the_tree() {
 fn raw(file: &Path, container: Container) -> PathBuf {
     let format = match container {
         Container::Raw | Container::Gcp | Container::Gzip | Container::Xz => return file.to_owned(),
-        Container::Qcow2 => "qcow2",
+        Container::Qcow2 | Container::CompressedQcow2 => "qcow2",
+        Container::Vhdx => "vhdx",
         Container::FixedVhd | Container::DynamicVhd => "vpc",
-        Container::Vmdk => "vmdk",
+        Container::Vmdk | Container::StreamVmdk | Container::Ova => "vmdk",
         Container::Vdi => "vdi",
     };
     if format != "vpc" {
@@ -257,7 +259,7 @@ fn raw(file: &Path, container: Container) -> PathBuf {
 
 #[test]
 fn containers_have_the_disk_of_the_raw_format() {
-    let named = |name: &str| file(formats().find(|format| format.name == name).unwrap());
+    let named = |name: &str| formats().find(|format| format.name == name).unwrap();
     for (name, driver, same) in [
         ("qcow2", "qcow2", "raw"),
         ("qcow2-bios", "qcow2", "raw-bios"),
@@ -267,11 +269,15 @@ fn containers_have_the_disk_of_the_raw_format() {
         ("azure", "vpc", "raw"),
         ("vmdk", "vmdk", "raw-bios"),
         ("vdi", "vdi", "raw"),
+        ("vhdx", "vhdx", "raw"),
+        ("stream-vmdk", "vmdk", "raw"),
+        ("ova", "vmdk", "raw"),
+        ("openstack", "qcow2", "raw"),
         ("aws", "raw", "raw"),
     ] {
-        let raw = named(same);
+        let raw = file(named(same));
         let arguments = ["compare", "-f", "raw", "-F", driver, raw.to_str().unwrap()];
-        let said = checked("qemu-img", &arguments, &named(name));
+        let said = checked("qemu-img", &arguments, &bootable(named(name)));
         assert!(said.contains("Images are identical"), "{name}: {said}");
     }
 }
@@ -288,6 +294,19 @@ fn clouds_get_what_they_import() {
         u64::from_be_bytes(footer[48..56].try_into().unwrap()),
         disk.len() as u64
     );
+    // VMware and VirtualBox: the description first, then what it is to agree with.
+    let ova = file(named("ova"));
+    let said = checked("tar", &["-tf"], &ova);
+    assert_eq!(
+        said.lines().collect::<Vec<_>>(),
+        ["hello.ovf", "hello.mf", "hello-disk1.vmdk"]
+    );
+    let folder = bootable(named("ova")).parent().unwrap().to_owned();
+    for line in fs::read_to_string(folder.join("hello.mf")).unwrap().lines() {
+        let (name, digest) = line.split_once(")= ").unwrap();
+        let sum = checked("sha256sum", &[], &folder.join(name.strip_prefix("SHA256(").unwrap()));
+        assert!(sum.starts_with(digest), "{line}: {sum}");
+    }
     // Google: disk.raw of whole GiB, sparse in an old GNU tar.
     assert_eq!(fs::metadata(bootable(named("gcp"))).unwrap().len() % (1 << 30), 0);
     let said = checked("tar", &["-tzvf"], &file(named("gcp")));

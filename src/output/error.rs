@@ -68,6 +68,12 @@ pub enum Error {
     /// The same.
     #[error(transparent)]
     Vdi(#[from] vdi::Error),
+    /// The same.
+    #[error(transparent)]
+    Vhdx(#[from] vhdx::Error),
+    /// It does not fit an appliance.
+    #[error(transparent)]
+    Ova(#[from] ova::Error),
     /// What goes into an output cannot be read.
     #[error("cannot read what goes into the output: {0}")]
     Read(#[from] io::Error),

@@ -96,12 +96,20 @@ pub enum Container {
     Raw,
     /// QEMU's.
     Qcow2,
+    /// QEMU's, with compressed clusters.
+    CompressedQcow2,
     /// Microsoft's, with all sectors.
     FixedVhd,
     /// Microsoft's, with the sectors that are not zeros.
     DynamicVhd,
+    /// Microsoft's of today.
+    Vhdx,
     /// VMware's, of one sparse file.
     Vmdk,
+    /// VMware's, compressed, for what is uploaded.
+    StreamVmdk,
+    /// The same in an appliance with a machine around it.
+    Ova,
     /// VirtualBox's.
     Vdi,
     /// A tar of the sparse file `disk.raw`, compressed by gzip: Google's.
@@ -117,7 +125,7 @@ impl Container {
     pub fn unit(self) -> u64 {
         match self {
             // Azure and Google take nothing else.
-            Container::FixedVhd | Container::DynamicVhd => 1 << 20,
+            Container::FixedVhd | Container::DynamicVhd | Container::Vhdx => 1 << 20,
             Container::Gcp => 1 << 30,
             _ => 512,
         }
@@ -201,9 +209,15 @@ impl Format {
     /// Whether it is the file of a disk that is not compressed as a whole.
     pub fn is_disk(&self) -> bool {
         match self.kind {
-            Kind::Disk(_, _, container) | Kind::Extlinux(container) => {
-                !matches!(container, Container::Gcp | Container::Gzip | Container::Xz)
-            }
+            Kind::Disk(_, _, container) | Kind::Extlinux(container) => !matches!(
+                container,
+                Container::Gcp
+                    | Container::Gzip
+                    | Container::Xz
+                    | Container::CompressedQcow2
+                    | Container::StreamVmdk
+                    | Container::Ova
+            ),
             _ => false,
         }
     }
@@ -413,11 +427,35 @@ pub const FORMATS: &[Format] = &[
         root: Root::Initramfs,
     },
     Format {
+        name: "vhdx",
+        about: "Hyper-V's disk for BIOS and UEFI",
+        files: &[".vhdx"],
+        arches: UEFI,
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::Vhdx),
+        root: Root::Initramfs,
+    },
+    Format {
         name: "vmdk",
         about: "VMware's disk for a BIOS",
         files: &[".vmdk"],
         arches: PC,
         kind: Kind::Disk(Table::Mbr, BIOS, Container::Vmdk),
+        root: Root::Initramfs,
+    },
+    Format {
+        name: "stream-vmdk",
+        about: "VMware's compressed disk for BIOS and UEFI",
+        files: &["-stream.vmdk"],
+        arches: UEFI,
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::StreamVmdk),
+        root: Root::Initramfs,
+    },
+    Format {
+        name: "ova",
+        about: "appliance for VMware and VirtualBox",
+        files: &[".ova"],
+        arches: UEFI,
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::Ova),
         root: Root::Initramfs,
     },
     Format {
@@ -434,6 +472,14 @@ pub const FORMATS: &[Format] = &[
         files: &[".raw"],
         arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Raw),
+        root: Root::Initramfs,
+    },
+    Format {
+        name: "openstack",
+        about: "compressed qcow2 for OpenStack, BIOS and UEFI",
+        files: &["-openstack.qcow2"],
+        arches: UEFI,
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::CompressedQcow2),
         root: Root::Initramfs,
     },
     Format {

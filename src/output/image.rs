@@ -5,7 +5,7 @@ use serde_json::json;
 use tree::{Time, Tree};
 
 use super::compress::{self, Compression};
-use super::{Error, Options, Target};
+use super::{Error, Options};
 use crate::store::archive;
 use crate::store::bundle::{Bundle, digest_of};
 use crate::time;
@@ -30,7 +30,10 @@ pub fn oci(root: &Tree, options: &Options) -> Result<Extents, Error> {
     };
     let stored = stored.map_err(|source| Error::Write { path: folder, source })?;
     let bundle = Bundle::of_layer(&tar, stored, &config(root), &options.arch)?;
-    let layout = bundle.layout(&name(options), Time::from_seconds(time::fixed()));
+    let layout = bundle.layout(
+        &format!("{}:latest", options.name().to_lowercase()),
+        Time::from_seconds(time::fixed()),
+    );
     Ok(pax::plan(&layout)?)
 }
 
@@ -47,7 +50,12 @@ pub fn docker_archive(root: &Tree, options: &Options) -> Result<Extents, Error> 
     });
     let config = Extents::from_bytes(config.to_string().into_bytes());
     let fixed = Time::from_seconds(time::fixed());
-    let files = archive::tree(&name(options), config, vec![(digest, tar)], fixed);
+    let files = archive::tree(
+        &format!("{}:latest", options.name().to_lowercase()),
+        config,
+        vec![(digest, tar)],
+        fixed,
+    );
     Ok(pax::plan(&files)?)
 }
 
@@ -56,24 +64,4 @@ fn config(root: &Tree) -> serde_json::Value {
     let there = |path: &&&str| root.lookup(path.trim_start_matches('/').as_bytes()).is_some();
     let init = INITS.iter().find(there).copied().unwrap_or("/init");
     json!({"Entrypoint": [init]})
-}
-
-/// What the image is called: as the build, in letters that a reference may have.
-fn name(options: &Options) -> String {
-    let name = match &options.target {
-        Target::Folder { name, .. } => name.as_str(),
-        _ => "moby",
-    };
-    let allowed = |c: char| {
-        if c.is_ascii_alphanumeric() || "._-".contains(c) {
-            c
-        } else {
-            '-'
-        }
-    };
-    let name: String = name.to_lowercase().chars().map(allowed).collect();
-    match name.trim_matches(['.', '_', '-']) {
-        "" => "moby:latest".into(),
-        name => format!("{name}:latest"),
-    }
 }

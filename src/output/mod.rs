@@ -64,6 +64,27 @@ pub struct Options {
 }
 
 impl Options {
+    /// What a machine or an image is called that is within a file: as the files are, in letters
+    /// that all formats have.
+    fn name(&self) -> String {
+        let name = match &self.target {
+            Target::Folder { name, .. } => name.as_str(),
+            _ => "",
+        };
+        let allowed = |c: char| {
+            if c.is_ascii_alphanumeric() || "._-".contains(c) {
+                c
+            } else {
+                '-'
+            }
+        };
+        let name: String = name.chars().take(64).map(allowed).collect();
+        match name.trim_matches(['.', '_', '-']) {
+            "" => "moby".into(),
+            name => name.into(),
+        }
+    }
+
     /// The folder for what is compressed before it is written.
     fn spill(&self) -> PathBuf {
         match &self.target {
