@@ -11,12 +11,17 @@ use super::meta;
 use crate::store::decompress;
 
 /// The tar of a package: `control` or `data`.
-pub fn tar(path: &Path, which: &str) -> Result<Extents, String> {
-    let failed = |what: &str| format!("{} is not a Debian package: {what}", path.display());
+fn tar(path: &Path, which: &str) -> Result<Extents, String> {
     let bytes = std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    let mut rest = bytes
-        .strip_prefix(b"!<arch>\n")
-        .ok_or_else(|| failed("no ar archive"))?;
+    member(&bytes, which).map_err(|what| format!("{} is not a Debian package: {what}", path.display()))
+}
+
+/// The same of a package in memory.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn member(bytes: &[u8], which: &str) -> Result<Extents, String> {
+    let mut rest = bytes.strip_prefix(b"!<arch>\n").ok_or("no ar archive")?;
     // A header: name 16, time 12, owner 6, group 6, mode 8, size 10, end 2 (ar(5)).
     while let Some((header, after)) = rest.split_at_checked(60) {
         let text = |range: std::ops::Range<usize>| {
@@ -25,17 +30,16 @@ pub fn tar(path: &Path, which: &str) -> Result<Extents, String> {
                 .to_owned()
         };
         if header.get(58..60) != Some(b"`\n") {
-            return Err(failed("a damaged header"));
+            return Err("a damaged header".into());
         }
-        let size: usize = text(48..58).parse().map_err(|_| failed("a damaged header"))?;
-        let (content, after) = after.split_at_checked(size).ok_or_else(|| failed("it is cut off"))?;
+        let size: usize = text(48..58).parse().map_err(|_| "a damaged header")?;
+        let (content, after) = after.split_at_checked(size).ok_or("it is cut off")?;
         if text(0..16).trim_end_matches('/').starts_with(&format!("{which}.tar")) {
-            let plain = decompress::whole(content, content.len() as u64);
-            return plain.map_err(|error| failed(&error.to_string()));
+            return decompress::whole(content, content.len() as u64).map_err(|error| error.to_string());
         }
         rest = after.get(size % 2..).unwrap_or_default();
     }
-    Err(failed(&format!("there is no {which}.tar in it")))
+    Err(format!("there is no {which}.tar in it"))
 }
 
 /// The fields of the control file.

@@ -6,7 +6,8 @@
 //! ```
 
 mod cargo;
-mod deb;
+mod crates;
+pub mod deb;
 mod debian;
 mod hash;
 mod image;

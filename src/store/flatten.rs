@@ -1,9 +1,7 @@
 //! Layers laid over each other, as containerd unpacks them (OCI Image Layer Filesystem
 //! Changeset): whiteouts, and a later type in place of an earlier one.
 
-use std::sync::Arc;
-
-use extents::{Extents, FileBlob, Slice};
+use extents::Extents;
 use pax::Body;
 use tree::{Kind, Meta, Time, Tree};
 
@@ -33,10 +31,9 @@ pub fn empty() -> Tree {
 ///
 /// # Errors
 /// A damaged tar, and entries that lead out of the tree.
-pub fn apply(tree: &mut Tree, tar: Arc<FileBlob>, name: &str, layer: &Layer) -> Result<(), Error> {
-    let archive = Extents::from_slice(Slice::whole(tar));
+pub fn apply(tree: &mut Tree, archive: &Extents, name: &str, layer: &Layer) -> Result<(), Error> {
     let parents = undescribed();
-    for entry in pax::entries(&archive) {
+    for entry in pax::entries(archive) {
         let entry = entry.map_err(|source| Error::Tar {
             name: name.to_owned(),
             digest: layer.digest().to_owned(),

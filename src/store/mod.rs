@@ -15,16 +15,15 @@ pub mod bundle;
 pub(crate) mod decompress;
 mod docker_save;
 mod error;
-mod flatten;
+pub mod flatten;
 mod image;
 mod layers;
 mod layout;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use extents::FileBlob;
+use extents::{Extents, Slice};
 
 pub use bundle::Bundle;
 pub use error::Error;
@@ -196,8 +195,8 @@ impl Store {
     pub fn tree(&self, image: &Image) -> Result<tree::Tree, Error> {
         let mut flat = flatten::empty();
         for layer in &image.layers {
-            let tar: Arc<FileBlob> = self.layers.get(layer)?;
-            flatten::apply(&mut flat, tar, &image.name, layer)?;
+            let tar = Extents::from_slice(Slice::whole(self.layers.get(layer)?));
+            flatten::apply(&mut flat, &tar, &image.name, layer)?;
         }
         Ok(flat)
     }

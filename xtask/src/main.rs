@@ -4,8 +4,10 @@ mod bench;
 mod debian;
 mod deny;
 mod foreign;
+mod fuzz;
 mod inputs;
 mod macos;
+mod peer;
 mod windows;
 
 use std::process::{Command, ExitCode};
@@ -37,6 +39,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
     ("depmod", "kmod"),
+    ("time", "time"),
     ("fsck.erofs", "erofs-utils"),
     ("busybox", "busybox-static"),
     ("xmllint", "libxml2-utils"),
@@ -57,13 +60,25 @@ fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
     let done = match task.as_str() {
         "test" => install().and_then(|()| run("cargo", &["test", "--workspace"])),
-        "bench" => install().and_then(|()| bench::formats()),
+        "bench" => match std::env::args().nth(2).as_deref() {
+            None => install().and_then(|()| bench::formats()),
+            Some("--peer") => {
+                let peer = std::env::args_os().nth(3);
+                install().and_then(|()| peer::run(peer.as_ref().map(std::path::Path::new)))
+            }
+            Some(other) => Err(format!(
+                "{other} is not known\nhelp: --peer [PATH] compares with a linuxkit program"
+            )),
+        },
+        "fuzz" => fuzz::run(std::env::args().nth(2).as_deref()),
         "windows" => windows::run(std::env::args().nth(2).as_deref()),
         "macos" => macos::check(),
         "deny" => deny::check(),
         _ => {
             eprintln!("cargo xtask test     install what the tests need, and run them, boots included");
             eprintln!("cargo xtask bench    time the formats against the programs that do the same");
+            eprintln!("                     --peer PATH compares `moby build` with the linuxkit program at PATH");
+            eprintln!("cargo xtask fuzz     run each fuzz target for a minute, or for so many seconds");
             eprintln!("cargo xtask windows  build moby.exe, run it under wine, and compare what it writes with Linux;");
             eprintln!("                     `windows build` and `windows run` do one of the two");
             eprintln!("cargo xtask macos    check that moby and its tests compile for macOS");

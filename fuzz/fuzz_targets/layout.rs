@@ -1,0 +1,48 @@
+//! The JSON of a layout. The input is cut by lines with `---` into an index or manifest, a
+//! configuration, and an `index.json`; `@0` and `@1` in a part stand for digests and sizes of the
+//! parts before, so that what is verified can be right. A part that is missing is made.
+#![no_main]
+
+use extents::Extents;
+use libfuzzer_sys::fuzz_target;
+use moby::store::{Layout, bundle::Bundle};
+use tree::{Kind, Meta, Tree};
+
+fuzz_target!(|text: &str| {
+    let mut names = Vec::new();
+    let mut tree = Tree::default();
+    let mut put = |path: &str, bytes: &[u8]| {
+        let file = Kind::File(Extents::from_bytes(bytes));
+        tree.insert(path.as_bytes(), Meta::default(), file, &Meta::default()).unwrap();
+    };
+    for (number, part) in text.split("---\n").take(3).enumerate() {
+        let mut part = part.to_owned();
+        for (before, (digest, size)) in names.iter().enumerate() {
+            let descriptor = format!(r#""digest": "{digest}", "size": {size}"#);
+            part = part.replace(&format!("@{before}"), &descriptor);
+        }
+        let mut bundle = Bundle::default();
+        let added = bundle.add(Extents::from_bytes(part.as_bytes()), "x").unwrap();
+        let digest = added["digest"].as_str().unwrap_or_default().to_owned();
+        put(&format!("blobs/{}", digest.replace(':', "/")), part.as_bytes());
+        names.push((digest, part.len()));
+        if number == 2 {
+            let name = if part.starts_with('[') { "manifest.json" } else { "index.json" };
+            put(name, part.as_bytes());
+        }
+    }
+    let Ok(tar) = pax::plan(&tree) else { return };
+    let folder = if std::path::Path::new("/dev/shm").is_dir() { "/dev/shm".into() } else { std::env::temp_dir() };
+    let Ok(file) = tempfile::NamedTempFile::new_in(folder) else { return };
+    if extents::emit::fill(&tar, file.as_file(), 1).is_err() {
+        return;
+    }
+    let Ok(layout) = Layout::open(file.path()) else { return };
+    for name in layout.names().into_iter().take(3) {
+        drop(layout.image(&name, "amd64"));
+        drop(layout.bundle(&name, &|_| None));
+    }
+    for (_, descriptor) in layout.descriptors().take(3) {
+        drop(layout.platforms(descriptor));
+    }
+});

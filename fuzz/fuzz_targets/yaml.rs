@@ -1,0 +1,33 @@
+//! A YAML of a machine, and of a label.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use moby::config::{self, Source};
+
+fuzz_target!(|text: &[u8]| {
+    let source = Source {
+        name: "machine.yml".into(),
+        dir: "somewhere".into(),
+        text: text.to_vec(),
+    };
+    match config::load(&[source.clone(), source], &|dir| Ok(format!("moby/{}:1", dir.display()))) {
+        Ok(config) => {
+            let value = serde_json_value(&config);
+            // What is printed is read again.
+            let again = Source {
+                name: "again.yml".into(),
+                dir: "somewhere".into(),
+                text: moby::rootfs::metadata::yaml(&value).into_bytes(),
+            };
+            drop(config::load(&[again], &|_| Ok("moby/x:1".into())));
+        }
+        Err(wrong) => assert!(!wrong.to_string().is_empty()),
+    }
+    if let Ok(text) = std::str::from_utf8(text) {
+        drop(config::parse_label(text));
+    }
+});
+
+fn serde_json_value(config: &config::Config) -> serde_json::Value {
+    serde_json::to_value(config).unwrap_or_default()
+}

@@ -1,0 +1,201 @@
+//! `cargo xtask bench --peer PATH`: `moby build` against `linuxkit build`, one after the other on
+//! the same layout, with all that both print thrown away.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::foreign::root;
+
+/// How often each is run; medians count.
+const ROUNDS: usize = 5;
+/// What is built: kernel, init, runc, dhcpcd and nginx...
+const EXAMPLE: &str = "nginx";
+/// ... and containerd.
+const MORE: &str = "init: [\"@pkg:../../pkg/containerd\"]\n";
+
+/// A way of building.
+struct Case {
+    name: &'static str,
+    /// Whether it is LinuxKit that builds.
+    peer: bool,
+    /// Whether the layers are decompressed in the store already.
+    warm: bool,
+    arguments: &'static [&'static str],
+    /// The file whose length is told.
+    file: &'static str,
+}
+
+const CASES: &[Case] = &[
+    Case {
+        name: "LinuxKit, tar",
+        peer: true,
+        warm: false,
+        arguments: &["--format", "tar"],
+        file: ".tar",
+    },
+    Case {
+        name: "moby, tar, cold",
+        peer: false,
+        warm: false,
+        arguments: &["--format", "tar"],
+        file: ".tar",
+    },
+    Case {
+        name: "moby, tar, layers decompressed before",
+        peer: false,
+        warm: true,
+        arguments: &["--format", "tar"],
+        file: ".tar",
+    },
+    Case {
+        name: "LinuxKit, kernel+initrd",
+        peer: true,
+        warm: false,
+        arguments: &["--format", "kernel+initrd"],
+        file: "-initrd.img",
+    },
+    Case {
+        name: "moby, kernel+initrd, cold",
+        peer: false,
+        warm: false,
+        arguments: &["--format", "kernel+initrd"],
+        file: "-initrd.img",
+    },
+    Case {
+        name: "moby, kernel+initrd, zstd, cold",
+        peer: false,
+        warm: false,
+        arguments: &["--format", "kernel+initrd", "--compress", "zstd"],
+        file: "-initrd.img",
+    },
+    Case {
+        name: "moby, kernel+initrd, layers decompressed before",
+        peer: false,
+        warm: true,
+        arguments: &["--format", "kernel+initrd"],
+        file: "-initrd.img",
+    },
+];
+
+/// What a run took.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cost {
+    /// Seconds.
+    wall: f64,
+    /// Seconds of user and system time.
+    cpu: f64,
+    /// Largest resident set, in kB.
+    memory: f64,
+}
+
+/// Prints a table in Markdown; without a peer, of moby alone.
+pub fn run(peer: Option<&Path>) -> Result<(), String> {
+    crate::run("cargo", &["build", "--release", "--package", "moby"])?;
+    let moby = root().join("target/release/moby");
+    let (work, cache) = (root().join("target/bench-peer"), root().join("target/test-cache"));
+    let _ = std::fs::remove_dir_all(&work);
+    std::fs::create_dir_all(&work).map_err(|error| format!("{}: {error}", work.display()))?;
+    let more = work.join("more.yml");
+    std::fs::write(&more, MORE).map_err(|error| format!("{}: {error}", more.display()))?;
+    // The packages are built, and their folders become names that both know.
+    let yaml = work.join(format!("{EXAMPLE}.yml"));
+    let mut resolve = Command::new(&moby);
+    resolve.args(["-q", "build", "--dry-run", "--cache"]).arg(&cache);
+    resolve
+        .arg(root().join("examples").join(format!("{EXAMPLE}.yml")))
+        .arg(more);
+    let resolved = resolve.output().map_err(|error| error.to_string())?;
+    if !resolved.status.success() {
+        return Err(String::from_utf8_lossy(&resolved.stderr).into_owned());
+    }
+    std::fs::write(&yaml, resolved.stdout).map_err(|error| format!("{}: {error}", yaml.display()))?;
+    // Each has a cache of its own, for LinuxKit writes to it too.
+    for folder in ["cold", "warm", "peer"] {
+        let mut copy = Command::new("sh");
+        copy.args([
+            "-c",
+            r#"mkdir -p "$2" && cd "$1" && cp -r blobs index.json oci-layout "$2""#,
+            "sh",
+        ]);
+        copy.arg(&cache).arg(work.join(folder));
+        crate::foreign::succeed(copy)?;
+    }
+    let cases = CASES.iter().filter(|case| peer.is_some() || !case.peer);
+    let cases: Vec<&Case> = cases.collect();
+    let mut costs: Vec<Vec<Cost>> = vec![Vec::new(); cases.len()];
+    let mut lengths = vec![0; cases.len()];
+    // The first round warms the caches of the host.
+    for round in 0..=ROUNDS {
+        for (number, case) in cases.iter().enumerate() {
+            let program = match (case.peer, peer) {
+                (true, Some(peer)) => peer,
+                _ => &moby,
+            };
+            let (cost, length) = once(program, case, &work, &yaml)?;
+            if round > 0 {
+                costs.get_mut(number).into_iter().for_each(|costs| costs.push(cost));
+                lengths.get_mut(number).into_iter().for_each(|known| *known = length);
+            }
+        }
+    }
+    println!("| what | wall | user and system | memory | file |\n| --- | --- | --- | --- | --- |");
+    for ((case, costs), length) in cases.iter().zip(&costs).zip(&lengths) {
+        println!(
+            "| {} | {:.2} s | {:.2} s | {:.0} MB | {:.1} MB |",
+            case.name,
+            median(costs, |cost| cost.wall),
+            median(costs, |cost| cost.cpu),
+            median(costs, |cost| cost.memory) / 1024.0,
+            *length as f64 / 1e6
+        );
+    }
+    Ok(())
+}
+
+fn once(program: &Path, case: &Case, work: &Path, yaml: &Path) -> Result<(Cost, u64), String> {
+    let cache = work.join(match (case.peer, case.warm) {
+        (true, _) => "peer",
+        (false, true) => "warm",
+        (false, false) => "cold",
+    });
+    if !case.warm {
+        let _ = std::fs::remove_dir_all(cache.join("moby/layers"));
+    }
+    let (out, told) = (work.join("out"), work.join("cost"));
+    let _ = std::fs::remove_dir_all(&out);
+    std::fs::create_dir_all(&out).map_err(|error| format!("{}: {error}", out.display()))?;
+    let mut command = Command::new("time");
+    command.args(["-f", "%e %U %S %M", "-o"]).arg(&told).arg(program);
+    command
+        .args(["build", "--no-sbom", "--cache"])
+        .arg(&cache)
+        .args(case.arguments);
+    command.arg("--dir").arg(&out).arg(yaml);
+    let output = command.stdout(Stdio::null()).stderr(Stdio::piped()).output();
+    let output = output.map_err(|error| format!("cannot run time: {error}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{}: {command:?}: {said}", case.name));
+    }
+    let file: PathBuf = out.join(format!("{EXAMPLE}{}", case.file));
+    let length = std::fs::metadata(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let text = std::fs::read_to_string(&told).map_err(|error| error.to_string())?;
+    let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    match numbers.as_slice() {
+        [wall, user, system, memory] => {
+            let cost = Cost {
+                wall: *wall,
+                cpu: user + system,
+                memory: *memory,
+            };
+            Ok((cost, length.len()))
+        }
+        _ => Err(format!("time says {text:?}")),
+    }
+}
+
+fn median(costs: &[Cost], of: impl Fn(&Cost) -> f64) -> f64 {
+    let mut all: Vec<f64> = costs.iter().map(of).collect();
+    all.sort_by(f64::total_cmp);
+    all.get(all.len() / 2).copied().unwrap_or_default()
+}
