@@ -5,11 +5,12 @@
 mod common;
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
-use common::{Machine, boots, build, checked, console, moby, until};
+use common::{Machine, boots, build, checked, console, get, moby, until};
 
 /// What a container prints when the machine is up.
 const MARKER: &str = "hello from a container";
@@ -137,11 +138,16 @@ fn a_raspberry_pi_starts_what_is_on_its_card() {
     for name in ["bootcode.bin", "start.elf", "start4.elf", "bcm2711-rpi-4-b.dtb"] {
         assert!(fs::metadata(from_card.join(name)).unwrap().len() > 0);
     }
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let network = format!("user,id=network,hostfwd=tcp:127.0.0.1:{port}-:80");
     let machine = Command::new("qemu-system-aarch64")
         .args(["-machine", "raspi3b", "-display", "none", "-no-reboot"])
         // The second line is the one that is led out to the pins.
         .args(["-serial", "null", "-serial", "mon:stdio"])
         .args(["-kernel", "kernel8.img", "-initrd", "initrd.img"])
+        // A Pi 3 has its network at USB, with an address of its maker's.
+        .args(["-netdev", &network])
+        .args(["-device", "usb-net,netdev=network,mac=b8:27:eb:00:00:01"])
         .args(["-dtb", "bcm2837-rpi-3-b.dtb", "-append", read("cmdline.txt").trim()])
         .current_dir(&from_card)
         .stdin(Stdio::piped())
@@ -151,6 +157,7 @@ fn a_raspberry_pi_starts_what_is_on_its_card() {
     let mut machine = Machine(machine);
     let lines = console(machine.0.stdout.take().unwrap());
     until(&lines, MARKER, &mut Vec::new());
+    assert!(get(port).contains("nginx on moby"));
 }
 
 #[test]
@@ -166,6 +173,25 @@ fn a_card_needs_device_trees() {
     let said = String::from_utf8(out.stderr).unwrap();
     assert!(
         said.contains("no device trees") && said.contains("kernel/rpi"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_compiles_for_another_processor_is_asked_for() {
+    let other = if cfg!(target_arch = "x86_64") { "arm64" } else { "amd64" };
+    let folder = tempfile::tempdir().unwrap();
+    let out = moby()
+        .args(["pkg", "build", "--arch", other, "--cache"])
+        .arg(folder.path())
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("pkg/init"))
+        .env("PATH", folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(1));
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert!(
+        said.contains(&format!("no linker for {other}")) && said.contains("apt-get install gcc-"),
         "{said}"
     );
 }

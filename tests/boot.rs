@@ -4,30 +4,11 @@
 
 mod common;
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write;
+use std::net::TcpListener;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
-use common::{PATIENCE, build, console, moby, until};
-
-fn get(port: u16) -> String {
-    let end = Instant::now() + PATIENCE;
-    // QEMU accepts before the machine listens: only an answer counts.
-    while Instant::now() < end {
-        let mut answer = String::new();
-        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
-            stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-            stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok();
-            stream.read_to_string(&mut answer).ok();
-        }
-        if answer.starts_with("HTTP/1.1 200") {
-            return answer;
-        }
-        std::thread::sleep(Duration::from_millis(500));
-    }
-    panic!("nothing answers on port {port}");
-}
+use common::{build, console, get, moby, until};
 
 #[test]
 fn hello_boots_serves_and_powers_off() {

@@ -7,6 +7,7 @@ pub mod layout;
 pub mod site;
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -118,4 +119,23 @@ pub fn boots(file: &Path, arguments: &[&str], marker: &str) {
     let lines = console(machine.0.stdout.take().unwrap());
     let mut log = vec![format!("{} {arguments:?}", file.display())];
     until(&lines, marker, &mut log);
+}
+
+/// The page that a machine serves at a port of the host.
+pub fn get(port: u16) -> String {
+    let end = Instant::now() + PATIENCE;
+    // QEMU accepts before the machine listens: only an answer counts.
+    while Instant::now() < end {
+        let mut answer = String::new();
+        if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
+            stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok();
+            stream.read_to_string(&mut answer).ok();
+        }
+        if answer.starts_with("HTTP/1.1 200") {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    panic!("nothing answers on port {port}");
 }
