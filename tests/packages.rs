@@ -52,8 +52,10 @@ fn packages_do_what_they_are_for() {
             assert!(joined.contains("inet 10.9.0.1/24"), "{joined}");
         }
     }
-    input.write_all(b"echo typed $((6 * 7)) as $(id -un)\n").unwrap();
-    until(&lines, "typed 42 as root", &mut log);
+    input
+        .write_all(b"echo typed $((6 * 7)) as $(id -un), $(ls /run/kept) is kept\n")
+        .unwrap();
+    until(&lines, "typed 42 as root, ipc is kept", &mut log);
     // The shell ends, and another comes.
     input.write_all(b"exit\n").unwrap();
     until(&lines, "This shell is in the container getty", &mut log);
@@ -62,7 +64,7 @@ fn packages_do_what_they_are_for() {
     assert!(machine.wait().unwrap().success());
 }
 
-/// Boots with disks until the texts have appeared, and powers off.
+/// Boots with disks until the texts have appeared, and powers off. What begins with `> ` is typed.
 fn boot(name: &Path, disks: &[&Path], texts: &[&str]) {
     let mut command = moby();
     command.arg("run").arg(name);
@@ -72,10 +74,13 @@ fn boot(name: &Path, disks: &[&Path], texts: &[&str]) {
     let mut machine = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let lines = console(machine.stdout.take().unwrap());
     let mut log = Vec::new();
-    for text in texts {
-        until(&lines, text, &mut log);
-    }
     let mut input = machine.stdin.take().unwrap();
+    for text in texts {
+        match text.strip_prefix("> ") {
+            Some(typed) => writeln!(input, "{typed}").unwrap(),
+            None => until(&lines, text, &mut log),
+        }
+    }
     input.write_all(b"\x01csystem_powerdown\n").unwrap();
     until(&lines, "moby-init: down", &mut log);
     assert!(machine.wait().unwrap().success());
@@ -118,7 +123,8 @@ fn a_disk_outlives_the_image() {
             "mount: /dev/vda1 (ext4) on /var/lib/persistent",
             "swap: 33554432 bytes in /var/lib/persistent/swap",
             "boots: 1",
-            "32764",
+            "Swap:         327",
+            "moby-init: started",
         ],
     );
     check_ext4(&data);
@@ -141,6 +147,19 @@ fn a_disk_outlives_the_image() {
             "mount: /dev/vdb1 (btrfs) on /var/second",
             "mount: /dev/vdc1 (xfs) on /var/third",
             "boots here: 2",
+            "moby-init: started",
+            "login:",
+            "> root",
+            "Password:",
+            "> not the password",
+            "Login incorrect",
+            "login:",
+            "> root",
+            "Password:",
+            "> abcdefgh",
+            "This shell is in the container getty",
+            "> echo typed $((6 * 7))",
+            "typed 42",
         ],
     );
     check_ext4(&data);

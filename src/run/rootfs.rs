@@ -50,10 +50,12 @@ fn starts_by_itself(image: &Path) -> bool {
     read().is_ok_and(|bytes| bytes.starts_with(b"\0CD001\x01EL TORITO"))
 }
 
-/// The arguments for kernel and root filesystem. Nothing is written to the file.
-pub fn arguments(rootfs: &Rootfs) -> Vec<OsString> {
+/// The arguments for kernel and root filesystem, with words before the command line. Nothing is
+/// written to the file.
+pub fn arguments(rootfs: &Rootfs, words: &str) -> Vec<OsString> {
     let image = rootfs.image.display().to_string().replace(',', ",,");
-    let mut cmdline = fs::read_to_string(&rootfs.cmdline).unwrap_or_default();
+    let cmdline = fs::read_to_string(&rootfs.cmdline).unwrap_or_default();
+    let mut cmdline = format!("{words}{cmdline}");
     let mut arguments: Vec<OsString> = vec!["-kernel".into(), (&rootfs.kernel).into()];
     if rootfs.initrd.is_file() {
         arguments.extend(["-initrd".into(), (&rootfs.initrd).into()]);

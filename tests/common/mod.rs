@@ -6,7 +6,7 @@
 pub mod layout;
 pub mod site;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -58,15 +58,20 @@ pub fn until(lines: &Receiver<String>, text: &str, log: &mut Vec<String>) {
     }
 }
 
+/// The lines of a console; where a login asks for something, the question is a line too.
 pub fn console(output: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
-        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-            if sender
-                .send(String::from_utf8_lossy(&line).trim_end().to_owned())
-                .is_err()
-            {
-                return;
+        let mut line = Vec::new();
+        for byte in BufReader::new(output).bytes().map_while(Result::ok) {
+            line.push(byte);
+            let question = [&b"login: "[..], b"Password: "].iter().any(|end| line.ends_with(end));
+            if byte == b'\n' || question {
+                let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+                if sender.send(text).is_err() {
+                    return;
+                }
+                line.clear();
             }
         }
     });
