@@ -80,7 +80,7 @@ fn boot(name: &Path, disks: &[&Path], texts: &[&str]) {
     until(&lines, "moby-init: down", &mut log);
     assert!(machine.wait().unwrap().success());
     let log = log.join("\n");
-    assert!(!log.contains("still written to"), "{log}");
+    assert!(!log.contains("disks are still"), "{log}");
 }
 
 /// A disk of zeros.
@@ -99,7 +99,9 @@ fn check_ext4(disk: &Path) {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
-    assert!(!said.contains("recovering journal"), "{said}");
+    // A journal that was not written out would be skipped.
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!told.contains("journal"), "{told}");
 }
 
 #[test]

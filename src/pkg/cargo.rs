@@ -20,16 +20,21 @@ pub fn build(package: &str, bin: &str, dir: &Path, options: &Options) -> Result<
     let workspace = workspace(dir)?;
     let toolchain = Toolchain::find(&options.arch)?;
     let folder = workspace.join("target/pkg");
+    let mut flags = vec!["-C".to_owned(), "target-feature=+crt-static".into()];
     // Paths of the machine that builds must not get into the program.
-    let remap = format!("--remap-path-prefix={}=.", workspace.display());
-    let flags = ["-C", "target-feature=+crt-static", &remap].join("\x1f");
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let places = [Some((workspace.clone(), ".")), home.map(|home| (home, "cargo"))];
+    for (path, name) in places.into_iter().flatten() {
+        flags.push(format!("--remap-path-prefix={}={name}", path.display()));
+    }
     let output = toolchain
         .build()
         .args(["--quiet", "--release", "--locked", "-p", package, "--bin", bin])
         .arg("--target-dir")
         .arg(&folder)
         // Unlike RUSTFLAGS this takes a path with a space.
-        .env("CARGO_ENCODED_RUSTFLAGS", flags)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .current_dir(&workspace)
         .output()
         .map_err(|error| format!("cannot run cargo: {error}"))?;

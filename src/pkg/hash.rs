@@ -1,11 +1,12 @@
 //! The hash of a package's sources, which is its tag.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::cargo;
 use super::recipe::{Content, Recipe};
+use super::{cargo, crates};
 
 /// All files of a folder that count, and of the crates that it builds. Versions of Debian
 /// packages are not known before they are fetched and do not count.
@@ -21,11 +22,21 @@ pub fn sources(dir: &Path, recipe: &Recipe) -> Result<String, String> {
         Ok(())
     };
     add(dir, "")?;
+    let mut locked = BTreeSet::new();
     for content in &recipe.contents {
-        if let Content::Cargo { .. } = content {
+        if let Content::Cargo { cargo, .. } = content {
             let workspace = cargo::workspace(dir)?;
-            add(&workspace.join("Cargo.lock"), "Cargo.lock")?;
+            // Profiles and features of the workspace.
+            add(&workspace.join("Cargo.toml"), "Cargo.toml")?;
+            let sources = crates::sources(&workspace, cargo)?;
+            for (name, folder) in &sources.folders {
+                add(folder, name)?;
+            }
+            locked.extend(sources.locked);
         }
+    }
+    for entry in locked {
+        hash.update(entry);
     }
     let digest = crate::store::digest(hash);
     Ok(digest.trim_start_matches("sha256:").chars().take(40).collect())

@@ -6,6 +6,7 @@
 //! ```
 
 mod cargo;
+mod crates;
 pub mod deb;
 mod debian;
 mod hash;

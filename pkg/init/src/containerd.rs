@@ -136,8 +136,8 @@ async fn serve(folders: Vec<(String, runtime::Runtime)>, started: Sender<()>) {
         }
         tokio::time::sleep(LOOK.0).await;
     }
-    let client = match connect().await {
-        Ok(channel) => Client { channel },
+    let channel = match connect().await {
+        Ok(channel) => channel,
         Err(error) => {
             say(&format!(
                 "containerd does not answer on {SOCKET}: {error}; see /var/log/containerd.log"
@@ -149,13 +149,12 @@ async fn serve(folders: Vec<(String, runtime::Runtime)>, started: Sender<()>) {
     let mut waits = Vec::new();
     for (folder, runtime) in folders {
         let name = containers::name_of(&folder);
+        let client = Client {
+            channel: channel.clone(),
+            namespace: runtime.namespace().unwrap_or(NAMESPACE).to_owned(),
+        };
         match client.start(&folder, &name, &runtime).await {
-            Ok(()) => {
-                let client = Client {
-                    channel: client.channel.clone(),
-                };
-                waits.push(tokio::spawn(async move { client.wait(&name).await }));
-            }
+            Ok(()) => waits.push(tokio::spawn(async move { client.wait(&name).await })),
             Err(error) => say(&format!("service {name}: {error}")),
         }
     }
@@ -178,6 +177,8 @@ async fn connect() -> Result<Channel, tonic::transport::Error> {
 
 struct Client {
     channel: Channel,
+    /// containerd's name for the set that the container is in.
+    namespace: String,
 }
 
 impl Client {
@@ -236,7 +237,8 @@ impl Client {
             .await
             .map_err(|error| Status::unavailable(error.to_string()))?;
         let mut request = Request::new(question);
-        let namespace = tonic::metadata::MetadataValue::from_static(NAMESPACE);
+        let namespace = tonic::metadata::MetadataValue::try_from(&self.namespace)
+            .map_err(|_| Status::invalid_argument(format!("{:?} is no name of a namespace", self.namespace)))?;
         request.metadata_mut().insert("containerd-namespace", namespace);
         let codec = tonic_prost::ProstCodec::<Q, A>::default();
         let answer = grpc.unary(request, PathAndQuery::from_static(method), codec).await?;

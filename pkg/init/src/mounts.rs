@@ -1,9 +1,10 @@
 //! The mounts of the machine.
 
 use std::fs;
+use std::io::{self, Read, Seek};
 use std::time::Duration;
 
-use rustix::fs::{StatVfsMountFlags, statfs, statvfs};
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags, statfs, statvfs};
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change, mount_move,
     mount_remount, unmount,
@@ -104,7 +105,7 @@ fn overlay_var() {
     tell("/var", mount("overlay", "/var", "overlay", MountFlags::empty(), data));
 }
 
-/// How often, and how many times, to look whether all disks are left.
+/// How often, and how many times, to look whether the kernel has left the disks.
 const LOOK: (Duration, u32) = (Duration::from_millis(50), 100);
 
 /// Takes the disks off, so that nothing on them waits to be written: the last mounted first,
@@ -116,19 +117,40 @@ pub fn leave_disks() {
         }
     }
     rustix::fs::sync();
-    if disks().is_empty() {
+    // The first line of /proc/swaps is a title. A swap file that a container turned on is in a
+    // mount of that container, which is not seen here any more.
+    let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
+    if disks().is_empty() && swaps.lines().count() <= 1 {
         return;
     }
-    // A swap file, say. The kernel's emergency remount (sysrq.rst, "u") waits for nobody.
-    let _ = fs::write("/proc/sysrq-trigger", "u");
-    for _ in 0..LOOK.1 {
-        let left = disks();
-        if left.is_empty() {
-            return;
-        }
-        std::thread::sleep(LOOK.0);
+    if let Err(error) = emergency_remount() {
+        say(&format!("disks are still written to: {error}"));
     }
-    say(&format!("still written to: {}", disks().join(" ")));
+}
+
+/// Has the kernel make all filesystems read-only, whatever is open on them
+/// (Documentation/admin-guide/sysrq.rst, "u"), and waits until it says that it has.
+fn emergency_remount() -> io::Result<()> {
+    let how = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut log = fs::File::from(rustix::fs::open("/dev/kmsg", how, Mode::empty())?);
+    log.seek(io::SeekFrom::End(0))?;
+    fs::write("/proc/sysrq-trigger", "u")?;
+    let mut record = [0; 8192];
+    for _ in 0..LOOK.1 {
+        match log.read(&mut record) {
+            Ok(read) => {
+                let text = String::from_utf8_lossy(record.get(..read).unwrap_or_default());
+                if text.contains("Emergency Remount complete") {
+                    return Ok(());
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(LOOK.0),
+            // Records that were overwritten before they were read (EPIPE).
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("the kernel does not make them read-only"))
 }
 
 /// Where filesystems of block devices are mounted that can be written to.

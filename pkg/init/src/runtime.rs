@@ -48,6 +48,12 @@ impl Runtime {
         Ok(())
     }
 
+    /// containerd's namespace for the container, when it is to be another.
+    pub fn namespace(&self) -> Option<&str> {
+        let name = self.json.get("namespace").and_then(Value::as_str);
+        name.filter(|name| !name.is_empty())
+    }
+
     /// Whether something is to be done between making and start.
     pub fn wants_process(&self) -> bool {
         self.list("interfaces").next().is_some() || self.kept().next().is_some()
