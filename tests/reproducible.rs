@@ -60,11 +60,11 @@ fn build(site: &Site, script: &str, formats: &str, out: &str) -> Output {
         .unwrap()
 }
 
-/// All formats, in groups in which no two write a file of the same name.
+/// All formats for amd64, in groups in which no two write a file of the same name.
 fn formats(site: &Site) -> Vec<String> {
     let table = String::from_utf8(good(site.moby(&["formats"]))).unwrap();
     let mut groups: Vec<(Vec<&str>, Vec<&str>)> = Vec::new();
-    for line in table.lines() {
+    for line in table.lines().filter(|line| line.contains("amd64")) {
         let name = line.split_whitespace().next().unwrap();
         let files: Vec<&str> = line
             .split_whitespace()
@@ -173,14 +173,13 @@ fn source_date_epoch_is_the_time_of_what_has_none() {
     assert!(disk.contains(date) && !disk.contains("2017"), "{disk}");
     // Times that some formats do not reach become the nearest that they do.
     for epoch in ["0", "253402300799"] {
-        for formats in formats(&site) {
-            good(self::build(
-                &site,
-                &format!("export SOURCE_DATE_EPOCH={epoch}"),
-                &formats,
-                "far",
-            ));
-        }
+        let formats = "tar,kernel+squashfs,kernel+erofs,kernel+ext4,raw-bios,raw-ext4,iso-bios,dynamic-vhd,gcp";
+        good(self::build(
+            &site,
+            &format!("export SOURCE_DATE_EPOCH={epoch}"),
+            formats,
+            "far",
+        ));
     }
     for wrong in ["now", "-1", "1e9"] {
         let message = refused(build(wrong, "wrong"), 2);

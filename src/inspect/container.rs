@@ -1,14 +1,29 @@
 //! Disks out of their containers.
 
+use std::cell::Cell;
+
 use extents::Extents;
+
+/// How many entries of tables are read: for disks of 512 GiB in clusters of 64 KiB.
+const MOST_ENTRIES: u64 = 1 << 23;
 
 /// Numbers at places of a file; nothing where it ends before.
 struct Numbers<'a> {
     content: &'a Extents,
     big_endian: bool,
+    /// How many entries of tables were read.
+    entries: Cell<u64>,
 }
 
-impl Numbers<'_> {
+impl<'a> Numbers<'a> {
+    fn of(content: &'a Extents, big_endian: bool) -> Self {
+        Numbers {
+            content,
+            big_endian,
+            entries: Cell::new(0),
+        }
+    }
+
     fn at(&self, at: u64, len: usize) -> Result<u64, String> {
         let mut bytes = vec![0; len];
         let read = self.content.read_exact_at(&mut bytes, at);
@@ -21,6 +36,10 @@ impl Numbers<'_> {
 
     /// A table of numbers of `len` bytes each.
     fn table(&self, at: u64, len: usize, count: u64) -> Result<Vec<u64>, String> {
+        self.entries.set(self.entries.get().saturating_add(count));
+        if self.entries.get() > MOST_ENTRIES {
+            return Err(format!("its tables have more than {MOST_ENTRIES} entries"));
+        }
         let size = count.saturating_mul(len as u64);
         let table = self.content.part(at, size);
         if table.len() < size {
@@ -65,10 +84,7 @@ fn put(disk: &mut Extents, content: &Extents, at: u64, from: u64, len: u64) {
 }
 
 fn qcow2(content: &Extents) -> Result<Extents, String> {
-    let numbers = Numbers {
-        content,
-        big_endian: true,
-    };
+    let numbers = Numbers::of(content, true);
     let (bits, size) = (numbers.at(20, 4)?, numbers.at(24, 8)?);
     if numbers.at(8, 8)? != 0 || !(9..=21).contains(&bits) {
         return Err("this qcow2 has a backing file, or clusters of a length that there is not".into());
@@ -101,10 +117,7 @@ fn qcow2(content: &Extents) -> Result<Extents, String> {
 }
 
 fn vmdk(content: &Extents) -> Result<Extents, String> {
-    let numbers = Numbers {
-        content,
-        big_endian: false,
-    };
+    let numbers = Numbers::of(content, false);
     let sectors = |at| numbers.at(at, 8).map(|value| value.saturating_mul(512));
     let (size, grain, entries, directory) = (sectors(12)?, sectors(20)?, numbers.at(44, 4)?, sectors(56)?);
     if numbers.at(77, 2)? != 0 || grain == 0 || entries == 0 {
@@ -124,10 +137,7 @@ fn vmdk(content: &Extents) -> Result<Extents, String> {
 }
 
 fn vdi(content: &Extents) -> Result<Extents, String> {
-    let numbers = Numbers {
-        content,
-        big_endian: false,
-    };
+    let numbers = Numbers::of(content, false);
     let (map, data) = (numbers.at(340, 4)?, numbers.at(344, 4)?);
     let (size, block, blocks) = (numbers.at(368, 8)?, numbers.at(376, 4)?, numbers.at(384, 4)?);
     let mut disk = Extents::zeros(size);
@@ -141,10 +151,7 @@ fn vdi(content: &Extents) -> Result<Extents, String> {
 }
 
 fn dynamic_vhd(content: &Extents) -> Result<Extents, String> {
-    let numbers = Numbers {
-        content,
-        big_endian: true,
-    };
+    let numbers = Numbers::of(content, true);
     let (size, header) = (numbers.at(48, 8)?, numbers.at(16, 8)?);
     let field = |at: u64, len| numbers.at(header.saturating_add(at), len);
     let (table, entries, block) = (field(16, 8)?, field(28, 4)?, field(32, 4)?);

@@ -11,8 +11,30 @@ use super::{Inside, disk};
 
 /// The largest CD that is looked into, in bytes: its reader wants it in memory.
 const LARGEST_CD: u64 = 2 << 30;
-/// The largest file of a FAT filesystem that is looked into.
-const LARGEST_FILE: u64 = 2 << 30;
+/// How deep folders may be nested, and how many names there may be: in a damaged filesystem they
+/// may lead to each other.
+const DEEPEST: usize = 64;
+const MOST_NAMES: usize = 100_000;
+
+/// How much of a filesystem's files was read into memory, and how much may be.
+struct Budget {
+    left: u64,
+}
+
+impl Budget {
+    /// Files may share their bytes, but not without end.
+    fn of(content: &Extents) -> Self {
+        Budget {
+            left: content.len().saturating_mul(4).saturating_add(64 << 20),
+        }
+    }
+
+    fn take(&mut self, path: &str, len: u64) -> Result<(), String> {
+        let left = self.left.checked_sub(len);
+        self.left = left.ok_or_else(|| format!("its files are longer than itself, {path} among them"))?;
+        Ok(())
+    }
+}
 
 /// The files of a FAT filesystem.
 pub fn fat(head: &[u8], content: &Extents) -> Result<Option<Inside>, String> {
@@ -23,10 +45,18 @@ pub fn fat(head: &[u8], content: &Extents) -> Result<Option<Inside>, String> {
     let wrong = |error: std::io::Error| format!("its FAT filesystem cannot be read: {error}");
     let volume = fatfs::FileSystem::new(disk::ReadOnly(content.reader()), fatfs::FsOptions::new()).map_err(wrong)?;
     let mut files = Vec::new();
+    let (mut budget, mut names) = (Budget::of(content), 0);
     let mut folders = vec![(String::new(), volume.root_dir())];
     while let Some((path, folder)) = folders.pop() {
+        if path.matches('/').count() > DEEPEST {
+            return Err(format!("its folders are nested more than {DEEPEST} deep"));
+        }
         for entry in folder.iter() {
             let entry = entry.map_err(wrong)?;
+            names += 1;
+            if names > MOST_NAMES {
+                return Err(format!("it has more than {MOST_NAMES} names"));
+            }
             let name = entry.file_name();
             if name == "." || name == ".." {
                 continue;
@@ -40,9 +70,7 @@ pub fn fat(head: &[u8], content: &Extents) -> Result<Option<Inside>, String> {
                 folders.push((path, entry.to_dir()));
                 continue;
             }
-            if entry.len() > LARGEST_FILE {
-                return Err(format!("{path} has {} bytes, more than are looked into", entry.len()));
-            }
+            budget.take(&path, entry.len())?;
             let mut bytes = Vec::new();
             entry.to_file().read_to_end(&mut bytes).map_err(wrong)?;
             files.push((path, Extents::from_bytes(bytes)));
@@ -81,13 +109,19 @@ pub fn iso(head: &[u8], content: &Extents) -> Result<Option<Inside>, String> {
     let volume = IsoFs::mount(bytes, MountOptions::new()).map_err(|error| wrong(&error.to_string()))?;
     let volume = Volume::new(volume);
     let mut files = Vec::new();
+    let (mut budget, mut names) = (Budget::of(content), 0);
     let mut walk = volume.walk("/").map_err(|error| wrong(&error))?;
     while let Some(item) = walk.next_entry() {
         let item = item.map_err(|error| wrong(&error))?;
+        names += 1;
+        if names > MOST_NAMES {
+            return Err(format!("it has more than {MOST_NAMES} names"));
+        }
         if item.entry().metadata().file_type() != FileType::File {
             continue;
         }
         let path = item.path().to_vec();
+        budget.take(&tree::brief(&path), item.entry().metadata().len())?;
         let bytes = volume.read(&path).map_err(|error| wrong(&error))?;
         let path = String::from_utf8_lossy(&path).trim_start_matches('/').to_owned();
         files.push((path, Extents::from_bytes(bytes)));

@@ -22,6 +22,11 @@ use crate::kernel;
 /// How deep files are looked for within files.
 const DEEPEST: usize = 8;
 
+/// How many files are looked into: partitions may lie over each other.
+const MOST_LOOKED: usize = 300;
+/// The longest configuration that is shown, in bytes.
+const LONGEST_TEXT: u64 = 1 << 20;
+
 /// What was found in a file.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -29,6 +34,11 @@ pub struct Found {
     pub lines: Vec<String>,
     /// All files by path.
     pub files: Vec<(String, Extents)>,
+    /// How many files were looked into.
+    looked: usize,
+    /// Whether what is looked into is a virtual disk already. In one of them is no other, which
+    /// could be made to grow without end.
+    unwrapped: bool,
 }
 
 /// Files within a file, with what it is.
@@ -52,7 +62,8 @@ pub fn inspect(content: &Extents) -> Result<Found, String> {
 
 impl Found {
     fn look(&mut self, path: &str, content: &Extents, depth: usize) -> Result<(), String> {
-        if depth > DEEPEST {
+        self.looked += 1;
+        if depth > DEEPEST || self.looked > MOST_LOOKED {
             return Ok(());
         }
         let wrong = |error: String| {
@@ -66,9 +77,14 @@ impl Found {
             .part(0, 0x9000)
             .to_vec()
             .map_err(|error| wrong(error.to_string()))?;
-        if let Some((what, inner)) = container::unwrap(&head, content).map_err(wrong)? {
+        if !self.unwrapped
+            && let Some((what, inner)) = container::unwrap(&head, content).map_err(wrong)?
+        {
             self.say(path, depth, &what);
-            return self.look(path, &inner, depth + 1);
+            self.unwrapped = true;
+            let looked = self.look(path, &inner, depth + 1);
+            self.unwrapped = false;
+            return looked;
         }
         let Some(inside) = inside(&head, content).map_err(wrong)? else {
             if let Some(version) = kernel::version(content).map_err(|error| wrong(error.to_string()))? {
@@ -103,8 +119,8 @@ impl Found {
     /// Says what a configuration says: of boot loaders as it is, of containers what they run.
     fn notable(&mut self, path: &str, content: &Extents, depth: usize) {
         let text = || {
-            content
-                .to_vec()
+            let start = content.part(0, LONGEST_TEXT).to_vec();
+            start
                 .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
                 .unwrap_or_default()
         };
