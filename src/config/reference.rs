@@ -72,6 +72,9 @@ pub fn parse(text: &str) -> Result<Reference, Invalid> {
     if rest.is_empty() {
         return Err(invalid("it has no repository"));
     }
+    if rest.contains(':') {
+        return Err(invalid("there are colons in it where none can be"));
+    }
     if tag.is_some_and(str::is_empty) {
         return Err(invalid("there is nothing after the colon"));
     }

@@ -22,7 +22,7 @@ use crate::kernel;
 /// How deep files are looked for within files.
 const DEEPEST: usize = 8;
 
-/// How many files are looked into: partitions may lie over each other.
+/// How many files with files in them are looked into: partitions may lie over each other.
 const MOST_LOOKED: usize = 300;
 /// The longest configuration that is shown, in bytes.
 const LONGEST_TEXT: u64 = 1 << 20;
@@ -34,7 +34,7 @@ pub struct Found {
     pub lines: Vec<String>,
     /// All files by path.
     pub files: Vec<(String, Extents)>,
-    /// How many files were looked into.
+    /// How many files with files in them were met.
     looked: usize,
     /// Whether what is looked into is a virtual disk already. In one of them is no other, which
     /// could be made to grow without end.
@@ -62,7 +62,6 @@ pub fn inspect(content: &Extents) -> Result<Found, String> {
 
 impl Found {
     fn look(&mut self, path: &str, content: &Extents, depth: usize) -> Result<(), String> {
-        self.looked += 1;
         if depth > DEEPEST || self.looked > MOST_LOOKED {
             return Ok(());
         }
@@ -92,6 +91,7 @@ impl Found {
             }
             return Ok(());
         };
+        self.looked += 1;
         self.say(path, depth, &inside.what);
         for (name, content) in inside.files {
             let path = if path.is_empty() {

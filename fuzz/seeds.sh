@@ -1,0 +1,42 @@
+# Writes seeds into corpus/TARGET of the folder that it runs in. $M is moby, $R the root of its sources.
+set -eu
+for target in yaml reference deb modinfo layout layer inspect cpio loader; do mkdir -p corpus/$target; done
+n=0; for file in $R/examples/*.yml $R/pkg/*/build.yml; do n=$((n + 1)); cp $file corpus/yaml/$n; done
+n=0; for name in nginx docker.io/library/nginx:latest a.b:80/c/d@sha256:$(printf '0%.0s' $(seq 64)); do
+  n=$((n + 1)); printf %s $name > corpus/reference/$n; done
+mkdir -p work/p/DEBIAN work/p/usr/bin; echo a > work/p/usr/bin/a; ln -sf a work/p/usr/bin/b
+printf 'Package: p\nVersion: 1\nArchitecture: all\nMaintainer: a <a@example.org>\nDescription: p\n' > work/p/DEBIAN/control
+for how in gzip xz zstd none; do dpkg-deb -Z$how -b work/p corpus/deb/$how >/dev/null; done
+tar -C work/p -cf corpus/layer/ustar --format=ustar usr; tar -C work/p -cf corpus/layer/pax --format=pax usr
+ln -f work/p/usr/bin/a work/p/usr/bin/hard; mkfifo -m 600 work/p/usr/pipe 2>/dev/null || true
+touch work/p/usr/.wh.gone; tar -C work/p -cf corpus/layer/gnu --format=gnu usr
+(cd work/p; find . | cpio -o -H newc --quiet) > corpus/cpio/one
+cp corpus/cpio/one corpus/inspect/cpio; gzip -kfc corpus/cpio/one > corpus/inspect/gzip; zstd -qc corpus/cpio/one > corpus/inspect/zstd
+printf '%s\n' 'char modinfo[] __attribute__((section(".modinfo"))) = "depends=two\0alias=pci:*\0name=one";' > work/one.c
+if command -v cc >/dev/null; then cc -c work/one.c -o corpus/modinfo/one; fi
+cat > corpus/layout/index <<'END'
+{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}
+---
+{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json",@0},"layers":[]}
+---
+{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json",@1,"annotations":{"org.opencontainers.image.ref.name":"a"}}]}
+END
+cat > corpus/layout/saved <<'END'
+{}
+---
+{}
+---
+[{"Config":"a.json","RepoTags":["a:1"],"Layers":["b/layer.tar"]}]
+END
+cat > work/tiny.yml <<'END'
+files: [{path: a, contents: b}]
+END
+$M -q build -f tar,kernel+initrd --dir work work/tiny.yml
+truncate -s 48K work/disk; echo '1,,c' | sfdisk -q work/disk
+qemu-img convert -f raw -O qcow2 -o cluster_size=512 work/disk corpus/inspect/qcow2
+qemu-img convert -f raw -O vmdk work/disk corpus/inspect/vmdk
+mkfs.fat -C work/fat 64 >/dev/null 2>&1 && mcopy -i work/fat work/tiny.yml ::/ && cp work/fat corpus/inspect/fat
+genisoimage -quiet -no-pad -R -o corpus/inspect/cd work/tiny.yml 2>/dev/null || true
+sgdisk -a 1 -n 1:40:60 work/disk >/dev/null 2>&1 && cp work/disk corpus/inspect/gpt || true
+cp /usr/lib/systemd/boot/efi/linuxx64.efi.stub corpus/loader/ 2>/dev/null || true
+cp work/tiny* corpus/inspect/; rm -rf work
