@@ -19,6 +19,10 @@ const INIT: &str = r#"image: init
 entrypoint: [/bin/one, "--all"]
 env: ["PATH=/bin"]
 contents:
+  # What starts an initrd that mounts a root filesystem.
+  - file: /init
+    mode: "0755"
+    contents: init
   - file: /bin/one
     mode: "0755"
     contents: |
