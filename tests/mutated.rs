@@ -68,6 +68,9 @@ impl Random {
     }
 }
 
+/// Something that parses a file.
+type Parser = fn(&[u8]);
+
 fn file(bytes: &[u8]) -> Extents {
     Extents::from_bytes(bytes)
 }
@@ -154,7 +157,7 @@ fn no_bytes_are_a_panic() {
     assert!(seeds.status.success(), "{}", String::from_utf8_lossy(&seeds.stderr));
     let rounds = std::env::var("MOBY_MUTATIONS").ok().and_then(|text| text.parse().ok());
     let rounds: usize = rounds.unwrap_or(100);
-    let parsers: [(&str, fn(&[u8])); 8] = [
+    let parsers: [(&str, Parser); 8] = [
         ("yaml", yaml),
         ("reference", reference),
         ("deb", deb),
