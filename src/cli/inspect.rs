@@ -12,7 +12,7 @@ use crate::inspect;
 /// The arguments of `moby inspect`.
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// A disk, a CD, a virtual disk, a unified kernel image, an initrd
+    /// Any file that `moby build` writes: a disk, a CD, a filesystem, a tar, a kernel, an initrd
     file: PathBuf,
     /// List all files with their lengths
     #[arg(long, conflicts_with = "cat")]
@@ -50,7 +50,7 @@ impl Inspect {
         }
         if found.lines.is_empty() {
             return Err(Failure::work(format!(
-                "{name} is nothing that moby knows\nhelp: disks, CDs, virtual disks, unified kernel images and initrds are looked into"
+                "{name} is nothing that moby knows\nhelp: what `moby formats` lists is looked into"
             )));
         }
         super::print(&(found.lines.join("\n") + "\n"))
