@@ -1,5 +1,6 @@
 //! Disks whose pieces are compressed one by one, and decompressed when they are read.
 
+use std::collections::VecDeque;
 use std::fmt::{self, Debug};
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,6 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use extents::{Blob, Extents, Slice};
 
 use crate::store::decompress;
+
+/// How many bytes of pieces that were read last are kept: a filesystem has its tables in one place
+/// and its files in another.
+const KEPT: u64 = 32 << 20;
 
 /// How pieces are compressed.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +45,7 @@ pub fn put(disk: &mut Extents, content: &Extents, unit: u64, how: How, pieces: V
         unit,
         how,
         pieces,
-        last: Mutex::new(None),
+        last: Mutex::new(VecDeque::new()),
     });
     for at in places {
         if let Some(slice) = Slice::new(blob.clone(), at, unit.min(len.saturating_sub(at))) {
@@ -56,8 +61,8 @@ struct Packed {
     unit: u64,
     how: How,
     pieces: Vec<Piece>,
-    /// The piece that was read last.
-    last: Mutex<Option<(u64, Vec<u8>)>>,
+    /// The pieces that were read last, by where they are on the disk.
+    last: Mutex<VecDeque<(u64, Vec<u8>)>>,
 }
 
 impl Debug for Packed {
@@ -103,9 +108,10 @@ impl Blob for Packed {
         let (mut buf, mut offset) = (buf, offset);
         while !buf.is_empty() {
             let at = offset.saturating_sub(offset % self.unit.max(1));
-            let bytes = match last.take() {
-                Some((known, bytes)) if known == at => bytes,
-                _ => self.unpack(at)?,
+            let known = last.iter().position(|(known, _)| *known == at);
+            let bytes = match known.and_then(|index| last.remove(index)) {
+                Some((_, bytes)) => bytes,
+                None => self.unpack(at)?,
             };
             let skip = usize::try_from(offset.saturating_sub(at)).unwrap_or(usize::MAX);
             let rest = bytes.get(skip..).unwrap_or_default();
@@ -116,7 +122,9 @@ impl Blob for Packed {
             head.copy_from_slice(rest.get(..head.len()).unwrap_or_default());
             offset = offset.saturating_add(head.len() as u64);
             buf = tail;
-            *last = Some((at, bytes));
+            last.push_front((at, bytes));
+            let most = usize::try_from(KEPT / self.unit.max(1)).unwrap_or(usize::MAX);
+            last.truncate(most.max(1));
         }
         Ok(())
     }
