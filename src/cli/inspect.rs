@@ -39,7 +39,7 @@ impl Inspect {
             };
             let mut out = std::io::stdout().lock();
             let written = emit::stream(content, &mut out).and_then(|()| out.flush());
-            return written.map_err(|error| Failure::work(format!("cannot write to standard output: {error}")));
+            return written.map_err(|error| Failure::work(format!("cannot copy {path} to standard output: {error}")));
         }
         if self.ls {
             let lines = found
