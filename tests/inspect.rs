@@ -5,11 +5,14 @@
 mod common;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{build, moby};
-use moby::output::format::{FORMATS, Kind, Root};
+use moby::output::format::{FORMATS, Format, Kind, Root};
+
+const CONFIG: &str = "containers/onboot/000-hello/config.json";
 
 fn inspect(file: &Path, arguments: &[&str]) -> Output {
     moby().arg("inspect").args(arguments).arg(file).output().unwrap()
@@ -26,81 +29,203 @@ fn good(file: &Path, arguments: &[&str]) -> Vec<u8> {
     out.stdout
 }
 
+fn said(file: &Path, arguments: &[&str]) -> String {
+    String::from_utf8(good(file, arguments)).unwrap()
+}
+
+/// Does all of the work, two pieces at a time.
+fn by_two<T: Sync>(pieces: &[T], work: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    let take = || {
+        while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
+            work(piece);
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(take);
+        take();
+    });
+}
+
+/// The file says which kernel it has, if any, which container, and what boots it; one file in it
+/// is the one that was put in.
+fn understood(file: &Path, original: &[u8], words: &[&str]) {
+    let (said_of, listed) = (said(file, &[]), said(file, &["--ls"]));
+    for words in words.iter().chain(&["container onboot/000-hello: [\"/hello\"]"]) {
+        let there = said_of.contains(words) || listed.contains(words);
+        assert!(there, "{}: no {words}: {said_of}", file.display());
+    }
+    let within = listed.lines().find(|line| line.ends_with(CONFIG)).expect(&listed);
+    let (len, within) = within.trim().split_once(' ').unwrap();
+    assert_eq!(len, original.len().to_string(), "{}", file.display());
+    assert!(
+        good(file, &["--cat", within]) == original,
+        "{}: {within}",
+        file.display()
+    );
+}
+
+/// What a file of a format says besides its container.
+fn words(format: &Format) -> Vec<&'static str> {
+    let mut words = Vec::new();
+    if let Some(firmware) = format.firmware() {
+        words.extend(["Linux kernel 6.", "console=ttyS0 console=ttyAMA0 panic=5"]);
+        if firmware.bios {
+            words.push("LABEL linux");
+        }
+        if firmware.efi {
+            words.push("BOOTX64.EFI");
+        }
+    }
+    match format.kind {
+        Kind::Disk(..) => words.push("initrd (zstd)"),
+        Kind::TarKernelInitrd | Kind::Uki => {
+            words.extend(["Linux kernel 6.", "initrd (zstd)", "command line: console=ttyS0"])
+        }
+        Kind::Tar | Kind::Docker => words.extend(["boot/kernel: Linux kernel 6.", "tar "]),
+        Kind::OciArchive => words.extend(["OCI archive (minimal:latest)", "image configuration for linux/amd64"]),
+        Kind::DockerArchive => words.extend(["docker load (minimal:latest)", "entrypoint"]),
+        Kind::Extlinux(_) => words.extend(["ext4 filesystem", "root=PARTUUID=", "boot/extlinux.conf"]),
+        Kind::KernelRoot(filesystem) => words.push(match filesystem.name() {
+            "squashfs" => "squashfs, compressed by ",
+            "iso9660" => "CD \"MOBY_",
+            "erofs" => "EROFS filesystem",
+            _ => "ext4 filesystem",
+        }),
+        Kind::Iso(_) if format.root != Root::Initramfs => words.push("root=LABEL=MOBY_"),
+        _ => {}
+    }
+    words
+}
+
 #[test]
 fn all_that_is_made_is_understood() {
     let folder = tempfile::tempdir().unwrap();
-    let formats = FORMATS.iter().filter(|format| match format.kind {
-        Kind::KernelInitrd | Kind::Iso(_) => true,
-        // Archives are unpacked before they are disks; `vhd` has the name of `dynamic-vhd`.
-        Kind::Disk(..) => format.is_disk() && format.name != "vhd",
-        _ => false,
-    });
-    let names: Vec<&str> = formats.clone().map(|format| format.name).collect();
+    // Formats whose files have the same names are built apart.
+    let apart = ["kernel+iso", "vhd", "kernel+erofs"];
+    // It is xz at a level that takes a minute here; `raw-bios` below stands for it.
+    let formats = FORMATS
+        .iter()
+        .filter(|format| format.arches.contains(&"amd64") && format.name != "hetzner");
+    let (second, first): (Vec<&Format>, Vec<&Format>) = formats.partition(|format| apart.contains(&format.name));
+    let names = |formats: &[&Format]| formats.iter().map(|format| format.name).collect::<Vec<_>>().join(",");
+    let (one, two, roots) = (
+        folder.path().join("one"),
+        folder.path().join("two"),
+        folder.path().join("roots"),
+    );
+    for folder in [&one, &two, &roots] {
+        fs::create_dir(folder).unwrap();
+    }
     build(
         "minimal.yml",
-        &["--compress", "zstd:1", "--format", &names.join(",")],
-        folder.path(),
+        &["--compress", "zstd:1", "--format", &names(&first)],
+        &one,
     );
-    let path = |suffix: &str| folder.path().join(format!("minimal{suffix}"));
-    let config = "containers/onboot/000-hello/config.json";
-    let original = good(&path("-initrd.img"), &["--cat", config]);
-    assert!(original.starts_with(b"{"));
-    for format in formats.filter(|format| format.firmware().is_some()) {
-        let file = path(format.files[0]);
-        let said = String::from_utf8(good(&file, &[])).unwrap();
-        let firmware = format.firmware().unwrap();
-        assert!(said.contains("Linux kernel 6."), "{said}");
-        // Where the root is on the medium, the initrd only brings drivers, if there is one at all.
-        let whole = format.root == Root::Initramfs;
-        assert!(
-            said.contains(if whole { "initrd (zstd)" } else { "initrd (" }),
-            "{said}"
-        );
-        assert!(said.contains("container onboot/000-hello: [\"/hello\"]"), "{said}");
-        assert!(said.contains("console=ttyS0 console=ttyAMA0 panic=5"), "{said}");
-        assert_eq!(
-            said.contains("linux.cfg: boot") || said.contains("LABEL linux"),
-            firmware.bios,
-            "{said}"
-        );
-        let listed = String::from_utf8(good(&file, &["--ls"])).unwrap();
-        let within = listed.lines().find(|line| line.ends_with(config)).expect(&listed);
-        let within = within.trim().split_once(' ').unwrap().1;
-        assert!(good(&file, &["--cat", within]) == original, "{}: {within}", format.name);
-        assert_eq!(listed.contains("EFI/BOOT/BOOTX64.EFI"), firmware.efi, "{listed}");
+    // EROFS with LZ4.
+    build("minimal.yml", &["--compress", "lz4", "--format", &names(&second)], &two);
+    let mut files: Vec<(PathBuf, Vec<&str>)> = Vec::new();
+    for (folder, formats) in [(&one, first), (&two, second)] {
+        for format in formats {
+            // Kernel, initrd and command line have files of their own.
+            let file = match format.kind {
+                Kind::KernelInitrd | Kind::KernelRoot(_) => format.files[1],
+                _ => format.files[0],
+            };
+            let mut words = words(format);
+            if format.name == "vhd" {
+                words.retain(|word| *word != "initrd (zstd)");
+                words.push("initrd (lz4)");
+            }
+            files.push((folder.join(format!("minimal{file}")), words));
+        }
     }
-    damaged(&path(".qcow2"));
-    damaged(&path(".vmdk"));
-    damaged(&path(".vdi"));
-    damaged(&path(".vhd"));
-    damaged(&path(".img"));
-    damaged(&path("-efi.img"));
-    damaged(&path("-initrd.img"));
+    // Roots beside the boot loader, each compressed in another way.
+    for (root, compress, formats, disk) in [
+        ("squashfs", "xz:1", "iso,raw", "none"),
+        ("erofs", "none", "iso-efi,raw-efi", "none"),
+        ("ext4", "zstd:1", "raw-bios", "xz:1"),
+    ] {
+        let mut arguments = vec!["--root", root, "--compress", compress, "--format", formats];
+        if disk != "none" {
+            arguments.extend(["--compress-disk", disk]);
+        }
+        build("minimal.yml", &arguments, &roots);
+    }
+    for (file, words) in [
+        (
+            "-hybrid.iso",
+            ["root.squashfs: squashfs, compressed by xz", "moby.image=/root.squashfs"],
+        ),
+        (".img", ["2: squashfs, compressed by xz", "root=PARTUUID="]),
+        ("-efi.iso", ["root.erofs: EROFS", "moby.image=/root.erofs"]),
+        ("-efi.img", ["2: EROFS", "root=PARTUUID="]),
+        ("-bios.img.xz", ["compressed by xz", "2: ext4 filesystem"]),
+    ] {
+        let words = [words.as_slice(), &["Linux kernel 6."]].concat();
+        files.push((roots.join(format!("minimal{file}")), words));
+    }
+    let original = good(&one.join("minimal-initrd.img"), &["--cat", CONFIG]);
+    assert!(original.starts_with(b"{"));
+    by_two(&files, |(file, words)| understood(file, &original, words));
+    // What is beside them.
+    assert!(said(&one.join("minimal-kernel"), &[]).starts_with("Linux kernel 6."));
+    assert!(said(&one.join("minimal-cmdline"), &[]).starts_with("command line: console=ttyS0 "));
+    assert!(said(&one.join("minimal-squashfs-initrd.img"), &[]).starts_with("initrd (gzip)"));
+
+    let hurt = [
+        one.join("minimal.qcow2"),
+        one.join("minimal-openstack.qcow2"),
+        one.join("minimal.vmdk"),
+        one.join("minimal-stream.vmdk"),
+        one.join("minimal.vdi"),
+        one.join("minimal.vhd"),
+        one.join("minimal.vhdx"),
+        one.join("minimal-efi.img"),
+        one.join("minimal-initrd.img"),
+        one.join("minimal.tar"),
+        one.join("minimal-squashfs.img"),
+        one.join("minimal-ext4.img"),
+        two.join("minimal-erofs.img"),
+        two.join("minimal.iso"),
+    ];
+    by_two(&hurt, |file| damaged(file));
 }
 
 /// Whatever is changed or cut off: an answer or an error, never a panic.
 fn damaged(file: &Path) {
-    let bytes = fs::read(file).unwrap();
-    let copy = file.with_extension("damaged");
-    let check = |bytes: &[u8], how: &str| {
-        fs::write(&copy, bytes).unwrap();
-        let out = inspect(&copy, &[]);
+    let mut bytes = fs::read(file).unwrap();
+    let mut copy = file.as_os_str().to_owned();
+    copy.push(".damaged");
+    let copy = PathBuf::from(copy);
+    let check = |how: &str| {
+        let out = inspect(&copy, &["--ls"]);
         let said = String::from_utf8_lossy(&out.stderr);
         let ended = matches!(out.status.code(), Some(0 | 1)) && !said.contains("panicked");
         assert!(ended, "{} {how}: {:?} {said}", file.display(), out.status);
     };
-    for len in [0, 1, 511, 512, 600, 40_000, bytes.len() / 2] {
-        check(&bytes[..len.min(bytes.len())], &format!("cut to {len}"));
+    for len in [600, 40_000, bytes.len() / 2] {
+        fs::write(&copy, &bytes[..len.min(bytes.len())]).unwrap();
+        check(&format!("cut to {len}"));
     }
-    // Everywhere in the first sectors, where headers are, with the same numbers every time.
+    // Everywhere in the first sectors, where headers are, and in the last, with the same numbers
+    // every time. Each round adds to the damage.
     let mut at = 7usize;
-    for round in 0..6u32 {
-        let mut changed = bytes.clone();
-        for _ in 0..8 {
-            at = at.wrapping_mul(1_103_515_245).wrapping_add(12_345) % 2048.min(changed.len());
-            changed[at] = (round * 37) as u8 ^ 0xff;
+    for round in 0..3u32 {
+        for step in 0..8 {
+            at = at.wrapping_mul(1_103_515_245).wrapping_add(12_345) % 2048.min(bytes.len());
+            let place = if step % 4 == 3 { bytes.len() - 1 - at } else { at };
+            bytes[place] = (round * 37) as u8 ^ 0xff;
         }
-        check(&changed, &format!("changed in round {round}"));
+        // What it is should still be seen.
+        if round < 2 {
+            let whole = fs::read(file).unwrap();
+            for magic in [0..8, 257..262, 510..520, 1024..1028, 1080..1082] {
+                bytes[magic.clone()].copy_from_slice(&whole[magic]);
+            }
+        }
+        fs::write(&copy, &bytes).unwrap();
+        check(&format!("changed in round {round}"));
     }
     fs::remove_file(&copy).unwrap();
 }

@@ -12,7 +12,7 @@ use crate::inspect;
 /// The arguments of `moby inspect`.
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// A disk, a CD, a virtual disk, a unified kernel image, an initrd
+    /// Any file that `moby build` writes: a disk, a CD, a filesystem, a tar, a kernel, an initrd
     file: PathBuf,
     /// List all files with their lengths
     #[arg(long, conflicts_with = "cat")]
@@ -39,7 +39,7 @@ impl Inspect {
             };
             let mut out = std::io::stdout().lock();
             let written = emit::stream(content, &mut out).and_then(|()| out.flush());
-            return written.map_err(|error| Failure::work(format!("cannot write to standard output: {error}")));
+            return written.map_err(|error| Failure::work(format!("cannot copy {path} to standard output: {error}")));
         }
         if self.ls {
             let lines = found
@@ -50,7 +50,7 @@ impl Inspect {
         }
         if found.lines.is_empty() {
             return Err(Failure::work(format!(
-                "{name} is nothing that moby knows\nhelp: disks, CDs, virtual disks, unified kernel images and initrds are looked into"
+                "{name} is nothing that moby knows\nhelp: what `moby formats` lists is looked into"
             )));
         }
         super::print(&(found.lines.join("\n") + "\n"))

@@ -2,10 +2,11 @@
 
 use extents::Extents;
 
-use super::Inside;
-use crate::store::decompress;
+use super::{Inside, Look, compressed};
 
 const HEADER: usize = 110;
+/// The longest name in bytes: Linux's PATH_MAX.
+const LONGEST_NAME: u64 = 4096;
 
 /// The files of an initrd.
 pub fn initrd(head: &[u8], content: &Extents) -> Result<Option<Inside>, String> {
@@ -14,36 +15,26 @@ pub fn initrd(head: &[u8], content: &Extents) -> Result<Option<Inside>, String> 
     let mut parts = Vec::new();
     let mut head = head.to_vec();
     loop {
-        let how = match head.as_slice() {
-            [b'0', b'7', b'0', b'7', b'0', b'1', ..] => {
-                let used = cpio(&rest, &mut files)?;
-                parts.push("plain");
-                // Further archives begin behind zeros, at a multiple of 4 bytes.
-                rest = rest.part(used, u64::MAX);
-                let ahead = rest.part(0, 1 << 16).to_vec().map_err(|error| error.to_string())?;
-                let Some(zeros) = ahead.iter().position(|byte| *byte != 0) else {
-                    break;
-                };
-                rest = rest.part(zeros as u64, u64::MAX);
-                head = rest.part(0, 16).to_vec().map_err(|error| error.to_string())?;
-                continue;
-            }
-            [0x1f, 0x8b, ..] => "gzip",
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => "zstd",
-            [0xfd, b'7', b'z', b'X', b'Z', ..] => "xz",
-            [0x02, 0x21, 0x4c, 0x18, ..] => {
-                parts.push("lz4, which is not looked into");
+        if head.starts_with(b"070701") {
+            let used = cpio(&rest, &mut files)?;
+            parts.push("plain");
+            // Further archives begin behind zeros, at a multiple of 4 bytes.
+            rest = rest.part(used, u64::MAX);
+            let ahead = rest.part(0, 1 << 16).to_vec().map_err(|error| error.to_string())?;
+            let Some(zeros) = ahead.iter().position(|byte| *byte != 0) else {
                 break;
-            }
-            _ => break,
-        };
+            };
+            rest = rest.part(zeros as u64, u64::MAX);
+            head = rest.part(0, 16).to_vec().map_err(|error| error.to_string())?;
+            continue;
+        }
+        let Some(how) = compressed::how(&head) else { break };
         let wrong = |error: std::io::Error| format!("what {how} compressed cannot be read: {error}");
-        let plain = decompress::whole(rest.reader(), rest.len()).map_err(wrong)?;
-        if plain.part(0, 6).to_vec().map_err(wrong)? != b"070701" {
+        if compressed::beginning(&head, &rest, 6).map_err(wrong)? != b"070701" {
             break;
         }
         parts.push(how);
-        cpio(&plain, &mut files)?;
+        cpio(&compressed::whole(&head, &rest).map_err(wrong)?, &mut files)?;
         break;
     }
     if parts.is_empty() {
@@ -58,7 +49,7 @@ pub fn initrd(head: &[u8], content: &Extents) -> Result<Option<Inside>, String> 
     Ok(Some(Inside {
         what,
         files,
-        listed: false,
+        look: Look::Nothing,
     }))
 }
 
@@ -81,6 +72,9 @@ fn cpio(archive: &Extents, files: &mut Vec<(String, Extents)>) -> Result<u64, St
         }
         let (mode, len, name_len) = (field(1)?, field(6)?, field(11)?);
         let name_at = at + HEADER as u64;
+        if name_len > LONGEST_NAME {
+            return Err(format!("its cpio is damaged at byte {at}: a name of {name_len} bytes"));
+        }
         let mut name = archive.part(name_at, name_len).to_vec().map_err(cut)?;
         name.pop();
         let data = (name_at + name_len).next_multiple_of(4);

@@ -1,43 +1,11 @@
 //! Partitions; those of a GPT are read by the crate `gpt`.
 
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use extents::Extents;
 
-use extents::{Extents, Reader};
-
-use super::Inside;
+use super::source::Source;
+use super::{Inside, Look};
 
 const SECTOR: u64 = 512;
-
-/// A file for crates that ask for one that can be written.
-pub struct ReadOnly<'a>(pub Reader<'a>);
-
-impl std::fmt::Debug for ReadOnly<'_> {
-    fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
-        out.write_str("ReadOnly")
-    }
-}
-
-impl Read for ReadOnly<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf)
-    }
-}
-
-impl Seek for ReadOnly<'_> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.0.seek(to)
-    }
-}
-
-impl Write for ReadOnly<'_> {
-    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// The partitions of a disk, by number.
 pub fn partitions(head: &[u8], content: &Extents) -> Result<Option<Inside>, String> {
@@ -57,7 +25,7 @@ fn part(content: &Extents, first: u64, count: u64) -> Extents {
 fn gpt(content: &Extents) -> Result<Inside, String> {
     let disk = gpt::GptConfig::new()
         .writable(false)
-        .open_from_device(ReadOnly(content.reader()))
+        .open_from_device(Source::new(content.clone()))
         .map_err(|error| format!("its GPT cannot be read: {error}"))?;
     let mut files = Vec::new();
     let mut what = format!("GPT disk {} of {} bytes", disk.guid(), content.len());
@@ -72,7 +40,7 @@ fn gpt(content: &Extents) -> Result<Inside, String> {
     Ok(Inside {
         what,
         files,
-        listed: true,
+        look: Look::All,
     })
 }
 
@@ -104,6 +72,6 @@ fn mbr(head: &[u8], content: &Extents) -> Option<Inside> {
     (!files.is_empty()).then_some(Inside {
         what,
         files,
-        listed: true,
+        look: Look::All,
     })
 }

@@ -2,7 +2,7 @@
 
 use extents::Extents;
 
-use super::Inside;
+use super::{Inside, Look};
 
 /// The largest program that is looked into, in bytes.
 const LARGEST: u64 = 2 << 30;
@@ -12,8 +12,11 @@ pub fn sections(head: &[u8], content: &Extents) -> Result<Option<Inside>, String
     if !head.starts_with(b"MZ") || content.len() > LARGEST {
         return Ok(None);
     }
+    // A kernel is a program too, of sections that say nothing. The names stand at the beginning.
+    if !head.windows(8).any(|name| name == b".linux\0\0") {
+        return Ok(None);
+    }
     let bytes = content.to_vec().map_err(|error| error.to_string())?;
-    // A kernel is a program too, of sections that say nothing.
     let Ok(program) = goblin::pe::PE::parse(&bytes) else {
         return Ok(None);
     };
@@ -34,6 +37,6 @@ pub fn sections(head: &[u8], content: &Extents) -> Result<Option<Inside>, String
     Ok(Some(Inside {
         what: "unified kernel image".into(),
         files,
-        listed: true,
+        look: Look::All,
     }))
 }
