@@ -217,7 +217,8 @@ fn text(root: &Tree, path: &str) -> Result<Option<String>, Error> {
     }
 }
 
-/// Where the modules of a root filesystem are, and its `modules.dep`.
+/// Where the modules of a root filesystem are, and its `modules.dep`, which is empty when the
+/// kernel has a list of what is built in, and no modules.
 fn index(root: &Tree) -> Result<Option<(String, String)>, Error> {
     for above in ["lib/modules", "usr/lib/modules"] {
         let Some(id) = root.lookup_following(above.as_bytes()) else {
@@ -228,7 +229,11 @@ fn index(root: &Tree) -> Result<Option<(String, String)>, Error> {
         };
         for name in entries.keys() {
             let folder = format!("{above}/{}", tree::show(name));
-            if let Some(dep) = text(root, &format!("{folder}/modules.dep"))? {
+            let dep = match text(root, &format!("{folder}/modules.dep"))? {
+                None => text(root, &format!("{folder}/modules.builtin"))?.map(|_| String::new()),
+                dep => dep,
+            };
+            if let Some(dep) = dep {
                 return Ok(Some((folder, dep)));
             }
         }

@@ -1,7 +1,7 @@
 //! Packages: a folder with a `build.yml` becomes an OCI image in the store, without Docker.
 //!
 //! ```text
-//! build.yml ──recipe──▶ contents ──(debian, cargo, kernel, files)──▶ Tree ──image──▶ OCI layout
+//! build.yml ──recipe──▶ contents ──(debian, cargo, kernel, linux, files)──▶ Tree ──image──▶ OCI layout
 //!        └──hash──▶ docker.io/ORG/IMAGE:HASH
 //! ```
 
@@ -12,6 +12,7 @@ mod debian;
 mod hash;
 mod image;
 mod kernel;
+mod linux;
 pub mod modules;
 mod recipe;
 mod sources;
@@ -72,7 +73,7 @@ pub fn build(dir: &Path, options: &Options, progress: &dyn Fn(&str)) -> Result<S
     progress(&format!("building {name}"));
     let mut tree = Tree::new(meta(0o755));
     for content in &recipe.contents {
-        add(&mut tree, content, dir, options).map_err(|error| format!("{}: {error}", dir.display()))?;
+        add(&mut tree, content, dir, options, progress).map_err(|error| format!("{}: {error}", dir.display()))?;
     }
     image::write(&tree, &recipe, &name, options, &store)?;
     Ok(name)
@@ -83,7 +84,13 @@ fn meta(mode: u32) -> Meta {
     Meta::new(mode, Time::from_seconds(time::DEFAULT))
 }
 
-fn add(tree: &mut Tree, content: &Content, dir: &Path, options: &Options) -> Result<(), String> {
+fn add(
+    tree: &mut Tree,
+    content: &Content,
+    dir: &Path,
+    options: &Options,
+    progress: &dyn Fn(&str),
+) -> Result<(), String> {
     let parents = meta(0o755);
     let put = |tree: &mut Tree, path: &str, meta: Meta, kind: Kind| {
         let inserted = tree.insert(path.as_bytes(), meta, kind, &parents);
@@ -172,6 +179,7 @@ fn add(tree: &mut Tree, content: &Content, dir: &Path, options: &Options) -> Res
             let files = debian::fetch(&[package.to_owned()], None, true, options)?;
             kernel::unpack(&files, tree, &|path| wanted(path, paths, exclude))
         }
+        Content::Linux { linux, config } => linux::build(linux, config, dir, options, tree, progress),
     }
 }
 

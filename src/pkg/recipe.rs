@@ -105,6 +105,12 @@ pub enum Content {
     Concat { concat: Vec<String>, to: String },
     /// The boot sector and ldlinux.sys of syslinux, out of the program extlinux.
     Ldlinux { ldlinux: String, to: String },
+    /// A kernel compiled from a Debian package of Linux's sources.
+    Linux {
+        linux: String,
+        /// Goals of the kernel's makefile and files beside the recipe, later ones over earlier ones.
+        config: Vec<String>,
+    },
     /// A Debian kernel package.
     Kernel {
         kernel: Names,

@@ -47,6 +47,18 @@ const TOOLS: &[(&str, &str)] = &[
     ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
 ];
 
+/// The same for those tests that are left out without `--all`: what compiles a kernel.
+const MORE_TOOLS: &[(&str, &str)] = &[
+    ("make", "build-essential"),
+    ("flex", "flex"),
+    ("bison", "bison"),
+    ("bc", "bc"),
+];
+const MORE_FILES: &[(&str, &str)] = &[
+    ("/usr/include/gelf.h", "libelf-dev"),
+    ("/usr/include/openssl/ssl.h", "libssl-dev"),
+];
+
 /// Files that the tests need, and the Debian packages that have them.
 const FILES: &[(&str, &str)] = &[
     ("/usr/lib/ISOLINUX/isolinux.bin", "isolinux"),
@@ -59,24 +71,32 @@ const FILES: &[(&str, &str)] = &[
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
+    let option = std::env::args().nth(2);
     let done = match task.as_str() {
-        "test" => install().and_then(|()| run("cargo", &["test", "--workspace"])),
-        "bench" => match std::env::args().nth(2).as_deref() {
-            None | Some("--formats") => install().and_then(|()| bench::formats()),
+        "test" => match option.as_deref() {
+            None => install(false).and_then(|()| run("cargo", &["test", "--workspace"])),
+            Some("--all") => {
+                install(true).and_then(|()| run("cargo", &["test", "--workspace", "--", "--include-ignored"]))
+            }
+            Some(other) => Err(format!("{other} is not known\nhelp: --all is")),
+        },
+        "bench" => match option.as_deref() {
+            None | Some("--formats") => install(false).and_then(|()| bench::formats()),
             Some("--peer") => {
                 let peer = std::env::args_os().nth(3);
-                install().and_then(|()| peer::run(peer.as_ref().map(std::path::Path::new)))
+                install(false).and_then(|()| peer::run(peer.as_ref().map(std::path::Path::new)))
             }
             Some(other) => Err(format!(
                 "{other} is not known\nhelp: --peer [PATH] compares with a linuxkit program"
             )),
         },
-        "fuzz" => fuzz::run(std::env::args().nth(2).as_deref()),
-        "windows" => windows::run(std::env::args().nth(2).as_deref()),
+        "fuzz" => fuzz::run(option.as_deref()),
+        "windows" => windows::run(option.as_deref()),
         "macos" => macos::check(),
         "deny" => deny::check(),
         _ => {
             eprintln!("cargo xtask test     install what the tests need, and run them, boots included");
+            eprintln!("                     `test --all` runs those as well that compile a kernel, half an hour more");
             eprintln!("cargo xtask bench    time the formats against the programs that do the same");
             eprintln!("                     --peer PATH compares `moby build` with the linuxkit program at PATH");
             eprintln!("cargo xtask fuzz     run each fuzz target for a minute, or for so many seconds");
@@ -104,14 +124,23 @@ fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
     }
 }
 
-/// Installs what is missing, by apt-get and as root (with sudo where need be).
-fn install() -> Result<(), String> {
+/// Installs what is missing, by apt-get and as root (with sudo where need be); `all` of what any
+/// test needs.
+fn install(all: bool) -> Result<(), String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Checkers of filesystems are there for root only.
     let folders = || std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     let there = |program: &str| folders().any(|folder| folder.join(program).is_file());
-    let programs = TOOLS.iter().filter(|(program, _)| !there(program));
-    let files = FILES.iter().filter(|(file, _)| !std::path::Path::new(file).is_file());
+    let (more_tools, more_files) = if all {
+        (MORE_TOOLS, MORE_FILES)
+    } else {
+        (&[][..], &[][..])
+    };
+    let programs = TOOLS.iter().chain(more_tools).filter(|(program, _)| !there(program));
+    let files = FILES
+        .iter()
+        .chain(more_files)
+        .filter(|(file, _)| !std::path::Path::new(file).is_file());
     let missing: Vec<&str> = programs.chain(files).map(|(_, package)| *package).collect();
     debian::install(&missing)?;
     // Programs for arm64 are compiled with it where rustup has no standard library for them.
