@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek};
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags, statfs, statvfs};
+use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change, mount_move,
     mount_remount, unmount,
@@ -66,7 +67,12 @@ pub fn all() {
         ("/sys/fs/cgroup", "cgroup2", safe, c""),
     ] {
         let _ = fs::create_dir_all(path);
-        tell(path, mount(kind, path, kind, flags | none, data));
+        let mounted = match mount(kind, path, kind, flags | none, data) {
+            // By the kernel, before it ran its first program (DEVTMPFS_MOUNT).
+            Err(Errno::BUSY) => mount_remount(path, flags, data),
+            other => other,
+        };
+        tell(path, mounted);
     }
     // A container that mounts a disk below a shared folder mounts it for everybody.
     let shared = mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC);
