@@ -57,10 +57,13 @@ contents:
 ";
 
 /// `@pkg:` for some, names for others would do; what the loaders' folders are, moby finds itself.
+/// The init of an initrd is named, or moby would compile its own.
 const YAML: &str = r#"kernel:
   image: "@pkg:kernel"
   cmdline: console=ttyS0 panic=5
   tar: none
+boot:
+  initrd: "@pkg:init"
 init:
   - "@pkg:init"
   - "@pkg:greeting"
