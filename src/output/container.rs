@@ -57,8 +57,7 @@ pub fn wrap(disk: &Extents, container: Container, identity: &Identity, options: 
             let tar = gnu_tar::sparse(disk, GCP_DISK, time::fixed());
             packed(&tar, Compression::default(), options)?
         }
-        Container::Gzip => packed(disk, Compression::default(), options)?,
-        Container::Xz => packed(disk, Compression::Xz(6), options)?,
+        Container::Packed(compression) => packed(disk, compression, options)?,
     })
 }
 

@@ -1,5 +1,7 @@
 //! The table of formats.
 
+use super::compress::Compression;
+
 /// What a format is made of and called.
 #[derive(Clone, Copy, Debug)]
 pub struct Format {
@@ -114,10 +116,8 @@ pub enum Container {
     Vdi,
     /// A tar of the sparse file `disk.raw`, compressed by gzip: Google's.
     Gcp,
-    /// Nothing, compressed as a whole by gzip.
-    Gzip,
-    /// Nothing, compressed as a whole by xz.
-    Xz,
+    /// Nothing, compressed as a whole.
+    Packed(Compression),
 }
 
 impl Container {
@@ -129,6 +129,14 @@ impl Container {
             Container::Gcp => 1 << 30,
             _ => 512,
         }
+    }
+
+    /// Whether what is in it is compressed already.
+    fn compresses(self) -> bool {
+        matches!(
+            self,
+            Container::CompressedQcow2 | Container::StreamVmdk | Container::Ova | Container::Gcp | Container::Packed(_)
+        )
     }
 }
 
@@ -206,18 +214,11 @@ impl Format {
         }
     }
 
-    /// Whether it is the file of a disk that is not compressed as a whole.
+    /// Whether it is the file of a disk that is not compressed.
     pub fn is_disk(&self) -> bool {
         match self.kind {
-            Kind::Disk(_, _, container) | Kind::Extlinux(container) => !matches!(
-                container,
-                Container::Gcp
-                    | Container::Gzip
-                    | Container::Xz
-                    | Container::CompressedQcow2
-                    | Container::StreamVmdk
-                    | Container::Ova
-            ),
+            Kind::Disk(_, _, container) | Kind::Extlinux(container) => !container.compresses(),
+            Kind::RaspberryPi => true,
             _ => false,
         }
     }
@@ -487,7 +488,7 @@ pub const FORMATS: &[Format] = &[
         about: "disk for DigitalOcean, BIOS and UEFI, compressed",
         files: &["-digitalocean.img.gz"],
         arches: PC,
-        kind: Kind::Disk(Table::Gpt, BOTH, Container::Gzip),
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::Packed(Compression::Gzip(5))),
         root: Root::Initramfs,
     },
     Format {
@@ -495,7 +496,7 @@ pub const FORMATS: &[Format] = &[
         about: "disk for Hetzner, BIOS and UEFI, compressed",
         files: &["-hetzner.img.xz"],
         arches: PC,
-        kind: Kind::Disk(Table::Gpt, BOTH, Container::Xz),
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::Packed(Compression::Xz(6))),
         root: Root::Initramfs,
     },
     Format {

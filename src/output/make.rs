@@ -217,8 +217,9 @@ impl<'a> Maker<'a> {
         };
         words.extend(how(filesystem));
         let payload = self.bare.with_root(&words)?;
-        // No kernel finds a CD by its name.
-        let always = payload.cmdline_text()?.contains(&words.join(" "));
+        // No kernel finds a CD by its name, or what is in a file on it.
+        let always =
+            filesystem != Filesystem::Iso9660 || payload.cmdline_text()?.contains(&format!("root=LABEL={name}"));
         let payload = self.with_drivers(&payload, &filesystems, always, &[])?;
         self.media(&payload).iso(firmware, &name, files)
     }

@@ -90,13 +90,15 @@ impl Payload {
     /// What reading fails with.
     pub fn with_root(&self, words: &[String]) -> Result<Payload, Error> {
         let mut cmdline = self.cmdline_text()?;
-        let has = |name: &str| cmdline.split_whitespace().any(|word| word.starts_with(name));
-        if !has("root=") {
-            let writable = cmdline.split_whitespace().any(|word| word == "rw" || word == "ro");
-            let words = words.iter().filter(|word| !(writable && *word == "ro"));
-            let words: Vec<&str> = words.map(String::as_str).collect();
-            cmdline = format!("{cmdline} {}", words.join(" ")).trim_start().to_owned();
+        let name = |word: &str| match word.split('=').next() {
+            Some("rw") => "ro".to_owned(),
+            name => name.unwrap_or_default().to_owned(),
+        };
+        let there: Vec<String> = cmdline.split_whitespace().map(name).collect();
+        for word in words.iter().filter(|word| !there.contains(&name(word))) {
+            cmdline = format!("{cmdline} {word}");
         }
+        let cmdline = cmdline.trim_start().to_owned();
         Ok(Payload {
             cmdline: Some(Extents::from_bytes(cmdline.into_bytes())),
             ..self.clone()
@@ -167,5 +169,29 @@ impl Payload {
             }
         }
         Ok(pax::plan(&files)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn words_of_the_yaml_stand() {
+        let words: Vec<String> = ["root=LABEL=A", "rootfstype=ext4", "ro"].map(str::to_owned).into();
+        for (given, expected) in [
+            ("", "root=LABEL=A rootfstype=ext4 ro"),
+            ("quiet rw", "quiet rw root=LABEL=A rootfstype=ext4"),
+            ("root=/dev/sr0", "root=/dev/sr0 rootfstype=ext4 ro"),
+            ("ro noroot=1", "ro noroot=1 root=LABEL=A rootfstype=ext4"),
+        ] {
+            let payload = Payload {
+                cmdline: Some(Extents::from_bytes(given.as_bytes())),
+                ..Payload::default()
+            };
+            let with_root = payload.with_root(&words).unwrap();
+            assert_eq!(with_root.cmdline_text().unwrap(), expected);
+        }
     }
 }

@@ -1,80 +1,16 @@
-//! What a filesystem is known by when the caller says nothing: a digest of what is in it, without
-//! the contents of the files, which are not read.
+//! What a filesystem is known by when the caller says nothing.
 
-use sha2::{Digest, Sha256};
-use tree::{Kind, Meta, Tree};
+use tree::{Identity, Tree};
 
 use crate::Options;
 
-/// Fields of any length, told apart from each other.
-struct Fields(Sha256);
-
-impl Fields {
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.number(bytes.len() as u64);
-        self.0.update(bytes);
-    }
-
-    fn number(&mut self, number: u64) {
-        self.0.update(number.to_le_bytes());
-    }
-
-    fn meta(&mut self, meta: &Meta) {
-        for number in [meta.mode, meta.uid, meta.gid, meta.mtime.nanoseconds] {
-            self.number(number.into());
-        }
-        self.number(meta.mtime.seconds as u64);
-        self.number(meta.xattrs.len() as u64);
-        for (name, value) in &meta.xattrs {
-            self.bytes(name);
-            self.bytes(value);
-        }
-    }
-
-    fn kind(&mut self, kind: &Kind) {
-        let (tag, numbers) = match kind {
-            Kind::Directory(_) => (0, [0, 0]),
-            Kind::File(content) => (1, [content.len(), 0]),
-            Kind::Symlink(target) => {
-                self.bytes(target);
-                (2, [0, 0])
-            }
-            Kind::CharDevice(device) => (3, [device.major.into(), device.minor.into()]),
-            Kind::BlockDevice(device) => (4, [device.major.into(), device.minor.into()]),
-            Kind::Fifo => (5, [0, 0]),
-            Kind::Socket => (6, [0, 0]),
-        };
-        self.number(tag);
-        numbers.into_iter().for_each(|number| self.number(number));
-    }
-}
-
-/// A UUID of version 8 (RFC 9562, 5.8) for what is in a filesystem.
+/// A UUID for what is in a filesystem.
 pub(crate) fn uuid(tree: &Tree, options: &Options) -> u128 {
-    let mut fields = Fields(Sha256::new_with_prefix(b"erofs"));
-    fields.bytes(options.label.as_bytes());
-    fields.bytes(options.compressor.name().as_bytes());
-    fields.number(options.time.seconds as u64);
-    fields.number(options.time.nanoseconds.into());
-    // The first name of each node, and for others which it was.
-    let mut first: Vec<Option<u64>> = vec![None; tree.capacity()];
-    for (number, item) in (0..).zip(tree.walk()) {
-        fields.bytes(&item.path);
-        match first.get_mut(item.id.index()) {
-            Some(Some(other)) => fields.number(*other),
-            slot => {
-                slot.map(|slot| slot.replace(number));
-                fields.number(number);
-                fields.meta(&item.node.meta);
-                fields.kind(&item.node.kind);
-            }
-        }
-    }
-    let digest = fields.0.finalize();
-    let number = digest
-        .iter()
-        .take(16)
-        .fold(0, |number, byte| number << 8 | u128::from(*byte));
-    let version_and_variant = 0xf000 << 64 | 0xc000 << 48;
-    number & !version_and_variant | 0x8000 << 64 | 0x8000 << 48
+    let mut identity = Identity::new("erofs");
+    identity.bytes(options.label.as_bytes());
+    identity.bytes(options.compressor.name().as_bytes());
+    identity.number(options.time.seconds as u64);
+    identity.number(options.time.nanoseconds.into());
+    identity.tree(tree);
+    identity.uuid()
 }

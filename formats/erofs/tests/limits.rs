@@ -3,9 +3,10 @@
 
 mod common;
 
-use common::{file, meta, options, put, text};
+use common::options;
 use erofs::{Compressor, Error, Options, plan};
 use extents::Extents;
+use testing::sample::{file, meta, put, text};
 use tree::{Device, Kind, Tree};
 
 fn refused(tree: &Tree) -> Error {

@@ -3,11 +3,13 @@
 
 mod common;
 
-use common::{COMPRESSORS, MTIME, check, file, linux, meta, noise, options, put, random, sample, text};
+use common::{COMPRESSORS, check, linux, options, times};
 use erofs::Image;
 use extents::Extents;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
+use testing::random;
+use testing::sample::{MTIME, file, meta, noise, put, sample, text};
 use tree::{Kind, Meta, Time, Tree};
 
 /// What fsck.erofs 1.5 does not show: attributes, links, holes.
@@ -78,7 +80,7 @@ fn many() -> Tree {
     let mut runner = TestRunner::deterministic();
     let mut all = Tree::new(Meta::new(0o755, Time::from_seconds(MTIME)));
     for number in 0..15 {
-        let tree = random::trees().new_tree(&mut runner).unwrap().current();
+        let tree = random::trees(times()).new_tree(&mut runner).unwrap().current();
         all.graft(format!("{number}").as_bytes(), &tree, &meta()).unwrap();
     }
     all

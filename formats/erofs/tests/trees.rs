@@ -3,11 +3,12 @@
 
 mod common;
 
-use common::random::trees;
-use common::{COMPRESSORS, MTIME, OnDisk, check, file, meta, noise, options, put, run, sample, text};
+use common::{COMPRESSORS, OnDisk, check, options, run, times};
 use erofs::{Compressor, Options, plan};
 use extents::{Blob, Extents, Slice};
 use proptest::prelude::*;
+use testing::random::trees;
+use testing::sample::{MTIME, file, meta, noise, put, sample, text};
 use tree::{Kind, Meta, Time, Tree};
 
 #[test]
@@ -168,7 +169,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_tree_comes_back(tree in trees()) {
+    fn any_tree_comes_back(tree in trees(times())) {
         for compressor in COMPRESSORS {
             check(&tree, &options(compressor));
         }

@@ -3,9 +3,10 @@
 
 mod common;
 
-use common::{file, meta, options, put};
+use common::options;
 use extents::{Blob, Extents, Slice};
 use squashfs::{Compressor, Error, Options, plan};
+use testing::sample::{file, meta, put};
 use tree::{Device, Kind, Tree};
 
 fn refused(tree: &Tree) -> Error {

@@ -9,6 +9,7 @@
 //! `/`; empty components and `.` are skipped, `..` is refused. A symbolic link used as a parent
 //! folder is followed within the tree and cannot leave it.
 
+mod identity;
 mod path;
 mod walk;
 
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use extents::Extents;
 
+pub use identity::Identity;
 pub use path::{Error, brief, show};
 pub use walk::Item;
 

@@ -1,65 +1,18 @@
 //! Random disks, compared by qemu-img with what they were made of.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::path::Path;
-use std::process::Command;
-
 use extents::{Extents, emit};
 use proptest::prelude::*;
+use testing::disk::{check, disks, qemu_img};
 
 const LARGE: u64 = 900 << 30;
-
-fn qemu_img(arguments: &[&str], files: &[&Path]) -> String {
-    let out = Command::new("qemu-img")
-        .args(arguments)
-        .args(files)
-        .output()
-        .expect("qemu-utils");
-    let text = format!(
-        "{}{}",
-        String::from_utf8_lossy(&out.stdout),
-        String::from_utf8_lossy(&out.stderr)
-    );
-    assert!(out.status.success(), "{text}");
-    text
-}
-
-/// A disk of whole sectors with something here and there.
-fn disks() -> impl Strategy<Value = Extents> {
-    let pieces = prop::collection::vec((0u64..80 << 20, 1usize..300_000, any::<u8>()), 0..12);
-    (pieces, 1u64..200_000).prop_map(|(pieces, sectors)| {
-        let len = sectors * 512;
-        let mut disk = Extents::zeros(len);
-        for (at, bytes, value) in pieces {
-            disk.put_bytes(at % len, vec![value; bytes]);
-        }
-        disk.set_len(len);
-        disk
-    })
-}
-
-fn check(disk: &Extents, image: &Extents, again: &Extents) {
-    let dir = tempfile::tempdir().unwrap();
-    let (raw, made, twice) = (
-        dir.path().join("raw"),
-        dir.path().join("made"),
-        dir.path().join("twice"),
-    );
-    for (content, path) in [(disk, &raw), (image, &made), (again, &twice)] {
-        emit::to_path(content, path, 1).unwrap();
-    }
-    qemu_img(&["check", "-f", "vmdk"], &[&made]);
-    let said = qemu_img(&["compare", "-f", "raw", "-F", "vmdk"], &[&raw, &made]);
-    assert!(said.contains("Images are identical"), "{said}");
-    assert!(std::fs::read(&made).unwrap() == std::fs::read(&twice).unwrap());
-}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
     fn qemu_sees_the_same_disk(disk in disks()) {
-        check(&disk, &vmdk::plan(&disk, 7, "disk.vmdk").unwrap(), &vmdk::plan(&disk, 7, "disk.vmdk").unwrap());
+        check("vmdk", &disk, &vmdk::plan(&disk, 7, "disk.vmdk").unwrap(), &vmdk::plan(&disk, 7, "disk.vmdk").unwrap());
     }
 }
 
@@ -107,7 +60,7 @@ proptest! {
             disk.put_bytes(0, bytes);
         }
         let image = |jobs| vmdk::stream_optimized(&disk, &options(jobs)).unwrap();
-        check(&disk, &image(3), &image(1));
+        check("vmdk", &disk, &image(3), &image(1));
     }
 }
 

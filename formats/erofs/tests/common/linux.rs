@@ -77,7 +77,7 @@ fn initrd(kernel: &Path, script: &str) -> Tree {
     let mut tree = Tree::default();
     let mut put = |path: &str, content: Vec<u8>| {
         let meta = Meta::new(0o755, tree::Time::default());
-        tree.insert(path.as_bytes(), meta.clone(), super::file(content), &meta)
+        tree.insert(path.as_bytes(), meta.clone(), testing::sample::file(content), &meta)
             .unwrap();
     };
     put("bin/busybox", fs::read("/bin/busybox").expect("busybox-static"));

@@ -3,7 +3,6 @@
 #![allow(dead_code)]
 
 pub mod linux;
-pub mod random;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,56 +13,14 @@ use std::process::{Command, Output};
 
 use erofs::{Compressor, Image, Options, plan};
 use extents::{Extents, emit};
-use tree::{Device, Kind, Meta, Time, Tree};
+use proptest::prelude::*;
+use testing::sample::MTIME;
+use tree::{Kind, Time, Tree};
 
-pub const MTIME: i64 = 1_700_000_000;
 pub const COMPRESSORS: [Compressor; 2] = [Compressor::None, Compressor::Lz4];
 
 /// fsck.erofs 1.5 sets the owner last, by which Linux takes set-uid and set-gid away.
 const SEEN_MODE: u32 = 0o1777;
-
-pub fn meta() -> Meta {
-    Meta::new(0o644, Time::from_seconds(MTIME))
-}
-
-pub fn put(tree: &mut Tree, path: &str, kind: Kind) {
-    tree.insert(
-        path.as_bytes(),
-        meta(),
-        kind,
-        &Meta::new(0o755, Time::from_seconds(MTIME)),
-    )
-    .unwrap();
-}
-
-/// Bytes that no compressor makes smaller.
-pub fn noise(len: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    (0..len)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 32) as u8
-        })
-        .collect()
-}
-
-/// Bytes that every compressor makes smaller.
-pub fn text(len: usize, seed: u64) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(len + 40);
-    let mut line = seed;
-    while bytes.len() < len {
-        bytes.extend_from_slice(format!("line {line} of {seed}\n").as_bytes());
-        line += 1;
-    }
-    bytes.truncate(len);
-    bytes
-}
-
-pub fn file(bytes: Vec<u8>) -> Kind {
-    Kind::File(Extents::from_bytes(bytes))
-}
 
 pub fn options(compressor: Compressor) -> Options {
     Options {
@@ -72,35 +29,6 @@ pub fn options(compressor: Compressor) -> Options {
         time: Time::from_seconds(MTIME),
         ..Options::new(std::env::temp_dir())
     }
-}
-
-/// A bit of everything.
-pub fn sample() -> Tree {
-    let mut tree = Tree::new(Meta::new(0o751, Time::from_seconds(5)));
-    put(&mut tree, "empty", file(Vec::new()));
-    put(&mut tree, "one", file(b"1".to_vec()));
-    put(&mut tree, "etc/motd", file(text(300, 1)));
-    put(&mut tree, "usr/bin/large", file(text(700_000, 2)));
-    put(&mut tree, "usr/bin/noise", file(noise(300_001, 3)));
-    put(&mut tree, "usr/bin/block", file(noise(131_072, 4)));
-    put(&mut tree, "usr/zeros", file(vec![0; 500_000]));
-    put(&mut tree, "usr/hole", Kind::File(Extents::zeros(500_000)));
-    put(&mut tree, "empty-folder/empty-folder", Kind::directory());
-    put(&mut tree, "lib", Kind::Symlink(b"usr/lib".to_vec()));
-    put(&mut tree, "dev/null", Kind::CharDevice(Device { major: 1, minor: 3 }));
-    put(
-        &mut tree,
-        "dev/disk",
-        Kind::BlockDevice(Device {
-            major: 259,
-            minor: 70_000,
-        }),
-    );
-    put(&mut tree, "run/fifo", Kind::Fifo);
-    put(&mut tree, "run/socket", Kind::Socket);
-    tree.link(b"other-name", b"usr/bin/large", &meta()).unwrap();
-    tree.link(b"run/fifo-too", b"run/fifo", &meta()).unwrap();
-    tree
 }
 
 pub fn run(program: &str, arguments: &[&str], image: &Path) -> Output {
@@ -280,4 +208,13 @@ pub fn check(tree: &Tree, options: &Options) -> Image {
         run("fsck.erofs", &["--extract"], &disk.path());
     }
     image
+}
+
+/// Often one time, which makes shorter inodes.
+pub fn times() -> impl Strategy<Value = Time> {
+    prop_oneof![
+        2 => Just(Time::from_seconds(MTIME)),
+        1 => (-(1i64 << 31)..1 << 33, 0..1_000_000_000u32)
+            .prop_map(|(seconds, nanoseconds)| Time { seconds, nanoseconds }),
+    ]
 }

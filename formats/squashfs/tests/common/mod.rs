@@ -10,54 +10,10 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use extents::{Extents, emit};
+use extents::emit;
 use squashfs::{Compressor, Image, Options, plan};
-use tree::{Kind, Meta, Time, Tree};
-
-pub const MTIME: i64 = 1_700_000_000;
-
-pub fn meta() -> Meta {
-    Meta::new(0o644, Time::from_seconds(MTIME))
-}
-
-pub fn put(tree: &mut Tree, path: &str, kind: Kind) {
-    tree.insert(
-        path.as_bytes(),
-        meta(),
-        kind,
-        &Meta::new(0o755, Time::from_seconds(MTIME)),
-    )
-    .unwrap();
-}
-
-/// Bytes that no compressor makes smaller.
-pub fn noise(len: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    (0..len)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 32) as u8
-        })
-        .collect()
-}
-
-/// Bytes that every compressor makes smaller.
-pub fn text(len: usize, seed: u64) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(len + 40);
-    let mut line = seed;
-    while bytes.len() < len {
-        bytes.extend_from_slice(format!("line {line} of {seed}\n").as_bytes());
-        line += 1;
-    }
-    bytes.truncate(len);
-    bytes
-}
-
-pub fn file(bytes: Vec<u8>) -> Kind {
-    Kind::File(Extents::from_bytes(bytes))
-}
+use testing::sample::MTIME;
+use tree::{Kind, Time, Tree};
 
 pub fn options(compressor: Compressor, block_size: u32) -> Options {
     Options {

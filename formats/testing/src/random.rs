@@ -1,4 +1,4 @@
-//! Random trees.
+//! Random trees. Formats differ in what times and attributes they hold.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use extents::Extents;
 use proptest::prelude::*;
 use tree::{Device, Kind, Meta, Time, Tree};
 
-use super::{MTIME, noise, text};
+use crate::sample::{MTIME, noise, text};
 
 fn name() -> impl Strategy<Value = Vec<u8>> {
     let any_byte = any::<u8>().prop_filter("not in names", |b| !b"\0/".contains(b));
@@ -55,13 +55,8 @@ fn kind() -> impl Strategy<Value = Option<Kind>> {
     ]
 }
 
-fn metas() -> impl Strategy<Value = Meta> {
+fn metas(time: impl Strategy<Value = Time>) -> impl Strategy<Value = Meta> {
     let id = prop_oneof![Just(0u32), 0..3u32, 0..0xffff_fff0u32];
-    let time = prop_oneof![
-        2 => Just(Time::from_seconds(MTIME)),
-        1 => (-(1i64 << 31)..1 << 33, 0..1_000_000_000u32)
-            .prop_map(|(seconds, nanoseconds)| Time { seconds, nanoseconds }),
-    ];
     (0..0o10000u32, id.clone(), id, time).prop_map(|(mode, uid, gid, time)| Meta {
         uid,
         gid,
@@ -79,11 +74,12 @@ fn attributes() -> impl Strategy<Value = BTreeMap<Vec<u8>, Vec<u8>>> {
     prop::collection::btree_map(name, value, 0..4)
 }
 
-pub fn trees() -> impl Strategy<Value = Tree> {
+/// Trees of up to 50 nodes with these times.
+pub fn trees(time: impl Strategy<Value = Time>) -> impl Strategy<Value = Tree> {
     let op = (
         prop::collection::vec(name(), 1..6),
         kind(),
-        metas(),
+        metas(time),
         attributes(),
         any::<prop::sample::Index>(),
     );
