@@ -169,7 +169,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_tree_comes_back(tree in trees(times())) {
+    fn any_tree_comes_back(tree in trees(times(), 5000)) {
         for compressor in COMPRESSORS {
             check(&tree, &options(compressor));
         }

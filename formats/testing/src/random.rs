@@ -64,23 +64,23 @@ fn metas(time: impl Strategy<Value = Time>) -> impl Strategy<Value = Meta> {
     })
 }
 
-fn attributes() -> impl Strategy<Value = BTreeMap<Vec<u8>, Vec<u8>>> {
+fn attributes(largest: usize) -> impl Strategy<Value = BTreeMap<Vec<u8>, Vec<u8>>> {
     let name = "(trusted|security)\\.[a-c]{1,2}".prop_map(String::into_bytes);
     let value = prop_oneof![
         4 => prop::collection::vec(0u8..3, 0..3),
         4 => prop::collection::vec(any::<u8>(), 0..40),
-        1 => (0usize..5000, any::<u64>()).prop_map(|(len, seed)| noise(len, seed)),
+        1 => (0..=largest, any::<u64>()).prop_map(|(len, seed)| noise(len, seed)),
     ];
     prop::collection::btree_map(name, value, 0..4)
 }
 
-/// Trees of up to 50 nodes with these times.
-pub fn trees(time: impl Strategy<Value = Time>) -> impl Strategy<Value = Tree> {
+/// Trees of up to 50 nodes with these times, and attributes of up to `largest_attribute` bytes, three a node.
+pub fn trees(time: impl Strategy<Value = Time>, largest_attribute: usize) -> impl Strategy<Value = Tree> {
     let op = (
         prop::collection::vec(name(), 1..6),
         kind(),
         metas(time),
-        attributes(),
+        attributes(largest_attribute),
         any::<prop::sample::Index>(),
     );
     (prop::collection::vec(op, 0..50), any::<bool>()).prop_map(|(ops, with_attributes)| {
