@@ -70,18 +70,48 @@ pub fn decompressed(kernel: &Extents) -> Result<Extents, String> {
     if !head.bzimage() {
         return Err("no compressed kernel or no supported format found".into());
     }
-    let setup_sects = head.0.get(0x1f1).copied().unwrap_or(0);
-    // 0 means 4, for the sake of old boot loaders.
-    let setup_sects = if setup_sects == 0 { 4 } else { u64::from(setup_sects) };
-    // Fields payload_offset and payload_length.
-    let offset = (setup_sects + 1) * 512 + head.number(0x248);
-    let payload = kernel.part(offset, head.number(0x24c));
+    let (offset, payload) = payload(kernel, &head);
     if !Head::of(&payload)?.gzip() {
         return Err(format!(
             "unsupported bzImage payload format at offset {offset}; only gzip is"
         ));
     }
     unpack(&payload)
+}
+
+/// What a bzImage unpacks at boot, and at which offset it is.
+fn payload(kernel: &Extents, head: &Head) -> (u64, Extents) {
+    let setup_sects = head.0.get(0x1f1).copied().unwrap_or(0);
+    // 0 means 4, for the sake of old boot loaders.
+    let setup_sects = if setup_sects == 0 { 4 } else { u64::from(setup_sects) };
+    // Fields payload_offset and payload_length.
+    let offset = (setup_sects + 1) * 512 + head.number(0x248);
+    (offset, kernel.part(offset, head.number(0x24c)))
+}
+
+/// The configuration that a kernel has of itself, when it was made with CONFIG_IKCONFIG (kernel/configs.c);
+/// none when there is none, or when the kernel is compressed in a way that is not known here.
+pub fn config(kernel: &Extents) -> Option<String> {
+    let head = Head::of(kernel).ok()?;
+    let plain = if head.bzimage() {
+        let (_, payload) = payload(kernel, &head);
+        match Head::of(&payload).ok()?.gzip() {
+            true => unpack(&payload),
+            // Behind all but gzip is the length that it unpacks to (scripts/Makefile.lib, size_append).
+            false => unpack(&payload.part(0, payload.len().saturating_sub(4))),
+        }
+    } else {
+        decompressed(kernel)
+    };
+    let bytes = plain.ok()?.part(0, LARGEST).to_vec().ok()?;
+    let magic = b"IKCFG_ST";
+    let at = bytes.windows(magic.len()).position(|window| window == magic)?;
+    let packed = bytes.get(at + magic.len()..)?;
+    let mut text = Vec::new();
+    // It ends by itself; more than a MiB is none.
+    let mut reader = flate2::read::GzDecoder::new(packed).take(1 << 20);
+    reader.read_to_end(&mut text).ok()?;
+    String::from_utf8(text).ok()
 }
 
 /// The kernel as a program for UEFI.
@@ -180,6 +210,39 @@ mod tests {
         for (file, expected) in [(&image, &image), (&packed, &image), (&zboot, &zboot)] {
             let kernel = program(&Extents::from_bytes(file.clone())).unwrap();
             assert_eq!(&kernel.to_vec().unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_configuration_is_found() {
+        let mut image = image();
+        let text = "CONFIG_SQUASHFS=y\nCONFIG_EXT4_FS=m\n";
+        image.splice(
+            3000..3000,
+            [b"IKCFG_ST".as_slice(), &gzip(text.as_bytes()), b"IKCFG_ED"].concat(),
+        );
+        let mut bzimage = vec![0; 1024];
+        bzimage[0x1f1] = 1;
+        bzimage[0x1fe..0x200].copy_from_slice(&[0x55, 0xaa]);
+        bzimage[0x202..0x206].copy_from_slice(b"HdrS");
+        let xz = {
+            let options = lzma_rust2::XzOptions::with_preset(0);
+            let mut writer = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+            writer.write_all(&image).unwrap();
+            [writer.finish().unwrap(), (image.len() as u32).to_le_bytes().into()].concat()
+        };
+        for packed in [gzip(&image), xz] {
+            let mut bzimage = bzimage.clone();
+            bzimage[0x24c..0x250].copy_from_slice(&(packed.len() as u32).to_le_bytes());
+            bzimage.extend(packed);
+            assert_eq!(config(&Extents::from_bytes(bzimage)).unwrap(), text);
+        }
+        for kernel in [image.clone(), gzip(&image)] {
+            assert_eq!(config(&Extents::from_bytes(kernel)).unwrap(), text);
+        }
+        image.truncate(3010);
+        for none in [image, self::image(), bzimage, vec![1; 700]] {
+            assert_eq!(config(&Extents::from_bytes(none)), None);
         }
     }
 

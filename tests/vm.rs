@@ -6,6 +6,7 @@
 mod common;
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use common::site::{Site, YAML, good, refused};
@@ -34,6 +35,33 @@ fn a_kernel_is_believed_what_it_has_built_in() {
         said.contains("erofs neither built in nor as a module (lib/modules/6.1.0/modules.builtin)"),
         "{said}"
     );
+}
+
+#[test]
+fn a_kernel_without_a_list_is_asked_for_its_configuration() {
+    let site = Site::new();
+    let gzip = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let config = gzip(b"CONFIG_SQUASHFS=y\n# CONFIG_EROFS_FS is not set\nCONFIG_EXT4_FS=m\n");
+    let kernel = gzip(&[b"code IKCFG_ST".as_slice(), &config, b"IKCFG_ED data"].concat());
+    site.write(
+        "kernel/build.yml",
+        "image: kernel\ncontents:\n  - copy: kernel\n    to: /kernel\n",
+    );
+    fs::write(site.path("kernel/kernel"), kernel).unwrap();
+    let output = site.moby(&["build", "-f", "kernel+squashfs", "--dir", "out", "machine.yml"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    good(output);
+    assert!(said.contains("the kernel has squashfs built in"), "{said}");
+    assert_eq!(initrds(&site.path("out")), [""; 0]);
+    for name in ["erofs", "ext4"] {
+        let said = refused(site.build(&["-f", &format!("kernel+{name}"), "machine.yml"]), 1);
+        let expected = format!("{name} neither built in nor as a module (its configuration)");
+        assert!(said.contains(&expected), "{said}");
+    }
 }
 
 #[test]

@@ -80,39 +80,66 @@ pub struct Drivers {
     filesystems: Vec<&'static str>,
     /// Those that are built in, as far as the kernel says so.
     built_in: Vec<&'static str>,
+    /// Whether the kernel says anything of what it has.
+    told: bool,
+}
+
+/// The options of the kernel's configuration that the modules above come from.
+fn option_of(module: &str) -> &'static str {
+    match module {
+        "squashfs" => "CONFIG_SQUASHFS",
+        "erofs" => "CONFIG_EROFS_FS",
+        "ext4" => "CONFIG_EXT4_FS",
+        "isofs" => "CONFIG_ISO9660_FS",
+        _ => "CONFIG_BLK_DEV_LOOP",
+    }
 }
 
 impl Drivers {
     /// What the kernel of a root filesystem needs to mount the filesystems, out of a file on
-    /// another one when `looped`.
+    /// another one when `looped`. What is built in is in `modules.builtin`; where there is none, in the
+    /// configuration that the kernel has in it.
     ///
     /// # Errors
     /// A kernel that has a filesystem neither built in nor as a module; what reading fails with.
-    pub fn of(root: &Tree, filesystems: &[Filesystem], looped: bool) -> Result<Drivers, Error> {
+    pub fn of(
+        root: &Tree,
+        kernel: Option<&Extents>,
+        filesystems: &[Filesystem],
+        looped: bool,
+    ) -> Result<Drivers, Error> {
         let names: Vec<&'static str> = filesystems
             .iter()
             .map(|filesystem| of_filesystem(*filesystem))
             .chain(looped.then_some("loop"))
             .collect();
-        let Some((folder, dep)) = index(root)? else {
-            return Ok(Drivers {
-                filesystems: names,
-                ..Drivers::default()
-            });
-        };
-        let listed = text(root, &format!("{folder}/modules.builtin"))?;
-        let built_in: BTreeSet<String> = listed.iter().flat_map(|text| text.lines()).map(name_of).collect();
+        let (folder, dep) = index(root)?.unwrap_or_default();
         let known: BTreeMap<String, (&str, &str)> = dep
             .lines()
             .filter_map(|line| line.split_once(':'))
             .map(|(path, needed)| (name_of(path), (path, needed)))
             .collect();
-        if let Some(name) = names
+        let listed = match folder.is_empty() {
+            true => None,
+            false => text(root, &format!("{folder}/modules.builtin"))?,
+        };
+        let (built_in, said_by) = match listed {
+            Some(list) => {
+                let list: BTreeSet<String> = list.lines().map(name_of).collect();
+                let built_in = names.iter().filter(|name| list.contains(**name)).copied().collect();
+                (built_in, Some(format!("{folder}/modules.builtin")))
+            }
+            None => match kernel.and_then(crate::kernel::config) {
+                Some(config) => (configured(&config, &names), Some("its configuration".into())),
+                None => (Vec::new(), None),
+            },
+        };
+        let missing = names
             .iter()
-            .find(|name| listed.is_some() && !known.contains_key(**name) && !built_in.contains(**name))
-        {
+            .find(|name| !known.contains_key(**name) && !built_in.contains(*name));
+        if let (Some(name), Some(said_by)) = (missing, &said_by) {
             return Err(Error::Filesystem(format!(
-                "the kernel cannot mount this root: it has {name} neither built in nor as a module ({folder}/modules.builtin)\nhelp: choose another --root, or a kernel that has it"
+                "the kernel cannot mount this root: it has {name} neither built in nor as a module ({said_by})\nhelp: choose another --root, or a kernel that has it"
             )));
         }
         let always: Vec<&str> = names.iter().chain(ALWAYS).copied().collect();
@@ -126,10 +153,11 @@ impl Drivers {
             }
         }
         Ok(Drivers {
+            told: said_by.is_some(),
             folder,
             modules,
             always,
-            built_in: names.iter().filter(|name| built_in.contains(**name)).copied().collect(),
+            built_in,
             filesystems: names,
         })
     }
@@ -143,7 +171,7 @@ impl Drivers {
     /// In a few words, for the user.
     pub fn story(&self) -> String {
         let (filesystems, built_in) = (self.filesystems.join(" and "), self.built_in.join(" and "));
-        match (self.are_modules(), self.folder.is_empty()) {
+        match (self.are_modules(), self.told) {
             (true, _) if built_in.is_empty() => format!(
                 "the kernel has {filesystems} and disk drivers as modules: an initrd with {} modules mounts the root",
                 self.modules.len()
@@ -152,8 +180,10 @@ impl Drivers {
                 "the kernel has {built_in} built in and disk drivers as modules: an initrd with {} modules mounts the root",
                 self.modules.len()
             ),
-            (false, true) => format!("the kernel image has no modules: {filesystems} is taken to be built in"),
-            (false, false) => format!("the kernel has {filesystems} built in, and disk drivers"),
+            (false, false) => format!(
+                "the kernel image has no modules, and the kernel does not say what is built in: {filesystems} is taken to be"
+            ),
+            (false, true) => format!("the kernel has {filesystems} built in, and disk drivers"),
         }
     }
 
@@ -239,6 +269,16 @@ fn index(root: &Tree) -> Result<Option<(String, String)>, Error> {
         }
     }
     Ok(None)
+}
+
+/// Which of the modules a kernel's configuration has built in.
+fn configured(config: &str, names: &[&'static str]) -> Vec<&'static str> {
+    let built_in = |name: &str| {
+        config
+            .lines()
+            .any(|line| line.strip_suffix("=y") == Some(option_of(name)))
+    };
+    names.iter().filter(|name| built_in(name)).copied().collect()
 }
 
 /// What a module is called: its file's name without `.ko`, with underscores.

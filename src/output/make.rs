@@ -190,7 +190,7 @@ impl<'a> Maker<'a> {
         always: bool,
         defaults: &[String],
     ) -> Result<Payload, Error> {
-        let drivers = Drivers::of(&self.root, filesystems, filesystems.len() > 1)?;
+        let drivers = Drivers::of(&self.root, payload.kernel.as_ref(), filesystems, filesystems.len() > 1)?;
         self.say(&drivers.story());
         if !drivers.are_modules() && !always {
             return Ok(payload.clone());
