@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
+use common::media::{unpacked, ways};
 use common::{boots, build, checked, moby};
 use moby::output::format::{Container, FORMATS, Format, Kind, Table};
 
@@ -81,28 +82,9 @@ fn file(format: &Format) -> PathBuf {
 
 /// The disk of a format, taken out of what it is compressed in.
 fn bootable(format: &Format) -> PathBuf {
-    let file = file(format);
-    let name = file.file_name().unwrap().to_str().unwrap();
-    let folder = media().join(format!("unpacked-{}", format.name));
-    let (program, disk) = match name.rsplit_once('.').unwrap() {
-        (stem, "gz") if !stem.ends_with(".tar") => ("gzip", folder.join(stem)),
-        (stem, "xz") => ("xz", folder.join(stem)),
-        (_, "gz") => ("tar", folder.join("disk.raw")),
-        (_, "ova") => ("tar", folder.join("hello-disk1.vmdk")),
-        _ => return file,
-    };
     static UNPACKING: Mutex<()> = Mutex::new(());
     let _one_at_a_time = UNPACKING.lock().unwrap();
-    if !disk.exists() {
-        fs::create_dir_all(&folder).unwrap();
-        if program == "tar" {
-            checked("tar", &["-C", folder.to_str().unwrap(), "-xSf"], &file);
-        } else {
-            fs::copy(&file, folder.join(name)).unwrap();
-            checked(program, &["-dq"], &folder.join(name));
-        }
-    }
-    disk
+    unpacked(&file(format))
 }
 
 /// A medium, and how `moby run` starts it.
@@ -124,16 +106,11 @@ fn matrix() -> (Vec<Boot>, Vec<Boot>) {
         }
         let contained = matches!(format.kind, Kind::Disk(_, _, container) if container != Container::Raw);
         let later = contained && firmware.bios && firmware.efi;
-        for (efi, claimed, flags) in [(false, firmware.bios, &[][..]), (true, firmware.efi, &["--uefi"][..])] {
-            if !claimed {
-                continue;
-            }
-            if matches!(format.kind, Kind::Iso(_)) {
-                first.push((file.clone(), [flags, &["--stick"]].concat()));
-            }
+        for flags in ways(format) {
+            let efi = flags.contains(&"--uefi");
             match later && efi == (number % 2 == 0) {
-                true => second.push((file.clone(), flags.to_vec())),
-                false => first.push((file.clone(), flags.to_vec())),
+                true => second.push((file.clone(), flags)),
+                false => first.push((file.clone(), flags)),
             }
         }
     }

@@ -49,7 +49,7 @@ pub struct Build {
     #[arg(long)]
     compress: Option<Compression>,
     /// Compress the files of disks as a whole: gzip, zstd, lz4 or xz, with a level after a colon
-    #[arg(long, value_name = "COMPRESS")]
+    #[arg(long, value_name = "COMPRESS", value_parser = Compression::of_disk)]
     compress_disk: Option<Compression>,
     /// Where disks and CDs have the root filesystem: initramfs, squashfs, erofs or ext4, and on a
     /// CD also iso [default: as the format has it]

@@ -28,8 +28,8 @@ pub fn wrap(disk: &Extents, container: Container, identity: &Identity, options: 
         Container::Qcow2 => qcow2::plan(disk)?,
         Container::CompressedQcow2 => {
             let how = qcow2::Options {
-                // What every reader knows.
-                compressor: qcow2::Compressor::Zlib(6),
+                // What every reader knows; and see Compression::DISK.
+                compressor: qcow2::Compressor::Zlib(9),
                 jobs: options.jobs,
                 folder: options.spill(),
             };
@@ -55,7 +55,7 @@ pub fn wrap(disk: &Extents, container: Container, identity: &Identity, options: 
         Container::Vdi => vdi::plan(disk, uuid)?,
         Container::Gcp => {
             let tar = gnu_tar::sparse(disk, GCP_DISK, time::fixed());
-            packed(&tar, Compression::default(), options)?
+            packed(&tar, Compression::DISK, options)?
         }
         Container::Packed(compression) => packed(disk, compression, options)?,
     })

@@ -488,7 +488,7 @@ pub const FORMATS: &[Format] = &[
         about: "disk for DigitalOcean, BIOS and UEFI, compressed",
         files: &["-digitalocean.img.gz"],
         arches: PC,
-        kind: Kind::Disk(Table::Gpt, BOTH, Container::Packed(Compression::Gzip(5))),
+        kind: Kind::Disk(Table::Gpt, BOTH, Container::Packed(Compression::DISK)),
         root: Root::Initramfs,
     },
     Format {

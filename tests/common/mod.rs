@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod layout;
+pub mod media;
 pub mod site;
 
 use std::io::{BufReader, Read, Write};

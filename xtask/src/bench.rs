@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 const ROUNDS: usize = 5;
 
 /// A format, and the recipe of C programs for the same. In the recipe `$K`, `$I` and `$C` are the
-/// files of kernel, initrd and command line, `$R` the raw disk, `$T` the folder of the root
-/// filesystem.
+/// files of kernel, initrd and command line, `$R` the raw disk for a BIOS, `$D` the one for both
+/// firmwares, `$T` the folder of the root filesystem.
 const RECIPES: &[(&str, &str, &str)] = &[
     (
         "raw-bios",
@@ -80,23 +80,23 @@ const RECIPES: &[(&str, &str, &str)] = &[
     (
         "vhdx",
         "qemu-img convert",
-        "qemu-img convert -f raw -O vhdx $R disk.vhdx; sync disk.vhdx",
+        "qemu-img convert -f raw -O vhdx $D disk.vhdx; sync disk.vhdx",
     ),
     (
         "openstack",
         "qemu-img convert -c",
-        "qemu-img convert -c -f raw -O qcow2 $R disk.qcow2; sync disk.qcow2",
+        "qemu-img convert -c -f raw -O qcow2 $D disk.qcow2; sync disk.qcow2",
     ),
     (
         "stream-vmdk",
         "qemu-img convert",
-        "qemu-img convert -f raw -O vmdk -o subformat=streamOptimized $R disk.vmdk; sync disk.vmdk",
+        "qemu-img convert -f raw -O vmdk -o subformat=streamOptimized $D disk.vmdk; sync disk.vmdk",
     ),
-    ("digitalocean", "pigz -p 2", "pigz -p 2 -c $R > disk.gz; sync disk.gz"),
+    ("digitalocean", "pigz -p 2", "pigz -p 2 -c $D > disk.gz; sync disk.gz"),
     (
         "vdi",
         "qemu-img convert",
-        "qemu-img convert -f raw -O vdi $R disk.vdi; sync disk.vdi",
+        "qemu-img convert -f raw -O vdi $D disk.vdi; sync disk.vdi",
     ),
 ];
 
@@ -119,6 +119,19 @@ fn repeat(mut once: impl FnMut() -> Result<Duration, String>) -> Result<Duration
     // The first warms the caches.
     once()?;
     (0..ROUNDS).map(|_| once()).collect::<Result<Vec<_>, _>>().map(median)
+}
+
+/// What the largest file in a folder takes, in bytes, but for kernel and initrd.
+fn largest(folder: &Path) -> Result<u64, String> {
+    let files = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let lens = files.flatten().map(|file| {
+        let name = file.file_name().to_string_lossy().into_owned();
+        match name.ends_with("-kernel") || name.ends_with("-initrd.img") {
+            true => 0,
+            false => file.metadata().map_or(0, |found| found.len()),
+        }
+    });
+    Ok(lens.max().unwrap_or(0))
 }
 
 /// Prints a table in Markdown.
@@ -146,7 +159,7 @@ pub fn formats() -> Result<(), String> {
     };
     let (payload, out, recipe) = (work.join("payload"), work.join("out"), work.join("recipe"));
     // What all formats need is measured by itself, and taken off.
-    build("kernel+initrd,raw-bios,tar", &payload)?;
+    build("kernel+initrd,raw-bios,raw,tar", &payload)?;
     let base = repeat(|| build("kernel+initrd", &out))?;
     let file = |suffix: &str| payload.join(format!("hello{suffix}"));
     let tree = work.join("tree");
@@ -158,12 +171,13 @@ pub fn formats() -> Result<(), String> {
         unpack.arg(file(".tar")).arg("-C").arg(&tree);
         unpack
     })?;
-    let files: [(&str, PathBuf); 5] = [
+    let files: [(&str, PathBuf); 6] = [
         ("T", tree),
         ("K", file("-kernel")),
         ("I", file("-initrd.img")),
         ("C", file("-cmdline")),
         ("R", file("-bios.img")),
+        ("D", file(".img")),
     ];
     let shell = |script: &str| {
         fresh(&recipe)?;
@@ -190,11 +204,21 @@ pub fn formats() -> Result<(), String> {
         ms(base),
         ms(copy)
     );
-    println!("| format | moby, beyond kernel+initrd | programs | which |\n| --- | --- | --- | --- |");
+    println!(
+        "| format | moby, beyond kernel+initrd | programs | which | moby | programs |\n| --- | --- | --- | --- | --- | --- |"
+    );
     for (format, programs, script) in RECIPES {
         let ours = repeat(|| build(&format!("kernel+initrd,{format}"), &out))?.saturating_sub(base);
         let theirs = repeat(|| shell(script))?;
-        println!("| `{format}` | {} | {} | {programs} |", ms(ours), ms(theirs));
+        // Of what both leave behind the last is what was asked for, and the largest.
+        let sizes = [largest(&out)?, largest(&recipe)?].map(|bytes| format!("{:.1} MB", bytes as f64 / 1e6));
+        println!(
+            "| `{format}` | {} | {} | {programs} | {} | {} |",
+            ms(ours),
+            ms(theirs),
+            sizes[0],
+            sizes[1]
+        );
     }
     Ok(())
 }

@@ -21,8 +21,9 @@ const AT_END: u64 = u64::MAX;
 const OVERHEAD: u64 = GRAIN;
 /// The length of a grain in bytes.
 const GRAIN_LEN: u64 = GRAIN * SECTOR;
-/// How hard is tried to compress: as zlib does by itself.
-const LEVEL: u32 = 6;
+/// How hard is tried to compress. zlib-rs below 9 looks for no match of three bytes, and ends 3 % above
+/// what zlib makes by itself.
+const LEVEL: u32 = 9;
 
 /// Types of markers.
 #[derive(Clone, Copy)]

@@ -39,6 +39,21 @@ impl Default for Compression {
 }
 
 impl Compression {
+    /// How a disk is compressed as a whole when only gzip is said. The levels below look for no match of three
+    /// bytes, and make it larger than `gzip` and `qemu-img` do.
+    pub const DISK: Compression = Compression::Gzip(9);
+
+    /// Reads how a disk is compressed.
+    ///
+    /// # Errors
+    /// As [`Compression::from_str`].
+    pub fn of_disk(text: &str) -> Result<Compression, String> {
+        match text {
+            "gzip" => Ok(Compression::DISK),
+            text => text.parse(),
+        }
+    }
+
     /// What is added to the name of a file that is compressed so.
     pub fn suffix(self) -> &'static str {
         match self {
