@@ -48,7 +48,9 @@ impl Larger {
             "onboot:\n  - name: sum\n    image: \"@pkg:{}\"\n    command: [/bin/busybox, md5sum, /large]\n    binds: [\"/opt/large:/large:ro\"]\n",
             hello.display()
         );
-        let yaml = example.replace("onboot:\n", &container) + "  - path: opt/large\n    source: large\n";
+        let large = folder.path().join("large");
+        let file = format!("  - path: opt/large\n    source: {}\n", large.display());
+        let yaml = example.replace("onboot:\n", &container) + &file;
         fs::write(folder.path().join("larger.yml"), yaml).unwrap();
         let marker = format!("{}  /large", sum.split_whitespace().next().unwrap());
         Larger { folder, marker }

@@ -11,6 +11,8 @@ use crate::{Data, Extent, Extents, sys};
 const CHUNK: u64 = 4 << 20;
 /// Slices shorter than this are copied through memory, in bytes.
 const BY_HAND: u64 = 64 << 10;
+/// How much of what is copied through memory is written at once, in bytes.
+const WRITE: usize = 1 << 20;
 
 /// Writes the file from its first to its last byte, zeros included.
 ///
@@ -69,11 +71,12 @@ pub fn fill(file: &Extents, out: &File, jobs: usize) -> io::Result<()> {
     let pieces = pieces(file);
     let next = AtomicUsize::new(0);
     let work = || -> io::Result<()> {
-        let mut buf = Vec::new();
+        let mut run = Run::new(out);
         while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
             for extent in &piece.extents {
-                copy(extent, out, &mut buf)?;
+                copy(extent, &mut run)?;
             }
+            run.flush()?;
         }
         Ok(())
     };
@@ -120,7 +123,7 @@ fn pieces(file: &Extents) -> Vec<Piece> {
     pieces
 }
 
-fn copy(extent: &Extent, out: &File, buf: &mut Vec<u8>) -> io::Result<()> {
+fn copy(extent: &Extent, run: &mut Run<'_>) -> io::Result<()> {
     let len = extent.data().len();
     let mut done = 0;
     if let Data::Slice(slice) = extent.data()
@@ -129,20 +132,56 @@ fn copy(extent: &Extent, out: &File, buf: &mut Vec<u8>) -> io::Result<()> {
     {
         let from_offset = start + slice.offset();
         while done < len {
-            match sys::copy_range(from, from_offset + done, out, extent.offset() + done, len - done) {
+            match sys::copy_range(from, from_offset + done, run.out, extent.offset() + done, len - done) {
                 Some(copied) => done += copied,
                 None => break,
             }
         }
     }
-    while done < len {
-        let take = (len - done).min(1 << 20) as usize;
-        buf.resize(take, 0);
-        extent.read_exact_at(buf, done)?;
-        sys::write_all_at(out, buf, extent.offset() + done)?;
-        done += take as u64;
+    run.add(extent, done)
+}
+
+/// Bytes that follow each other in the file, and are written at once: threads that write to one
+/// file wait for each other.
+struct Run<'a> {
+    out: &'a File,
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Run<'a> {
+    fn new(out: &'a File) -> Self {
+        Run {
+            out,
+            offset: 0,
+            bytes: Vec::with_capacity(WRITE),
+        }
     }
-    Ok(())
+
+    /// Adds what of an extent is not done.
+    fn add(&mut self, extent: &Extent, mut done: u64) -> io::Result<()> {
+        while done < extent.data().len() {
+            let offset = extent.offset() + done;
+            if self.bytes.len() == WRITE || self.offset + self.bytes.len() as u64 != offset {
+                self.flush()?;
+                self.offset = offset;
+            }
+            let start = self.bytes.len();
+            let take = (extent.data().len() - done).min((WRITE - start) as u64);
+            self.bytes.resize(start + take as usize, 0);
+            extent.read_exact_at(self.bytes.get_mut(start..).unwrap_or_default(), done)?;
+            done += take;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.bytes.is_empty() {
+            sys::write_all_at(self.out, &self.bytes, self.offset)?;
+            self.bytes.clear();
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! One gzip member (RFC 1952) whose deflate blocks are made independently of each other, the
-//! way of pigz.
+//! One gzip member (RFC 1952) whose pieces are compressed by several threads, the way of pigz: each
+//! knows the plain bytes before it, and waits for none.
 //!
 //! ```text
 //! header 10 B | block 0 ... sync | block 1 ... sync | ... | final empty block | CRC-32 | length
@@ -16,8 +16,10 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 
 use super::{block, ordered};
 
-/// How much is compressed by itself, in bytes. Smaller ones lose more at their starts.
+/// How much is compressed by itself, in bytes. Smaller ones lose more at their ends.
 const PIECE: u64 = 1 << 20;
+/// How far back a match may reach, in bytes (RFC 1951, section 2).
+const WINDOW: u64 = 32 << 10;
 /// Magic, method deflate, no flags, no time, no extra flags, operating system unknown.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 /// A final block with fixed codes that has nothing but its end.
@@ -39,7 +41,9 @@ pub fn write(plain: &Extents, level: u32, jobs: usize, out: &mut dyn Write) -> i
             {
                 *slot = Some(sum);
             }
-            deflate(&bytes, level)
+            let before = index * PIECE;
+            let dictionary = plain.part(before.saturating_sub(WINDOW), before.min(WINDOW)).to_vec()?;
+            deflate(&dictionary, &bytes, level)
         },
         |bytes| out.write_all(&bytes),
     )?;
@@ -53,9 +57,10 @@ pub fn write(plain: &Extents, level: u32, jobs: usize, out: &mut dyn Write) -> i
     out.write_all(&(plain.len() as u32).to_le_bytes())
 }
 
-/// Deflate blocks that end on a byte and have no final one.
-fn deflate(bytes: &[u8], level: u32) -> io::Result<Vec<u8>> {
+/// Deflate blocks that end on a byte and have no final one; `before` is what comes before them.
+fn deflate(before: &[u8], bytes: &[u8], level: u32) -> io::Result<Vec<u8>> {
     let mut compressor = Compress::new(Compression::new(level), false);
+    compressor.set_dictionary(before).map_err(io::Error::other)?;
     let mut out = Vec::with_capacity(bytes.len() / 2 + 64);
     loop {
         let rest = bytes.get(compressor.total_in() as usize..).unwrap_or_default();
