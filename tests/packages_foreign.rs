@@ -52,6 +52,50 @@ fn unpacked(site: &Site, name: &str, folder: &str) {
     site.run("tar", &["-C", folder, "-xpf", "files.tar"]);
 }
 
+const FILES: &str = r#"
+cd package
+mkdir -p files/bin files/empty files/target files/deep/er files/.git files/built
+printf '#!/bin/sh\n' > files/bin/script; printf '\177ELF' > files/bin/program
+echo text > files/target/text; echo text > files/deep/er/text; chmod 755 files/deep/er/text
+ln -s deep/er files/link; ln -s /nowhere files/dangling; ln -s .. files/deep/circle
+touch files/.git/config files/built/CACHEDIR.TAG
+"#;
+
+#[test]
+fn folders_are_copied_as_they_are() {
+    let site = Site::new();
+    recipe(&site, "  - copy: files\n    to: /opt\n");
+    site.run("sh", &["-c", &format!("umask 077; {FILES}")]);
+    let name = String::from_utf8(good(build(&site))).unwrap();
+    unpacked(&site, &name, "ours");
+    let there = listed(&site, "ours");
+    let there: Vec<String> = there
+        .iter()
+        .map(|(path, what)| format!("{path} {}", what.rsplit_once(' ').unwrap().0))
+        .collect();
+    assert_eq!(
+        there,
+        [
+            "opt d 755 6  0:0",
+            "opt/bin d 755 2  0:0",
+            "opt/bin/program f 755 1  0:0",
+            "opt/bin/script f 755 1  0:0",
+            "opt/dangling l 777 1 /nowhere 0:0",
+            "opt/deep d 755 3  0:0",
+            "opt/deep/circle l 777 1 .. 0:0",
+            "opt/deep/er d 755 2  0:0",
+            "opt/deep/er/text f 644 1  0:0",
+            "opt/empty d 755 2  0:0",
+            "opt/link l 777 1 deep/er 0:0",
+            "opt/target d 755 2  0:0",
+            "opt/target/text f 644 1  0:0",
+        ]
+    );
+    // What a link points to is of the hash.
+    site.run("ln", &["-sfn", "deep", "package/files/link"]);
+    assert_ne!(name, String::from_utf8(good(build(&site))).unwrap());
+}
+
 /// Every path below a folder: type, mode, number of names, target and content.
 fn listed(site: &Site, folder: &str) -> BTreeMap<String, String> {
     let format = r"%P\0%y %m %n %l %U:%G\0";

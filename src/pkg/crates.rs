@@ -97,7 +97,8 @@ fn entries(text: &str) -> Vec<Entry> {
 /// The folders of all crates below a folder, by their names.
 fn members(workspace: &Path) -> Result<BTreeMap<String, PathBuf>, String> {
     let mut members = BTreeMap::new();
-    for (name, path) in hash::walk(workspace)? {
+    for (name, found) in hash::walk(workspace)? {
+        let hash::Found::File(path) = found else { continue };
         if name != "Cargo.toml" && !name.ends_with("/Cargo.toml") {
             continue;
         }

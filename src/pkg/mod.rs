@@ -25,6 +25,7 @@ use tree::{Kind, Meta, Time, Tree};
 
 use crate::store::Writer;
 use crate::time;
+use hash::Found;
 use recipe::{Content, Recipe};
 
 /// What is needed to build packages.
@@ -114,15 +115,22 @@ fn add(
             put(tree, to, meta(0o755), Kind::File(Extents::from_bytes(program)))
         }
         Content::Copy { copy, to } => {
-            for (relative, file) in hash::walk(&dir.join(copy))? {
+            for (relative, found) in hash::walk(&dir.join(copy))? {
                 let path = if relative.is_empty() {
                     to.clone()
                 } else {
                     format!("{to}/{relative}")
                 };
-                let bytes = std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-                let mode = if hash::executable(&file, &bytes) { 0o755 } else { 0o644 };
-                put(tree, &path, meta(mode), Kind::File(Extents::from_bytes(bytes)))?;
+                let (mode, kind) = match found {
+                    Found::File(file) => {
+                        let content = hash::content(&file)?;
+                        let mode = if hash::executable(&content)? { 0o755 } else { 0o644 };
+                        (mode, Kind::File(content))
+                    }
+                    Found::Symlink(target) => (0o777, Kind::Symlink(target.into_bytes())),
+                    Found::Empty => (0o755, Kind::directory()),
+                };
+                put(tree, &path, meta(mode), kind)?;
             }
             Ok(())
         }

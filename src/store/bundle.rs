@@ -142,19 +142,9 @@ pub(crate) fn set(object: &mut Value, key: &str, value: Value) {
 
 /// The digest of a content.
 pub(crate) fn digest_of(content: &Extents) -> io::Result<String> {
-    struct Hasher(Sha256);
-    impl io::Write for Hasher {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.update(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut hasher = Hasher(Sha256::new());
-    extents::emit::stream(content, &mut hasher)?;
-    Ok(super::digest(hasher.0))
+    let mut hash = Sha256::new();
+    extents::emit::stream(content, &mut hash)?;
+    Ok(super::digest(hash))
 }
 
 impl Store {
