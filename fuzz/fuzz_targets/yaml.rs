@@ -24,7 +24,7 @@ fuzz_target!(|text: &[u8]| {
         Err(wrong) => assert!(!wrong.to_string().is_empty()),
     }
     if let Ok(text) = std::str::from_utf8(text) {
-        drop(config::parse_label(text));
+        drop(config::parse_label(text, "image"));
     }
 });
 
