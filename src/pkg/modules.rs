@@ -102,17 +102,39 @@ fn modinfo(bytes: &[u8]) -> Option<Vec<String>> {
         return None;
     }
     let (table, size, count, names) = (number(0x28, 8)?, number(0x3a, 2)?, number(0x3c, 2)?, number(0x3e, 2)?);
-    let header = |index: usize| table.checked_add(index.checked_mul(size)?);
-    let names = number(header(names)? + 0x18, 8)?;
+    // A field of a section's header: sh_name, sh_offset, sh_size.
+    let field = |index: usize, at: usize, len: usize| {
+        let header = table.checked_add(index.checked_mul(size)?)?;
+        number(header.checked_add(at)?, len)
+    };
+    let names = field(names, 0x18, 8)?;
     for index in 0..count {
-        let at = header(index)?;
-        let name = names.checked_add(number(at, 4)?)?;
+        let name = names.checked_add(field(index, 0, 4)?)?;
         if bytes.get(name..)?.starts_with(b".modinfo\0") {
-            let (start, len) = (number(at + 0x18, 8)?, number(at + 0x20, 8)?);
+            let (start, len) = (field(index, 0x18, 8)?, field(index, 0x20, 8)?);
             let section = bytes.get(start..start.checked_add(len)?)?;
             let lines = section.split(|&byte| byte == 0).filter(|line| !line.is_empty());
             return Some(lines.map(|line| String::from_utf8_lossy(line).into_owned()).collect());
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::modinfo;
+
+    #[test]
+    fn numbers_of_any_size_are_no_panic() {
+        // Where the section headers are, how long one is, and which has the names.
+        for (at, len) in [(0x28, 8), (0x3a, 2), (0x3c, 2), (0x3e, 2)] {
+            for byte in [0, 1, 0x40, 0x7f, 0xff] {
+                let mut file = b"\x7fELF\x02\x01".to_vec();
+                file.resize(0x40, 0xff);
+                file.splice(at..at + len, std::iter::repeat_n(byte, len));
+                file.extend([byte; 200]);
+                assert_eq!(modinfo(&file), None);
+            }
+        }
+    }
 }
