@@ -85,8 +85,8 @@ fn named(name: &str) -> &'static Format {
 #[test]
 fn a_larger_machine_boots() {
     let larger = Larger::new();
-    larger.boots(named("raw"), &[]);
-    larger.boots(named("iso"), &["--root", "squashfs"]);
+    larger.boots(named("raw-bios"), &[]);
+    larger.boots(named("raw-efi"), &["--root", "squashfs"]);
 }
 
 #[test]
@@ -101,5 +101,6 @@ fn a_larger_machine_boots_in_every_format() {
     }
     for root in ["squashfs", "erofs", "ext4"] {
         larger.boots(named("raw"), &["--root", root]);
+        larger.boots(named("iso"), &["--root", root]);
     }
 }

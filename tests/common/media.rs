@@ -28,7 +28,7 @@ pub fn ways(format: &Format) -> Vec<Vec<&'static str>> {
 pub fn unpacked(file: &Path) -> PathBuf {
     let name = file.file_name().unwrap().to_str().unwrap();
     let folder = file.with_file_name(format!("unpacked-{name}"));
-    let (program, disk) = match name.rsplit_once('.').unwrap() {
+    let (program, disk) = match name.rsplit_once('.').unwrap_or((name, "")) {
         (stem, "gz") if !stem.ends_with(".tar") => ("gzip", folder.join(stem)),
         (stem, "xz") => ("xz", folder.join(stem)),
         (_, "gz") => ("tar", folder.join("disk.raw")),

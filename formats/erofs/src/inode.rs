@@ -1,6 +1,6 @@
 //! Inodes (`struct erofs_inode_compact`, `struct erofs_inode_extended`).
 
-use tree::{Device, Kind, Time};
+use tree::{Kind, Time};
 
 use crate::bytes::{put16, put32, put64};
 
@@ -89,23 +89,5 @@ pub(crate) fn kind(kind: &Kind) -> (u16, u8) {
         Kind::Fifo => (0o010_000, 5),
         Kind::Socket => (0o140_000, 6),
         Kind::Symlink(_) => (0o120_000, 7),
-    }
-}
-
-/// A device number as Linux packs it (`new_encode_dev`): 12 bits and 20.
-pub(crate) fn device(device: Device) -> u32 {
-    device.minor & 0xff | (device.major & 0xfff) << 8 | (device.minor & 0xf_ff00) << 12
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn device_numbers_are_packed_as_linux_does() {
-        let packed = |major, minor| device(Device { major, minor });
-        assert_eq!(packed(8, 1), 0x0801);
-        assert_eq!(packed(0xfff, 0xf_ffff), u32::MAX);
-        assert_eq!(packed(1, 0x100), 0x10_0100);
     }
 }

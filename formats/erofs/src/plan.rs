@@ -391,9 +391,7 @@ impl Assembly<'_, '_> {
             // No more blocks than the filesystem has.
             (Body::File(Stored::Pieces { blocks, .. }), _) => (Layout::Compressed, *blocks as u32),
             (Body::File(Stored::Chunks { doublings, .. }), _) => (Layout::Chunks, u32::from(*doublings)),
-            (Body::Nothing, Kind::CharDevice(device) | Kind::BlockDevice(device)) => {
-                (Layout::Plain, inode::device(*device))
-            }
+            (Body::Nothing, Kind::CharDevice(device) | Kind::BlockDevice(device)) => (Layout::Plain, device.packed()),
             (Body::Nothing, _) => (Layout::Plain, 0),
         }
     }

@@ -54,11 +54,6 @@ pub(crate) enum Content<'a> {
     Fifo,
 }
 
-/// A device number as Linux packs it (`new_encode_dev`): 12 bits and 20.
-fn device(device: Device) -> u32 {
-    device.minor & 0xff | (device.major & 0xfff) << 8 | (device.minor & 0xf_ff00) << 12
-}
-
 /// Appends an inode.
 pub(crate) fn push(table: &mut Metadata, inode: &Inode, content: &Content) -> Result<Place, Error> {
     let place = table.place();
@@ -81,7 +76,7 @@ pub(crate) fn push(table: &mut Metadata, inode: &Inode, content: &Content) -> Re
             header(table, inode, long)?;
             table.push(&inode.nlink.to_le_bytes())?;
             if let Content::Device(number) = content {
-                table.push(&device(*number).to_le_bytes())?;
+                table.push(&number.packed().to_le_bytes())?;
             }
             if long {
                 table.push(&inode.xattr.to_le_bytes())?;
@@ -167,17 +162,4 @@ fn file(table: &mut Metadata, inode: &Inode, stored: &Stored, block_size: u32) -
         next = number + 1;
     }
     table.push_zeros(stored.count.saturating_sub(next) * 4)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn device_numbers_are_packed_as_linux_does() {
-        let packed = |major, minor| device(Device { major, minor });
-        assert_eq!(packed(8, 1), 0x0801);
-        assert_eq!(packed(0xfff, 0xf_ffff), u32::MAX);
-        assert_eq!(packed(1, 0x100), 0x10_0100);
-    }
 }

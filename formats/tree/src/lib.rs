@@ -112,6 +112,13 @@ pub struct Device {
     pub minor: u32,
 }
 
+impl Device {
+    /// The number as Linux packs it (include/linux/kdev_t.h, `new_encode_dev`): 12 bits and 20.
+    pub fn packed(self) -> u32 {
+        self.minor & 0xff | (self.major & 0xfff) << 8 | (self.minor & 0xf_ff00) << 12
+    }
+}
+
 /// A name in a folder.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {

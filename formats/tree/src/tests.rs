@@ -29,6 +29,14 @@ fn paths(tree: &Tree) -> Vec<String> {
 }
 
 #[test]
+fn device_numbers_are_packed_as_linux_does() {
+    let packed = |major, minor| Device { major, minor }.packed();
+    assert_eq!(packed(8, 1), 0x0801);
+    assert_eq!(packed(0xfff, 0xf_ffff), u32::MAX);
+    assert_eq!(packed(1, 0x100), 0x10_0100);
+}
+
+#[test]
 fn parents_are_made_and_order_is_by_name() {
     let mut tree = Tree::default();
     file(&mut tree, "./b//c", "1");
