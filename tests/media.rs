@@ -281,6 +281,22 @@ fn raw(file: &Path, container: Container) -> PathBuf {
 }
 
 #[test]
+fn a_cd_for_both_firmwares_has_kernel_and_initrd_once() {
+    let iso = |name: &str| file(formats().find(|format| format.name == name).unwrap());
+    let len = |name: &str| fs::metadata(iso(name)).unwrap().len();
+    assert!(len("iso") < len("iso-efi-initrd") + (1 << 20));
+    // As a file on the CD it is the same as in the unified kernel image.
+    let folder = tempfile::tempdir().unwrap();
+    build("hello.yml", &["--format", "kernel+initrd"], folder.path());
+    let to = format!("-o{}", folder.path().display());
+    checked("7z", &["e", "-y", &to, "-ir!boot/kernel", "-ir!boot/initrd.img"], &iso("iso"));
+    for (name, original) in [("kernel", "hello-kernel"), ("initrd.img", "hello-initrd.img")] {
+        let same = fs::read(folder.path().join(name)).unwrap() == fs::read(folder.path().join(original)).unwrap();
+        assert!(same, "{name}");
+    }
+}
+
+#[test]
 fn containers_have_the_disk_of_the_raw_format() {
     let named = |name: &str| formats().find(|format| format.name == name).unwrap();
     for (name, driver, same) in [

@@ -9,6 +9,8 @@
 //! CD           boot/kernel boot/initrd.img isolinux/ │ hidden ESP with a unified kernel image
 //! ```
 //!
+//! On a CD for both firmwares kernel and initrd are the bytes that the unified kernel image has.
+//!
 //! A root filesystem that is not in the initrd is in a second partition of a disk, and among the
 //! files of a CD.
 
@@ -326,6 +328,8 @@ impl Media<'_> {
         let options = fat::Options {
             label: "ESP".into(),
             time: Time::from_seconds(time::fixed()),
+            // So that kernel and initrd in it can be files of the CD as well.
+            least_cluster: iso9660::BLOCK,
             ..fat::Options::default()
         };
         Ok(fat::plan(&files, &options)?.into_extents())

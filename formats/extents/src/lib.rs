@@ -64,6 +64,30 @@ impl Data {
         self.len() == 0
     }
 
+    /// Whether it begins where `other` does.
+    fn begins(&self, other: &Data) -> bool {
+        match (self, other) {
+            (
+                Data::Bytes { buffer, start, .. },
+                Data::Bytes {
+                    buffer: other_buffer,
+                    start: other_start,
+                    ..
+                },
+            ) => Arc::ptr_eq(buffer, other_buffer) && start == other_start,
+            (Data::Slice(slice), Data::Slice(other)) => {
+                std::ptr::addr_eq(Arc::as_ptr(slice.blob()), Arc::as_ptr(other.blob()))
+                    && slice.offset() == other.offset()
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it is the same range of the same.
+    fn is(&self, other: &Data) -> bool {
+        self.len() == other.len() && self.begins(other)
+    }
+
     /// The part from `start` on of `len` bytes, both cut to what there is.
     fn part(&self, start: u64, len: u64) -> Data {
         match self {
@@ -239,6 +263,23 @@ impl Extents {
         part
     }
 
+    /// Where another virtual file stands in this one, whole and made of the same buffers and slices.
+    /// Bytes are not compared; of zeros alone nothing is found.
+    pub fn find(&self, other: &Extents) -> Option<u64> {
+        let first = other.extents.first()?;
+        let same = |a: &Extent, b: &Extent| a.offset == b.offset && a.data.is(&b.data);
+        let there = |start: &u64| {
+            let part = self.part(*start, other.len);
+            part.len == other.len
+                && part.extents.len() == other.extents.len()
+                && part.extents.iter().zip(&other.extents).all(|(a, b)| same(a, b))
+        };
+        let candidates = self.extents.iter().filter(|extent| extent.data.begins(&first.data));
+        candidates
+            .filter_map(|extent| extent.offset.checked_sub(first.offset))
+            .find(there)
+    }
+
     /// Which units of `unit` bytes something stands in, as ranges of their numbers; the others
     /// are all zeros.
     pub fn occupied(&self, unit: u64) -> Vec<Range<u64>> {
@@ -355,6 +396,28 @@ mod tests {
         file.push_zeros(1);
         assert_eq!(file.to_vec().unwrap(), b"ab\0\0cd\0");
         assert_eq!(file.part(1, 4).to_vec().unwrap(), b"b\0\0c");
+    }
+
+    #[test]
+    fn a_part_is_found_by_what_it_is_made_of() {
+        let mut part = Extents::zeros(3);
+        part.push_bytes(*b"one");
+        part.push_zeros(2);
+        part.push_bytes(*b"two");
+        let mut whole = Extents::from_bytes(*b"one");
+        whole.push(&part);
+        whole.push_bytes(*b"more");
+        whole.push(&part);
+        assert_eq!(whole.find(&part), Some(3));
+        assert_eq!(whole.find(&part.part(3, 2)), Some(6), "the begin of an extent");
+        assert_eq!(whole.find(&part.part(4, 2)), None, "from the middle of one on");
+        assert_eq!(whole.part(4, 100).find(&part), Some(14));
+        assert_eq!(whole.part(0, whole.len() - 1).part(4, 100).find(&part), None, "cut");
+        assert_eq!(whole.find(&Extents::from_bytes(*b"one")), None, "other bytes");
+        assert_eq!(whole.find(&Extents::zeros(2)), None);
+        assert_eq!(Extents::new().find(&part), None);
+        whole.put_bytes(5, *b"!");
+        assert_eq!(whole.find(&part), Some(18), "the first is written over");
     }
 
     #[test]

@@ -115,10 +115,10 @@ impl Geometry {
             Some(kind) => vec![kind],
             None => Type::ALL.to_vec(),
         };
-        let least = least(content, &kinds);
+        let least = least(content, &kinds, options.least_cluster);
         let made = match options.size {
             None => least,
-            Some(size) => Some(sized(content, &kinds, size, least)?),
+            Some(size) => Some(sized(content, &kinds, size, options.least_cluster, least)?),
         };
         let bytes = |sectors: u64| sectors.saturating_mul(SECTOR);
         let too_large = |size| Error::TooLarge { size };
@@ -133,7 +133,7 @@ impl Geometry {
 
 /// The shortest volume, with the smallest clusters of the smallest type that has enough of them;
 /// but on FAT32 clusters of 4 KiB as soon as there are enough, as all that format disks do.
-fn least(content: &Content, kinds: &[Type]) -> Option<Geometry> {
+fn least(content: &Content, kinds: &[Type], least_cluster: u64) -> Option<Geometry> {
     for kind in kinds {
         let range = kind.clusters();
         let mut sizes: Vec<u64> = CLUSTERS.to_vec();
@@ -146,6 +146,7 @@ fn least(content: &Content, kinds: &[Type]) -> Option<Geometry> {
             // The next type does better than clusters of more than this.
             sizes.retain(|per_cluster| *per_cluster <= if *kind == Type::Fat12 { 1 } else { 4 });
         }
+        sizes.retain(|per_cluster| per_cluster * SECTOR >= least_cluster);
         for per_cluster in sizes {
             let clusters = content.clusters(*kind, per_cluster).max(*range.start());
             if clusters <= *range.end() {
@@ -157,7 +158,13 @@ fn least(content: &Content, kinds: &[Type]) -> Option<Geometry> {
 }
 
 /// The volume of a given length in bytes with the content in it.
-fn sized(content: &Content, kinds: &[Type], size: u64, least: Option<Geometry>) -> Result<Geometry, Error> {
+fn sized(
+    content: &Content,
+    kinds: &[Type],
+    size: u64,
+    least_cluster: u64,
+    least: Option<Geometry>,
+) -> Result<Geometry, Error> {
     let sectors = size / SECTOR;
     let mut possible = None;
     for kind in kinds {
@@ -165,7 +172,7 @@ fn sized(content: &Content, kinds: &[Type], size: u64, least: Option<Geometry>) 
         if *kind == Type::Fat32 {
             sizes = [8, 4, 2, 1, 16, 32, 64];
         }
-        for per_cluster in sizes {
+        for per_cluster in sizes.into_iter().filter(|sectors| sectors * SECTOR >= least_cluster) {
             let Some(made) = Geometry::filling(*kind, per_cluster, sectors, content.root) else {
                 continue;
             };

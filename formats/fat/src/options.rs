@@ -64,6 +64,8 @@ pub struct Options {
     pub size: Option<u64>,
     /// Which type; otherwise the smallest that the content fits with small clusters.
     pub kind: Option<Type>,
+    /// The least length of clusters in bytes, at whose multiples files begin; any when 0.
+    pub least_cluster: u64,
     /// The sector of the disk at which the filesystem begins, for boot loaders.
     pub hidden_sectors: u32,
     /// Paths of files that are marked read-only, hidden and of the system.

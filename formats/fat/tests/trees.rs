@@ -191,6 +191,19 @@ proptest! {
     }
 
     #[test]
+    fn random_clusters(tree in trees(), shift in 9u32..16, size in prop::option::of((80u64 << 20)..(90 << 20))) {
+        let options = Options { least_cluster: 1 << shift, size, ..Options::default() };
+        check(&tree, &options);
+        let made = plan(&tree, &options).unwrap();
+        for item in tree.walk().filter(|item| matches!(item.node.kind, Kind::File(_))) {
+            if let Some((first, _)) = made.extent_of(&item.path) {
+                // Clusters begin at 4 KiB, and are no shorter than was asked for.
+                prop_assert_eq!(first * 512 % (1 << shift.min(12)), 0);
+            }
+        }
+    }
+
+    #[test]
     fn random_sizes(tree in trees(), size in (2u64 << 20)..(80 << 20)) {
         let made = plan(&tree, &Options { size: Some(size), ..Options::default() }).unwrap();
         prop_assert!(made.extents().len() <= size && made.extents().len() + 64 * 512 > size);

@@ -19,7 +19,7 @@
 //! ```
 //!
 //! The content of a file stands in one piece and is there once, whatever number of names it
-//! has. Folders below the eighth level are moved to a hidden folder and linked from where they
+//! has; in a hybrid image also when it is a part of an EFI boot image, as a kernel is. Folders below the eighth level are moved to a hidden folder and linked from where they
 //! belong. Extended attributes have no place in the format.
 
 mod boot;

@@ -245,7 +245,7 @@ fn digest(image: &Extents) -> u128 {
 }
 
 /// Finds places for the contents of files and for boot images, each once. In a hybrid image
-/// those for EFI stand last, as partitions.
+/// those for EFI stand last, as partitions; a file that is in one of them from a block on stands there.
 fn take_contents<'a>(
     nodes: &mut Nodes<'a>,
     boots: &mut [Boot<'a>],
@@ -259,6 +259,19 @@ fn take_contents<'a>(
         .filter(|boot| is_partition(boot))
         .filter_map(|boot| boot.node)
         .collect();
+    let hosts: Vec<(usize, &Extents)> = boots
+        .iter()
+        .enumerate()
+        .filter(|(_, boot)| is_partition(boot))
+        .map(|(index, boot)| (index, boot.content))
+        .collect();
+    let within = |content: &Extents| {
+        hosts.iter().find_map(|(index, host)| {
+            let offset = host.find(content)?;
+            (offset % BLOCK == 0).then_some((*index, offset / BLOCK))
+        })
+    };
+    let mut shared = Vec::new();
     let mut take = |content: &'a Extents, blocks: &mut Blocks| {
         let place = Place {
             block: blocks.take(content.len())?,
@@ -278,8 +291,12 @@ fn take_contents<'a>(
         let Some(place) = nodes.contents.get_mut(item.id.index()) else {
             continue;
         };
-        if !content.is_empty() && place.block == 0 && !later.contains(&item.id) {
-            *place = take(content, blocks)?;
+        if content.is_empty() || place.block != 0 || later.contains(&item.id) {
+            continue;
+        }
+        match within(content) {
+            Some((host, block)) => shared.push((item.id, host, block, content.len())),
+            None => *place = take(content, blocks)?,
         }
     }
     for boot in boots.iter_mut() {
@@ -294,6 +311,13 @@ fn take_contents<'a>(
                 }
             }
             _ => {}
+        }
+    }
+    for (id, host, block, len) in shared {
+        let first = boots.get(host).map_or(0, |boot| u64::from(boot.place.block));
+        let block = u32::try_from(first + block).map_err(|_| blocks.too_large())?;
+        if let Some(place) = nodes.contents.get_mut(id.index()) {
+            *place = Place { block, len };
         }
     }
     Ok(contents)

@@ -151,6 +151,42 @@ fn an_efi_image_above_32_mib_is_found_on_a_cd() {
 }
 
 #[test]
+fn what_is_in_a_partition_is_there_once() {
+    let (large, odd) = (file(&[1; 1 << 20]), file(&[2; 1 << 20]));
+    let content = |kind: &Kind| match kind {
+        Kind::File(content) => content.clone(),
+        _ => Extents::new(),
+    };
+    // One begins at a block of the image, the other does not.
+    let mut partition = esp(4 << 20);
+    partition.put(1 << 20, &content(&large));
+    partition.put((2 << 20) + 512, &content(&odd));
+    let mut tree = tree(&[("etc/some", b"content")]);
+    for (name, kind) in [("boot/large", &large), ("boot/odd", &odd)] {
+        tree.insert(name.as_bytes(), base(), kind.clone(), &base()).unwrap();
+    }
+    tree.link(b"boot/again", b"boot/large", &base()).unwrap();
+    for table in [Table::Gpt, Table::Mbr] {
+        let options = Options {
+            boot: vec![BootEntry::efi(BootImage::Hidden(partition.clone()))],
+            hybrid: Some(Hybrid {
+                table,
+                ..Hybrid::default()
+            }),
+            ..Options::default()
+        };
+        let image = plan(&tree, &options).unwrap();
+        check(&tree, &image);
+        let (first, _) = image.boot_extent(0).unwrap();
+        for name in ["boot/large", "boot/again"] {
+            assert_eq!(image.extent_of(name.as_bytes()), Some((first + 512, 1 << 20)), "{name}");
+        }
+        let (odd, _) = image.extent_of(b"boot/odd").unwrap();
+        assert!(odd < first);
+    }
+}
+
+#[test]
 fn xorriso_finds_the_boot_images() {
     let image = bios_and_efi(None);
     let text = xorriso(&["-report_el_torito", "plain"], &OnDisk::new(&image));

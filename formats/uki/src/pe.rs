@@ -126,9 +126,11 @@ pub fn append(program: &Extents, sections: &[Section]) -> Result<Extents, Error>
             return Err(Error::Section(section.name.clone()));
         }
         let len = section.content.len();
-        let raw = len.next_multiple_of(file_alignment);
         let start = memory_end.next_multiple_of(section_alignment);
         let raw_start = tail_start + tail.len();
+        // The next begins at a block of any medium. There is no gap before it: what is signed is the
+        // headers and all sections, one behind the other.
+        let raw = (raw_start + len).next_multiple_of(file_alignment.max(PAGE)) - raw_start;
         memory_end = start.saturating_add(raw);
         if memory_end >= TOO_LARGE {
             return Err(Error::TooLarge { size: memory_end });
@@ -142,7 +144,7 @@ pub fn append(program: &Extents, sections: &[Section]) -> Result<Extents, Error>
         names.push(name);
         data += raw;
         tail.push(&section.content);
-        tail.align_to(file_alignment);
+        tail.set_len(raw_start + raw - tail_start);
     }
     headers.put(pe + 6, &((count + sections.len()) as u16).to_le_bytes());
     headers.put_dword(optional + INITIALIZED_DATA, data);

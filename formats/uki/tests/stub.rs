@@ -51,6 +51,16 @@ fn sections_are_found() {
         .collect();
     places.sort_unstable();
     assert!(places.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{places:x?}");
+    // In the file they follow each other without gaps, large ones from whole blocks on.
+    let raw = pe.sections.iter().map(|s| (s.pointer_to_raw_data, s.size_of_raw_data));
+    let mut raw: Vec<(u32, u32)> = raw.filter(|(_, len)| *len > 0).collect();
+    raw.sort_unstable();
+    let ours = raw.split_off(raw.len() - 5);
+    assert!(
+        ours.windows(2).all(|pair| pair[0].0 + pair[0].1 == pair[1].0),
+        "{ours:x?}"
+    );
+    assert!(ours[1..].iter().all(|(start, _)| start % 4096 == 0), "{ours:x?}");
     let optional = pe.header.optional_header.unwrap();
     assert!(places.last().unwrap().1 <= optional.windows_fields.size_of_image);
     assert_eq!(bytes.len() % 8, 0);
