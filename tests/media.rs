@@ -289,7 +289,11 @@ fn a_cd_for_both_firmwares_has_kernel_and_initrd_once() {
     let folder = tempfile::tempdir().unwrap();
     build("hello.yml", &["--format", "kernel+initrd"], folder.path());
     let to = format!("-o{}", folder.path().display());
-    checked("7z", &["e", "-y", &to, "-ir!boot/kernel", "-ir!boot/initrd.img"], &iso("iso"));
+    checked(
+        "7z",
+        &["e", "-y", &to, "-ir!boot/kernel", "-ir!boot/initrd.img"],
+        &iso("iso"),
+    );
     for (name, original) in [("kernel", "hello-kernel"), ("initrd.img", "hello-initrd.img")] {
         let same = fs::read(folder.path().join(name)).unwrap() == fs::read(folder.path().join(original)).unwrap();
         assert!(same, "{name}");
