@@ -14,8 +14,10 @@ mod payload;
 mod root;
 mod rpi;
 
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::thread::{Scope, ScopedJoinHandle};
 
 use extents::{Extents, emit};
 use tree::Tree;
@@ -125,39 +127,84 @@ pub fn write(
             source,
         })?;
     }
-    let mut written = Vec::new();
     let mut maker = Maker::new(root, options, find, tell)?;
-    for format in formats {
-        (tell.begin)(&format!("making {}", format.name));
-        for (suffix, content) in maker.files(format)? {
-            match &options.target {
-                Target::Stdout => {
-                    let mut out = io::stdout().lock();
-                    let streamed = emit::stream(&content, &mut out).and_then(|()| io::Write::flush(&mut out));
-                    streamed.map_err(|source| Error::Write {
-                        path: "standard output".into(),
-                        source,
-                    })?;
-                }
-                Target::File(path) => written.push(emit_file(&content, path, options.jobs)?),
-                Target::Folder { dir, name } => {
-                    let path = dir.join(format!("{name}{suffix}"));
-                    // The kernel of one format is that of the next.
-                    if written.contains(&path) {
+    std::thread::scope(|scope| {
+        let mut writers = Writers {
+            scope,
+            jobs: options.jobs,
+            at_work: VecDeque::new(),
+            written: Vec::new(),
+        };
+        let mut names = BTreeSet::new();
+        for format in formats {
+            (tell.begin)(&format!("making {}", format.name));
+            for (suffix, content) in maker.files(format)? {
+                let path = match &options.target {
+                    Target::Stdout => {
+                        stream(&content)?;
                         continue;
                     }
-                    written.push(emit_file(&content, &path, options.jobs)?);
+                    Target::File(path) => path.clone(),
+                    Target::Folder { dir, name } => dir.join(format!("{name}{suffix}")),
+                };
+                // The kernel of one format is that of the next.
+                if names.insert(path.clone()) {
+                    writers.write(content, path)?;
                 }
             }
         }
-    }
-    Ok(written)
+        writers.finish()
+    })
 }
 
-fn emit_file(content: &Extents, path: &Path, jobs: usize) -> Result<PathBuf, Error> {
-    emit::to_path(content, path, jobs).map_err(|source| Error::Write {
-        path: path.to_owned(),
+/// Threads that write files, while others are planned.
+struct Writers<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    /// How many of them there are.
+    jobs: usize,
+    at_work: VecDeque<ScopedJoinHandle<'scope, Result<PathBuf, Error>>>,
+    /// What is done, in the order in which it was begun.
+    written: Vec<PathBuf>,
+}
+
+impl Writers<'_, '_> {
+    /// Begins with a file; waits for the oldest ones while too many are written.
+    fn write(&mut self, content: Extents, path: PathBuf) -> Result<(), Error> {
+        let jobs = self.jobs;
+        let writer = self.scope.spawn(move || {
+            emit::to_path(&content, &path, jobs).map_err(|source| Error::Write {
+                path: path.clone(),
+                source,
+            })?;
+            Ok(path)
+        });
+        self.at_work.push_back(writer);
+        self.wait(self.jobs.saturating_sub(1))
+    }
+
+    /// Waits until no more than `left` files are being written.
+    fn wait(&mut self, left: usize) -> Result<(), Error> {
+        while self.at_work.len() > left {
+            if let Some(writer) = self.at_work.pop_front() {
+                let ended = writer.join();
+                self.written
+                    .push(ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Vec<PathBuf>, Error> {
+        self.wait(0)?;
+        Ok(self.written)
+    }
+}
+
+fn stream(content: &Extents) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    let streamed = emit::stream(content, &mut out).and_then(|()| io::Write::flush(&mut out));
+    streamed.map_err(|source| Error::Write {
+        path: "standard output".into(),
         source,
-    })?;
-    Ok(path.to_owned())
+    })
 }
