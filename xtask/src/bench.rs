@@ -48,6 +48,41 @@ const RECIPES: &[(&str, &str, &str)] = &[
         sync cd.iso"#,
     ),
     (
+        "uki",
+        "objcopy",
+        r#"objcopy --add-section .cmdline=$C --change-section-vma .cmdline=0x30000 --add-section .linux=$K --change-section-vma .linux=0x2000000 --add-section .initrd=$I --change-section-vma .initrd=0x6000000 /usr/lib/systemd/boot/efi/linuxx64.efi.stub boot.efi
+        sync boot.efi"#,
+    ),
+    (
+        "iso-efi-initrd",
+        "objcopy, mkfs.vfat, mcopy, genisoimage",
+        r#"objcopy --add-section .cmdline=$C --change-section-vma .cmdline=0x30000 --add-section .linux=$K --change-section-vma .linux=0x2000000 --add-section .initrd=$I --change-section-vma .initrd=0x6000000 /usr/lib/systemd/boot/efi/linuxx64.efi.stub boot.efi
+        mkdir cd; mkfs.vfat -C cd/efi.img $(( $(stat -c %s boot.efi) / 1024 + 2048 )) >/dev/null
+        mmd -i cd/efi.img ::/EFI ::/EFI/BOOT
+        mcopy -i cd/efi.img boot.efi ::/EFI/BOOT/BOOTX64.EFI
+        genisoimage -quiet -o cd.iso -J -R -e efi.img -no-emul-boot cd
+        sync cd.iso"#,
+    ),
+    (
+        "iso",
+        "objcopy, mkfs.vfat, mcopy, genisoimage, isohybrid",
+        r#"objcopy --add-section .cmdline=$C --change-section-vma .cmdline=0x30000 --add-section .linux=$K --change-section-vma .linux=0x2000000 --add-section .initrd=$I --change-section-vma .initrd=0x6000000 /usr/lib/systemd/boot/efi/linuxx64.efi.stub boot.efi
+        mkdir cd; mkfs.vfat -C cd/efi.img $(( $(stat -c %s boot.efi) / 1024 + 2048 )) >/dev/null
+        mmd -i cd/efi.img ::/EFI ::/EFI/BOOT
+        mcopy -i cd/efi.img boot.efi ::/EFI/BOOT/BOOTX64.EFI
+        cp $K cd/kernel; cp $I cd/initrd.img; mkdir cd/isolinux
+        cp /usr/lib/ISOLINUX/isolinux.bin /usr/lib/syslinux/modules/bios/ldlinux.c32 cd/isolinux
+        printf 'DEFAULT linux\nLABEL linux\n KERNEL /kernel\n INITRD /initrd.img\n' > cd/isolinux/isolinux.cfg
+        genisoimage -quiet -o cd.iso -J -R -c isolinux/boot.cat -b isolinux/isolinux.bin -no-emul-boot -boot-load-size 4 -boot-info-table -eltorito-alt-boot -e efi.img -no-emul-boot cd
+        isohybrid --uefi cd.iso
+        sync cd.iso"#,
+    ),
+    (
+        "kernel+iso",
+        "genisoimage",
+        "genisoimage -quiet -o root.iso -R $T; sync root.iso",
+    ),
+    (
         "kernel+squashfs",
         "mksquashfs -comp lz4 -processors 2",
         "mksquashfs $T root.squashfs -comp lz4 -processors 2 -quiet -no-progress; sync root.squashfs",
@@ -91,6 +126,17 @@ const RECIPES: &[(&str, &str, &str)] = &[
         "stream-vmdk",
         "qemu-img convert",
         "qemu-img convert -f raw -O vmdk -o subformat=streamOptimized $D disk.vmdk; sync disk.vmdk",
+    ),
+    (
+        "vhd",
+        "qemu-img convert",
+        "qemu-img convert -f raw -O vpc -o subformat=fixed $R disk.vhd; sync disk.vhd",
+    ),
+    (
+        "gcp",
+        "tar -S, pigz -p 2",
+        r#"cp --sparse=always $D disk.raw; truncate -s 1G disk.raw
+        tar --format=oldgnu -Scf - disk.raw | pigz -p 2 > disk.tar.gz; rm disk.raw; sync disk.tar.gz"#,
     ),
     ("digitalocean", "pigz -p 2", "pigz -p 2 -c $D > disk.gz; sync disk.gz"),
     (
