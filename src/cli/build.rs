@@ -110,7 +110,8 @@ impl Build {
         let root = rootfs::build(&config, &store, &options, &|progress| report.layers(progress));
         let root = root.map_err(Failure::work)?;
         let options = output::Options {
-            target: self.target()?,
+            target: self.target(),
+            name: self.name(),
             compression: self.compress,
             disk_compression: self.compress_disk,
             root: self.root,
@@ -246,21 +247,21 @@ impl Build {
         }
     }
 
-    fn target(&self) -> Result<Target, Failure> {
+    fn target(&self) -> Target {
         match &self.output {
-            Some(path) if path.as_os_str() == "-" => return Ok(Target::Stdout),
-            Some(path) => return Ok(Target::File(path.clone())),
-            None => {}
+            Some(path) if path.as_os_str() == "-" => Target::Stdout,
+            Some(path) => Target::File(path.clone()),
+            None => Target::Folder(self.dir.clone().unwrap_or_default()),
         }
+    }
+
+    /// What files, and machines and images in them, are called.
+    fn name(&self) -> String {
         let last = self.files.last().filter(|file| file.as_os_str() != "-");
         let stem = last
             .and_then(|file| file.file_stem())
             .map(|stem| stem.to_string_lossy().into_owned());
-        let name = self.name.clone().or(stem).unwrap_or_else(|| "moby".into());
-        Ok(Target::Folder {
-            dir: self.dir.clone().unwrap_or_default(),
-            name,
-        })
+        self.name.clone().or(stem).unwrap_or_else(|| "moby".into())
     }
 }
 

@@ -40,7 +40,7 @@ pub fn wrap(disk: &Extents, container: Container, identity: &Identity, options: 
         Container::Vmdk => vmdk::plan(disk, identity.number("container"), "disk.vmdk")?,
         Container::StreamVmdk => stream_vmdk(disk, "disk.vmdk", identity, options)?,
         Container::Ova => {
-            let name = options.name();
+            let name = options.name_within();
             let packed = stream_vmdk(disk, &format!("{name}-disk1.vmdk"), identity, options)?;
             let machine = ova::Options {
                 name,

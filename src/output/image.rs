@@ -31,7 +31,7 @@ pub fn oci(root: &Tree, options: &Options) -> Result<Extents, Error> {
     let stored = stored.map_err(|source| Error::Write { path: folder, source })?;
     let bundle = Bundle::of_layer(&tar, stored, &config(root), &options.arch)?;
     let layout = bundle.layout(
-        &format!("{}:latest", options.name().to_lowercase()),
+        &format!("{}:latest", options.name_within().to_lowercase()),
         Time::from_seconds(time::fixed()),
     );
     Ok(pax::plan(&layout)?)
@@ -51,7 +51,7 @@ pub fn docker_archive(root: &Tree, options: &Options) -> Result<Extents, Error> 
     let config = Extents::from_bytes(config.to_string().into_bytes());
     let fixed = Time::from_seconds(time::fixed());
     let files = archive::tree(
-        &format!("{}:latest", options.name().to_lowercase()),
+        &format!("{}:latest", options.name_within().to_lowercase()),
         config,
         vec![(digest, tar)],
         fixed,

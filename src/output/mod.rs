@@ -31,13 +31,8 @@ pub use payload::Payload;
 /// Where a build goes.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// Files of a name in a folder.
-    Folder {
-        /// The folder.
-        dir: PathBuf,
-        /// What their names begin with.
-        name: String,
-    },
+    /// Files in a folder.
+    Folder(PathBuf),
     /// One file.
     File(PathBuf),
     /// Standard output.
@@ -49,6 +44,8 @@ pub enum Target {
 pub struct Options {
     /// Where to.
     pub target: Target,
+    /// What the names of files begin with, and what is in them is called.
+    pub name: String,
     /// How an initrd or a squashfs is compressed; each as is usual for it when nothing is said.
     pub compression: Option<Compression>,
     /// How the file of a disk is compressed as a whole; not when nothing is said.
@@ -68,11 +65,7 @@ pub struct Options {
 impl Options {
     /// What a machine or an image is called that is within a file: as the files are, in letters
     /// that all formats have.
-    fn name(&self) -> String {
-        let name = match &self.target {
-            Target::Folder { name, .. } => name.as_str(),
-            _ => "",
-        };
+    fn name_within(&self) -> String {
         let allowed = |c: char| {
             if c.is_ascii_alphanumeric() || "._-".contains(c) {
                 c
@@ -80,7 +73,7 @@ impl Options {
                 '-'
             }
         };
-        let name: String = name.chars().take(64).map(allowed).collect();
+        let name: String = self.name.chars().take(64).map(allowed).collect();
         match name.trim_matches(['.', '_', '-']) {
             "" => "moby".into(),
             name => name.into(),
@@ -90,8 +83,8 @@ impl Options {
     /// The folder for what is compressed before it is written.
     fn spill(&self) -> PathBuf {
         match &self.target {
-            Target::Folder { dir, .. } if dir.as_os_str().is_empty() => ".".into(),
-            Target::Folder { dir, .. } => dir.clone(),
+            Target::Folder(dir) if dir.as_os_str().is_empty() => ".".into(),
+            Target::Folder(dir) => dir.clone(),
             _ => std::env::temp_dir(),
         }
     }
@@ -119,7 +112,7 @@ pub fn write(
     find: &loader::Find<'_>,
     tell: &Tell<'_>,
 ) -> Result<Vec<PathBuf>, Error> {
-    if let Target::Folder { dir, .. } = &options.target
+    if let Target::Folder(dir) = &options.target
         && !dir.as_os_str().is_empty()
     {
         std::fs::create_dir_all(dir).map_err(|source| Error::Write {
@@ -145,7 +138,7 @@ pub fn write(
                         continue;
                     }
                     Target::File(path) => path.clone(),
-                    Target::Folder { dir, name } => dir.join(format!("{name}{suffix}")),
+                    Target::Folder(dir) => dir.join(format!("{}{suffix}", options.name)),
                 };
                 // The kernel of one format is that of the next.
                 if names.insert(path.clone()) {
