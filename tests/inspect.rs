@@ -168,6 +168,19 @@ fn all_that_is_made_is_understood() {
     let original = good(&one.join("minimal-initrd.img"), &["--cat", CONFIG]);
     assert!(original.starts_with(b"{"));
     by_two(&files, |(file, words)| understood(file, &original, words));
+    // Compressed pieces of every length.
+    let (erofs, ext4) = (two.join("minimal-erofs.img"), one.join("minimal-ext4.img"));
+    let listed = said(&erofs, &["--ls"]);
+    let long = listed.lines().filter_map(|line| {
+        let (len, path) = line.trim().split_once(' ')?;
+        (len.parse::<u64>().ok()? > 4096).then_some(path)
+    });
+    let long: Vec<&str> = long.step_by(9).collect();
+    assert!(long.len() > 5, "{listed}");
+    by_two(&long, |path| {
+        let read = |image: &Path| good(image, &["--cat", path]);
+        assert!(read(&erofs) == read(&ext4), "{path}");
+    });
     // What is beside them.
     assert!(said(&one.join("minimal-kernel"), &[]).starts_with("Linux kernel 6."));
     assert!(said(&one.join("minimal-cmdline"), &[]).starts_with("command line: console=ttyS0 "));

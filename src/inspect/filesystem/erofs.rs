@@ -6,7 +6,7 @@ use extents::Extents;
 use lamfold::{BlockCache, FileKind, FoldFrontend, NoVerifier, SubstrateCtx};
 use lamfold_erofs::Erofs;
 
-use super::{Files, wrong};
+use super::{Files, erofs_index, wrong};
 use crate::inspect::compressed::copy;
 use crate::inspect::source::Source;
 use crate::inspect::{Inside, Look, lazy};
@@ -14,11 +14,6 @@ use crate::inspect::{Inside, Look, lazy};
 /// Where the superblock is, in bytes, with its magic number (fs/erofs/erofs_fs.h).
 const SUPERBLOCK: usize = 1024;
 const MAGIC: [u8; 4] = 0xe0f5_e1e2_u32.to_le_bytes();
-
-/// The field `feature_incompat` and its bit for pieces of several blocks
-/// (`EROFS_FEATURE_INCOMPAT_BIG_PCLUSTER`), which the crate does not read with a full index.
-const FEATURES: usize = SUPERBLOCK + 80;
-const BIG_PIECES: u8 = 2;
 
 /// The files of an EROFS filesystem.
 pub fn erofs(head: &[u8], content: &Extents) -> Result<Option<Inside>, String> {
@@ -51,34 +46,18 @@ pub fn erofs(head: &[u8], content: &Extents) -> Result<Option<Inside>, String> {
             }
         }
     }
-    let compressed = head.get(FEATURES).is_some_and(|features| features & BIG_PIECES != 0);
-    let (what, look) = match compressed {
-        true => (
-            ", compressed: files of more than a block are listed only",
-            Look::Nothing,
-        ),
-        false => ("", Look::Boot),
-    };
     Ok(Some(Inside {
-        what: format!("EROFS filesystem of {} bytes{what}", content.len()),
+        what: format!("EROFS filesystem of {} bytes", content.len()),
         files: files.sorted(),
-        look,
+        look: Look::Boot,
     }))
 }
 
 fn read(content: &Extents, node: lamfold::NodeId, out: &mut dyn io::Write) -> io::Result<()> {
-    let failed = |error: lamfold::FoldError| {
-        let compressed = matches!(
-            error,
-            lamfold::FoldError::Decompress(_) | lamfold::FoldError::Unsupported(_)
-        );
-        let hint = if compressed {
-            "; EROFS compressed in pieces of several blocks is not looked into"
-        } else {
-            ""
-        };
-        io::Error::other(format!("{error}{hint}"))
-    };
+    if erofs_index::read(content, node, out)? {
+        return Ok(());
+    }
+    let failed = |error: lamfold::FoldError| io::Error::other(error.to_string());
     let mut cache = BlockCache::new(0);
     let mut context = SubstrateCtx {
         cache: &mut cache,

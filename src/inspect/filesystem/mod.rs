@@ -2,6 +2,7 @@
 //! read only when somebody wants it.
 
 mod erofs;
+mod erofs_index;
 mod ext4;
 mod fat;
 mod iso;
