@@ -129,24 +129,30 @@ pub fn write(
             written: Vec::new(),
         };
         let mut names = BTreeSet::new();
-        for format in formats {
-            (tell.begin)(&format!("making {}", format.name));
-            for (suffix, content) in maker.files(format)? {
-                let path = match &options.target {
-                    Target::Stdout => {
-                        stream(&content)?;
-                        continue;
+        let mut make = || -> Result<(), Error> {
+            for format in formats {
+                (tell.begin)(&format!("making {}", format.name));
+                for (suffix, content) in maker.files(format)? {
+                    let path = match &options.target {
+                        Target::Stdout => {
+                            stream(&content)?;
+                            continue;
+                        }
+                        Target::File(path) => path.clone(),
+                        Target::Folder(dir) => dir.join(format!("{}{suffix}", options.name)),
+                    };
+                    // The kernel of one format is that of the next.
+                    if names.insert(path.clone()) {
+                        writers.write(content, path)?;
                     }
-                    Target::File(path) => path.clone(),
-                    Target::Folder(dir) => dir.join(format!("{}{suffix}", options.name)),
-                };
-                // The kernel of one format is that of the next.
-                if names.insert(path.clone()) {
-                    writers.write(content, path)?;
                 }
             }
-        }
-        writers.finish()
+            Ok(())
+        };
+        let made = make();
+        // What went wrong with a file that was begun before comes first.
+        let written = writers.finish()?;
+        made.map(|()| written)
     })
 }
 
