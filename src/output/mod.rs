@@ -14,10 +14,8 @@ mod payload;
 mod root;
 mod rpi;
 
-use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
-use std::thread::{Scope, ScopedJoinHandle};
 
 use extents::{Extents, emit};
 use tree::Tree;
@@ -121,82 +119,30 @@ pub fn write(
         })?;
     }
     let mut maker = Maker::new(root, options, find, tell)?;
-    std::thread::scope(|scope| {
-        let mut writers = Writers {
-            scope,
-            jobs: options.jobs,
-            at_work: VecDeque::new(),
-            written: Vec::new(),
-        };
-        let mut names = BTreeSet::new();
-        let mut make = || -> Result<(), Error> {
-            for format in formats {
-                (tell.begin)(&format!("making {}", format.name));
-                for (suffix, content) in maker.files(format)? {
-                    let path = match &options.target {
-                        Target::Stdout => {
-                            stream(&content)?;
-                            continue;
-                        }
-                        Target::File(path) => path.clone(),
-                        Target::Folder(dir) => dir.join(format!("{}{suffix}", options.name)),
-                    };
-                    // The kernel of one format is that of the next.
-                    if names.insert(path.clone()) {
-                        writers.write(content, path)?;
-                    }
+    let mut written = Vec::new();
+    for format in formats {
+        (tell.begin)(&format!("making {}", format.name));
+        for (suffix, content) in maker.files(format)? {
+            let path = match &options.target {
+                Target::Stdout => {
+                    stream(&content)?;
+                    continue;
                 }
+                Target::File(path) => path.clone(),
+                Target::Folder(dir) => dir.join(format!("{}{suffix}", options.name)),
+            };
+            // The kernel of one format is that of the next.
+            if written.contains(&path) {
+                continue;
             }
-            Ok(())
-        };
-        let made = make();
-        // What went wrong with a file that was begun before comes first.
-        let written = writers.finish()?;
-        made.map(|()| written)
-    })
-}
-
-/// Threads that write files, while others are planned.
-struct Writers<'scope, 'env> {
-    scope: &'scope Scope<'scope, 'env>,
-    /// How many of them there are.
-    jobs: usize,
-    at_work: VecDeque<ScopedJoinHandle<'scope, Result<PathBuf, Error>>>,
-    /// What is done, in the order in which it was begun.
-    written: Vec<PathBuf>,
-}
-
-impl Writers<'_, '_> {
-    /// Begins with a file; waits for the oldest ones while too many are written.
-    fn write(&mut self, content: Extents, path: PathBuf) -> Result<(), Error> {
-        let jobs = self.jobs;
-        let writer = self.scope.spawn(move || {
-            emit::to_path(&content, &path, jobs).map_err(|source| Error::Write {
+            emit::to_path(&content, &path, options.jobs).map_err(|source| Error::Write {
                 path: path.clone(),
                 source,
             })?;
-            Ok(path)
-        });
-        self.at_work.push_back(writer);
-        self.wait(self.jobs.saturating_sub(1))
-    }
-
-    /// Waits until no more than `left` files are being written.
-    fn wait(&mut self, left: usize) -> Result<(), Error> {
-        while self.at_work.len() > left {
-            if let Some(writer) = self.at_work.pop_front() {
-                let ended = writer.join();
-                self.written
-                    .push(ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
-            }
+            written.push(path);
         }
-        Ok(())
     }
-
-    fn finish(mut self) -> Result<Vec<PathBuf>, Error> {
-        self.wait(0)?;
-        Ok(self.written)
-    }
+    Ok(written)
 }
 
 fn stream(content: &Extents) -> Result<(), Error> {
