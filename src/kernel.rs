@@ -108,7 +108,7 @@ pub fn config(kernel: &Extents) -> Option<String> {
     let at = bytes.windows(magic.len()).position(|window| window == magic)?;
     let packed = bytes.get(at + magic.len()..)?;
     let mut text = Vec::new();
-    // It ends by itself; more than a MiB is none.
+    // It ends by itself, long before a MiB.
     let mut reader = flate2::read::GzDecoder::new(packed).take(1 << 20);
     reader.read_to_end(&mut text).ok()?;
     String::from_utf8(text).ok()

@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{build, moby};
@@ -253,4 +253,46 @@ fn what_it_does_not_know_is_said() {
     assert!(String::from_utf8_lossy(&out.stderr).contains("nothing that moby knows"));
     let out = inspect(&folder.path().join("missing"), &[]);
     assert_eq!(out.status.code(), Some(2));
+}
+
+#[test]
+fn an_erofs_that_another_program_made_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (files, image) = (folder.path().join("files"), folder.path().join("image"));
+    fs::create_dir(&files).unwrap();
+    let program = fs::read(env!("CARGO_BIN_EXE_moby")).unwrap();
+    let text: String = (0..100_000).map(|number| format!("{number}\n")).collect();
+    let contents = [
+        ("program", &program[..300_001]),
+        ("text", text.as_bytes()),
+        ("short", b"short"),
+    ];
+    for (name, content) in contents {
+        fs::write(files.join(name), content).unwrap();
+    }
+    let from = files.to_str().unwrap();
+    for options in [
+        &["-zlz4"][..],
+        &["-zlz4", "-C65536"],
+        &["-zlz4hc", "-C65536", "-Elegacy-compress"],
+        &[],
+    ] {
+        fs::remove_file(&image).ok();
+        let made = Command::new("mkfs.erofs").args(options).arg(&image).arg(from).output();
+        assert!(made.expect("erofs-utils").status.success(), "{options:?}");
+        for (name, content) in contents {
+            assert!(good(&image, &["--cat", name]) == content, "{options:?} {name}");
+        }
+    }
+    // Told from damage.
+    fs::remove_file(&image).unwrap();
+    let options = ["-zlz4", "-Elegacy-compress"];
+    let made = Command::new("mkfs.erofs").args(options).arg(&image).arg(from).output();
+    assert!(made.unwrap().status.success());
+    let out = inspect(&image, &["--cat", "text"]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(
+        !out.status.success() && said.contains("in a way that is not read here"),
+        "{said}"
+    );
 }

@@ -1,5 +1,5 @@
-//! Compressed files of EROFS that have an index of 8 bytes a block (Linux, fs/erofs/erofs_fs.h,
-//! `z_erofs_vle_decompressed_index`), which the crate reads for pieces of one block only.
+//! Files of EROFS compressed by LZ4 that have an index of 8 bytes a block (Linux, fs/erofs/erofs_fs.h,
+//! `z_erofs_vle_decompressed_index`), which the crate does not read.
 //!
 //! ```text
 //! inode │ attributes │ to 8 bytes │ header, 8 bytes │ zeros, 8 bytes │ entry for 4096 plain bytes │ ...
@@ -13,6 +13,10 @@ const BLOCK: u64 = 4096;
 /// The fields `blkszbits` and `meta_blkaddr` of the superblock, which is at byte 1024.
 const BLOCK_BITS: u64 = 1024 + 12;
 const META: u64 = 1024 + 40;
+/// The field `feature_incompat`, and its bit for zeros before what is compressed and not behind
+/// (`EROFS_FEATURE_INCOMPAT_ZERO_PADDING`).
+const FEATURES: u64 = 1024 + 80;
+const ZERO_PADDING: u64 = 1;
 /// Numbers of inodes count units of this many bytes.
 const SLOT: u64 = 32;
 /// The layout `EROFS_INODE_COMPRESSED_FULL`.
@@ -20,9 +24,13 @@ const FULL_INDEX: u16 = 1;
 /// The header of the index and the zeros behind it, and an entry, in bytes.
 const HEADER: u64 = 16;
 const ENTRY: u64 = 8;
-/// Types of entries (`Z_EROFS_LCLUSTER_TYPE_PLAIN`, `_HEAD1`, `_NONHEAD`).
+/// The fields `h_advise` and `h_algorithmtype`.
+const ADVISE: u64 = 4;
+const ALGORITHM: u64 = 6;
+/// Pieces may have several blocks (`Z_EROFS_ADVISE_BIG_PCLUSTER_1`); nothing else is known here.
+const BIG_PIECES: u64 = 2;
+/// Types of entries (`Z_EROFS_LCLUSTER_TYPE_PLAIN`, `_NONHEAD`; others begin a compressed piece).
 const PLAIN: u16 = 0;
-const HEAD: u16 = 1;
 const NOT_HEAD: u16 = 2;
 /// Marks a number of blocks (`Z_EROFS_LI_D0_CBLKCNT`).
 const BLOCKS: u16 = 1 << 11;
@@ -50,82 +58,76 @@ pub fn read(content: &Extents, inode: u64, out: &mut dyn Write) -> io::Result<bo
         count => 12 + 4 * (count - 1),
     };
     let header = (at + if extended { 64 } else { 32 } + attributes).next_multiple_of(8);
-    // The algorithm LZ4, and an entry for each block.
-    if image.number(header + 6, 2)? != 0 {
-        return Err(other("it is not compressed by LZ4 as moby does it"));
+    // LZ4, an entry for each block, and all of them in the index.
+    let advise = image.number(header + ADVISE, 2)? & !BIG_PIECES;
+    let padded = image.number(FEATURES, 4)? & ZERO_PADDING != 0;
+    if advise != 0 || !padded || image.number(header + ALGORITHM, 2)? != 0 {
+        return Err(other("it is compressed in a way that is not read here"));
     }
-    let count = size.div_ceil(BLOCK);
-    let entry = |index: u64| -> io::Result<Entry> {
+    let mut last: Option<Piece> = None;
+    for index in 0..size.div_ceil(BLOCK) {
         let at = header + HEADER + index * ENTRY;
-        Ok(Entry {
-            kind: image.number(at, 2)? as u16 & 3,
-            within: image.number(at + 2, 2)?,
-            block: image.number(at + 4, 4)?,
-        })
-    };
-    let (mut index, mut done) = (0, 0);
-    while index < count {
-        let head = entry(index)?;
-        if head.within != 0 || done != index * BLOCK {
-            return Err(damaged());
-        }
-        if head.kind == PLAIN {
-            let len = BLOCK.min(size - done);
-            let part = content.part(head.block * BLOCK, len);
-            if part.len() != len {
-                return Err(damaged());
+        let kind = image.number(at, 2)? as u16 & 3;
+        if kind != NOT_HEAD {
+            let start = index * BLOCK + image.number(at + 2, 2)?;
+            let next = Piece {
+                start,
+                plain: kind == PLAIN,
+                block: image.number(at + 4, 4)?,
+                blocks: 1,
+            };
+            if let Some(piece) = last.replace(next) {
+                image.unpack(&piece, start.min(size), out)?;
             }
-            extents::emit::stream(&part, out)?;
-            (index, done) = (index + 1, done + part.len());
             continue;
         }
-        if head.kind != HEAD {
-            return Err(damaged());
+        // The first entry behind a piece's own says how many blocks it has.
+        let blocks = image.number(at + 4, 2)? as u16;
+        if let (Some(piece), true) = (&mut last, blocks & BLOCKS != 0) {
+            piece.blocks = u64::from(blocks & !BLOCKS);
         }
-        let (mut next, mut blocks, mut end) = (index + 1, 1, None);
-        while next < count && end.is_none() {
-            let follower = entry(next)?;
-            if follower.kind != NOT_HEAD {
-                end = Some(next * BLOCK + follower.within);
-                // The rest of a file that does not end with a block.
-                next += u64::from(follower.within > 0);
-                break;
-            }
-            if next == index + 1 && follower.block as u16 & BLOCKS != 0 {
-                blocks = u64::from(follower.block as u16 & !BLOCKS);
-            }
-            next += 1;
-        }
-        let end = end.unwrap_or(size);
-        let len = end.checked_sub(done).filter(|len| *len <= LONGEST_PIECE);
-        let len = len.filter(|_| end <= size && blocks * BLOCK <= LONGEST_PIECE);
-        let packed = content.part(head.block * BLOCK, blocks * BLOCK).to_vec()?;
-        out.write_all(&unpacked(&packed, len.ok_or_else(damaged)?)?)?;
-        (index, done) = (next, end);
+    }
+    if let Some(piece) = last {
+        image.unpack(&piece, size, out)?;
     }
     Ok(true)
 }
 
-struct Entry {
-    kind: u16,
-    within: u64,
+/// What is compressed by itself.
+struct Piece {
+    /// The first plain byte.
+    start: u64,
+    /// Whether it is there as it is.
+    plain: bool,
+    /// Its first block, and how many there are.
     block: u64,
-}
-
-/// What a piece unpacks to; zeros stand before it (`EROFS_FEATURE_INCOMPAT_ZERO_PADDING`).
-fn unpacked(packed: &[u8], len: u64) -> io::Result<Vec<u8>> {
-    let start = packed.iter().position(|byte| *byte != 0).unwrap_or(packed.len());
-    let mut plain = vec![0; len as usize];
-    let found = lz4_flex::block::decompress_into(packed.get(start..).unwrap_or_default(), &mut plain);
-    match found.map_err(io::Error::other)? as u64 == len {
-        true => Ok(plain),
-        false => Err(damaged()),
-    }
+    blocks: u64,
 }
 
 struct Image<'a>(&'a Extents);
 
 impl Image<'_> {
+    /// Writes a piece that goes up to a plain byte.
+    fn unpack(&self, piece: &Piece, end: u64, out: &mut dyn Write) -> io::Result<()> {
+        let len = end.checked_sub(piece.start).ok_or_else(damaged)?;
+        let packed = piece.blocks * BLOCK;
+        if len > LONGEST_PIECE || packed > LONGEST_PIECE || piece.plain && len > packed {
+            return Err(damaged());
+        }
+        let packed = self.0.part(piece.block * BLOCK, packed).to_vec()?;
+        if piece.plain {
+            return out.write_all(packed.get(..len as usize).ok_or_else(damaged)?);
+        }
+        // No compressed piece begins with a zero.
+        let start = packed.iter().position(|byte| *byte != 0).unwrap_or(packed.len());
+        let mut plain = vec![0; len as usize];
+        let found = lz4_flex::block::decompress_into(packed.get(start..).unwrap_or_default(), &mut plain);
+        if found.map_err(io::Error::other)? as u64 != len {
+            return Err(damaged());
+        }
+        out.write_all(&plain)
+    }
+
     /// A number of `len` bytes, the lowest first.
     fn number(&self, at: u64, len: usize) -> io::Result<u64> {
         let mut bytes = [0; 8];
