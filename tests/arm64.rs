@@ -10,7 +10,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
-use common::{Machine, boots, build, checked, console, get, moby, until};
+use common::{Machine, boots, build, console, get, moby, until};
+use testing::program::checked;
 
 /// What a container prints when the machine is up.
 const MARKER: &str = "hello from a container";

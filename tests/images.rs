@@ -9,7 +9,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use common::{build, checked, moby};
+use common::{build, moby};
+use testing::program::checked;
 
 /// The names in a tar, without those of a folder.
 fn names(tar: &Path, without: &str) -> BTreeSet<String> {

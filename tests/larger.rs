@@ -10,8 +10,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use common::media::{unpacked, ways};
-use common::{boots, build_file, checked};
+use common::{boots, build_file};
 use moby::output::format::{FORMATS, Format, Kind};
+use testing::program::checked;
+use testing::sample::noise;
 
 /// The length of what nothing makes smaller, in bytes.
 const LARGE: usize = 256 << 20;
@@ -26,18 +28,9 @@ struct Larger {
 impl Larger {
     fn new() -> Larger {
         let folder = tempfile::tempdir().unwrap();
-        let mut state = 1u64;
-        let mut next = || {
-            // xorshift64
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state.to_le_bytes()
-        };
         let mut file = fs::File::create(folder.path().join("large")).unwrap();
-        for _ in 0..LARGE >> 20 {
-            let piece: Vec<u8> = (0..1 << 17).flat_map(|_| next()).collect();
-            file.write_all(&piece).unwrap();
+        for piece in 0..LARGE >> 20 {
+            file.write_all(&noise(1 << 20, piece as u64)).unwrap();
         }
         let sum = checked("md5sum", &[], &folder.path().join("large"));
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
 use common::media::{unpacked, ways};
-use common::{boots, build, checked, moby};
+use common::{boots, build, moby};
 use moby::output::format::{Container, FORMATS, Format, Kind, Table};
+use testing::program::checked;
 
 /// What a container prints when the machine is up.
 const MARKER: &str = "hello from second";

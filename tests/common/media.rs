@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use moby::output::format::{Format, Kind};
 
-use super::checked;
+use testing::program::checked;
 
 /// The flags of `moby run`, for each firmware that a format claims; a CD is also a stick.
 pub fn ways(format: &Format) -> Vec<Vec<&'static str>> {

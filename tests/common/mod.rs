@@ -83,25 +83,6 @@ pub fn console(output: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// Runs a checker, which must be content, and returns what it says.
-pub fn checked(program: &str, arguments: &[&str], file: &Path) -> String {
-    let folders = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
-    let mut command = Command::new(program);
-    let out = command
-        .env("PATH", folders)
-        .args(arguments)
-        .arg(file)
-        .output()
-        .expect(program);
-    let text = format!(
-        "{}{}",
-        String::from_utf8_lossy(&out.stdout),
-        String::from_utf8_lossy(&out.stderr)
-    );
-    assert!(out.status.success(), "{program} {}: {text}", file.display());
-    text
-}
-
 /// A machine that ends with the test, whatever its end.
 pub struct Machine(pub Child);
 

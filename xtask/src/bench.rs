@@ -8,6 +8,19 @@ use std::time::{Duration, Instant};
 /// How often each is done; the median counts.
 const ROUNDS: usize = 5;
 
+/// What several recipes begin with: a unified kernel image `boot.efi`, and a FAT image with it.
+const COMMON: &str = r#"
+uki() {
+    objcopy --add-section .cmdline=$C --change-section-vma .cmdline=0x30000 --add-section .linux=$K --change-section-vma .linux=0x2000000 --add-section .initrd=$I --change-section-vma .initrd=0x6000000 /usr/lib/systemd/boot/efi/linuxx64.efi.stub boot.efi
+}
+esp() {
+    image=$1; shift
+    mkfs.vfat "$@" -C $image $(( $(stat -c %s boot.efi) / 1024 + 2048 )) >/dev/null
+    mmd -i $image ::/EFI ::/EFI/BOOT
+    mcopy -i $image boot.efi ::/EFI/BOOT/BOOTX64.EFI
+}
+"#;
+
 /// A format, and the recipe of C programs for the same. In the recipe `$K`, `$I` and `$C` are the
 /// files of kernel, initrd and command line, `$R` the raw disk for a BIOS, `$D` the one for both
 /// firmwares, `$T` the folder of the root filesystem.
@@ -28,11 +41,9 @@ const RECIPES: &[(&str, &str, &str)] = &[
     (
         "raw-efi",
         "objcopy, mkfs.vfat, mcopy, sgdisk",
-        r#"objcopy --add-section .cmdline=$C --change-section-vma .cmdline=0x30000 --add-section .linux=$K --change-section-vma .linux=0x2000000 --add-section .initrd=$I --change-section-vma .initrd=0x6000000 /usr/lib/systemd/boot/efi/linuxx64.efi.stub boot.efi
-        size=$(( $(stat -c %s boot.efi) / 1024 + 2048 ))
-        mkfs.vfat -F 32 -s 1 -C fat.img $size >/dev/null
-        mmd -i fat.img ::/EFI ::/EFI/BOOT
-        mcopy -i fat.img boot.efi ::/EFI/BOOT/BOOTX64.EFI
+        r#"uki
+        esp fat.img -F 32 -s 1
+        size=$(( $(stat -c %s fat.img) / 1024 ))
         truncate -s $((size + 4096))K disk.img
         sgdisk -n 1:2048:0 -t 1:ef00 disk.img >/dev/null
         dd if=fat.img of=disk.img bs=1M seek=1 conv=notrunc,fsync status=none"#,
@@ -50,26 +61,20 @@ const RECIPES: &[(&str, &str, &str)] = &[
     (
         "uki",
         "objcopy",
-        r#"objcopy --add-section .cmdline=$C --change-section-vma .cmdline=0x30000 --add-section .linux=$K --change-section-vma .linux=0x2000000 --add-section .initrd=$I --change-section-vma .initrd=0x6000000 /usr/lib/systemd/boot/efi/linuxx64.efi.stub boot.efi
+        r#"uki
         sync boot.efi"#,
     ),
     (
         "iso-efi-initrd",
         "objcopy, mkfs.vfat, mcopy, genisoimage",
-        r#"objcopy --add-section .cmdline=$C --change-section-vma .cmdline=0x30000 --add-section .linux=$K --change-section-vma .linux=0x2000000 --add-section .initrd=$I --change-section-vma .initrd=0x6000000 /usr/lib/systemd/boot/efi/linuxx64.efi.stub boot.efi
-        mkdir cd; mkfs.vfat -C cd/efi.img $(( $(stat -c %s boot.efi) / 1024 + 2048 )) >/dev/null
-        mmd -i cd/efi.img ::/EFI ::/EFI/BOOT
-        mcopy -i cd/efi.img boot.efi ::/EFI/BOOT/BOOTX64.EFI
+        r#"uki; mkdir cd; esp cd/efi.img
         genisoimage -quiet -o cd.iso -J -R -e efi.img -no-emul-boot cd
         sync cd.iso"#,
     ),
     (
         "iso",
         "objcopy, mkfs.vfat, mcopy, genisoimage, isohybrid",
-        r#"objcopy --add-section .cmdline=$C --change-section-vma .cmdline=0x30000 --add-section .linux=$K --change-section-vma .linux=0x2000000 --add-section .initrd=$I --change-section-vma .initrd=0x6000000 /usr/lib/systemd/boot/efi/linuxx64.efi.stub boot.efi
-        mkdir cd; mkfs.vfat -C cd/efi.img $(( $(stat -c %s boot.efi) / 1024 + 2048 )) >/dev/null
-        mmd -i cd/efi.img ::/EFI ::/EFI/BOOT
-        mcopy -i cd/efi.img boot.efi ::/EFI/BOOT/BOOTX64.EFI
+        r#"uki; mkdir cd; esp cd/efi.img
         cp $K cd/kernel; cp $I cd/initrd.img; mkdir cd/isolinux
         cp /usr/lib/ISOLINUX/isolinux.bin /usr/lib/syslinux/modules/bios/ldlinux.c32 cd/isolinux
         printf 'DEFAULT linux\nLABEL linux\n KERNEL /kernel\n INITRD /initrd.img\n' > cd/isolinux/isolinux.cfg
@@ -81,6 +86,54 @@ const RECIPES: &[(&str, &str, &str)] = &[
         "kernel+iso",
         "genisoimage",
         "genisoimage -quiet -o root.iso -R $T; sync root.iso",
+    ),
+    (
+        "raw",
+        "mkfs.vfat, mcopy, syslinux, sgdisk",
+        r#"size=$(( ($(stat -c %s $K) + $(stat -c %s $I)) / 1024 + 6144 ))
+        mkfs.vfat -F 32 -s 1 -C fat.img $size >/dev/null
+        printf 'DEFAULT linux\nLABEL linux\n KERNEL /kernel\n INITRD /initrd.img\n' > syslinux.cfg
+        mcopy -i fat.img syslinux.cfg $K $I ::/
+        mmd -i fat.img ::/EFI ::/EFI/BOOT
+        mcopy -i fat.img /usr/lib/systemd/boot/efi/systemd-bootx64.efi ::/EFI/BOOT/BOOTX64.EFI
+        syslinux --install fat.img
+        truncate -s $((size + 4096))K disk.img
+        sgdisk -n 1:2048:0 -t 1:ef00 -A 1:set:2 disk.img >/dev/null
+        dd if=/usr/lib/syslinux/mbr/gptmbr.bin of=disk.img conv=notrunc status=none
+        dd if=fat.img of=disk.img bs=1M seek=1 conv=notrunc,fsync status=none"#,
+    ),
+    (
+        "raw-ext4",
+        "mke2fs -d, sfdisk; no boot loader, which takes root",
+        r#"cp $K $T/kernel; truncate -s 300M root.ext4
+        mke2fs -q -t ext4 -O ^has_journal -d $T root.ext4
+        truncate -s 301M disk.img
+        echo '2048,,L,*' | sfdisk -q disk.img
+        dd if=root.ext4 of=disk.img bs=1M seek=1 conv=notrunc,fsync,sparse status=none"#,
+    ),
+    (
+        "iso-efi",
+        "objcopy, mkfs.vfat, mcopy, genisoimage",
+        r#"objcopy --add-section .linux=$K --change-section-vma .linux=0x2000000 /usr/lib/systemd/boot/efi/linuxx64.efi.stub boot.efi
+        esp efi.img
+        genisoimage -quiet -o cd.iso -J -R -e efi.img -no-emul-boot -graft-points efi.img=efi.img $T
+        sync cd.iso"#,
+    ),
+    ("tar", "tar", "tar -C $T -cf root.tar .; sync root.tar"),
+    (
+        "tar-kernel-initrd",
+        "tar",
+        "tar --transform='s|.*/||' -Pcf kernel.tar $K $I $C; sync kernel.tar",
+    ),
+    (
+        "oci",
+        "tar, sha256sum, pigz -p 2",
+        "tar -C $T -cf layer.tar .; sha256sum layer.tar; pigz -p 2 layer.tar; sha256sum layer.tar.gz; tar -cf image.tar layer.tar.gz; sync image.tar",
+    ),
+    (
+        "docker-archive",
+        "tar, sha256sum",
+        "tar -C $T -cf layer.tar .; sha256sum layer.tar; tar -cf image.tar layer.tar; sync image.tar",
     ),
     (
         "kernel+squashfs",
@@ -132,6 +185,27 @@ const RECIPES: &[(&str, &str, &str)] = &[
         "qemu-img convert",
         "qemu-img convert -f raw -O vpc -o subformat=fixed $R disk.vhd; sync disk.vhd",
     ),
+    (
+        "azure",
+        "qemu-img convert",
+        "qemu-img convert -f raw -O vpc -o subformat=fixed,force_size $D disk.vhd; sync disk.vhd",
+    ),
+    (
+        "aws",
+        "cp",
+        "cp --reflink=never --sparse=auto $D disk.raw; sync disk.raw",
+    ),
+    (
+        "qcow2",
+        "qemu-img convert",
+        "qemu-img convert -f raw -O qcow2 $D disk.qcow2; sync disk.qcow2",
+    ),
+    (
+        "ova",
+        "qemu-img convert, sha256sum, tar",
+        "qemu-img convert -f raw -O vmdk -o subformat=streamOptimized $D disk.vmdk; sha256sum disk.vmdk; tar -cf machine.ova disk.vmdk; sync machine.ova",
+    ),
+    ("hetzner", "xz -T 2", "xz -T 2 -c $D > disk.xz; sync disk.xz"),
     (
         "gcp",
         "tar -S, pigz -p 2",
@@ -228,7 +302,9 @@ pub fn formats() -> Result<(), String> {
     let shell = |script: &str| {
         fresh(&recipe)?;
         let mut command = Command::new("bash");
-        command.args(["-euc", script]).current_dir(&recipe);
+        command
+            .args(["-euc", &format!("{COMMON}{script}")])
+            .current_dir(&recipe);
         let folders = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
         command.env("PATH", folders).env("MTOOLS_SKIP_CHECK", "1");
         for (name, path) in &files {

@@ -1,29 +1,10 @@
 //! Disks, judged by sgdisk and sfdisk.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::path::Path;
-use std::process::Command;
-
 use disk::{Error, Partition, Scheme, Type, plan};
 use extents::{Extents, emit};
 use proptest::prelude::*;
-
-fn run(program: &str, arguments: &[&str], path: &Path) -> String {
-    let folders = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
-    let out = Command::new(program)
-        .env("PATH", folders)
-        .args(arguments)
-        .arg(path)
-        .output()
-        .expect(program);
-    let text = format!(
-        "{}{}",
-        String::from_utf8_lossy(&out.stdout),
-        String::from_utf8_lossy(&out.stderr)
-    );
-    assert!(out.status.success(), "{text}");
-    text
-}
+use testing::program::checked;
 
 fn partition(index: usize, kind: Type, len: u64) -> Partition {
     let mut content = Extents::zeros(len);
@@ -52,12 +33,12 @@ proptest! {
         let path = dir.path().join("disk");
         emit::to_path(&made.extents, &path, 1).unwrap();
         if gpt {
-            let said = run("sgdisk", &["-v"], &path);
+            let said = checked("sgdisk", &["-v"], &path);
             prop_assert!(said.contains("No problems found"), "{}", said);
         }
-        let said = run("sfdisk", &["--verify"], &path);
+        let said = checked("sfdisk", &["--verify"], &path);
         prop_assert!(said.contains("No errors detected"), "{}", said);
-        let json = run("sfdisk", &["--json"], &path);
+        let json = checked("sfdisk", &["--json"], &path);
         for (index, start) in made.starts.iter().enumerate() {
             prop_assert_eq!(start % disk::ALIGNMENT, 0);
             let wanted = format!("\"start\": {}", start / 512);

@@ -28,8 +28,8 @@ fn a_large_disk_takes_no_room() {
     let dir = tempfile::tempdir().unwrap();
     let made = dir.path().join("made");
     emit::to_path(&image, &made, 1).unwrap();
-    qemu_img(&["check", "-f", "qcow2"], &[&made]);
-    let info = qemu_img(&["info", "-f", "qcow2"], &[&made]);
+    qemu_img(&["check", "-f", "qcow2"], &made);
+    let info = qemu_img(&["info", "-f", "qcow2"], &made);
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");
     disk.set_len(u64::MAX >> 2);
     assert!(qcow2::plan(&disk).is_err());
@@ -87,14 +87,14 @@ fn a_compressed_image_of_a_large_disk() {
         let (made, plain) = (dir.path().join("made"), dir.path().join("plain"));
         emit::to_path(&image, &made, 1).unwrap();
         emit::to_path(&qcow2::plan(&disk).unwrap(), &plain, 1).unwrap();
-        let said = qemu_img(&["check", "-f", "qcow2"], &[&made]);
+        let said = qemu_img(&["check", "-f", "qcow2"], &made);
         assert!(
             said.contains("No errors were found") && said.contains("% compressed clusters"),
             "{said}"
         );
-        let said = qemu_img(&["compare"], &[&plain, &made]);
+        let said = qemu_img(&["compare", plain.to_str().unwrap()], &made);
         assert!(said.contains("Images are identical"), "{said}");
-        let info = qemu_img(&["info", "-f", "qcow2"], &[&made]);
+        let info = qemu_img(&["info", "-f", "qcow2"], &made);
         for line in [format!("({LARGE} bytes)"), format!("compression type: {name}")] {
             assert!(info.contains(&line), "{line}\n{info}");
         }

@@ -1,25 +1,15 @@
 //! Disks, and qemu-img, which says what is in an image of one.
 
 use std::path::Path;
-use std::process::Command;
 
 use extents::{Extents, emit};
 use proptest::prelude::*;
 
+use crate::program::checked;
+
 /// Runs qemu-img, which must be content, and returns what it says.
-pub fn qemu_img(arguments: &[&str], files: &[&Path]) -> String {
-    let out = Command::new("qemu-img")
-        .args(arguments)
-        .args(files)
-        .output()
-        .expect("qemu-utils");
-    let text = format!(
-        "{}{}",
-        String::from_utf8_lossy(&out.stdout),
-        String::from_utf8_lossy(&out.stderr)
-    );
-    assert!(out.status.success(), "{text}");
-    text
+pub fn qemu_img(arguments: &[&str], file: &Path) -> String {
+    checked("qemu-img", arguments, file)
 }
 
 /// A disk of whole sectors with something here and there.
@@ -49,9 +39,10 @@ pub fn check(format: &str, disk: &Extents, image: &Extents, again: &Extents) {
         emit::to_path(content, path, 1).unwrap();
     }
     if format != "vpc" {
-        qemu_img(&["check", "-f", format], &[&made]);
+        qemu_img(&["check", "-f", format], &made);
     }
-    let said = qemu_img(&["compare", "-f", "raw", "-F", format], &[&raw, &made]);
+    let raw = raw.to_str().unwrap();
+    let said = qemu_img(&["compare", "-f", "raw", "-F", format, raw], &made);
     assert!(said.contains("Images are identical"), "{said}");
     assert!(std::fs::read(&made).unwrap() == std::fs::read(&twice).unwrap());
 }

@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod disk;
+pub mod program;
 pub mod random;
 pub mod sample;

@@ -27,8 +27,8 @@ fn a_large_disk_takes_no_room() {
     let dir = tempfile::tempdir().unwrap();
     let made = dir.path().join("made");
     emit::to_path(&image, &made, 1).unwrap();
-    qemu_img(&["check", "-f", "vdi"], &[&made]);
-    let info = qemu_img(&["info", "-f", "vdi"], &[&made]);
+    qemu_img(&["check", "-f", "vdi"], &made);
+    let info = qemu_img(&["info", "-f", "vdi"], &made);
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");
     disk.set_len(u64::MAX >> 2);
     assert!(vdi::plan(&disk, 7).is_err());

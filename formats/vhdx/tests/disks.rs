@@ -32,8 +32,8 @@ fn a_large_disk_takes_no_room() {
     let dir = tempfile::tempdir().unwrap();
     let made = dir.path().join("made");
     emit::to_path(&image, &made, 1).unwrap();
-    qemu_img(&["check", "-f", "vhdx"], &[&made]);
-    let info = qemu_img(&["info", "-f", "vhdx"], &[&made]);
+    qemu_img(&["check", "-f", "vhdx"], &made);
+    let info = qemu_img(&["info", "-f", "vhdx"], &made);
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");
     // The places around what is there, as qemu-img sees them.
     for (at, byte) in [

@@ -27,8 +27,8 @@ fn a_large_disk_takes_no_room() {
     let dir = tempfile::tempdir().unwrap();
     let made = dir.path().join("made");
     emit::to_path(&image, &made, 1).unwrap();
-    qemu_img(&["check", "-f", "vmdk"], &[&made]);
-    let info = qemu_img(&["info", "-f", "vmdk"], &[&made]);
+    qemu_img(&["check", "-f", "vmdk"], &made);
+    let info = qemu_img(&["info", "-f", "vmdk"], &made);
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");
     disk.set_len(u64::MAX >> 2);
     assert!(vmdk::plan(&disk, 7, "disk.vmdk").is_err());
@@ -75,8 +75,8 @@ fn a_compressed_image_of_a_large_disk() {
     let dir = tempfile::tempdir().unwrap();
     let made = dir.path().join("made");
     emit::to_path(&image, &made, 1).unwrap();
-    qemu_img(&["check", "-f", "vmdk"], &[&made]);
-    let info = qemu_img(&["info", "-f", "vmdk"], &[&made]);
+    qemu_img(&["check", "-f", "vmdk"], &made);
+    let info = qemu_img(&["info", "-f", "vmdk"], &made);
     for line in [
         format!("({LARGE} bytes)"),
         "create type: streamOptimized".into(),
