@@ -51,10 +51,10 @@ const RECIPES: &[(&str, &str, &str)] = &[
     (
         "iso-bios",
         "genisoimage, isohybrid",
-        r#"cp $K $T/kernel; mkdir -p isolinux
+        r#"mkdir -p isolinux
         cp /usr/lib/ISOLINUX/isolinux.bin /usr/lib/syslinux/modules/bios/ldlinux.c32 isolinux
         printf 'DEFAULT linux\nLABEL linux\n KERNEL /kernel\n' > isolinux/isolinux.cfg
-        genisoimage -quiet -o cd.iso -J -R -c isolinux/boot.cat -b isolinux/isolinux.bin -no-emul-boot -boot-load-size 4 -boot-info-table -graft-points isolinux/=isolinux $T
+        genisoimage -quiet -o cd.iso -J -R -c isolinux/boot.cat -b isolinux/isolinux.bin -no-emul-boot -boot-load-size 4 -boot-info-table -graft-points isolinux/=isolinux kernel=$K $T
         isohybrid cd.iso
         sync cd.iso"#,
     ),
@@ -105,8 +105,9 @@ const RECIPES: &[(&str, &str, &str)] = &[
     (
         "raw-ext4",
         "mke2fs -d, sfdisk; no boot loader, which takes root",
-        r#"cp $K $T/kernel; truncate -s 300M root.ext4
+        r#"truncate -s 300M root.ext4
         mke2fs -q -t ext4 -O ^has_journal -d $T root.ext4
+        debugfs -w -R "write $K kernel" root.ext4 2>/dev/null
         truncate -s 301M disk.img
         echo '2048,,L,*' | sfdisk -q disk.img
         dd if=root.ext4 of=disk.img bs=1M seek=1 conv=notrunc,fsync,sparse status=none"#,
