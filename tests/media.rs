@@ -449,6 +449,42 @@ fn what_cannot_be_made_is_said() {
 }
 
 #[test]
+fn an_initrd_for_much_memory_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let large = folder.path().join("large");
+    fs::File::create(&large).unwrap().set_len(700 << 20).unwrap();
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/");
+    let example = fs::read_to_string(Path::new(examples).join("minimal.yml")).unwrap();
+    let yaml = folder.path().join("machine.yml");
+    let files = format!("files: [{{path: large, source: {}}}]\n", large.display());
+    fs::write(&yaml, example.replace("@pkg:", &format!("@pkg:{examples}")) + &files).unwrap();
+    let said = |arguments: &[&str]| {
+        let out = moby()
+            .args(["build", "-f", "raw-bios", "--dir"])
+            .arg(folder.path())
+            .args(arguments)
+            .arg(&yaml)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(out.stderr).unwrap();
+        assert!(out.status.success(), "{said}");
+        said
+    };
+    // It is there twice.
+    let warned = said(&["--compress", "none"]);
+    let numbers = warned
+        .split("needs more than ")
+        .nth(1)
+        .unwrap_or_else(|| panic!("{warned}"));
+    let needed: u64 = numbers.split_whitespace().next().unwrap().parse().unwrap();
+    assert!((1400..1600).contains(&needed), "{warned}");
+    assert!(warned.contains("--root squashfs"), "{warned}");
+    // It is the way out.
+    let quiet = said(&["--root", "squashfs", "--compress", "lz4"]);
+    assert!(!quiet.contains("warning"), "{quiet}");
+}
+
+#[test]
 fn a_size_makes_a_disk_larger() {
     let folder = tempfile::tempdir().unwrap();
     build(
