@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! MBR   0 boot code and table | 2048 partition 1 | ... partition 4
-//! GPT   0 protective MBR | 1 header | 2..34 entries | 2048 partition 1 | ... | entries | header
+//! GPT   0 protective or hybrid MBR | 1 header | 2..34 entries | 2048 partition 1 | ... | entries | header
 //! ```
 //!
 //! The tables are written by the crates `mbrman` and `gpt` (UEFI 2.10, section 5); identifiers

@@ -12,6 +12,10 @@ use crate::{ALIGNMENT, Error, SECTOR, Type};
 const GPT_TAIL: u64 = 33;
 /// How a GPT says that a BIOS is to start from a partition (UEFI 2.10, table 5.8, bit 2).
 const LEGACY_BOOT: u64 = 1 << 2;
+/// How many partitions of a GPT are in a hybrid master boot record too, besides what protects it.
+const HYBRID: usize = 3;
+/// The type of what protects a GPT (UEFI 2.10, table 5.4).
+const PROTECTIVE: u8 = 0xee;
 /// The boot code before the table of a master boot record.
 const BOOT_CODE: usize = 440;
 
@@ -28,6 +32,20 @@ pub enum Scheme {
         /// Its identifier.
         guid: u128,
     },
+    /// A GPT, with a master boot record that has its first three partitions as well, for a BIOS that
+    /// wants an active one. UEFI does not know it (UEFI 2.10, 5.2.3); most firmware and programs do.
+    Hybrid {
+        /// The identifier of the GPT.
+        guid: u128,
+        /// The disk signature of the master boot record.
+        signature: u32,
+    },
+}
+
+impl Scheme {
+    fn is_gpt(self) -> bool {
+        !matches!(self, Scheme::Mbr { .. })
+    }
 }
 
 /// A partition.
@@ -72,10 +90,7 @@ fn place(partitions: &[Partition]) -> (Vec<u64>, u64) {
 /// # Errors
 /// Too many partitions, too small or too large a disk.
 pub fn plan(scheme: Scheme, partitions: &[Partition], boot_code: &[u8], size: Option<u64>) -> Result<Disk, Error> {
-    let most = match scheme {
-        Scheme::Mbr { .. } => 4,
-        Scheme::Gpt { .. } => 128,
-    };
+    let most = if scheme.is_gpt() { 128 } else { 4 };
     if partitions.len() > most {
         return Err(Error::Partitions {
             count: partitions.len(),
@@ -86,10 +101,7 @@ pub fn plan(scheme: Scheme, partitions: &[Partition], boot_code: &[u8], size: Op
         return Err(Error::BootCode { len: boot_code.len() });
     }
     let (starts, end) = place(partitions);
-    let tail = match scheme {
-        Scheme::Mbr { .. } => 0,
-        Scheme::Gpt { .. } => GPT_TAIL * SECTOR,
-    };
+    let tail = if scheme.is_gpt() { GPT_TAIL * SECTOR } else { 0 };
     let needed = end.saturating_add(tail).max(ALIGNMENT).next_multiple_of(ALIGNMENT);
     let len = match size {
         Some(size) if size < end.saturating_add(tail) => return Err(Error::TooSmall { needed, size }),
@@ -98,8 +110,13 @@ pub fn plan(scheme: Scheme, partitions: &[Partition], boot_code: &[u8], size: Op
     };
     let mut disk = Extents::zeros(len);
     match scheme {
-        Scheme::Mbr { signature } => mbr(&mut disk, signature, partitions, &starts)?,
+        Scheme::Mbr { signature } => mbr(&mut disk, signature, false, partitions, &starts)?,
         Scheme::Gpt { guid } => gpt(&mut disk, guid, partitions, &starts)?,
+        Scheme::Hybrid { guid, signature } => {
+            gpt(&mut disk, guid, partitions, &starts)?;
+            let first = partitions.get(..HYBRID).unwrap_or(partitions);
+            mbr(&mut disk, signature, true, first, &starts)?;
+        }
     }
     if !boot_code.is_empty() {
         disk.put_bytes(0, boot_code);
@@ -114,7 +131,14 @@ fn sectors(partition: &Partition) -> u64 {
     partition.content.len().div_ceil(SECTOR)
 }
 
-fn mbr(disk: &mut Extents, signature: u32, partitions: &[Partition], starts: &[u64]) -> Result<(), Error> {
+/// Writes a master boot record; a hybrid one has in its first entry what is before the partitions.
+fn mbr(
+    disk: &mut Extents,
+    signature: u32,
+    hybrid: bool,
+    partitions: &[Partition],
+    starts: &[u64],
+) -> Result<(), Error> {
     let size = disk.len();
     let too_large = |_| Error::TooLarge { size };
     u32::try_from(size / SECTOR).map_err(too_large)?;
@@ -124,20 +148,31 @@ fn mbr(disk: &mut Extents, signature: u32, partitions: &[Partition], starts: &[u
         position: 0,
     };
     let mut mbr = mbrman::MBR::new_from(&mut device, SECTOR as u32, signature.to_le_bytes()).map_err(table)?;
-    for (index, (partition, start)) in partitions.iter().zip(starts).enumerate() {
-        mbr[index + 1] = mbrman::MBRPartitionEntry {
-            boot: if partition.bootable {
-                mbrman::BOOT_ACTIVE
-            } else {
-                mbrman::BOOT_INACTIVE
-            },
+    let entry = |kind, boot, start, sectors| -> Result<_, Error> {
+        Ok(mbrman::MBRPartitionEntry {
+            boot,
             // Nobody counts cylinders; these say that the LBA counts.
             first_chs: mbrman::CHS::new(1023, 254, 63),
-            sys: partition.kind.mbr(),
+            sys: kind,
             last_chs: mbrman::CHS::new(1023, 254, 63),
-            starting_lba: u32::try_from(start / SECTOR).map_err(too_large)?,
-            sectors: u32::try_from(sectors(partition)).map_err(too_large)?,
+            starting_lba: u32::try_from(start).map_err(too_large)?,
+            sectors: u32::try_from(sectors).map_err(too_large)?,
+        })
+    };
+    let mut number = 1;
+    if hybrid {
+        let before = starts.first().map_or(size, |start| *start) / SECTOR;
+        mbr[number] = entry(PROTECTIVE, mbrman::BOOT_INACTIVE, 1, before.saturating_sub(1))?;
+        number += 1;
+    }
+    for (partition, start) in partitions.iter().zip(starts) {
+        let boot = if partition.bootable {
+            mbrman::BOOT_ACTIVE
+        } else {
+            mbrman::BOOT_INACTIVE
         };
+        mbr[number] = entry(partition.kind.mbr(), boot, start / SECTOR, sectors(partition))?;
+        number += 1;
     }
     mbr.write_into(&mut device).map_err(table)
 }

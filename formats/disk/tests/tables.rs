@@ -53,6 +53,47 @@ proptest! {
 }
 
 #[test]
+fn a_hybrid_has_three_partitions_in_both_tables() {
+    let kinds = [Type::Efi, Type::Fat, Type::Linux, Type::Linux];
+    let partitions: Vec<Partition> = (0..4).map(|i| partition(i, kinds[i], 2 << 20)).collect();
+    let scheme = Scheme::Hybrid {
+        guid: 77,
+        signature: 0xcafe_f00d,
+    };
+    for count in 1..=4 {
+        let made = plan(scheme, &partitions[..count], &[0x90; 440], None).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk");
+        emit::to_path(&made.extents, &path, 1).unwrap();
+        let said = checked("sgdisk", &["-v"], &path);
+        assert!(said.contains("No problems found"), "{said}");
+        let said = checked("sgdisk", &["-p"], &path);
+        let listed = said.lines().filter(|line| line.contains("part ")).count();
+        assert_eq!(listed, count, "{said}");
+        // The same disk, read by its master boot record alone.
+        let said = checked("sfdisk", &["--label-nested", "dos", "--dump"], &path);
+        assert!(said.contains("label-id: 0xcafef00d"), "{said}");
+        for (index, start) in made.starts.iter().take(3).enumerate() {
+            let boot = if index == 0 { ", bootable" } else { "" };
+            let kind = ["ef", "c", "83"][index];
+            let line = format!("{}{}", path.display(), index + 2);
+            let line = said.lines().find(|other| other.starts_with(&line)).unwrap();
+            let fields: Vec<&str> = line.split(&[',', ':'][..]).map(str::trim).collect();
+            assert_eq!(
+                fields[1].split_whitespace().last(),
+                Some(&*(start / 512).to_string()),
+                "{line}"
+            );
+            assert!(line.contains(&format!("type={kind}{boot}")), "{line}");
+        }
+        assert!(
+            said.contains("start=           1, size=        2047, type=ee"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn what_a_disk_cannot_hold() {
     let five: Vec<Partition> = (0..5).map(|i| partition(i, Type::Linux, 512)).collect();
     let mbr = Scheme::Mbr { signature: 1 };
