@@ -82,7 +82,7 @@ impl Cache {
                 arch,
             } => export(&folder, &image, &output, format, &arch),
             Command::Rm { images } => rm(&folder, &images, &say),
-            Command::Clean => clean(&Writer::open(&folder, 1).map_err(Failure::work)?, &say),
+            Command::Clean => clean(&Writer::open(&folder).map_err(Failure::work)?, &say),
             Command::Verify => verify(&folder, &say),
         }
     }
@@ -127,7 +127,7 @@ fn import(folder: &Path, from: &Path, images: Vec<String>, say: &dyn Fn(&str)) -
             from.display()
         )));
     }
-    let writer = Writer::open(folder, super::jobs(None)).map_err(Failure::work)?;
+    let writer = Writer::open(folder).map_err(Failure::work)?;
     for name in images {
         let bundle = layout.bundle(&name, &|_| None).map_err(Failure::work)?.ok_or_else(|| {
             let known = layout.names();
@@ -167,13 +167,13 @@ fn write(content: &Extents, output: &Path) -> Result<(), Failure> {
     let written = if output.as_os_str() == "-" {
         emit::stream(content, &mut std::io::stdout().lock())
     } else {
-        emit::to_path(content, output, super::jobs(None))
+        emit::to_path(content, output)
     };
     written.map_err(|error| Failure::work(format!("cannot write {}: {error}", output.display())))
 }
 
 fn rm(folder: &Path, images: &[String], say: &dyn Fn(&str)) -> Result<(), Failure> {
-    let writer = Writer::open(folder, 1).map_err(Failure::work)?;
+    let writer = Writer::open(folder).map_err(Failure::work)?;
     for image in images {
         let name = canonical(image);
         if !writer.remove(&name).map_err(Failure::work)? {

@@ -135,7 +135,7 @@ pub fn write(
             if written.contains(&path) {
                 continue;
             }
-            emit::to_path(&content, &path, options.jobs).map_err(|source| Error::Write {
+            emit::to_path(&content, &path).map_err(|source| Error::Write {
                 path: path.clone(),
                 source,
             })?;

@@ -70,7 +70,7 @@ pub fn build(dir: &Path, options: &Options, progress: &dyn Fn(&str)) -> Result<S
         ));
     }
     // apt-get's state, too, can be changed by one at a time.
-    let store = Writer::open(&options.store, options.jobs).map_err(|error| error.to_string())?;
+    let store = Writer::open(&options.store).map_err(|error| error.to_string())?;
     progress(&format!("building {name}"));
     let mut tree = Tree::new(meta(0o755));
     for content in &recipe.contents {

@@ -30,7 +30,7 @@ impl Data {
         let image = image(bytes).map_err(|error| format!("cannot make a CD of the data: {error}"))?;
         let file = tempfile::Builder::new().suffix(".iso").tempfile();
         let file = file.map_err(|error| format!("cannot make a temporary file: {error}"))?;
-        extents::emit::fill(&image, file.as_file(), 1)
+        extents::emit::fill(&image, file.as_file())
             .map_err(|error| format!("cannot write {}: {error}", file.path().display()))?;
         Ok(file.into_temp_path())
     }

@@ -18,7 +18,6 @@ use super::{Error, Layout};
 #[derive(Debug)]
 pub struct Writer {
     folder: PathBuf,
-    jobs: usize,
     _lock: File,
 }
 
@@ -37,7 +36,7 @@ impl Writer {
     ///
     /// # Errors
     /// A folder that cannot be made or written.
-    pub fn open(folder: &Path, jobs: usize) -> Result<Writer, Error> {
+    pub fn open(folder: &Path) -> Result<Writer, Error> {
         let own = folder.join("moby");
         let path = own.join("lock");
         let opened = std::fs::create_dir_all(&own)
@@ -49,7 +48,6 @@ impl Writer {
         std::fs::create_dir_all(&blobs).map_err(|source| update(&blobs, source))?;
         let writer = Writer {
             folder: folder.to_owned(),
-            jobs,
             _lock: lock,
         };
         if !folder.join("oci-layout").exists() {
@@ -73,7 +71,7 @@ impl Writer {
             let there = std::fs::metadata(&path).is_ok_and(|file| file.len() == blob.content.len());
             // What is there may be damaged: the same bytes are written in its place.
             if !there || super::bundle::digest_of(&file(&path)?).ok().as_ref() != Some(&blob.digest) {
-                emit::to_path(&blob.content, &path, self.jobs).map_err(|source| update(&path, source))?;
+                emit::to_path(&blob.content, &path).map_err(|source| update(&path, source))?;
             }
         }
         Ok(())
@@ -195,7 +193,7 @@ impl Writer {
     fn replace(&self, name: &str, value: &Value) -> Result<(), Error> {
         let path = self.folder.join(name);
         let bytes = Extents::from_bytes(value.to_string().into_bytes());
-        emit::to_path(&bytes, &path, 1).map_err(|source| update(&path, source))
+        emit::to_path(&bytes, &path).map_err(|source| update(&path, source))
     }
 }
 

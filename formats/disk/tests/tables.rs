@@ -31,7 +31,7 @@ proptest! {
         let made = plan(scheme, &partitions, &[0x90; 440], size).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("disk");
-        emit::to_path(&made.extents, &path, 1).unwrap();
+        emit::to_path(&made.extents, &path).unwrap();
         if gpt {
             let said = checked("sgdisk", &["-v"], &path);
             prop_assert!(said.contains("No problems found"), "{}", said);
@@ -64,7 +64,7 @@ fn a_hybrid_has_three_partitions_in_both_tables() {
         let made = plan(scheme, &partitions[..count], &[0x90; 440], None).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("disk");
-        emit::to_path(&made.extents, &path, 1).unwrap();
+        emit::to_path(&made.extents, &path).unwrap();
         let said = checked("sgdisk", &["-v"], &path);
         assert!(said.contains("No problems found"), "{said}");
         let said = checked("sgdisk", &["-p"], &path);

@@ -301,7 +301,7 @@ fn over_many_groups() {
         let dir = tempfile::tempdir().unwrap();
         // The content is zeros: no need to write it.
         let path = dir.path().join("image");
-        extents::emit::to_path(&metadata(&image), &path, 1).unwrap();
+        extents::emit::to_path(&metadata(&image), &path).unwrap();
         fsck(&path);
         let dump = run("dumpe2fs", &[path.to_str().unwrap()]);
         assert!(dump.contains("Group 19:") || dump.contains("Group 20:"), "{dump}");

@@ -174,7 +174,7 @@ fn sizes_around_the_edges_of_groups() {
                 assert!(len <= blocks && blocks - len < 1300, "{groups} {more}: {len}");
                 let dir = tempfile::tempdir().unwrap();
                 let path = dir.path().join("image");
-                emit::to_path(image.extents(), &path, 1).unwrap();
+                emit::to_path(image.extents(), &path).unwrap();
                 fsck(&path);
             }
         }
@@ -437,7 +437,7 @@ proptest! {
             Ok(image) if image.extents().len() < 20 * GIB && (0..MTIME).contains(&seconds) => {
                 let dir = tempfile::tempdir().unwrap();
                 let path = dir.path().join("image");
-                emit::to_path(image.extents(), &path, 1).unwrap();
+                emit::to_path(image.extents(), &path).unwrap();
                 fsck(&path);
             }
             Ok(_) => {}

@@ -2,17 +2,19 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+
+use tempfile::NamedTempFile;
 
 use crate::{Data, Extent, Extents, sys};
 
-/// How much one thread copies at a time, in bytes.
-const CHUNK: u64 = 4 << 20;
 /// Slices shorter than this are copied through memory, in bytes.
 const BY_HAND: u64 = 64 << 10;
 /// How much of what is copied through memory is written at once, in bytes.
 const WRITE: usize = 1 << 20;
+/// How much is copied before the system is told to bring it to the disk, in bytes.
+const WRITE_BACK: u64 = 8 << 20;
 
 /// Writes the file from its first to its last byte, zeros included.
 ///
@@ -32,13 +34,20 @@ pub fn stream(file: &Extents, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Writes the file under `path`, which is replaced only when all is written and synced:
-/// until then the bytes are in a temporary file beside it. Zeros become holes; `jobs`
-/// threads copy.
+/// until then the bytes are in a temporary file beside it. Zeros become holes.
 ///
 /// # Errors
 /// What reading a blob, or creating, writing, syncing or renaming the file fails with; the
 /// temporary file is then removed.
-pub fn to_path(file: &Extents, path: &Path, jobs: usize) -> io::Result<()> {
+pub fn to_path(file: &Extents, path: &Path) -> io::Result<()> {
+    beside(file, path)?.persist()
+}
+
+/// Writes the file, and syncs it, under a temporary name beside `path`.
+///
+/// # Errors
+/// As [`to_path`].
+pub fn beside(file: &Extents, path: &Path) -> io::Result<Written> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -46,16 +55,36 @@ pub fn to_path(file: &Extents, path: &Path, jobs: usize) -> io::Result<()> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".moby-");
     let temporary = builder.make_in(folder, |path| File::options().write(true).create_new(true).open(path))?;
-    fill(file, temporary.as_file(), jobs)?;
+    fill(file, temporary.as_file())?;
     temporary.as_file().sync_all()?;
-    persist(temporary, path)
+    Ok(Written {
+        temporary,
+        path: path.to_owned(),
+    })
+}
+
+/// A file that is written and has not its name yet. It is removed when this is dropped.
+#[derive(Debug)]
+pub struct Written {
+    temporary: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Written {
+    /// Gives it its name, in place of a file that has the name already.
+    ///
+    /// # Errors
+    /// As [`persist`].
+    pub fn persist(self) -> io::Result<()> {
+        persist(self.temporary, &self.path)
+    }
 }
 
 /// Closes a temporary file and gives it its name, in place of a file that has the name already.
 ///
 /// # Errors
 /// What renaming fails with; the temporary file is then removed.
-pub fn persist(temporary: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+pub fn persist(temporary: NamedTempFile, path: &Path) -> io::Result<()> {
     let mut temporary = temporary.into_temp_path();
     sys::rename(&temporary, path)?;
     temporary.disable_cleanup(true);
@@ -64,63 +93,44 @@ pub fn persist(temporary: tempfile::NamedTempFile, path: &Path) -> io::Result<()
 
 /// Writes all extents into an empty file and sets its length.
 ///
+/// One thread copies, as those that write to one file wait for each other. Another has the system
+/// bring to the disk what is copied, so that syncing the file waits for little.
+///
 /// # Errors
 /// What reading a blob or writing fails with.
-pub fn fill(file: &Extents, out: &File, jobs: usize) -> io::Result<()> {
+pub fn fill(file: &Extents, out: &File) -> io::Result<()> {
     out.set_len(file.len())?;
-    let pieces = pieces(file);
-    let next = AtomicUsize::new(0);
-    let work = || -> io::Result<()> {
-        let mut run = Run::new(out);
-        while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
-            for extent in &piece.extents {
-                copy(extent, &mut run)?;
-            }
-            run.flush()?;
-        }
-        Ok(())
-    };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (1..jobs.max(1).min(pieces.len())).map(|_| scope.spawn(work)).collect();
-        let mut result = work();
-        for thread in threads {
-            let other = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            result = result.and(other);
-        }
-        result
-    })
-}
-
-/// What one thread copies before it takes the next: neighbouring extents of about a chunk.
-#[derive(Default)]
-struct Piece {
-    extents: Vec<Extent>,
-    len: u64,
-}
-
-fn pieces(file: &Extents) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    let mut piece = Piece::default();
-    for extent in file.extents() {
-        let mut done = 0;
-        let len = extent.data().len();
-        while done < len {
-            let take = (len - done).min(CHUNK - piece.len);
-            piece.extents.push(Extent {
-                offset: extent.offset + done,
-                data: extent.data().part(done, take),
-            });
-            piece.len += take;
-            done += take;
-            if piece.len == CHUNK {
-                pieces.push(std::mem::take(&mut piece));
+        let (copied, ready) = mpsc::channel::<u64>();
+        scope.spawn(move || {
+            let mut begun = 0;
+            for end in ready {
+                sys::write_back(out, begun, end - begun);
+                begun = end;
+            }
+        });
+        let mut run = Run::new(out);
+        let mut told = 0;
+        for extent in file.extents() {
+            let mut done = 0;
+            while done < extent.data().len() {
+                let take = (extent.data().len() - done).min(WRITE_BACK);
+                let part = Extent {
+                    offset: extent.offset + done,
+                    data: extent.data().part(done, take),
+                };
+                copy(&part, &mut run)?;
+                done += take;
+                if part.end() - told >= WRITE_BACK {
+                    run.flush()?;
+                    told = part.end();
+                    // Nobody listens where the system takes no hint.
+                    let _ = copied.send(told);
+                }
             }
         }
-    }
-    if piece.len > 0 {
-        pieces.push(piece);
-    }
-    pieces
+        run.flush()
+    })
 }
 
 fn copy(extent: &Extent, run: &mut Run<'_>) -> io::Result<()> {
@@ -141,8 +151,7 @@ fn copy(extent: &Extent, run: &mut Run<'_>) -> io::Result<()> {
     run.add(extent, done)
 }
 
-/// Bytes that follow each other in the file, and are written at once: threads that write to one
-/// file wait for each other.
+/// Bytes that follow each other in the file, and are written at once.
 struct Run<'a> {
     out: &'a File,
     offset: u64,
@@ -206,11 +215,10 @@ mod tests {
         file.push_zeros(77);
         let mut streamed = Vec::new();
         stream(&file, &mut streamed).unwrap();
-        for jobs in [1, 2, 5] {
-            let path = folder.path().join("out");
-            to_path(&file, &path, jobs).unwrap();
-            assert!(std::fs::read(&path).unwrap() == streamed, "{jobs} jobs");
-        }
+        let path = folder.path().join("out");
+        to_path(&file, &path).unwrap();
+        assert!(std::fs::read(&path).unwrap() == streamed);
+        drop(beside(&file, &path).unwrap());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
@@ -218,14 +226,14 @@ mod tests {
     fn a_file_is_replaced_or_left_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
-        to_path(&Extents::from_bytes(*b"old"), &path, 1).unwrap();
-        to_path(&Extents::from_bytes(*b"new"), &path, 1).unwrap();
+        to_path(&Extents::from_bytes(*b"old"), &path).unwrap();
+        to_path(&Extents::from_bytes(*b"new"), &path).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         // A folder is in the way: an error, and no temporary file stays.
         let taken = folder.path().join("taken");
         std::fs::create_dir(&taken).unwrap();
         std::fs::write(taken.join("file"), "").unwrap();
-        to_path(&Extents::from_bytes(*b"new"), &taken, 1).unwrap_err();
+        to_path(&Extents::from_bytes(*b"new"), &taken).unwrap_err();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 }

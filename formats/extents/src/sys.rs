@@ -1,5 +1,5 @@
 //! The calls that differ between operating systems: reading and writing at a place, renaming
-//! over a file, and copying within the kernel.
+//! over a file, copying within the kernel, and hints.
 
 use std::fs::File;
 use std::io;
@@ -92,3 +92,19 @@ pub(crate) fn copy_range(from: &File, from_offset: u64, to: &File, to_offset: u6
 pub(crate) fn copy_range(_: &File, _: u64, _: &File, _: u64, _: u64) -> Option<u64> {
     None
 }
+
+/// Has the system begin to bring what was written to the disk, where it takes such a hint.
+#[cfg(target_os = "linux")]
+pub(crate) fn write_back(file: &File, offset: u64, len: u64) {
+    // Nothing is lost by a hint that is not taken. The call waits for nothing: mm/fadvise.c starts the
+    // writing of dirty pages, and forgets only those that are on the disk already.
+    let _ = rustix::fs::fadvise(
+        file,
+        offset,
+        std::num::NonZeroU64::new(len),
+        rustix::fs::Advice::DontNeed,
+    );
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn write_back(_: &File, _: u64, _: u64) {}

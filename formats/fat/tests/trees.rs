@@ -134,8 +134,8 @@ fn check(tree: &Tree, options: &Options) -> Type {
     }
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (dir.path().join("1"), dir.path().join("2"));
-    emit::to_path(image.extents(), &one, 1).unwrap();
-    emit::to_path(again.extents(), &two, 1).unwrap();
+    emit::to_path(image.extents(), &one).unwrap();
+    emit::to_path(again.extents(), &two).unwrap();
     fsck(&one);
     assert!(Command::new("cmp").arg(&one).arg(&two).status().unwrap().success());
     image.kind()
@@ -243,7 +243,7 @@ fn a_large_file_of_zeros() {
     assert_eq!(image.kind(), Type::Fat32);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("image");
-    emit::to_path(image.extents(), &path, 1).unwrap();
+    emit::to_path(image.extents(), &path).unwrap();
     fsck(&path);
     put(&mut tree, "large", Kind::File(Extents::zeros(fat::LARGEST_FILE)));
     assert!(plan(&tree, &Options::default()).is_ok());
@@ -274,7 +274,7 @@ fn mtools_agree() {
     let image = plan(&tree, &options).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let (path, out) = (dir.path().join("image"), dir.path().join("out"));
-    emit::to_path(image.extents(), &path, 1).unwrap();
+    emit::to_path(image.extents(), &path).unwrap();
     std::fs::create_dir(&out).unwrap();
     let mtools = |program: &str, arguments: &[&str]| {
         let run = Command::new(program)

@@ -43,7 +43,7 @@ mod tests {
             archive.push_zeros(2 * BLOCK);
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("a.tar");
-            emit::to_path(&archive, &path, 1).unwrap();
+            emit::to_path(&archive, &path).unwrap();
             let out = std::process::Command::new("tar")
                 .arg("-tvf")
                 .arg(path)

@@ -44,8 +44,8 @@ fn everybody_finds_in_it_what_went_in() {
         let archive = ova::plan(&image, disk.len(), &options(firmware)).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        emit::to_path(&archive, &folder.join("a.ova"), 1).unwrap();
-        emit::to_path(&disk, &folder.join("raw"), 1).unwrap();
+        emit::to_path(&archive, &folder.join("a.ova")).unwrap();
+        emit::to_path(&disk, &folder.join("raw")).unwrap();
         let names = run("tar", &["-xvf", "a.ova"], folder);
         assert_eq!(names, "a-machine_1.0.ovf\na-machine_1.0.mf\na-machine_1.0-disk1.vmdk\n");
         assert_eq!(

@@ -27,7 +27,7 @@ fn a_large_disk_takes_no_room() {
     assert!(room < 40 << 20, "{room}");
     let dir = tempfile::tempdir().unwrap();
     let made = dir.path().join("made");
-    emit::to_path(&image, &made, 1).unwrap();
+    emit::to_path(&image, &made).unwrap();
     qemu_img(&["check", "-f", "qcow2"], &made);
     let info = qemu_img(&["info", "-f", "qcow2"], &made);
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");
@@ -85,8 +85,8 @@ fn a_compressed_image_of_a_large_disk() {
         assert!(image.len() < 4 << 20, "{}", image.len());
         let dir = tempfile::tempdir().unwrap();
         let (made, plain) = (dir.path().join("made"), dir.path().join("plain"));
-        emit::to_path(&image, &made, 1).unwrap();
-        emit::to_path(&qcow2::plan(&disk).unwrap(), &plain, 1).unwrap();
+        emit::to_path(&image, &made).unwrap();
+        emit::to_path(&qcow2::plan(&disk).unwrap(), &plain).unwrap();
         let said = qemu_img(&["check", "-f", "qcow2"], &made);
         assert!(
             said.contains("No errors were found") && said.contains("% compressed clusters"),

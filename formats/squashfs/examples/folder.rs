@@ -110,6 +110,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     options.jobs = rest.get(1).map_or(Ok(1), |text| text.parse())?;
     let mut tree = Tree::default();
     add(&mut tree, &mut BTreeMap::new(), Path::new(folder), b"")?;
-    emit::to_path(plan(&tree, &options)?.extents(), image, options.jobs)?;
+    emit::to_path(plan(&tree, &options)?.extents(), image)?;
     Ok(())
 }

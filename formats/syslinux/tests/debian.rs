@@ -64,8 +64,8 @@ fn as_debian_installs() {
     for kind in fat::Type::ALL {
         for folder in ["", "/boot/syslinux"] {
             let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
-            emit::to_path(&filesystem(kind, folder, true), &ours, 1).unwrap();
-            emit::to_path(&filesystem(kind, folder, false), &theirs, 1).unwrap();
+            emit::to_path(&filesystem(kind, folder, true), &ours).unwrap();
+            emit::to_path(&filesystem(kind, folder, false), &theirs).unwrap();
             let mut install = Command::new("syslinux");
             install.arg("--install");
             if !folder.is_empty() {

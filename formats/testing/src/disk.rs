@@ -36,7 +36,7 @@ pub fn check(format: &str, disk: &Extents, image: &Extents, again: &Extents) {
         dir.path().join("twice"),
     );
     for (content, path) in [(disk, &raw), (image, &made), (again, &twice)] {
-        emit::to_path(content, path, 1).unwrap();
+        emit::to_path(content, path).unwrap();
     }
     if format != "vpc" {
         qemu_img(&["check", "-f", format], &made);

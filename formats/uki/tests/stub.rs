@@ -70,7 +70,7 @@ fn sections_are_found() {
 fn objdump_and_objcopy_agree() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("uki.efi");
-    emit::to_path(&plan(&stub(), &parts()).unwrap(), &path, 1).unwrap();
+    emit::to_path(&plan(&stub(), &parts()).unwrap(), &path).unwrap();
     let out = Command::new("objcopy")
         .args([
             "--dump-section",

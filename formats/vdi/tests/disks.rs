@@ -26,7 +26,7 @@ fn a_large_disk_takes_no_room() {
     assert!(room < 40 << 20, "{room}");
     let dir = tempfile::tempdir().unwrap();
     let made = dir.path().join("made");
-    emit::to_path(&image, &made, 1).unwrap();
+    emit::to_path(&image, &made).unwrap();
     qemu_img(&["check", "-f", "vdi"], &made);
     let info = qemu_img(&["info", "-f", "vdi"], &made);
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");

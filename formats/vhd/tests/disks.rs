@@ -28,7 +28,7 @@ fn a_large_disk_takes_no_room() {
     assert!(room < 40 << 20, "{room}");
     let dir = tempfile::tempdir().unwrap();
     let made = dir.path().join("made");
-    emit::to_path(&image, &made, 1).unwrap();
+    emit::to_path(&image, &made).unwrap();
     let info = qemu_img(&["info", "-f", "vpc"], &made);
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");
     disk.set_len(u64::MAX >> 2);

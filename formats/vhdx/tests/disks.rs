@@ -31,7 +31,7 @@ fn a_large_disk_takes_no_room() {
     assert!(room < 1 << 20, "{room}");
     let dir = tempfile::tempdir().unwrap();
     let made = dir.path().join("made");
-    emit::to_path(&image, &made, 1).unwrap();
+    emit::to_path(&image, &made).unwrap();
     qemu_img(&["check", "-f", "vhdx"], &made);
     let info = qemu_img(&["info", "-f", "vhdx"], &made);
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");

@@ -26,7 +26,7 @@ fn a_large_disk_takes_no_room() {
     assert!(room < 300 << 20, "{room}");
     let dir = tempfile::tempdir().unwrap();
     let made = dir.path().join("made");
-    emit::to_path(&image, &made, 1).unwrap();
+    emit::to_path(&image, &made).unwrap();
     qemu_img(&["check", "-f", "vmdk"], &made);
     let info = qemu_img(&["info", "-f", "vmdk"], &made);
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");
@@ -74,7 +74,7 @@ fn a_compressed_image_of_a_large_disk() {
     assert!(image.len() < 1 << 20, "{}", image.len());
     let dir = tempfile::tempdir().unwrap();
     let made = dir.path().join("made");
-    emit::to_path(&image, &made, 1).unwrap();
+    emit::to_path(&image, &made).unwrap();
     qemu_img(&["check", "-f", "vmdk"], &made);
     let info = qemu_img(&["info", "-f", "vmdk"], &made);
     for line in [

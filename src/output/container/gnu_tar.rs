@@ -111,9 +111,9 @@ mod tests {
                 disk.put_bytes(len / pieces * index, vec![index as u8 + 1; 700]);
             }
             let path = dir.path().join("tar");
-            extents::emit::to_path(&sparse(&disk, "disk.raw", 1), &path, 1).unwrap();
+            extents::emit::to_path(&sparse(&disk, "disk.raw", 1), &path).unwrap();
             let raw = dir.path().join("raw");
-            extents::emit::to_path(&disk, &raw, 1).unwrap();
+            extents::emit::to_path(&disk, &raw).unwrap();
             let run = |program: &str, arguments: &[&str]| {
                 let out = Command::new(program)
                     .args(arguments)

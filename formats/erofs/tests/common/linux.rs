@@ -126,7 +126,7 @@ pub fn read(images: &[&Image], command: &str) -> (Vec<Tree>, String) {
     let mut script = String::new();
     for (index, image) in images.iter().enumerate() {
         let path = folder.path().join(format!("image{index}"));
-        emit::to_path(image.extents(), &path, 1).unwrap();
+        emit::to_path(image.extents(), &path).unwrap();
         let drive = format!("file={},if=virtio,format=raw,readonly=on", path.display());
         qemu.arg("-drive").arg(drive);
         let device = (b'b' + index as u8) as char;
@@ -137,7 +137,7 @@ pub fn read(images: &[&Image], command: &str) -> (Vec<Tree>, String) {
     script += command;
     let initrd = cpio::plan(&initrd(&kernel, &script)).unwrap();
     let initrd_path = folder.path().join("initrd");
-    emit::to_path(&initrd, &initrd_path, 1).unwrap();
+    emit::to_path(&initrd, &initrd_path).unwrap();
     let vmlinuz = find(&kernel.join("boot"), "vmlinuz").unwrap();
     qemu.arg("-kernel").arg(vmlinuz).arg("-initrd").arg(initrd_path);
     qemu.args(["-append", "console=ttyS0 panic=-1 quiet"]);

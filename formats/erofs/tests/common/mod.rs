@@ -54,7 +54,7 @@ pub struct OnDisk(tempfile::TempDir);
 impl OnDisk {
     pub fn new(image: &Image) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        emit::to_path(image.extents(), &folder.path().join("image"), 1).unwrap();
+        emit::to_path(image.extents(), &folder.path().join("image")).unwrap();
         OnDisk(folder)
     }
 

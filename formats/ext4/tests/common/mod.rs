@@ -59,7 +59,7 @@ pub fn made(tree: &Tree, options: &Options) -> (Image, tempfile::TempDir) {
     let again = plan(tree, options).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("image");
-    emit::to_path(image.extents(), &path, 1).unwrap();
+    emit::to_path(image.extents(), &path).unwrap();
     fsck(&path);
     same(image.extents(), again.extents());
     (image, dir)

@@ -36,7 +36,7 @@ pub struct OnDisk(tempfile::TempDir);
 impl OnDisk {
     pub fn new(image: &Image) -> OnDisk {
         let folder = tempfile::tempdir().unwrap();
-        emit::to_path(image.extents(), &folder.path().join("x.iso"), 1).unwrap();
+        emit::to_path(image.extents(), &folder.path().join("x.iso")).unwrap();
         OnDisk(folder)
     }
 
