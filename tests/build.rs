@@ -167,16 +167,40 @@ fn damaged_images_are_refused() {
     }
     fs::write(&large, &whole).unwrap();
     good(site.build(&["-f", "tar", "machine.yml"]));
+    let first = fs::read(site.path("machine.tar")).unwrap();
+    fs::remove_file(site.path("machine.tar")).unwrap();
+    // That a layer is kept decompressed changes nothing, and nothing is shown before all is verified.
+    let mut flipped = whole.clone();
+    flipped[middle] ^= 1;
+    fs::write(&large, flipped).unwrap();
+    for jobs in ["1", "4"] {
+        for output in ["machine.tar", "-"] {
+            let output = site.build(&["-j", jobs, "-f", "tar", "-o", output, "machine.yml"]);
+            assert!(output.stdout.is_empty());
+            let message = refused(output, 1);
+            assert!(message.contains("its digest should be"), "{message}");
+            assert!(message.contains("machine.yml:"), "{message}");
+            assert!(!site.path("machine.tar").exists());
+        }
+    }
+    fs::write(&large, &whole).unwrap();
     // The copy that moby keeps is not trusted either: a damaged one is made again.
     let layers = site.path("cache/moby/layers/sha256");
-    let first = fs::read(site.path("machine.tar")).unwrap();
-    for name in files(&layers) {
-        let mut bytes = fs::read(layers.join(&name)).unwrap();
-        bytes[600] ^= 1;
-        fs::write(layers.join(name), bytes).unwrap();
+    let spoil = || {
+        for name in files(&layers) {
+            let mut bytes = fs::read(layers.join(&name)).unwrap();
+            bytes[600] ^= 1;
+            fs::write(layers.join(name), bytes).unwrap();
+        }
+    };
+    for jobs in ["1", "4"] {
+        spoil();
+        let output = site.build(&["-j", jobs, "-f", "tar", "-o", "-", "machine.yml"]);
+        assert!(output.status.success() && output.stdout == first);
+        spoil();
+        good(site.build(&["-j", jobs, "-f", "tar", "machine.yml"]));
+        assert!(first == fs::read(site.path("machine.tar")).unwrap());
     }
-    good(site.build(&["-f", "tar", "machine.yml"]));
-    assert!(first == fs::read(site.path("machine.tar")).unwrap());
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! `moby build`.
 
+use std::cell::{OnceCell, RefCell};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
+use tree::Tree;
 
 use super::report::Report;
 use super::{Failure, cache, check, foreign, host_arch, loader};
+use crate::config::Config;
 use crate::output::compress::Compression;
 use crate::output::format::{FORMATS, Format, Root, find};
 use crate::output::{self, Target};
@@ -100,15 +103,74 @@ impl Build {
             let value = serde_json::to_value(&config).map_err(Failure::work)?;
             return super::print(&rootfs::metadata::yaml(&value));
         }
-        let store = Store::open(&self.store_options()).map_err(Failure::work)?;
+        let mut store = Store::open(&self.store_options()).map_err(Failure::work)?;
+        if jobs > 1 {
+            store.defer();
+        }
+        match self.make(&config, &store, &formats, jobs, report) {
+            Err(_) if store.kept_damaged() => {
+                say("a layer that was kept decompressed is damaged: it is made again");
+                // Windows removes no file that is open.
+                drop(store);
+                let store = Store::open(&self.store_options()).map_err(Failure::work)?;
+                self.make(&config, &store, &formats, jobs, report)
+            }
+            made => made,
+        }
+    }
+
+    /// Makes the outputs, while what they are made of is verified.
+    fn make(
+        &self,
+        config: &Config,
+        store: &Store,
+        formats: &[&Format],
+        jobs: usize,
+        report: &Report,
+    ) -> Result<(), Failure> {
         let options = rootfs::Options {
             arch: self.arch.clone(),
             jobs,
             decompress_kernel: self.decompress_kernel,
             sbom: self.sbom(),
         };
-        let root = rootfs::build(&config, &store, &options, &|progress| report.layers(progress));
-        let root = root.map_err(Failure::work)?;
+        std::thread::scope(|scope| {
+            let root = rootfs::build(config, store, &options, &|progress| report.layers(progress));
+            let threads = RefCell::new(Vec::new());
+            threads
+                .borrow_mut()
+                .extend((1..jobs).map(|_| scope.spawn(|| store.settle())));
+            let settled = OnceCell::new();
+            let settle = || {
+                let own = store.settle();
+                let results = threads.take().into_iter().map(|thread| {
+                    let result = thread.join();
+                    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                });
+                results.fold(own, Result::and)
+            };
+            let sound = || settled.get_or_init(settle).is_ok();
+            let written = root
+                .map_err(Failure::work)
+                .and_then(|root| self.write(&root, config, formats, jobs, report, &sound));
+            sound();
+            if let Some(Err(error)) = settled.get() {
+                return Err(Failure::work(rootfs::explain(config, error)));
+            }
+            written
+        })
+    }
+
+    fn write(
+        &self,
+        root: &Tree,
+        config: &Config,
+        formats: &[&Format],
+        jobs: usize,
+        report: &Report,
+        sound: &dyn Fn() -> bool,
+    ) -> Result<(), Failure> {
+        let say = |text: &str| report.say(text);
         let options = output::Options {
             target: self.target(),
             name: self.name(),
@@ -127,7 +189,7 @@ impl Build {
             warn: &say,
             begin: &|text| report.begin(text),
         };
-        for path in output::write(&root, &formats, &options, &find, &tell).map_err(Failure::work)? {
+        for path in output::write(root, formats, &options, &find, &tell, sound).map_err(Failure::work)? {
             say(&format!("wrote {}", path.display()));
         }
         Ok(())

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 /// Why an output could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// What the outputs are made of is damaged.
+    #[error("an image is damaged")]
+    Unsound,
     /// Something does not fit an initrd.
     #[error("the initrd cannot be made: {0}\nhelp: leave it out, or use a format with the root filesystem on a disk")]
     Cpio(#[from] cpio::Error),

@@ -102,13 +102,14 @@ pub struct Tell<'a> {
 ///
 /// # Errors
 /// What a format cannot hold, and what writing fails with. A file appears only when it is
-/// complete.
+/// complete and `sound` says that what it is made of is.
 pub fn write(
     root: &Tree,
     formats: &[&Format],
     options: &Options,
     find: &loader::Find<'_>,
     tell: &Tell<'_>,
+    sound: &dyn Fn() -> bool,
 ) -> Result<Vec<PathBuf>, Error> {
     if let Target::Folder(dir) = &options.target
         && !dir.as_os_str().is_empty()
@@ -125,6 +126,9 @@ pub fn write(
         for (suffix, content) in maker.files(format)? {
             let path = match &options.target {
                 Target::Stdout => {
+                    if !sound() {
+                        return Err(Error::Unsound);
+                    }
                     stream(&content)?;
                     continue;
                 }
@@ -135,10 +139,15 @@ pub fn write(
             if written.contains(&path) {
                 continue;
             }
-            emit::to_path(&content, &path).map_err(|source| Error::Write {
+            let unwritable = |source| Error::Write {
                 path: path.clone(),
                 source,
-            })?;
+            };
+            let file = emit::beside(&content, &path).map_err(unwritable)?;
+            if !sound() {
+                return Err(Error::Unsound);
+            }
+            file.persist().map_err(unwritable)?;
             written.push(path);
         }
     }

@@ -56,7 +56,7 @@ pub fn build(
     let list: Vec<Image> = images.values().map(|(_, image)| image.clone()).collect();
     store
         .prepare(&list, options.jobs, progress)
-        .map_err(|error| config.complain(&path_of(&images, &error), error.to_string()))?;
+        .map_err(|error| explain(config, &error))?;
     let mut builder = Builder {
         config,
         store,
@@ -123,11 +123,14 @@ fn find(config: &Config, store: &Store, arch: &str) -> Result<Images, Diagnostic
     }
 }
 
-/// The field that names the image which an error is about.
-fn path_of(images: &Images, error: &crate::store::Error) -> String {
+/// What is wrong with an image, at the field that first names it.
+pub fn explain(config: &Config, error: &crate::store::Error) -> Diagnostics {
     let text = error.to_string();
-    let mut fields = images.iter().filter(|(name, _)| text.contains(name.as_str()));
-    fields.next().map_or_else(String::new, |(_, (path, _))| path.clone())
+    let fields = named(config);
+    let field = fields
+        .iter()
+        .find(|(_, image)| text.contains(&config::canonical(image)));
+    config.complain(field.map_or("", |(field, _)| field), text)
 }
 
 /// The tree on its way.

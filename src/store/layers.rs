@@ -1,10 +1,10 @@
 //! Decompressed layers: kept once, by diff_id, and verified at every use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use extents::{FileBlob, Slice};
@@ -21,6 +21,20 @@ type Tell<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
 pub struct Layers {
     folder: Option<PathBuf>,
     ready: Mutex<BTreeMap<String, Arc<FileBlob>>>,
+    /// Whether [`Layers::settle`] verifies what is kept.
+    deferred: bool,
+    /// What it is to verify.
+    doubts: Mutex<VecDeque<Doubt>>,
+    /// Whether it found something that is kept damaged.
+    damaged: AtomicBool,
+}
+
+/// A kept layer that is used, and not verified yet.
+#[derive(Debug)]
+struct Doubt {
+    layer: Layer,
+    compressed: Slice,
+    kept: Arc<FileBlob>,
 }
 
 impl Layers {
@@ -29,7 +43,40 @@ impl Layers {
         Layers {
             folder: cache.map(|cache| cache.join("moby/layers/sha256")),
             ready: Mutex::default(),
+            deferred: false,
+            doubts: Mutex::default(),
+            damaged: AtomicBool::new(false),
         }
+    }
+
+    /// Lets kept layers be used before they are verified. [`Layers::settle`] verifies them, and before
+    /// it has done so nothing that is made of them may be shown to anybody.
+    pub fn defer(&mut self) {
+        self.deferred = true;
+    }
+
+    /// Verifies what was deferred; several threads may do it together.
+    ///
+    /// # Errors
+    /// A layer that is damaged, in its layout or as it is kept. One that is kept is then removed, and
+    /// [`Layers::damaged`] says so.
+    pub fn settle(&self) -> Result<(), Error> {
+        let next = || self.doubts.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        while let Some(doubt) = next() {
+            self.verify_compressed(&doubt.layer, &doubt.compressed)?;
+            let found = sha256(&Slice::whole(doubt.kept)).unwrap_or_else(|error| error.to_string());
+            if found != doubt.layer.diff_id {
+                self.damaged.store(true, Ordering::Relaxed);
+                self.forget(&doubt.layer);
+                return Err(self.mismatch(&doubt.layer, "diff_id", &doubt.layer.diff_id, found));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether something that is kept was found damaged, so that all is to be done again.
+    pub fn damaged(&self) -> bool {
+        self.damaged.load(Ordering::Relaxed)
     }
 
     /// Makes all layers of the images ready, `jobs` at a time, the largest first.
@@ -81,25 +128,45 @@ impl Layers {
             return Ok(ready.clone());
         }
         let compressed = layer.location.open(&layer.image)?;
-        let kept = self.kept(layer);
+        let kept = match self.deferred {
+            true => self.path(layer).and_then(|path| FileBlob::open(&path).ok()),
+            false => self.kept(layer),
+        };
         let blob = match kept {
             Some(kept) => {
-                // The layout must still hold what it says, though nothing more is read of it.
-                if let Some((size, digest)) = &layer.expected {
-                    verify(&layer.image, &layer.location, &compressed, Some(*size), digest)?;
+                let kept = Arc::new(kept);
+                match self.deferred {
+                    true => self.doubt(layer, &compressed, &kept),
+                    false => self.verify_compressed(layer, &compressed)?,
                 }
                 progress(Progress::Read(compressed.len()));
                 kept
             }
-            None => self.decompress(layer, &compressed, progress)?,
+            None => Arc::new(self.decompress(layer, &compressed, progress)?),
         };
-        let blob = Arc::new(blob);
         self.lock().insert(layer.diff_id.clone(), blob.clone());
         Ok(blob)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<FileBlob>>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn doubt(&self, layer: &Layer, compressed: &Slice, kept: &Arc<FileBlob>) {
+        let mut doubts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
+        doubts.push_back(Doubt {
+            layer: layer.clone(),
+            compressed: compressed.clone(),
+            kept: kept.clone(),
+        });
+    }
+
+    /// The layout must still hold what it says, though nothing more is read of a layer that is kept.
+    fn verify_compressed(&self, layer: &Layer, compressed: &Slice) -> Result<(), Error> {
+        match &layer.expected {
+            Some((size, digest)) => verify(&layer.image, &layer.location, compressed, Some(*size), digest),
+            None => Ok(()),
+        }
     }
 
     fn path(&self, layer: &Layer) -> Option<PathBuf> {
@@ -116,10 +183,18 @@ impl Layers {
         if sha256(&whole).is_ok_and(|digest| digest == layer.diff_id) {
             return FileBlob::open(&path).ok();
         }
-        // Damaged by whatever: it is made again. Windows removes no file that is open.
+        // Windows removes no file that is open.
         drop(whole);
-        std::fs::remove_file(&path).ok();
+        self.forget(layer);
         None
+    }
+
+    /// What is damaged, by whatever, is made again.
+    fn forget(&self, layer: &Layer) {
+        self.lock().remove(&layer.diff_id);
+        if let Some(path) = self.path(layer) {
+            std::fs::remove_file(path).ok();
+        }
     }
 
     fn decompress(&self, layer: &Layer, compressed: &Slice, progress: Tell<'_>) -> Result<FileBlob, Error> {

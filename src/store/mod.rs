@@ -6,7 +6,9 @@
 //! layer: blob (gzip, zstd, plain) ──decompressed once──▶ CACHE/moby/layers/sha256/DIFF_ID ──▶ Tree
 //! ```
 //!
-//! A blob is used only after its size and digest were found to be what its descriptor says.
+//! A blob is used only after its size and digest were found to be what its descriptor says. Layers
+//! that are kept decompressed are verified while a build is planned and written, and before any of
+//! its files has its name.
 //! What moby itself keeps stands in the folder `moby` beside `blobs`, where no other tool looks.
 
 pub mod archive;
@@ -186,6 +188,25 @@ impl Store {
         progress: &(dyn Fn(Progress<'_>) + Sync),
     ) -> Result<(), Error> {
         self.layers.prepare(images, jobs, progress)
+    }
+
+    /// Lets layers that are kept decompressed be used before [`Store::settle`] has verified them.
+    pub fn defer(&mut self) {
+        self.layers.defer();
+    }
+
+    /// Verifies what was deferred; several threads may do it together. Before all are done, nothing
+    /// that is made of the layers may be shown to anybody.
+    ///
+    /// # Errors
+    /// A layer that is damaged, in its layout or as it is kept.
+    pub fn settle(&self) -> Result<(), Error> {
+        self.layers.settle()
+    }
+
+    /// Whether a kept layer was damaged. It was removed: all is well when all is done again.
+    pub fn kept_damaged(&self) -> bool {
+        self.layers.damaged()
     }
 
     /// The layers of an image laid over each other.
