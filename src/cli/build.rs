@@ -1,6 +1,6 @@
 //! `moby build`.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -136,10 +136,8 @@ impl Build {
         };
         std::thread::scope(|scope| {
             let root = rootfs::build(config, store, &options, &|progress| report.layers(progress));
-            let threads = RefCell::new(Vec::new());
-            threads
-                .borrow_mut()
-                .extend((1..jobs).map(|_| scope.spawn(|| store.settle())));
+            let threads: Vec<_> = (1..jobs).map(|_| scope.spawn(|| store.settle())).collect();
+            let threads = Cell::new(threads);
             let settled = OnceCell::new();
             let settle = || {
                 let own = store.settle();
