@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -248,6 +249,79 @@ fn layers_are_the_same_however_they_are_compressed() {
         "{listed}"
     );
     assert!(listed.contains("kind/link -> ../d"), "{listed}");
+}
+
+#[test]
+fn opaque_whiteouts_hide_when_they_are_to() {
+    let site = Site::new();
+    let lower = tar(&[
+        (b'5', "var", "", b""),
+        (b'5', "var/data", "", b""),
+        (b'0', "var/data/old", "", b"old"),
+        (b'5', "var/data/both", "", b""),
+        (b'0', "var/data/both/old", "", b"old"),
+        (b'0', "var/other", "", b"stays"),
+        (b'5', "bare", "", b""),
+    ]);
+    // The mark hides what is below, and nothing of its own layer, wherever it stands.
+    let upper = tar(&[
+        (b'5', "var/data", "", b""),
+        (b'0', "var/data/before", "", b"new"),
+        (b'5', "var/data/both", "", b""),
+        (b'0', "var/data/both/new", "", b"new"),
+        (b'0', "var/data/.wh..wh..opq", "", b""),
+        (b'0', "var/data/after", "", b"new"),
+        (b'0', "bare/.wh..wh..opq", "", b""),
+        (b'5', "fresh", "", b""),
+        (b'0', "fresh/.wh..wh..opq", "", b""),
+    ]);
+    let mut layout = Layout::new(&site.path("cache"));
+    let image = layout.manifest("amd64", &[Layer::gzip(&lower), Layer::gzip(&upper)]);
+    layout.name("docker.io/library/opaque:1", image);
+    let names = |tar: &[u8]| {
+        let listed = String::from_utf8(common::layout::through("tar", &["-t"], tar)).unwrap();
+        let lines = listed.lines().map(|line| line.trim_end_matches('/').to_owned());
+        lines.filter(|line| !line.is_empty()).collect::<BTreeSet<_>>()
+    };
+    // The files that umoci sees.
+    site.run(
+        "umoci",
+        &[
+            "unpack",
+            "--rootless",
+            "--image",
+            "cache:docker.io/library/opaque:1",
+            "bundle",
+        ],
+    );
+    let umoci: BTreeSet<String> = site
+        .run("sh", &["-c", "cd bundle/rootfs && find . -mindepth 1 -printf '%P\n'"])
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| String::from_utf8(line.to_vec()).unwrap())
+        .collect();
+    let hidden = ["var/data/old", "var/data/both/old"];
+    assert!(umoci.contains("var/data/both/new") && hidden.iter().all(|name| !umoci.contains(*name)));
+    assert_eq!(names(&filesystem(&site, "opaque:1", &[])), umoci);
+
+    site.write("one.yml", "init: [\"opaque:1\"]\n");
+    let build = |more: &[&str]| {
+        let mut all = vec!["build", "--no-sbom", "-f", "tar", "-o", "-", "one.yml"];
+        all.extend(more);
+        let output = site.moby(&all);
+        let message = String::from_utf8(output.stderr.clone()).unwrap();
+        (names(&good(output)), message)
+    };
+    let (plain, message) = build(&[]);
+    for text in ["docker.io/library/opaque:1", "/var/data ", "--opaque-whiteouts"] {
+        assert!(message.contains(text), "{message}");
+    }
+    assert!(!message.contains("bare") && !message.contains("fresh"), "{message}");
+    assert!(umoci.is_subset(&plain) && hidden.iter().all(|name| plain.contains(*name)));
+    let (opaque, message) = build(&["--opaque-whiteouts"]);
+    assert!(!message.contains("whiteout"), "{message}");
+    let gone: Vec<&str> = plain.difference(&opaque).map(String::as_str).collect();
+    assert_eq!(gone, ["var/data/both/old", "var/data/old"]);
 }
 
 /// The blobs of a cache with one image: manifest, configuration and layer.

@@ -70,6 +70,10 @@ pub struct Build {
     /// Print the merged YAML, and build nothing
     #[arg(long)]
     dry_run: bool,
+    /// Let an opaque whiteout hide what lower layers have in its folder, as Docker does; LinuxKit, and
+    /// moby without this, keep it
+    #[arg(long)]
+    opaque_whiteouts: bool,
     /// Write no SBOM into the root filesystem
     #[arg(long)]
     no_sbom: bool,
@@ -136,6 +140,7 @@ impl Build {
         };
         std::thread::scope(|scope| {
             let root = rootfs::build(config, store, &options, &|progress| report.layers(progress));
+            explain_unhidden(store, report);
             let threads: Vec<_> = (1..jobs).map(|_| scope.spawn(|| store.settle())).collect();
             let threads = Cell::new(threads);
             let settled = OnceCell::new();
@@ -224,6 +229,7 @@ impl Build {
         store::Options {
             cache: cache(self.cache.clone()),
             layouts: self.layout.clone(),
+            opaque_whiteouts: self.opaque_whiteouts,
         }
     }
 
@@ -234,6 +240,7 @@ impl Build {
         let found = Store::open(&store::Options {
             cache: Some(store.clone()),
             layouts: self.layout.clone(),
+            ..store::Options::default()
         });
         if found.is_ok_and(|found| found.image(&name, &self.arch).is_ok()) {
             return Ok(name);
@@ -322,6 +329,17 @@ impl Build {
             .and_then(|file| file.file_stem())
             .map(|stem| stem.to_string_lossy().into_owned());
         self.name.clone().or(stem).unwrap_or_else(|| "moby".into())
+    }
+}
+
+/// Says of which images files remain that Docker would not show.
+fn explain_unhidden(store: &Store, report: &Report) {
+    for (image, folders) in store.unhidden() {
+        let folders: Vec<String> = folders.iter().map(|folder| folder.escape_ascii().to_string()).collect();
+        report.say(&format!(
+            "note: {image}: opaque whiteouts hide nothing, as in LinuxKit: /{} keep the files of lower layers\nhelp: --opaque-whiteouts hides them, as Docker does",
+            folders.join(", /")
+        ));
     }
 }
 

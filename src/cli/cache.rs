@@ -92,7 +92,8 @@ impl Cache {
 fn store(folder: &Path) -> Result<Store, Failure> {
     let options = crate::store::Options {
         cache: Some(folder.to_owned()),
-        layouts: Vec::new(),
+        opaque_whiteouts: true,
+        ..crate::store::Options::default()
     };
     Store::open(&options).map_err(Failure::work)
 }

@@ -9,10 +9,10 @@ use super::{Error, Layer};
 
 /// The prefix of a name that removes another.
 const WHITEOUT: &[u8] = b".wh.";
-/// Names with this prefix are marks for filesystems. One of them, `.wh..wh..opq`, says that a
-/// folder hides what lower layers have in it; LinuxKit pays no heed to it, and images are to
-/// have the same files here (docs/linuxkit-differences.md).
+/// Names with this prefix are marks for filesystems.
 const RESERVED: &[u8] = b".wh..wh.";
+/// The mark of a folder that hides what lower layers have in it (Changeset, "Opaque Whiteout").
+const OPAQUE: &[u8] = b".wh..wh..opq";
 
 /// What folders get that no layer describes.
 fn undescribed() -> Meta {
@@ -27,18 +27,39 @@ pub fn empty() -> Tree {
     Tree::new(undescribed())
 }
 
-/// Lays one more layer over the tree.
+/// The folders that a layer says are opaque, and in which the tree of the layers below has something.
+///
+/// # Errors
+/// A damaged tar.
+pub fn opaque(tree: &Tree, archive: &Extents, name: &str, layer: &Layer) -> Result<Vec<Vec<u8>>, Error> {
+    let mut folders = Vec::new();
+    // Nothing is below the lowest layer.
+    if tree.capacity() == 1 {
+        return Ok(folders);
+    }
+    for entry in pax::entries(archive) {
+        let entry = entry.map_err(|source| damaged(source, name, layer))?;
+        let path = clean(&entry.path);
+        let (folder, base) = split(&path);
+        if base == OPAQUE
+            && !matches!(entry.body, Body::Directory)
+            && let Some(below) = tree.lookup(folder)
+            && matches!(&tree.node(below).kind, Kind::Directory(entries) if !entries.is_empty())
+        {
+            folders.push(folder.to_vec());
+        }
+    }
+    Ok(folders)
+}
+
+/// Lays one more layer over the tree. Of opaque folders it hides nothing: [`opaque`] tells them.
 ///
 /// # Errors
 /// A damaged tar, and entries that lead out of the tree.
 pub fn apply(tree: &mut Tree, archive: &Extents, name: &str, layer: &Layer) -> Result<(), Error> {
     let parents = undescribed();
     for entry in pax::entries(archive) {
-        let entry = entry.map_err(|source| Error::Tar {
-            name: name.to_owned(),
-            digest: layer.digest().to_owned(),
-            source,
-        })?;
+        let entry = entry.map_err(|source| damaged(source, name, layer))?;
         let wrong = |source| Error::Entry {
             name: name.to_owned(),
             digest: layer.digest().to_owned(),
@@ -71,6 +92,14 @@ pub fn apply(tree: &mut Tree, archive: &Extents, name: &str, layer: &Layer) -> R
         tree.insert(&path, meta, kind, &parents).map_err(wrong)?;
     }
     Ok(())
+}
+
+fn damaged(source: pax::Error, name: &str, layer: &Layer) -> Error {
+    Error::Tar {
+        name: name.to_owned(),
+        digest: layer.digest().to_owned(),
+        source,
+    }
 }
 
 /// Without empty and `.` components; `..` is left for the tree to refuse.

@@ -23,7 +23,9 @@ mod layers;
 mod layout;
 mod writer;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use extents::{Extents, Slice};
 
@@ -43,6 +45,9 @@ pub struct Options {
     pub cache: Option<PathBuf>,
     /// More layouts, only read: folders or archives.
     pub layouts: Vec<PathBuf>,
+    /// Whether opaque whiteouts hide what lower layers have, as containerd has it. LinuxKit pays no
+    /// heed to them.
+    pub opaque_whiteouts: bool,
 }
 
 /// What is told while layers are read.
@@ -62,6 +67,8 @@ pub struct Store {
     layouts: Vec<Layout>,
     cache: Option<PathBuf>,
     layers: Layers,
+    opaque_whiteouts: bool,
+    unhidden: Mutex<BTreeMap<String, BTreeSet<Vec<u8>>>>,
 }
 
 impl Store {
@@ -83,6 +90,8 @@ impl Store {
             layouts,
             cache: options.cache.clone(),
             layers: Layers::new(options.cache.as_deref()),
+            opaque_whiteouts: options.opaque_whiteouts,
+            unhidden: Mutex::default(),
         })
     }
 
@@ -217,8 +226,25 @@ impl Store {
         let mut flat = flatten::empty();
         for layer in &image.layers {
             let tar = Extents::from_slice(Slice::whole(self.layers.get(layer)?));
+            for folder in flatten::opaque(&flat, &tar, &image.name, layer)? {
+                match self.opaque_whiteouts {
+                    true => flat.clear(&folder),
+                    false => self.leave(&image.name, folder),
+                }
+            }
             flatten::apply(&mut flat, &tar, &image.name, layer)?;
         }
         Ok(flat)
+    }
+
+    fn leave(&self, image: &str, folder: Vec<u8>) {
+        let mut unhidden = self.unhidden.lock().unwrap_or_else(PoisonError::into_inner);
+        unhidden.entry(image.to_owned()).or_default().insert(folder);
+    }
+
+    /// The images of which trees were made, and the folders of each where opaque whiteouts would have
+    /// hidden something.
+    pub fn unhidden(&self) -> BTreeMap<String, BTreeSet<Vec<u8>>> {
+        self.unhidden.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -127,6 +127,20 @@ fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
 /// Installs what is missing, by apt-get and as root (with sudo where need be); `all` of what any
 /// test needs.
 fn install(all: bool) -> Result<(), String> {
+    debian::install(&missing(all))?;
+    // A package may take the place of one that was there: the emulators of Debian remove newer
+    // tools for disk images of another source.
+    debian::install(&missing(all))?;
+    let missing = missing(all);
+    if !missing.is_empty() {
+        return Err(format!("apt-get brought nothing of {}", missing.join(" ")));
+    }
+    // Programs for arm64 are compiled with it where rustup has no standard library for them.
+    foreign::install()
+}
+
+/// The packages of the programs and files that are not there.
+fn missing(all: bool) -> Vec<&'static str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Checkers of filesystems are there for root only.
     let folders = || std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
@@ -141,8 +155,5 @@ fn install(all: bool) -> Result<(), String> {
         .iter()
         .chain(more_files)
         .filter(|(file, _)| !std::path::Path::new(file).is_file());
-    let missing: Vec<&str> = programs.chain(files).map(|(_, package)| *package).collect();
-    debian::install(&missing)?;
-    // Programs for arm64 are compiled with it where rustup has no standard library for them.
-    foreign::install()
+    programs.chain(files).map(|(_, package)| *package).collect()
 }
