@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod disk;
+pub mod linux;
 pub mod program;
 pub mod random;
 pub mod sample;

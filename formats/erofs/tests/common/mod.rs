@@ -2,8 +2,6 @@
 //! `erofs-utils`), which writes the files that it finds.
 #![allow(dead_code)]
 
-pub mod linux;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

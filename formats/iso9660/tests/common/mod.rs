@@ -8,7 +8,8 @@ use std::process::Command;
 
 use extents::{Extents, emit};
 use iso9660::Image;
-use tree::{Kind, Meta, Time, Tree};
+use proptest::prelude::*;
+use tree::{Device, Kind, Meta, Time, Tree};
 
 /// 2017-04-18T16:30:00Z.
 pub const TIME: i64 = 1_492_533_000;
@@ -141,7 +142,7 @@ pub fn expected(tree: &Tree) -> BTreeMap<Vec<u8>, Seen> {
 }
 
 /// A target as Rock Ridge has it: several slashes in sequence are one, none is at the end.
-fn squeezed(target: &[u8]) -> Vec<u8> {
+pub fn squeezed(target: &[u8]) -> Vec<u8> {
     let root: &[u8] = if target.starts_with(b"/") { b"/" } else { b"" };
     let names: Vec<&[u8]> = target.split(|b| *b == b'/').filter(|name| !name.is_empty()).collect();
     [root, &names.join(&b'/')].concat()
@@ -290,5 +291,55 @@ pub fn same<T: PartialEq + std::fmt::Debug>(seen: &BTreeMap<Vec<u8>, T>, wanted:
     for path in paths {
         let name = String::from_utf8_lossy(path);
         assert_eq!(seen.get(path), wanted.get(path), "{who} sees {name:?} so");
+    }
+}
+
+/// Names that are legal on Linux, of all lengths and scripts.
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![
+        6 => "[a-zA-Z0-9_. -]{1,20}",
+        2 => "[a-z]{90,253}",
+        2 => "[\u{e0}-\u{ff}\u{3b1}-\u{3c9}\u{4e00}-\u{4e80}\u{1f600}-\u{1f640}]{1,60}",
+        1 => "[A-C]{1,2}\\.[a-c]{1,3}",
+    ]
+    .prop_filter("not a name", |name| {
+        name != "." && name != ".." && !name.contains("rr_moved")
+    })
+}
+
+prop_compose! {
+    pub fn random_tree()(nodes in prop::collection::vec(
+        (prop::collection::vec(name(), 1..14), 0..9u8, 0..5000usize, any::<u16>()), 0..40)) -> Tree {
+        let mut tree = Tree::new(base());
+        let mut last: Option<Vec<u8>> = None;
+        for (names, kind, size, number) in nodes {
+            let path = names.join("/").into_bytes();
+            let meta = Meta {
+                uid: u32::from(number),
+                gid: u32::from(number % 7),
+                mode: u32::from(number) & 0o7777,
+                ..base()
+            };
+            let device = Device { major: 1 + u32::from(number) % 255, minor: size as u32 % 256 };
+            let kind = match kind {
+                0..=2 => file(&vec![number as u8; size]),
+                3 => Kind::Symlink(names.join("/").chars().take(300).collect::<String>().into_bytes()),
+                4 => Kind::CharDevice(device),
+                5 => Kind::BlockDevice(device),
+                6 => Kind::Fifo,
+                7 => Kind::directory(),
+                _ => {
+                    if let Some(target) = last.as_ref().filter(|target| **target != path) {
+                        let _ = tree.link(&path, target, &base());
+                    }
+                    continue;
+                }
+            };
+            let is_file = matches!(kind, Kind::File(_));
+            if tree.insert(&path, meta, kind, &base()).is_ok() && is_file {
+                last = Some(path);
+            }
+        }
+        tree
     }
 }

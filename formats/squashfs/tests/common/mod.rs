@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use extents::emit;
+use proptest::prelude::*;
 use squashfs::{Compressor, Image, Options, plan};
-use testing::sample::MTIME;
+use testing::sample::{self, MTIME, file, meta, text};
 use tree::{Kind, Time, Tree};
 
 pub fn options(compressor: Compressor, block_size: u32) -> Options {
@@ -83,50 +84,6 @@ impl OnDisk {
     }
 }
 
-/// The image as Linux sees it, where root may mount; until it is dropped.
-pub struct Mounted {
-    folder: PathBuf,
-}
-
-impl Mounted {
-    pub fn new(disk: &OnDisk) -> Option<Self> {
-        if !disk.is_root() {
-            return None;
-        }
-        let folder = disk.0.path().join("mounted");
-        fs::create_dir(&folder).unwrap();
-        let mount = |image: &Path| {
-            let mut mount = Command::new("mount");
-            mount.args(["-t", "squashfs", "-o", "loop,ro"]).args([image, &folder]);
-            mount.output().unwrap()
-        };
-        let output = mount(&disk.path());
-        if output.status.success() {
-            return Some(Mounted { folder });
-        }
-        // Perhaps nothing can be mounted here.
-        let (empty, other) = (disk.0.path().join("empty"), disk.0.path().join("other"));
-        fs::create_dir(&empty).unwrap();
-        run("mksquashfs", &[empty.to_str().unwrap()], &other);
-        let can = mount(&other).status.success();
-        if can {
-            Command::new("umount").arg(&folder).status().unwrap();
-        }
-        assert!(!can, "{}", String::from_utf8_lossy(&output.stderr));
-        None
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.folder
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        Command::new("umount").arg(&self.folder).status().unwrap();
-    }
-}
-
 /// A file, in words; its content, its target, or its device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
@@ -141,9 +98,9 @@ fn device(major: u32, minor: u32) -> Vec<u8> {
     format!("{major}:{minor}").into_bytes()
 }
 
-/// What is to be found, by path: with the links of folders and the modes of symbolic links that the
-/// image has, or without, as what unsquashfs writes.
-pub fn expected(tree: &Tree, mounted: bool) -> Listing {
+/// What unsquashfs is to write, by path: without the links of folders and the modes of symbolic
+/// links that the image has.
+pub fn expected(tree: &Tree) -> Listing {
     tree.walk()
         .map(|item| {
             let (kind, content) = match &item.node.kind {
@@ -155,15 +112,13 @@ pub fn expected(tree: &Tree, mounted: bool) -> Listing {
                 Kind::Fifo => ("fifo", Vec::new()),
                 Kind::Socket => ("socket", Vec::new()),
             };
-            let is_folder = |entry: &&tree::Entry| tree.node(entry.node).kind.is_directory();
             let names = match &item.node.kind {
-                Kind::Directory(entries) if mounted => 2 + entries.values().filter(is_folder).count() as u32,
                 Kind::Directory(_) => 0,
                 _ => item.node.names(),
             };
             let meta = &item.node.meta;
             let time = meta.mtime.seconds.clamp(0, u32::MAX.into());
-            let mode = if kind == "link" && !mounted { 0o777 } else { meta.mode };
+            let mode = if kind == "link" { 0o777 } else { meta.mode };
             let seen = Seen {
                 facts: format!("{kind} {mode:o} {}:{} {time} {names}", meta.uid, meta.gid),
                 content,
@@ -175,8 +130,8 @@ pub fn expected(tree: &Tree, mounted: bool) -> Listing {
 }
 
 /// What is in a folder of the host, by path.
-pub fn found(root: &Path, mounted: bool) -> Listing {
-    fn visit(host: &Path, path: Vec<u8>, mounted: bool, all: &mut Listing) {
+pub fn found(root: &Path) -> Listing {
+    fn visit(host: &Path, path: Vec<u8>, all: &mut Listing) {
         let facts = fs::symlink_metadata(host).unwrap();
         let kind = facts.file_type();
         let rdev = facts.rdev();
@@ -189,7 +144,7 @@ pub fn found(root: &Path, mounted: bool) -> Listing {
                     below.push(b'/');
                 }
                 below.extend_from_slice(entry.as_bytes());
-                visit(&host.join(&entry), below, mounted, all);
+                visit(&host.join(&entry), below, all);
             }
             ("folder", Vec::new())
         } else if kind.is_symlink() {
@@ -206,7 +161,7 @@ pub fn found(root: &Path, mounted: bool) -> Listing {
             ("socket", Vec::new())
         };
         let mode = facts.mode() & 0o7777;
-        let names = if kind.is_dir() && !mounted { 0 } else { facts.nlink() };
+        let names = if kind.is_dir() { 0 } else { facts.nlink() };
         let seen = Seen {
             facts: format!(
                 "{name} {mode:o} {}:{} {} {names}",
@@ -220,7 +175,7 @@ pub fn found(root: &Path, mounted: bool) -> Listing {
         all.insert(path, seen);
     }
     let mut all = Listing::new();
-    visit(root, Vec::new(), mounted, &mut all);
+    visit(root, Vec::new(), &mut all);
     all
 }
 
@@ -329,20 +284,48 @@ pub fn check(tree: &Tree, options: &Options) -> Image {
     let again = plan(tree, &alone).unwrap();
     assert!(image.extents().to_vec().unwrap() == again.extents().to_vec().unwrap());
     assert!(image.extents().len().is_multiple_of(squashfs::PADDING));
-    let want = expected(tree, false);
+    let want = expected(tree);
     let disk = OnDisk::new(&image);
     run("unsquashfs", &["-s"], &disk.path());
     if disk.is_root() {
-        same(&found(&disk.extract(), false), &want, "unsquashfs");
+        same(&found(&disk.extract()), &want, "unsquashfs");
     } else {
         let listing = run("unsquashfs", &["-q", "-lls"], &disk.path()).stdout;
         assert!(listing.split(|byte| *byte == b'\n').count() > want.len());
-    }
-    if let Some(mounted) = Mounted::new(&disk) {
-        same(&found(mounted.path(), true), &expected(tree, true), "Linux");
     }
     if matches!(options.compressor, Compressor::Gzip(_)) && backhand_can(tree) {
         same(&backhand(&image), &reduced(want), "backhand");
     }
     image
+}
+
+/// Whole seconds from 1970 to 2106.
+pub fn times() -> impl Strategy<Value = Time> {
+    (0..i64::from(u32::MAX)).prop_map(Time::from_seconds)
+}
+
+/// Names that own and are described in many ways.
+pub fn many_owners_and_attributes() -> Tree {
+    let mut tree = Tree::default();
+    for number in 0..5000u32 {
+        let mut meta = meta();
+        (meta.uid, meta.gid) = (number, 1_000_000 + number * 500_000 / 3);
+        let mut add = |name: &str, value: Vec<u8>| meta.xattrs.insert(name.as_bytes().to_vec(), value);
+        add("user.number", number.to_string().into_bytes());
+        add("trusted.t", text(number as usize % 200, 1));
+        if number % 2 == 0 {
+            add("security.s", vec![0, 1, 2]);
+        }
+        if number % 7 == 0 {
+            add("user.empty", Vec::new());
+        }
+        let kind = if number % 3 == 0 {
+            Kind::directory()
+        } else {
+            file(vec![b'x'; number as usize % 3])
+        };
+        tree.insert(format!("{number}").as_bytes(), meta, kind, &sample::meta())
+            .unwrap();
+    }
+    tree
 }

@@ -1,0 +1,62 @@
+//! Trees as filesystems, read by Linux 6.1.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use ext4::{Journal, Options, plan};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use testing::linux::{self, Linux};
+use testing::random::trees;
+use testing::sample::{meta, sample};
+use tree::{Meta, Time, Tree};
+
+const LINUX: Linux<'_> = Linux {
+    filesystem: "ext4",
+    // It is built in.
+    modules: &[],
+    folder: env!("CARGO_TARGET_TMPDIR"),
+};
+
+/// From 1901 to 2310, with the parts of a second.
+fn times() -> impl Strategy<Value = Time> {
+    let seconds = -(1i64 << 31)..(3 << 32) - (1 << 31);
+    (seconds, 0..1_000_000_000u32).prop_map(|(seconds, nanoseconds)| Time { seconds, nanoseconds })
+}
+
+/// A bit of everything, and random trees, which are the same ones each time.
+fn everything() -> Tree {
+    let mut runner = TestRunner::deterministic();
+    let mut all = Tree::new(Meta::new(0o755, meta().mtime));
+    all.graft(b"sample", &sample(), &meta()).unwrap();
+    for number in 0..15 {
+        let tree = trees(times(), 1000).new_tree(&mut runner).unwrap().current();
+        all.graft(number.to_string().as_bytes(), &tree, &meta()).unwrap();
+    }
+    all
+}
+
+#[test]
+fn linux_reads_what_the_trees_have() {
+    let tree = everything();
+    let plain = Options::default();
+    let all = [
+        plain.clone(),
+        Options {
+            boot: true,
+            ..plain.clone()
+        },
+        Options {
+            journal: Journal::None,
+            size: Some(200 << 20),
+            ..plain
+        },
+    ];
+    let images: Vec<_> = all.iter().map(|options| plan(&tree, options).unwrap()).collect();
+    let disks: Vec<_> = images.iter().map(|image| image.extents()).collect();
+    let (mut found, said) = linux::read(LINUX, &disks, "stat -f -c 'kind %t' 2");
+    assert!(said.contains("kind ef53"), "{said}");
+    for found in &mut found {
+        assert!(found.remove(b"lost+found"));
+        linux::same(found, &tree, true);
+    }
+}
