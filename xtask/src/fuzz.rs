@@ -1,6 +1,6 @@
 //! `cargo xtask fuzz`: each target of `fuzz/` for a while, from seeds that are made here. No sanitizer
 //! takes part, as there is no unsafe code; overflows and assertions are checked. It needs a
-//! nightly compiler and cargo-fuzz.
+//! nightly compiler and cargo-fuzz. `cargo xtask fuzz check` only compiles them.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,6 +9,25 @@ use crate::foreign::{root, succeed};
 
 /// The longest file that is a seed, in bytes: fuzzing lives on speed.
 const LONGEST: u64 = 128 << 10;
+
+/// Checks that the targets compile, which needs neither.
+pub fn check() -> Result<(), String> {
+    let mut command = Command::new("cargo");
+    command
+        .args([
+            "clippy",
+            "--locked",
+            "--manifest-path",
+            "fuzz/Cargo.toml",
+            "--target-dir",
+            "target",
+        ])
+        .args(["--", "-D", "warnings"])
+        .current_dir(root());
+    // Nothing is linked; without this libFuzzer itself, which is C++, would be compiled.
+    command.env("CUSTOM_LIBFUZZER_PATH", root().join("target/libfuzzer.a"));
+    succeed(command)
+}
 
 /// Runs all targets, each for some seconds.
 pub fn run(seconds: Option<&str>) -> Result<(), String> {

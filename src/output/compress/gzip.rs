@@ -9,12 +9,9 @@
 //! section 3.2.4), so that the pieces can stand behind each other.
 
 use std::io::{self, Write};
-use std::sync::Mutex;
 
 use extents::Extents;
 use flate2::{Compress, Compression, FlushCompress, Status};
-
-use super::{block, ordered};
 
 /// How much is compressed by itself, in bytes. Smaller ones lose more at their ends.
 const PIECE: u64 = 1 << 20;
@@ -28,50 +25,59 @@ const FINAL: [u8; 2] = [3, 0];
 pub fn write(plain: &Extents, level: u32, jobs: usize, out: &mut dyn Write) -> io::Result<()> {
     let count = plain.len().div_ceil(PIECE);
     out.write_all(&HEADER)?;
-    let sums = Mutex::new(vec![None; usize::try_from(count).map_err(io::Error::other)?]);
+    let mut sum = crc32fast::Hasher::new();
     ordered::map(
-        count,
+        0..count,
         jobs,
-        |index| {
-            let bytes = block(plain, index, PIECE)?;
-            let mut sum = crc32fast::Hasher::new();
-            sum.update(&bytes);
-            if let Ok(mut sums) = sums.lock()
-                && let Some(slot) = sums.get_mut(index as usize)
-            {
-                *slot = Some(sum);
-            }
-            let before = index * PIECE;
-            let dictionary = plain.part(before.saturating_sub(WINDOW), before.min(WINDOW)).to_vec()?;
-            deflate(&dictionary, &bytes, level)
+        || Deflate {
+            compressor: Compress::new(Compression::new(level), false),
+            bytes: Vec::new(),
         },
-        |bytes| out.write_all(&bytes),
+        |deflate, index| deflate.piece(plain, index),
+        |(bytes, piece)| {
+            sum.combine(&piece);
+            out.write_all(&bytes)
+        },
     )?;
     out.write_all(&FINAL)?;
-    let mut sum = crc32fast::Hasher::new();
-    for piece in sums.into_inner().unwrap_or_default().into_iter().flatten() {
-        sum.combine(&piece);
-    }
     out.write_all(&sum.finalize().to_le_bytes())?;
     // The length is kept modulo 2^32.
     out.write_all(&(plain.len() as u32).to_le_bytes())
 }
 
-/// Deflate blocks that end on a byte and have no final one; `before` is what comes before them.
-fn deflate(before: &[u8], bytes: &[u8], level: u32) -> io::Result<Vec<u8>> {
-    let mut compressor = Compress::new(Compression::new(level), false);
-    compressor.set_dictionary(before).map_err(io::Error::other)?;
-    let mut out = Vec::with_capacity(bytes.len() / 2 + 64);
-    loop {
-        let rest = bytes.get(compressor.total_in() as usize..).unwrap_or_default();
-        let status = compressor
-            .compress_vec(rest, &mut out, FlushCompress::Sync)
-            .map_err(io::Error::other)?;
-        let done = compressor.total_in() as usize == bytes.len();
-        // With room left in the output the flush is complete (zlib.h, deflate).
-        if done && out.len() < out.capacity() && status != Status::StreamEnd {
-            return Ok(out);
+/// What a thread compresses one piece after another with.
+struct Deflate {
+    compressor: Compress,
+    /// The piece, and what comes before it.
+    bytes: Vec<u8>,
+}
+
+impl Deflate {
+    /// Deflate blocks that end on a byte and have no final one, and the sum of what is in them.
+    fn piece(&mut self, plain: &Extents, index: u64) -> io::Result<(Vec<u8>, crc32fast::Hasher)> {
+        let start = index * PIECE;
+        let window = start.min(WINDOW);
+        let len = PIECE.min(plain.len() - start);
+        self.bytes.resize((window + len) as usize, 0);
+        plain.read_exact_at(&mut self.bytes, start - window)?;
+        let (before, bytes) = self.bytes.split_at(window as usize);
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(bytes);
+        let compressor = &mut self.compressor;
+        compressor.reset();
+        compressor.set_dictionary(before).map_err(io::Error::other)?;
+        let mut out = Vec::with_capacity(bytes.len() / 2 + 64);
+        loop {
+            let rest = bytes.get(compressor.total_in() as usize..).unwrap_or_default();
+            let status = compressor
+                .compress_vec(rest, &mut out, FlushCompress::Sync)
+                .map_err(io::Error::other)?;
+            let done = compressor.total_in() as usize == bytes.len();
+            // With room left in the output the flush is complete (zlib.h, deflate).
+            if done && out.len() < out.capacity() && status != Status::StreamEnd {
+                return Ok((out, sum));
+            }
+            out.reserve(bytes.len() / 4 + 64);
         }
-        out.reserve(bytes.len() / 4 + 64);
     }
 }

@@ -5,8 +5,6 @@ use std::io::{self, Write};
 
 use extents::Extents;
 
-use super::{block, ordered};
-
 /// 0x184C2102 in little endian.
 const MAGIC: [u8; 4] = [0x02, 0x21, 0x4c, 0x18];
 /// What a block holds decompressed, in bytes; only the last may hold less.
@@ -15,10 +13,16 @@ const BLOCK: u64 = 8 << 20;
 pub fn write(plain: &Extents, jobs: usize, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(&MAGIC)?;
     ordered::map(
-        plain.len().div_ceil(BLOCK),
+        0..plain.len().div_ceil(BLOCK),
         jobs,
-        |index| Ok(lz4_flex::block::compress(&block(plain, index, BLOCK)?)),
-        |bytes| {
+        Vec::new,
+        |bytes, index| {
+            let start = index * BLOCK;
+            bytes.resize(BLOCK.min(plain.len() - start) as usize, 0);
+            plain.read_exact_at(bytes, start)?;
+            Ok(lz4_flex::block::compress(bytes))
+        },
+        |bytes: Vec<u8>| {
             out.write_all(&(bytes.len() as u32).to_le_bytes())?;
             out.write_all(&bytes)
         },

@@ -3,7 +3,6 @@
 
 mod gzip;
 mod lz4;
-mod ordered;
 mod xz;
 mod zstd;
 
@@ -145,14 +144,6 @@ pub fn write(plain: &Extents, compression: Compression, jobs: usize, out: &mut d
 
 fn stored(file: File) -> io::Result<Extents> {
     Ok(Extents::from_slice(Slice::whole(Arc::new(FileBlob::new(file)?))))
-}
-
-/// The bytes of one of the equal blocks into which a virtual file is cut.
-fn block(plain: &Extents, index: u64, size: u64) -> io::Result<Vec<u8>> {
-    let start = index * size;
-    let mut bytes = vec![0; size.min(plain.len() - start) as usize];
-    plain.read_exact_at(&mut bytes, start)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]
