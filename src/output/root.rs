@@ -170,8 +170,8 @@ pub fn uuid_text(uuid: u128) -> String {
 
 fn squashfs_compressor(compression: Option<Compression>) -> Result<squashfs::Compressor, Error> {
     Ok(match compression {
-        None => squashfs::Compressor::GZIP,
-        Some(Compression::Gzip(level)) => squashfs::Compressor::Gzip(level),
+        None | Some(Compression::Gzip(None)) => squashfs::Compressor::GZIP,
+        Some(Compression::Gzip(Some(level))) => squashfs::Compressor::Gzip(level),
         Some(Compression::Zstd(level)) => squashfs::Compressor::Zstd(level),
         Some(Compression::Xz(level)) => squashfs::Compressor::Xz(level),
         Some(Compression::Lz4) => squashfs::Compressor::Lz4,

@@ -15,6 +15,13 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 
 /// How much is compressed by itself, in bytes. Smaller ones lose more at their ends.
 const PIECE: u64 = 1 << 20;
+/// The level of a piece when none is given, and of one that shrinks well: there an effort saves the most
+/// bytes a second. Of an initrd it makes 0.7 % more than level 4, in a tenth less time.
+const LEVELS: (u32, u32) = (3, 5);
+/// How much of a piece shows how well it shrinks, in bytes...
+const FIRST: usize = 256 << 10;
+/// ... and to what part of it, when that is well.
+const WELL: usize = 4;
 /// How far back a match may reach, in bytes (RFC 1951, section 2).
 const WINDOW: u64 = 32 << 10;
 /// Magic, method deflate, no flags, no time, no extra flags, operating system unknown.
@@ -22,7 +29,7 @@ const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 /// A final block with fixed codes that has nothing but its end.
 const FINAL: [u8; 2] = [3, 0];
 
-pub fn write(plain: &Extents, level: u32, jobs: usize, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(plain: &Extents, level: Option<u32>, jobs: usize, out: &mut dyn Write) -> io::Result<()> {
     let count = plain.len().div_ceil(PIECE);
     out.write_all(&HEADER)?;
     let mut sum = crc32fast::Hasher::new();
@@ -30,7 +37,8 @@ pub fn write(plain: &Extents, level: u32, jobs: usize, out: &mut dyn Write) -> i
         0..count,
         jobs,
         || Deflate {
-            compressor: Compress::new(Compression::new(level), false),
+            compressor: Compress::new(Compression::new(level.unwrap_or(LEVELS.0)), false),
+            adapts: level.is_none(),
             bytes: Vec::new(),
         },
         |deflate, index| deflate.piece(plain, index),
@@ -48,6 +56,8 @@ pub fn write(plain: &Extents, level: u32, jobs: usize, out: &mut dyn Write) -> i
 /// What a thread compresses one piece after another with.
 struct Deflate {
     compressor: Compress,
+    /// Whether the level follows from the piece.
+    adapts: bool,
     /// The piece, and what comes before it.
     bytes: Vec<u8>,
 }
@@ -65,8 +75,25 @@ impl Deflate {
         sum.update(bytes);
         let compressor = &mut self.compressor;
         compressor.reset();
+        if self.adapts {
+            compressor
+                .set_level(Compression::new(LEVELS.0))
+                .map_err(io::Error::other)?;
+        }
         compressor.set_dictionary(before).map_err(io::Error::other)?;
         let mut out = Vec::with_capacity(bytes.len() / 2 + 64);
+        if self.adapts
+            && let Some(first) = bytes.get(..FIRST)
+        {
+            compressor
+                .compress_vec(first, &mut out, FlushCompress::None)
+                .map_err(io::Error::other)?;
+            if out.len() < FIRST / WELL {
+                compressor
+                    .set_level(Compression::new(LEVELS.1))
+                    .map_err(io::Error::other)?;
+            }
+        }
         loop {
             let rest = bytes.get(compressor.total_in() as usize..).unwrap_or_default();
             let status = compressor

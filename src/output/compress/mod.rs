@@ -18,8 +18,8 @@ use extents::{Extents, FileBlob, Slice};
 /// How to compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
-    /// One gzip member; level 1 to 9.
-    Gzip(u32),
+    /// One gzip member; level 1 to 9, or as much effort as pays.
+    Gzip(Option<u32>),
     /// One zstd frame; level 1 to 19.
     Zstd(u32),
     /// The legacy framing of LZ4, the one that Linux reads.
@@ -30,17 +30,16 @@ pub enum Compression {
     None,
 }
 
-/// Level 4 makes an initrd 2 % larger than 5 does, in a tenth less time; docs/performance.md has the figures.
 impl Default for Compression {
     fn default() -> Self {
-        Compression::Gzip(4)
+        Compression::Gzip(None)
     }
 }
 
 impl Compression {
     /// How a disk is compressed as a whole when only gzip is said. The levels below look for no match of three
     /// bytes, and make it larger than `gzip` and `qemu-img` do.
-    pub const DISK: Compression = Compression::Gzip(9);
+    pub const DISK: Compression = Compression::Gzip(Some(9));
 
     /// Reads how a disk is compressed.
     ///
@@ -68,7 +67,8 @@ impl Compression {
 impl fmt::Display for Compression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Compression::Gzip(level) => write!(f, "gzip:{level}"),
+            Compression::Gzip(None) => write!(f, "gzip"),
+            Compression::Gzip(Some(level)) => write!(f, "gzip:{level}"),
             Compression::Zstd(level) => write!(f, "zstd:{level}"),
             Compression::Lz4 => write!(f, "lz4"),
             Compression::Xz(level) => write!(f, "xz:{level}"),
@@ -85,24 +85,25 @@ impl FromStr for Compression {
             Some((name, level)) => (name, Some(level)),
             None => (text, None),
         };
-        let level = |default: u32, range: std::ops::RangeInclusive<u32>| match level {
-            None => Ok(default),
-            Some(text) => text.parse().ok().filter(|level| range.contains(level)).ok_or_else(|| {
+        let level = |range: std::ops::RangeInclusive<u32>| {
+            let Some(text) = level else { return Ok(None) };
+            let level = text.parse().ok().filter(|level| range.contains(level));
+            level.map(Some).ok_or_else(|| {
                 format!(
                     "{name} has levels from {} to {}, not {text:?}",
                     range.start(),
                     range.end()
                 )
-            }),
+            })
         };
         let without = |compression| match text.split_once(':') {
             Some(_) => Err(format!("{name} has no levels")),
             None => Ok(compression),
         };
         match name {
-            "gzip" => Ok(Compression::Gzip(level(4, 1..=9)?)),
-            "zstd" => Ok(Compression::Zstd(level(1, 1..=19)?)),
-            "xz" => Ok(Compression::Xz(level(6, 0..=9)?)),
+            "gzip" => Ok(Compression::Gzip(level(1..=9)?)),
+            "zstd" => Ok(Compression::Zstd(level(1..=19)?.unwrap_or(1))),
+            "xz" => Ok(Compression::Xz(level(0..=9)?.unwrap_or(6))),
             "lz4" => without(Compression::Lz4),
             "none" => without(Compression::None),
             _ => Err(format!("{name:?} is none of gzip, zstd, lz4, xz and none")),
@@ -204,6 +205,27 @@ mod tests {
     }
 
     #[test]
+    fn effort_goes_where_it_pays() {
+        let easy = sample().part(0, 3 << 20);
+        let hard = Extents::from_bytes(testing::sample::noise(3 << 20, 1));
+        let mut short = easy.part(0, 5000);
+        let mut all = easy.clone();
+        all.push(&hard);
+        all.push(&short);
+        let pack = |plain: &Extents, text: &str| {
+            let mut bytes = Vec::new();
+            write(plain, text.parse().unwrap(), 2, &mut bytes).unwrap();
+            assert!(foreign("gzip", &["-dc"], bytes.clone()) == plain.to_vec().unwrap());
+            bytes.len()
+        };
+        assert!(pack(&easy, "gzip") < pack(&easy, "gzip:3"));
+        assert_eq!(pack(&hard, "gzip"), pack(&hard, "gzip:3"));
+        assert!(pack(&all, "gzip") < pack(&all, "gzip:3"));
+        short.set_len(1);
+        pack(&short, "gzip");
+    }
+
+    #[test]
     fn an_empty_file_is_a_valid_stream() {
         for (text, program) in [("gzip", "gzip"), ("zstd", "zstd"), ("xz", "xz"), ("lz4", "lz4")] {
             let mut bytes = Vec::new();
@@ -218,5 +240,6 @@ mod tests {
             assert!(text.parse::<Compression>().is_err(), "{text}");
         }
         assert_eq!("zstd:19".parse(), Ok(Compression::Zstd(19)));
+        assert_eq!("gzip".parse(), Ok(Compression::default()));
     }
 }
