@@ -162,7 +162,7 @@ pub fn found(root: &Path) -> Listing {
 /// Whether it may be stored in chunks.
 fn is_mostly_holes(content: &Extents) -> bool {
     let occupied: u64 = content.extents().iter().map(|extent| extent.data().len()).sum();
-    content.len() > 60_000 && occupied <= content.len() / 2
+    content.len() > 60_000 && occupied <= content.len().div_ceil(erofs::BLOCK) / 2 * erofs::BLOCK
 }
 
 pub fn same(found: &Listing, expected: &Listing, by: &str) {
