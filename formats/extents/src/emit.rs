@@ -33,8 +33,9 @@ pub fn stream(file: &Extents, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes the file under `path`, which is replaced only when all is written and synced:
-/// until then the bytes are in a temporary file beside it. Zeros become holes.
+/// Writes the file under `path`, which is replaced only when all is written and synced: until
+/// then the bytes are in a file of its folder that has no name, or a temporary one where the system
+/// has no such files. Zeros become holes.
 ///
 /// # Errors
 /// What reading a blob, or creating, writing, syncing or renaming the file fails with; the
@@ -43,7 +44,7 @@ pub fn to_path(file: &Extents, path: &Path) -> io::Result<()> {
     beside(file, path)?.persist()
 }
 
-/// Writes the file, and syncs it, under a temporary name beside `path`.
+/// Writes the file, and syncs it, in the folder of `path`.
 ///
 /// # Errors
 /// As [`to_path`].
@@ -52,22 +53,41 @@ pub fn beside(file: &Extents, path: &Path) -> io::Result<Written> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".moby-");
-    let temporary = builder.make_in(folder, |path| File::options().write(true).create_new(true).open(path))?;
-    fill(file, temporary.as_file())?;
-    temporary.as_file().sync_all()?;
+    let written = match sys::unnamed(folder) {
+        Some(file) => Temporary::Unnamed(file),
+        None => Temporary::Named(named(folder, |path| {
+            File::options().write(true).create_new(true).open(path)
+        })?),
+    };
+    let out = match &written {
+        Temporary::Unnamed(file) => file,
+        Temporary::Named(file) => file.as_file(),
+    };
+    fill(file, out)?;
+    out.sync_all()?;
     Ok(Written {
-        temporary,
+        temporary: written,
+        folder: folder.to_owned(),
         path: path.to_owned(),
     })
+}
+
+fn named<F>(folder: &Path, make: impl FnMut(&Path) -> io::Result<F>) -> io::Result<NamedTempFile<F>> {
+    tempfile::Builder::new().prefix(".moby-").make_in(folder, make)
 }
 
 /// A file that is written and has not its name yet. It is removed when this is dropped.
 #[derive(Debug)]
 pub struct Written {
-    temporary: NamedTempFile,
+    temporary: Temporary,
+    folder: PathBuf,
     path: PathBuf,
+}
+
+#[derive(Debug)]
+enum Temporary {
+    Unnamed(File),
+    Named(NamedTempFile),
 }
 
 impl Written {
@@ -76,7 +96,16 @@ impl Written {
     /// # Errors
     /// As [`persist`].
     pub fn persist(self) -> io::Result<()> {
-        persist(self.temporary, &self.path)
+        match self.temporary {
+            Temporary::Named(file) => persist(file, &self.path),
+            Temporary::Unnamed(file) => match sys::link(&file, &self.path) {
+                // Only renaming takes the place of a file.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    persist(named(&self.folder, |path| sys::link(&file, path))?, &self.path)
+                }
+                linked => linked,
+            },
+        }
     }
 }
 
@@ -84,7 +113,7 @@ impl Written {
 ///
 /// # Errors
 /// What renaming fails with; the temporary file is then removed.
-pub fn persist(temporary: NamedTempFile, path: &Path) -> io::Result<()> {
+pub fn persist<F>(temporary: NamedTempFile<F>, path: &Path) -> io::Result<()> {
     let mut temporary = temporary.into_temp_path();
     sys::rename(&temporary, path)?;
     temporary.disable_cleanup(true);
@@ -218,7 +247,15 @@ mod tests {
         let path = folder.path().join("out");
         to_path(&file, &path).unwrap();
         assert!(std::fs::read(&path).unwrap() == streamed);
-        drop(beside(&file, &path).unwrap());
+        // Nothing of a file has a name before it is whole, where the system has such files.
+        let replaced = beside(&file, &path).unwrap();
+        if cfg!(target_os = "linux") {
+            assert!(matches!(replaced.temporary, Temporary::Unnamed(_)));
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+        }
+        drop(replaced);
+        beside(&file, &path).unwrap().persist().unwrap();
+        assert!(std::fs::read(&path).unwrap() == streamed);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 

@@ -1,5 +1,5 @@
-//! The calls that differ between operating systems: reading and writing at a place, renaming
-//! over a file, copying within the kernel, and hints.
+//! The calls that differ between operating systems: reading and writing at a place, files without
+//! a name, renaming over a file, copying within the kernel, and hints.
 
 use std::fs::File;
 use std::io;
@@ -47,6 +47,47 @@ pub(crate) fn write_all_at(file: &File, buf: &[u8], offset: u64) -> io::Result<(
         }
         Ok(())
     }
+}
+
+/// A file to write in a folder that has no name, so that nothing of it is left after a kill. `None`
+/// where there is no such thing, or where [`link()`] could give it none.
+#[cfg(target_os = "linux")]
+pub(crate) fn unnamed(folder: &Path) -> Option<File> {
+    use rustix::fs::{CWD, Mode, OFlags};
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(CWD, folder, flags, Mode::from_raw_mode(0o666)).ok()?;
+    let file = File::from(file);
+    in_proc(&file).symlink_metadata().is_ok().then_some(file)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn unnamed(_: &Path) -> Option<File> {
+    None
+}
+
+/// The link to an open file (open(2), O_TMPFILE).
+#[cfg(target_os = "linux")]
+fn in_proc(file: &File) -> std::path::PathBuf {
+    use std::os::fd::AsRawFd;
+    format!("/proc/self/fd/{}", file.as_raw_fd()).into()
+}
+
+/// Gives a file of [`unnamed`] a name, which no other file may have yet.
+#[cfg(target_os = "linux")]
+pub(crate) fn link(file: &File, path: &Path) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD};
+    Ok(rustix::fs::linkat(
+        CWD,
+        in_proc(file),
+        CWD,
+        path,
+        AtFlags::SYMLINK_FOLLOW,
+    )?)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn link(_: &File, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Renames a file, in place of one that has the name already.
