@@ -7,10 +7,11 @@ mod common;
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Mutex, OnceLock};
 
-use common::{Machine, boots, build, console, get, moby, until};
+use common::machine::Machine;
+use common::{boots, build, get, moby};
 use testing::program::checked;
 
 /// What a container prints when the machine is up.
@@ -141,7 +142,8 @@ fn a_raspberry_pi_starts_what_is_on_its_card() {
     }
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let network = format!("user,id=network,hostfwd=tcp:127.0.0.1:{port}-:80");
-    let machine = Command::new("qemu-system-aarch64")
+    let mut command = Command::new("qemu-system-aarch64");
+    command
         .args(["-machine", "raspi3b", "-display", "none", "-no-reboot"])
         // The second line is the one that is led out to the pins.
         .args(["-serial", "null", "-serial", "mon:stdio"])
@@ -150,14 +152,9 @@ fn a_raspberry_pi_starts_what_is_on_its_card() {
         .args(["-netdev", &network])
         .args(["-device", "usb-net,netdev=network,mac=b8:27:eb:00:00:01"])
         .args(["-dtb", "bcm2837-rpi-3-b.dtb", "-append", read("cmdline.txt").trim()])
-        .current_dir(&from_card)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut machine = Machine(machine);
-    let lines = console(machine.0.stdout.take().unwrap());
-    until(&lines, MARKER, &mut Vec::new());
+        .current_dir(&from_card);
+    let mut machine = Machine::start(&mut command);
+    machine.until(MARKER);
     assert!(get(port).contains("nginx on moby"));
 }
 

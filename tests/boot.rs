@@ -4,26 +4,21 @@
 
 mod common;
 
-use std::io::Write;
 use std::net::TcpListener;
-use std::process::Stdio;
 
-use common::{build, console, get, moby, until};
+use common::machine::Machine;
+use common::{build, get, moby};
 
 #[test]
 fn hello_boots_serves_and_powers_off() {
     let folder = tempfile::tempdir().unwrap();
     build("hello.yml", &[], folder.path());
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut machine = moby()
-        .args(["run", "--publish", &format!("{port}:80")])
-        .arg(folder.path().join("hello"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = console(machine.stdout.take().unwrap());
-    let mut log = Vec::new();
+    let mut machine = Machine::start(
+        moby()
+            .args(["run", "--publish", &format!("{port}:80")])
+            .arg(folder.path().join("hello")),
+    );
     for text in [
         "moby-init: onboot 000-hello",
         "hello from hello, uid 0, gid 0, CapEff:\t0000000000000001",
@@ -32,21 +27,15 @@ fn hello_boots_serves_and_powers_off() {
         "moby-init: containerd listens",
         "moby-init: started",
     ] {
-        until(&lines, text, &mut log);
+        machine.until(text);
     }
     let answer = get(port);
     assert!(answer.contains("nginx on moby"), "{answer}");
-    // Ctrl-A c leads to QEMU's monitor; this is the power button.
-    machine
-        .stdin
-        .as_mut()
-        .unwrap()
-        .write_all(b"\x01csystem_powerdown\n")
-        .unwrap();
-    for text in ["onshutdown 000-bye", "hello from bye", "moby-init: down"] {
-        until(&lines, text, &mut log);
+    machine.power_button();
+    for text in ["onshutdown 000-bye", "hello from bye"] {
+        machine.until(text);
     }
-    assert!(machine.wait().unwrap().success());
+    machine.goes_down();
 }
 
 #[test]
@@ -54,25 +43,12 @@ fn every_compression_boots() {
     for compression in ["zstd", "lz4", "xz:1", "none"] {
         let folder = tempfile::tempdir().unwrap();
         build("minimal.yml", &["--compress", compression], folder.path());
-        let mut machine = moby()
-            .args(["run", "--mem", "1536"])
-            .arg(folder.path().join("minimal"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = console(machine.stdout.take().unwrap());
-        let mut log = vec![compression.to_owned()];
-        until(&lines, "hello from a container", &mut log);
-        until(&lines, "moby-init: started", &mut log);
-        machine
-            .stdin
-            .as_mut()
-            .unwrap()
-            .write_all(b"\x01csystem_powerdown\n")
-            .unwrap();
-        until(&lines, "moby-init: down", &mut log);
-        assert!(machine.wait().unwrap().success());
+        let mut machine = Machine::start(moby().args(["run", "--mem", "1536"]).arg(folder.path().join("minimal")));
+        machine.log.push(compression.to_owned());
+        machine.until("hello from a container");
+        machine.until("moby-init: started");
+        machine.power_button();
+        machine.goes_down();
     }
 }
 
@@ -81,24 +57,14 @@ fn services_run_without_containerd() {
     let folder = tempfile::tempdir().unwrap();
     build("nginx.yml", &["--compress", "lz4"], folder.path());
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut machine = moby()
-        .args(["run", "--publish", &format!("{port}:80")])
-        .arg(folder.path().join("nginx"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = console(machine.stdout.take().unwrap());
-    let mut log = Vec::new();
-    until(&lines, "moby-init: started", &mut log);
+    let mut machine = Machine::start(
+        moby()
+            .args(["run", "--publish", &format!("{port}:80")])
+            .arg(folder.path().join("nginx")),
+    );
+    machine.until("moby-init: started");
     let answer = get(port);
     assert!(answer.contains("served from a volume"), "{answer}");
-    machine
-        .stdin
-        .as_mut()
-        .unwrap()
-        .write_all(b"\x01csystem_powerdown\n")
-        .unwrap();
-    until(&lines, "moby-init: down", &mut log);
-    assert!(machine.wait().unwrap().success());
+    machine.power_button();
+    machine.goes_down();
 }

@@ -6,11 +6,11 @@
 mod common;
 
 use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use common::{build, build_file, console, moby, until};
+use common::machine::Machine;
+use common::{build, build_file, moby};
 
 fn machine(name: &str, folder: &Path) {
     let yaml = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machines").join(name);
@@ -21,16 +21,11 @@ fn machine(name: &str, folder: &Path) {
 fn packages_do_what_they_are_for() {
     let folder = tempfile::tempdir().unwrap();
     machine("packages.yml", folder.path());
-    let mut machine = moby()
-        .args(["run", "--data", "a text for the machine"])
-        .arg(folder.path().join("packages"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = console(machine.stdout.take().unwrap());
-    let mut input = machine.stdin.take().unwrap();
-    let mut log = Vec::new();
+    let mut machine = Machine::start(
+        moby()
+            .args(["run", "--data", "a text for the machine"])
+            .arg(folder.path().join("packages")),
+    );
     for text in [
         "sysctl: there is no /proc/sys/kernel/no_such_thing",
         "keys 123 domain example.org",
@@ -46,22 +41,19 @@ fn packages_do_what_they_are_for() {
         "getty: a login on ttyS0",
         "This shell is in the container getty",
     ] {
-        until(&lines, text, &mut log);
+        machine.until(text);
         if text == "joined " {
-            let joined = log.last().unwrap();
+            let joined = machine.log.last().unwrap();
             assert!(joined.contains("inet 10.9.0.1/24"), "{joined}");
         }
     }
-    input
-        .write_all(b"echo typed $((6 * 7)) as $(id -un), $(ls /run/kept) is kept\n")
-        .unwrap();
-    until(&lines, "typed 42 as root, ipc is kept", &mut log);
+    machine.typed("echo typed $((6 * 7)) as $(id -un), $(ls /run/kept) is kept\n");
+    machine.until("typed 42 as root, ipc is kept");
     // The shell ends, and another comes.
-    input.write_all(b"exit\n").unwrap();
-    until(&lines, "This shell is in the container getty", &mut log);
-    input.write_all(b"\x01csystem_powerdown\n").unwrap();
-    until(&lines, "moby-init: down", &mut log);
-    assert!(machine.wait().unwrap().success());
+    machine.typed("exit\n");
+    machine.until("This shell is in the container getty");
+    machine.power_button();
+    machine.goes_down();
 }
 
 /// Boots with disks until the texts have appeared, and powers off. What begins with `> ` is typed.
@@ -71,20 +63,15 @@ fn boot(name: &Path, disks: &[&Path], texts: &[&str]) {
     for disk in disks {
         command.arg("--disk").arg(disk);
     }
-    let mut machine = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let lines = console(machine.stdout.take().unwrap());
-    let mut log = Vec::new();
-    let mut input = machine.stdin.take().unwrap();
+    let mut machine = Machine::start(&mut command);
     for text in texts {
         match text.strip_prefix("> ") {
-            Some(typed) => writeln!(input, "{typed}").unwrap(),
-            None => until(&lines, text, &mut log),
+            Some(typed) => machine.typed(&format!("{typed}\n")),
+            None => machine.until(text),
         }
     }
-    input.write_all(b"\x01csystem_powerdown\n").unwrap();
-    until(&lines, "moby-init: down", &mut log);
-    assert!(machine.wait().unwrap().success());
-    let log = log.join("\n");
+    machine.power_button();
+    let log = machine.goes_down().join("\n");
     assert!(!log.contains("disks are still"), "{log}");
 }
 
@@ -169,21 +156,13 @@ fn a_disk_outlives_the_image() {
 fn an_init_of_somebody_else_boots() {
     let folder = tempfile::tempdir().unwrap();
     machine("foreign-init.yml", folder.path());
-    let mut machine = moby()
-        .arg("run")
-        .arg(folder.path().join("foreign-init"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = console(machine.stdout.take().unwrap());
-    let mut log = Vec::new();
+    let mut machine = Machine::start(moby().arg("run").arg(folder.path().join("foreign-init")));
     for text in [
         "foreign init: /containers/onboot/000-hello config.json lower rootfs runtime.json tmp",
         "foreign init: runc is there",
         "foreign init: /containers/onboot/001-sysctl config.json rootfs runtime.json",
     ] {
-        until(&lines, text, &mut log);
+        machine.until(text);
     }
-    assert!(machine.wait().unwrap().success());
+    machine.ends();
 }
