@@ -36,12 +36,8 @@ pub fn write(plain: &Extents, level: Option<u32>, jobs: usize, out: &mut dyn Wri
     ordered::map(
         0..count,
         jobs,
-        || Deflate {
-            compressor: Compress::new(Compression::new(level.unwrap_or(LEVELS.0)), false),
-            adapts: level.is_none(),
-            bytes: Vec::new(),
-        },
-        |deflate, index| deflate.piece(plain, index),
+        Vec::new,
+        |buffer, index| deflate(plain, index, level, buffer),
         |(bytes, piece)| {
             sum.combine(&piece);
             out.write_all(&bytes)
@@ -53,58 +49,48 @@ pub fn write(plain: &Extents, level: Option<u32>, jobs: usize, out: &mut dyn Wri
     out.write_all(&(plain.len() as u32).to_le_bytes())
 }
 
-/// What a thread compresses one piece after another with.
-struct Deflate {
-    compressor: Compress,
-    /// Whether the level follows from the piece.
-    adapts: bool,
-    /// The piece, and what comes before it.
-    bytes: Vec<u8>,
-}
-
-impl Deflate {
-    /// Deflate blocks that end on a byte and have no final one, and the sum of what is in them.
-    fn piece(&mut self, plain: &Extents, index: u64) -> io::Result<(Vec<u8>, crc32fast::Hasher)> {
-        let start = index * PIECE;
-        let window = start.min(WINDOW);
-        let len = PIECE.min(plain.len() - start);
-        self.bytes.resize((window + len) as usize, 0);
-        plain.read_exact_at(&mut self.bytes, start - window)?;
-        let (before, bytes) = self.bytes.split_at(window as usize);
-        let mut sum = crc32fast::Hasher::new();
-        sum.update(bytes);
-        let compressor = &mut self.compressor;
-        compressor.reset();
-        if self.adapts {
+/// A piece as deflate blocks that end on a byte and have no final one, and the sum of what is in them.
+fn deflate(
+    plain: &Extents,
+    index: u64,
+    level: Option<u32>,
+    buffer: &mut Vec<u8>,
+) -> io::Result<(Vec<u8>, crc32fast::Hasher)> {
+    let start = index * PIECE;
+    let window = start.min(WINDOW);
+    let len = PIECE.min(plain.len() - start);
+    buffer.resize((window + len) as usize, 0);
+    plain.read_exact_at(buffer, start - window)?;
+    let (before, bytes) = buffer.split_at(window as usize);
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(bytes);
+    // A new one each time: zlib-rs 0.6 sees bytes of the piece before when it was only reset, and is
+    // given a dictionary then.
+    let mut compressor = Compress::new(Compression::new(level.unwrap_or(LEVELS.0)), false);
+    compressor.set_dictionary(before).map_err(io::Error::other)?;
+    let mut out = Vec::with_capacity(bytes.len() / 2 + 64);
+    if level.is_none()
+        && let Some(first) = bytes.get(..FIRST)
+    {
+        compressor
+            .compress_vec(first, &mut out, FlushCompress::None)
+            .map_err(io::Error::other)?;
+        if out.len() < FIRST / WELL {
             compressor
-                .set_level(Compression::new(LEVELS.0))
+                .set_level(Compression::new(LEVELS.1))
                 .map_err(io::Error::other)?;
         }
-        compressor.set_dictionary(before).map_err(io::Error::other)?;
-        let mut out = Vec::with_capacity(bytes.len() / 2 + 64);
-        if self.adapts
-            && let Some(first) = bytes.get(..FIRST)
-        {
-            compressor
-                .compress_vec(first, &mut out, FlushCompress::None)
-                .map_err(io::Error::other)?;
-            if out.len() < FIRST / WELL {
-                compressor
-                    .set_level(Compression::new(LEVELS.1))
-                    .map_err(io::Error::other)?;
-            }
+    }
+    loop {
+        let rest = bytes.get(compressor.total_in() as usize..).unwrap_or_default();
+        let status = compressor
+            .compress_vec(rest, &mut out, FlushCompress::Sync)
+            .map_err(io::Error::other)?;
+        let done = compressor.total_in() as usize == bytes.len();
+        // With room left in the output the flush is complete (zlib.h, deflate).
+        if done && out.len() < out.capacity() && status != Status::StreamEnd {
+            return Ok((out, sum));
         }
-        loop {
-            let rest = bytes.get(compressor.total_in() as usize..).unwrap_or_default();
-            let status = compressor
-                .compress_vec(rest, &mut out, FlushCompress::Sync)
-                .map_err(io::Error::other)?;
-            let done = compressor.total_in() as usize == bytes.len();
-            // With room left in the output the flush is complete (zlib.h, deflate).
-            if done && out.len() < out.capacity() && status != Status::StreamEnd {
-                return Ok((out, sum));
-            }
-            out.reserve(bytes.len() / 4 + 64);
-        }
+        out.reserve(bytes.len() / 4 + 64);
     }
 }

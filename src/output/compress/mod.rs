@@ -205,6 +205,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_thread_compressed_before_changes_nothing() {
+        // Code and tables, as in an initrd.
+        let program = std::env::current_exe().unwrap();
+        let program = Extents::from_slice(Slice::whole(Arc::new(FileBlob::open(&program).unwrap())));
+        let plain = program.part(0, program.len().min(24 << 20));
+        for text in ["gzip", "gzip:6", "lz4"] {
+            let pack = |jobs| {
+                let mut bytes = Vec::new();
+                write(&plain, text.parse().unwrap(), jobs, &mut bytes).unwrap();
+                bytes
+            };
+            let one = pack(1);
+            for jobs in [2, 3, 5] {
+                assert!(one == pack(jobs), "{text}, {jobs}");
+            }
+        }
+    }
+
+    #[test]
     fn effort_goes_where_it_pays() {
         let easy = sample().part(0, 3 << 20);
         let hard = Extents::from_bytes(testing::sample::noise(3 << 20, 1));
