@@ -8,10 +8,11 @@ mod common;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use common::media::{unpacked, ways};
 use common::{boots, build, moby};
+use extents::{Extents, FileBlob, Slice, emit};
 use moby::output::format::{Container, FORMATS, Format, Kind, Table};
 use testing::program::checked;
 
@@ -193,6 +194,32 @@ fn checkers_find_nothing() {
             _ => unreachable!(),
         }
     }
+}
+
+/// No format has one, but the crate makes them: the partition of `raw` behind a table of each kind.
+#[test]
+fn a_hybrid_master_boot_record_boots() {
+    /// The sectors of a GPT behind the last partition (UEFI 2.10, 5.3.1).
+    const TAIL: u64 = 33;
+    let raw = formats().find(|format| format.name == "raw").unwrap();
+    let raw = Arc::new(FileBlob::open(&bootable(raw)).unwrap());
+    let raw = Extents::from_slice(Slice::whole(raw));
+    let partition = disk::Partition {
+        kind: disk::Type::Efi,
+        name: "boot".into(),
+        guid: 1,
+        bootable: true,
+        content: raw.part(disk::ALIGNMENT, raw.len() - disk::ALIGNMENT - TAIL * disk::SECTOR),
+    };
+    let scheme = disk::Scheme::Hybrid { guid: 2, signature: 3 };
+    let code = fs::read("/usr/lib/syslinux/mbr/mbr.bin").unwrap();
+    let hybrid = disk::plan(scheme, &[partition], &code, None).unwrap();
+    let path = media().join("hybrid.img");
+    emit::to_path(&hybrid.extents, &path).unwrap();
+    let said = checked("sgdisk", &["-v"], &path);
+    assert!(said.contains("No problems found"), "{said}");
+    boots(&path, &[], MARKER);
+    boots(&path, &["--uefi"], MARKER);
 }
 
 /// The names in what a program lists, without what each line begins with.
