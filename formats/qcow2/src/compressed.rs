@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use extents::Extents;
 use flate2::{Compress, Compression, FlushCompress, Status};
 use ordered::Spill;
-use structured_zstd::encoding::{CompressionLevel, FrameCompressor};
+use zstd::Frames;
 
 use crate::tables::{COMPRESSED, COPIED, Map, assemble};
 use crate::{CLUSTER, CLUSTER_BITS, Error, size};
@@ -44,7 +44,7 @@ impl Compressor {
     pub fn levels(self) -> RangeInclusive<u32> {
         match self {
             Compressor::Zlib(_) => 1..=9,
-            Compressor::Zstd(_) => 1..=22,
+            Compressor::Zstd(_) => zstd::LEVELS,
         }
     }
 
@@ -69,10 +69,7 @@ impl Compressor {
                 let level = Compression::new(level);
                 Encoder::Zlib(Compress::new_with_window_bits(level, false, ZLIB_WINDOW))
             }
-            Compressor::Zstd(level) => {
-                let level = CompressionLevel::from_level(i32::try_from(level).unwrap_or_default());
-                Encoder::Zstd(Box::new(FrameCompressor::new(level)))
-            }
+            Compressor::Zstd(level) => Encoder::Zstd(Frames::new(level)),
         }
     }
 }
@@ -161,7 +158,7 @@ fn make(
 /// Compresses one cluster after another; what came before changes nothing.
 enum Encoder {
     Zlib(Compress),
-    Zstd(Box<FrameCompressor>),
+    Zstd(Frames),
 }
 
 impl Encoder {
@@ -178,8 +175,8 @@ impl Encoder {
                     Ok(Status::StreamEnd)
                 )
             }
-            Encoder::Zstd(frame) => {
-                frame.compress_independent_frame_into(content, out);
+            Encoder::Zstd(frames) => {
+                frames.compress(content, out);
                 true
             }
         };

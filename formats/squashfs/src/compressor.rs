@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use flate2::{Compress, Compression, FlushCompress, Status};
 use lz4_flex::block::CompressTable;
 use lzma_rust2::{CheckType, XzOptions, XzWriter};
-use structured_zstd::encoding::{CompressionLevel, FrameCompressor};
+use zstd::Frames;
 
 use crate::Error;
 use crate::metadata;
@@ -55,7 +55,7 @@ impl Compressor {
     pub fn levels(self) -> RangeInclusive<u32> {
         match self {
             Compressor::Gzip(_) => 1..=9,
-            Compressor::Zstd(_) => 1..=22,
+            Compressor::Zstd(_) => zstd::LEVELS,
             Compressor::Xz(_) => 0..=9,
             Compressor::Lz4 => 0..=0,
         }
@@ -94,10 +94,7 @@ impl Compressor {
     pub(crate) fn encoder(self, block_size: u32) -> Encoder {
         let engine = match self {
             Compressor::Gzip(level) => Engine::Zlib(Compress::new(Compression::new(level), true)),
-            Compressor::Zstd(level) => {
-                let level = CompressionLevel::from_level(i32::try_from(level).unwrap_or(15));
-                Engine::Zstd(Box::new(FrameCompressor::new(level)))
-            }
+            Compressor::Zstd(level) => Engine::Zstd(Frames::new(level)),
             Compressor::Xz(level) => {
                 let mut options = XzOptions::with_preset(level);
                 // Linux allocates this much and refuses more (fs/squashfs/xz_wrapper.c).
@@ -126,7 +123,7 @@ pub(crate) struct Encoder {
 
 enum Engine {
     Zlib(Compress),
-    Zstd(Box<FrameCompressor>),
+    Zstd(Frames),
     Xz(Box<XzOptions>),
     Lz4(Box<CompressTable>),
 }
@@ -137,8 +134,8 @@ impl Encoder {
         self.out.clear();
         let done = match &mut self.engine {
             Engine::Zlib(deflate) => zlib(deflate, plain, &mut self.out),
-            Engine::Zstd(frame) => {
-                frame.compress_independent_frame_into(plain, &mut self.out);
+            Engine::Zstd(frames) => {
+                frames.compress(plain, &mut self.out);
                 Ok(true)
             }
             Engine::Xz(options) => xz(options, plain, &mut self.out),

@@ -4,11 +4,10 @@
 use std::io::{self, Write};
 
 use extents::Extents;
-use structured_zstd::encoding::{CompressionLevel, StreamingEncoder};
+use zstd::Stream;
 
 pub fn write(plain: &Extents, level: u32, out: &mut dyn Write) -> io::Result<()> {
-    let level = CompressionLevel::from_level(i32::try_from(level).unwrap_or(1));
-    let mut encoder = StreamingEncoder::new(out, level);
-    extents::emit::stream(plain, &mut encoder)?;
-    encoder.finish().map(drop)
+    let mut stream = Stream::new(out, level);
+    extents::emit::stream(plain, &mut stream)?;
+    stream.finish()
 }

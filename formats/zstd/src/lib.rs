@@ -1,0 +1,112 @@
+//! Zstandard frames (RFC 8878), written by structured-zstd.
+//!
+//! Its encoder is generic and large: a minute of compiling wherever it is used. This crate is the
+//! one place.
+
+use std::io::{self, Write};
+use std::ops::RangeInclusive;
+
+use structured_zstd::encoding::{CompressionLevel, FrameCompressor, StreamingEncoder};
+
+/// The levels that there are, from the fastest to the smallest.
+pub const LEVELS: RangeInclusive<u32> = 1..=22;
+
+fn compression_level(level: u32) -> CompressionLevel {
+    let level = level.clamp(*LEVELS.start(), *LEVELS.end());
+    CompressionLevel::from_level(i32::try_from(level).unwrap_or(1))
+}
+
+/// Makes one frame after another; what came before changes nothing in them.
+pub struct Frames(Box<FrameCompressor>);
+
+impl Frames {
+    /// For frames of one of [`LEVELS`]; another is the nearest of them.
+    pub fn new(level: u32) -> Self {
+        Frames(Box::new(FrameCompressor::new(compression_level(level))))
+    }
+
+    /// Puts one frame, with its content's size and without a checksum, in place of what was in `out`.
+    pub fn compress(&mut self, content: &[u8], out: &mut Vec<u8>) {
+        self.0.compress_independent_frame_into(content, out);
+    }
+}
+
+/// One frame around all that is written to it.
+pub struct Stream<'a>(StreamingEncoder<&'a mut dyn Write>);
+
+impl<'a> Stream<'a> {
+    /// A frame of one of [`LEVELS`], another is the nearest of them, written to `out`.
+    pub fn new(out: &'a mut dyn Write, level: u32) -> Self {
+        Stream(StreamingEncoder::new(out, compression_level(level)))
+    }
+
+    /// Writes the end of the frame.
+    ///
+    /// # Errors
+    /// What writing fails with.
+    pub fn finish(self) -> io::Result<()> {
+        self.0.finish().map(drop)
+    }
+}
+
+impl Write for Stream<'_> {
+    fn write(&mut self, content: &[u8]) -> io::Result<usize> {
+        self.0.write(content)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use ruzstd::decoding::StreamingDecoder;
+
+    use super::*;
+
+    /// Text that repeats, and noise.
+    fn content(len: usize) -> Vec<u8> {
+        let mut state = 1u32;
+        (0..len)
+            .map(|at| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                if at >> 12 & 1 == 0 {
+                    (at / 7 % 61) as u8
+                } else {
+                    (state >> 24) as u8
+                }
+            })
+            .collect()
+    }
+
+    fn read(frame: &[u8]) -> Vec<u8> {
+        let mut content = Vec::new();
+        StreamingDecoder::new(frame).unwrap().read_to_end(&mut content).unwrap();
+        content
+    }
+
+    #[test]
+    fn ruzstd_reads_frames_and_streams_of_every_level() {
+        for level in LEVELS {
+            let mut frames = Frames::new(level);
+            for len in [0, 1, 100, 4096, 300_000] {
+                let content = content(len);
+                let mut frame = b"what was there".to_vec();
+                frames.compress(&content, &mut frame);
+                assert!(read(&frame) == content, "level {level}, {len} bytes");
+                let mut fresh = Vec::new();
+                Frames::new(level).compress(&content, &mut fresh);
+                assert!(fresh == frame, "level {level}, {len} bytes");
+
+                let mut bytes = Vec::new();
+                let mut stream = Stream::new(&mut bytes, level);
+                content.chunks(999).for_each(|part| stream.write_all(part).unwrap());
+                stream.finish().unwrap();
+                assert!(read(&bytes) == content, "level {level}, {len} bytes");
+            }
+        }
+    }
+}
