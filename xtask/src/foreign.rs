@@ -2,7 +2,7 @@
 //! library with it and builds that for any target.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::debian;
 
@@ -28,6 +28,8 @@ pub fn cargo(task: &str, target: &str, folder: &str) -> Command {
         .env("PATH", format!("/usr/bin:{path}"))
         .env("RUSTC", "/usr/bin/rustc");
     command.env_remove("LD_LIBRARY_PATH").env_remove("RUSTUP_TOOLCHAIN");
+    // Cargo gives its own input to rustc, which reads a program from it.
+    command.stdin(Stdio::null());
     // What -Zbuild-std needs in a stable compiler.
     command.env("RUSTC_BOOTSTRAP", "1");
     command
