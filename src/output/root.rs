@@ -41,17 +41,15 @@ pub fn mountable(root: &Tree) -> Result<Tree, Error> {
         let (Kind::File(content), true) = (&item.node.kind, item.path.starts_with(b"containers/")) else {
             continue;
         };
-        let config: Value = serde_json::from_slice(&content.to_vec()?).unwrap_or_default();
-        // The upper layer of an overlay is in memory, and takes what is missing.
-        let inside = config.pointer("/root/path").and_then(Value::as_str) == Some("rootfs");
-        if !inside {
+        let Some(base) = bound(root, bundle)? else {
             continue;
-        }
+        };
+        let config: Value = serde_json::from_slice(&content.to_vec()?).unwrap_or_default();
         let mounts = config.get("mounts").and_then(Value::as_array);
         for mount in mounts.into_iter().flatten() {
             let text = |key: &str| mount.get(key).and_then(Value::as_str).unwrap_or_default();
-            let path = text("destination").trim_matches('/');
-            let point = [bundle, b"/rootfs/", path.as_bytes()].concat();
+            let point = tree.resolve_below(&base, text("destination").as_bytes());
+            let point = point.map_err(std::io::Error::other)?;
             missing.push((point, kind_of(root, text("type"), text("source"))));
         }
     }
@@ -60,10 +58,29 @@ pub fn mountable(root: &Tree) -> Result<Tree, Error> {
         if tree.lookup_following(&path).is_none() {
             let mode = if kind.is_directory() { 0o755 } else { 0o644 };
             let put = tree.insert(&path, meta(mode), kind, &meta(0o755));
-            put.map_err(|error| Error::Read(std::io::Error::other(error)))?;
+            put.map_err(std::io::Error::other)?;
         }
     }
     Ok(tree)
+}
+
+/// The folder that a container has for its root when that can only be read: another's, where two
+/// share an image. The upper layer of an overlay is in memory, and takes what is missing.
+fn bound(root: &Tree, bundle: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    let runtime = root.lookup(&[bundle, b"/runtime.json"].concat());
+    let Some(Kind::File(content)) = runtime.map(|id| &root.node(id).kind) else {
+        return Ok(None);
+    };
+    let runtime: Value = serde_json::from_slice(&content.to_vec()?).unwrap_or_default();
+    let rootfs = format!("/{}/rootfs", String::from_utf8_lossy(bundle));
+    let mounts = runtime.get("mounts").and_then(Value::as_array);
+    let text = |mount: &Value, key: &str| mount.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mount = mounts
+        .into_iter()
+        .flatten()
+        .find(|mount| text(mount, "destination") == rootfs);
+    let binds = mount.filter(|mount| text(mount, "type") != "overlay");
+    Ok(binds.map(|mount| text(mount, "source").trim_matches('/').as_bytes().to_vec()))
 }
 
 /// What a mount point is to be: a file where a file is bound.

@@ -33,19 +33,28 @@ impl Builder<'_> {
                 gid: owner(file.gid.as_ref(), "gid")?,
                 ..origin.meta(mode)
             };
-            let path = file.path.trim_start_matches('/');
+            let components = file.path.split('/').filter(|part| !part.is_empty() && *part != ".");
+            let path = components.collect::<Vec<_>>().join("/");
+            let path = path.as_str();
             if path.is_empty() {
                 return Err(config.complain(&format!("{field}.path"), "a file needs a path".into()));
             }
             let parents: Vec<usize> = path.match_indices('/').map(|(at, _)| at).collect();
             for end in parents {
                 let parent = path.get(..end).unwrap_or_default();
-                if parent.is_empty() || parent.ends_with('/') || !made.insert(parent.to_owned()) {
-                    continue;
+                let found = self.tree.lookup(parent.as_bytes());
+                match found.map(|id| &self.tree.node(id).kind) {
+                    Some(Kind::Directory(_)) | None => {}
+                    // A link to a folder stays one: the machine's own /lib may be such.
+                    Some(Kind::Symlink(_)) => continue,
+                    Some(_) => {
+                        let message = format!(
+                            "`{parent}` is no folder, and `{path}` needs one there\nhelp: give one of the two another path"
+                        );
+                        return Err(config.complain(&format!("{field}.path"), message));
+                    }
                 }
-                // A link to a folder stays one: the machine's own /lib may be such.
-                let id = self.tree.lookup(parent.as_bytes());
-                if id.is_some_and(|id| matches!(self.tree.node(id).kind, Kind::Symlink(_))) {
+                if !made.insert(parent.to_owned()) {
                     continue;
                 }
                 let meta = Meta {
@@ -126,6 +135,11 @@ impl Builder<'_> {
             Err(error) => return Err(failed(error)),
             Ok(found) if !found.is_file() => {
                 return Err(refuse("source", format!("{} is not a regular file", source.display())));
+            }
+            // Those of /proc tell no length.
+            Ok(found) if found.len() == 0 => {
+                let bytes = std::fs::read(&source).map_err(failed)?;
+                return Ok(Some(Kind::File(Extents::from_bytes(bytes))));
             }
             Ok(_) => {}
         }

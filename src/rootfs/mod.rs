@@ -169,8 +169,12 @@ impl Origin {
 }
 
 impl Builder<'_> {
-    /// Puts a node into the tree.
+    /// Puts a node into the tree, where only a folder may replace a folder that is not empty.
     fn put(&mut self, field: &str, path: &str, meta: Meta, kind: Kind, origin: &Origin) -> Result<(), Diagnostics> {
+        if !kind.is_directory() && self.tree.is_occupied(path.as_bytes()) {
+            let error = tree::Error::Occupied { path: path.into() };
+            return Err(self.config.complain(field, error.to_string()));
+        }
         self.tree
             .insert(path.as_bytes(), meta, kind, &origin.meta(0o755))
             .map(drop)

@@ -123,13 +123,14 @@ impl Builder<'_> {
             implied: true,
             ..default_meta(0o755)
         };
-        let path = options.path.trim_start_matches('/');
-        let inserted = self
-            .tree
-            .insert(path.as_bytes(), default_meta(0o644), content, &parents);
-        inserted.map(drop).map_err(|error| {
-            self.config
-                .complain("", format!("the SBOM cannot be written to {path}: {error}"))
+        let path = options.path.trim_start_matches('/').as_bytes();
+        let put = match self.tree.is_occupied(path) {
+            true => Err(tree::Error::Occupied { path: path.to_vec() }),
+            false => self.tree.insert(path, default_meta(0o644), content, &parents),
+        };
+        put.map(drop).map_err(|error| {
+            let message = format!("the SBOM cannot be written to {}: {error}", options.path);
+            self.config.complain("", message)
         })
     }
 }

@@ -34,13 +34,11 @@ pub enum Error {
         /// Its length in bytes.
         len: u64,
     },
-    /// A symbolic link that the kernel would skip.
-    #[error("the target of {} has {len} bytes; in an initrd it can have at most {}", show(path), LONGEST_NAME - 1)]
-    LongTarget {
+    /// The name that ends an archive.
+    #[error("{} cannot be in an initrd: it would be its end", show(path))]
+    Trailer {
         /// Its path.
         path: Vec<u8>,
-        /// The length of its target in bytes.
-        len: u64,
     },
     /// More nodes than there are inode numbers.
     #[error("an initrd can have at most {} files", u32::MAX - FIRST_INODE)]
@@ -115,6 +113,9 @@ fn entry(
             len: path.len() as u64,
         });
     }
+    if path == TRAILER {
+        return Err(Error::Trailer { path: path.to_vec() });
+    }
     let meta = &item.node.meta;
     let (format, device, target) = match &item.node.kind {
         Kind::Directory(_) => (0o04_0000, Device::default(), None),
@@ -134,12 +135,6 @@ fn entry(
         path: path.to_vec(),
         size: data.len(),
     })?;
-    if target.is_some() && u64::from(size) >= LONGEST_NAME {
-        return Err(Error::LongTarget {
-            path: path.to_vec(),
-            len: u64::from(size),
-        });
-    }
     let header = Header {
         inode,
         mode: format | (meta.mode & 0o7777),

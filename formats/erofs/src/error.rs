@@ -8,26 +8,6 @@ use tree::show;
 /// Why there is no filesystem.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A name that is too long, or that no path can have.
-    #[error("{} cannot stand on EROFS: {what}\nhelp: give it another name", show(path))]
-    Name {
-        /// The path.
-        path: Vec<u8>,
-        /// What is wrong with it.
-        what: &'static str,
-    },
-    /// A symbolic link that Linux could not follow.
-    #[error(
-        "the symbolic link {} has a target of {len} bytes, and Linux follows those of 1 to {}\nhelp: change its target, or leave it out",
-        show(path),
-        crate::LONGEST_TARGET
-    )]
-    Target {
-        /// The path.
-        path: Vec<u8>,
-        /// The length of its target in bytes.
-        len: usize,
-    },
     /// A device number that Linux does not have.
     #[error(
         "the device {} has the number {major}:{minor}, and Linux has up to 4095:1048575\nhelp: leave it out, or change the number",

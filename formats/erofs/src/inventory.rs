@@ -2,7 +2,7 @@
 
 use tree::{Kind, Node, NodeId, Tree};
 
-use crate::{Error, LARGEST_FILE, LONGEST_NAME, LONGEST_TARGET, xattr};
+use crate::{Error, LARGEST_FILE, xattr};
 
 /// A node of the tree by its first path.
 #[derive(Debug)]
@@ -28,7 +28,6 @@ impl<'a> Inventory<'a> {
         let mut items: Vec<Item<'a>> = Vec::new();
         let mut number = vec![u32::MAX; tree.capacity()];
         for item in tree.walk() {
-            check_name(&item.path)?;
             let Some(slot) = number.get_mut(item.id.index()) else {
                 continue;
             };
@@ -104,7 +103,6 @@ fn check(path: &[u8], node: &Node) -> Result<(), Error> {
             path: path.to_vec(),
             len: content.len(),
         }),
-        Kind::Symlink(target) => check_target(path, target),
         Kind::CharDevice(device) | Kind::BlockDevice(device) if device.major > 0xfff || device.minor > 0xf_ffff => {
             Err(Error::Device {
                 path: path.to_vec(),
@@ -114,31 +112,4 @@ fn check(path: &[u8], node: &Node) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
-}
-
-fn check_name(path: &[u8]) -> Result<(), Error> {
-    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    let what = if name.len() > LONGEST_NAME {
-        "the name has more than 255 bytes"
-    } else if name.contains(&0) {
-        "the name has a zero byte"
-    } else {
-        return Ok(());
-    };
-    Err(Error::Name {
-        path: path.to_vec(),
-        what,
-    })
-}
-
-fn check_target(path: &[u8], target: &[u8]) -> Result<(), Error> {
-    let (path, len) = (path.to_vec(), target.len());
-    if len == 0 || len > LONGEST_TARGET {
-        return Err(Error::Target { path, len });
-    }
-    if target.contains(&0) {
-        let what = "the target of the symbolic link has a zero byte";
-        return Err(Error::Name { path, what });
-    }
-    Ok(())
 }

@@ -47,10 +47,6 @@ pub use plan::{Image, plan};
 
 /// The length of a block in bytes.
 pub const BLOCK: u64 = 4096;
-/// The longest name, in bytes (`EROFS_NAME_LEN`).
-pub const LONGEST_NAME: usize = 255;
-/// The longest target of a symbolic link that Linux can follow, in bytes (`PATH_MAX` with its zero).
-pub const LONGEST_TARGET: usize = 4095;
 /// The most blocks: their numbers have 32 bits, and all ones stands for none.
 pub const MOST_BLOCKS: u64 = u32::MAX as u64;
 /// The largest file, in bytes: as much as can be numbered.

@@ -20,26 +20,6 @@ fn with(path: &str, kind: Kind) -> Tree {
 }
 
 #[test]
-fn names_and_targets() {
-    let long = format!("folder/{}", "n".repeat(256));
-    let error = refused(&with(&long, Kind::Fifo));
-    assert!(
-        matches!(&error, Error::Name { path, .. } if path == long.as_bytes()),
-        "{error}"
-    );
-    assert!(matches!(refused(&with("a\0b", Kind::Fifo)), Error::Name { .. }));
-    for len in [0, 4096, 100_000] {
-        let error = refused(&with("link", Kind::Symlink(vec![b'x'; len])));
-        assert!(
-            matches!(&error, Error::Target { len: found, .. } if *found == len),
-            "{error}"
-        );
-    }
-    let error = refused(&with("link", Kind::Symlink(b"a\0b".to_vec())));
-    assert!(matches!(error, Error::Name { .. }));
-}
-
-#[test]
 fn devices() {
     for (major, minor) in [(4096, 0), (0, 1 << 20), (u32::MAX, u32::MAX)] {
         let error = refused(&with("dev/x", Kind::BlockDevice(Device { major, minor })));

@@ -112,7 +112,7 @@ impl Block {
         self.last = at;
         self.bytes.extend(name.inode.to_le_bytes());
         self.bytes.extend((len as u16).to_le_bytes());
-        // Names have at most LONGEST_NAME bytes.
+        // Names in a tree have at most 255 bytes.
         self.bytes.extend([name.name.len() as u8, name.kind]);
         self.bytes.extend(name.name);
         self.bytes.resize(at + len, 0);

@@ -5,25 +5,6 @@ use tree::show;
 /// Why there is no filesystem.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A name that is too long or has characters that ext4 does not have.
-    #[error("{} cannot stand on ext4: {what}\nhelp: give it another name", show(path))]
-    Name {
-        /// The path.
-        path: Vec<u8>,
-        /// What is wrong with it.
-        what: &'static str,
-    },
-    /// A symbolic link whose target ext4 does not hold.
-    #[error(
-        "the symbolic link {} cannot stand on ext4: {what}\nhelp: change its target, or leave it out",
-        show(path)
-    )]
-    Target {
-        /// The path of the link.
-        path: Vec<u8>,
-        /// What is wrong with the target.
-        what: &'static str,
-    },
     /// A device number that Linux does not have.
     #[error(
         "the device {} has the number {major}:{minor}, and Linux has up to 4095:1048575\nhelp: leave it out, or change the number",

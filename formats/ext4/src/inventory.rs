@@ -10,7 +10,7 @@ use crate::checksum::Checksum;
 use crate::directory::{self, Folder, Name};
 use crate::inode::{self, I_BLOCK, Inode};
 use crate::xattr::{self, Attributes};
-use crate::{BLOCK, Error, LARGEST_FILE, LONGEST_NAME, LONGEST_TARGET, MOST_INODES, MOST_LINKS, Options};
+use crate::{BLOCK, Error, LARGEST_FILE, MOST_INODES, MOST_LINKS, Options};
 
 /// The folder for what e2fsck finds, and the blocks that mke2fs gives it in advance.
 const LOST_FOUND: &[u8] = b"lost+found";
@@ -184,7 +184,7 @@ impl<'a> Survey<'a> {
             let links = if item.node.kind.is_directory() { 2 } else { 1 };
             survey.change(item.id, |known| known.links = known.links.saturating_add(links));
             if let Kind::Directory(entries) = &item.node.kind {
-                survey.folder(&item.path, item.id, entries)?;
+                survey.folder(item.id, entries);
             }
         }
         if survey.own_lost_found {
@@ -209,27 +209,17 @@ impl<'a> Survey<'a> {
         Ok(())
     }
 
-    /// Checks the names in a folder, and tells the folders in it where they are.
-    fn folder(&mut self, path: &[u8], id: NodeId, entries: &BTreeMap<Vec<u8>, tree::Entry>) -> Result<(), Error> {
+    /// Tells the folders in a folder where they are.
+    fn folder(&mut self, id: NodeId, entries: &BTreeMap<Vec<u8>, tree::Entry>) {
         let inode = self.node(id).inode;
         let mut folders = 0u32;
-        for (name, entry) in entries {
-            let what = if name.len() > LONGEST_NAME {
-                "it has more than 255 bytes"
-            } else if name.contains(&0) {
-                "it has a zero byte"
-            } else {
-                if self.tree.node(entry.node).kind.is_directory() {
-                    folders = folders.saturating_add(1);
-                    self.change(entry.node, |known| known.parent = inode);
-                }
-                continue;
-            };
-            let path = [path, name].join(&b'/');
-            return Err(Error::Name { path, what });
+        for entry in entries.values() {
+            if self.tree.node(entry.node).kind.is_directory() {
+                folders = folders.saturating_add(1);
+                self.change(entry.node, |known| known.parent = inode);
+            }
         }
         self.change(id, |known| known.links = known.links.saturating_add(folders));
-        Ok(())
     }
 
     fn node(&self, id: NodeId) -> Known {
@@ -259,7 +249,7 @@ impl<'a> Survey<'a> {
             }
             Kind::File(content) if known.immutable => Body::File(content, whole(content.len())),
             Kind::File(content) => Body::File(content, content.occupied(BLOCK)),
-            Kind::Symlink(target) => link(path, target)?,
+            Kind::Symlink(target) => link(target),
             Kind::CharDevice(device) | Kind::BlockDevice(device) => Body::Inline(device_number(path, *device)?, 0),
             Kind::Fifo | Kind::Socket => Body::Inline([0; I_BLOCK], 0),
         };
@@ -338,28 +328,13 @@ fn types(kind: &Kind) -> (u16, u8) {
 }
 
 /// A target of less than 60 bytes stands in the inode (ext4, Symbolic Links).
-fn link<'a>(path: &[u8], target: &[u8]) -> Result<Body<'a>, Error> {
-    let wrong = |what| {
-        Err(Error::Target {
-            path: path.to_vec(),
-            what,
-        })
-    };
-    if target.is_empty() {
-        return wrong("its target is empty");
-    }
-    if target.len() > LONGEST_TARGET {
-        return wrong("its target has more than 4095 bytes");
-    }
-    if target.contains(&0) {
-        return wrong("its target has a zero byte");
-    }
+fn link<'a>(target: &[u8]) -> Body<'a> {
     if target.len() >= I_BLOCK {
-        return Ok(Body::Bytes(target.to_vec()));
+        return Body::Bytes(target.to_vec());
     }
     let mut inline = [0; I_BLOCK];
     crate::bytes::put(&mut inline, 0, target);
-    Ok(Body::Inline(inline, target.len() as u64))
+    Body::Inline(inline, target.len() as u64)
 }
 
 /// A device number in `i_block`: as Linux had it first when it fits, at the second place else.

@@ -56,10 +56,9 @@ pub const SECTOR: u64 = 512;
 pub const MOST_BLOCKS: u64 = u32::MAX as u64;
 /// The largest file in bytes: the numbers of its blocks have 32 bits (ext4, Extent Tree).
 pub const LARGEST_FILE: u64 = MOST_BLOCKS * BLOCK;
-/// The longest name in bytes (ext4, Directory Entries: `name_len`).
-pub const LONGEST_NAME: usize = 255;
-/// The longest target of a symbolic link in bytes: a block with the zero behind it.
-pub const LONGEST_TARGET: usize = BLOCK as usize - 1;
+/// The longest name of an extended attribute without its prefix, in bytes (ext4, Extended
+/// Attributes: `e_name_len`).
+pub const LONGEST_XATTR_NAME: usize = 255;
 /// The most names of a file (ext4, Inodes: `i_links_count`).
 pub const MOST_LINKS: u32 = 65_000;
 /// The most inodes of a filesystem: half of what their numbers could say.

@@ -60,7 +60,7 @@ impl<'a> Attribute<'a> {
         if rest.is_empty() != list {
             return Err("there is nothing of that name");
         }
-        if rest.len() > crate::LONGEST_NAME {
+        if rest.len() > crate::LONGEST_XATTR_NAME {
             return Err("its name is too long");
         }
         if rest.contains(&0) {

@@ -4,7 +4,7 @@ use std::io;
 
 use tree::show;
 
-use crate::{LARGEST_FILE, LONGEST_NAME, LONGEST_TARGET, MAX_BOOT_ENTRIES, MAX_FOLDERS};
+use crate::{LARGEST_FILE, LONGEST_NAME, MAX_BOOT_ENTRIES, MAX_FOLDERS};
 
 /// Why an image cannot be made of a tree and options.
 #[derive(Debug, thiserror::Error)]
@@ -18,17 +18,6 @@ pub enum Error {
         /// Its path.
         path: Vec<u8>,
         /// The length of the last component in bytes.
-        len: usize,
-    },
-    /// A symbolic link that is longer than PATH_MAX, or leads nowhere.
-    #[error(
-        "the target of the symbolic link {} has {len} bytes; it needs 1 to {LONGEST_TARGET}",
-        show(path)
-    )]
-    Target {
-        /// Its path.
-        path: Vec<u8>,
-        /// The length of its target in bytes.
         len: usize,
     },
     /// A file that needs more sections than Linux follows.

@@ -44,8 +44,6 @@ pub const BLOCK: u64 = 2048;
 pub const PRIMARY: u32 = 16;
 /// The longest name in bytes: Linux cuts those of 254 and more (fs/isofs/rock.c).
 pub const LONGEST_NAME: usize = 253;
-/// The longest target of a symbolic link in bytes (PATH_MAX without the NUL).
-pub const LONGEST_TARGET: usize = 4095;
 /// The largest section of a file in bytes: the last whole block below 4 GiB.
 pub const SECTION: u64 = 0xffff_f800;
 /// The largest file in bytes: Linux follows 100 sections (fs/isofs/inode.c).

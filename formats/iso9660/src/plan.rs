@@ -11,7 +11,7 @@ use crate::hierarchy::Hierarchy;
 use crate::hybrid;
 use crate::names::Rules;
 use crate::volume::{self, Descriptor};
-use crate::{BLOCK, Error, LARGEST_FILE, LEAST, LONGEST_NAME, LONGEST_TARGET, MAX_FOLDERS, Options, PRIMARY, Platform};
+use crate::{BLOCK, Error, LARGEST_FILE, LEAST, LONGEST_NAME, MAX_FOLDERS, Options, PRIMARY, Platform};
 
 /// The largest length of a folder in bytes: whole blocks below 4 GiB.
 const LARGEST_FOLDER: u64 = 0xffff_f800;
@@ -342,12 +342,6 @@ fn check(tree: &Tree) -> Result<(), Error> {
             return Err(Error::LongName { path: item.path, len });
         }
         match &item.node.kind {
-            Kind::Symlink(target) if target.is_empty() || target.len() > LONGEST_TARGET => {
-                return Err(Error::Target {
-                    len: target.len(),
-                    path: item.path,
-                });
-            }
             Kind::File(content) if content.len() > LARGEST_FILE => {
                 return Err(Error::LargeFile {
                     size: content.len(),

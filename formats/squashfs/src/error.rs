@@ -28,26 +28,6 @@ pub enum Error {
         /// The level asked for.
         level: u32,
     },
-    /// A name that is too long, or that no path can have.
-    #[error("{} cannot stand on squashfs: {what}\nhelp: give it another name", show(path))]
-    Name {
-        /// The path.
-        path: Vec<u8>,
-        /// What is wrong with it.
-        what: &'static str,
-    },
-    /// A symbolic link that Linux could not follow.
-    #[error(
-        "the symbolic link {} has a target of {len} bytes, and Linux follows those of 1 to {}",
-        show(path),
-        crate::LONGEST_TARGET
-    )]
-    Target {
-        /// The path.
-        path: Vec<u8>,
-        /// The length of its target in bytes.
-        len: usize,
-    },
     /// A device number of more bits than there are.
     #[error(
         "{} is the device {major}:{minor}, and squashfs has numbers up to 4095:1048575",

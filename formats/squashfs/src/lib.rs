@@ -49,10 +49,6 @@ pub use plan::{Image, plan};
 pub const SMALLEST_BLOCK: u32 = 4 << 10;
 /// The largest size of a data block, in bytes (`SQUASHFS_FILE_MAX_SIZE`).
 pub const LARGEST_BLOCK: u32 = 1 << 20;
-/// The longest name, in bytes (`SQUASHFS_NAME_LEN`).
-pub const LONGEST_NAME: usize = 256;
-/// The longest target of a symbolic link that Linux can follow, in bytes (`PATH_MAX` with its zero).
-pub const LONGEST_TARGET: usize = 4095;
 /// The largest file, in bytes (rst, the table of features).
 pub const LARGEST_FILE: u64 = 2 << 40;
 /// How many different users and groups there can be: their number has 16 bits.

@@ -12,7 +12,7 @@ use crate::options::seconds;
 use crate::superblock::{self, Superblock, flags};
 use crate::table::table;
 use crate::xattr::{self, Xattrs};
-use crate::{Error, LONGEST_NAME, LONGEST_TARGET, Options, PADDING};
+use crate::{Error, Options, PADDING};
 
 /// A filesystem.
 #[derive(Clone, Debug)]
@@ -151,7 +151,6 @@ impl<'a> Found<'a> {
             ids: Ids::default(),
         };
         for item in tree.walk() {
-            check_name(&item.path)?;
             let names = slot(&found.names, item.id);
             set(&mut found.names, item.id, names.saturating_add(1));
             if names > 0 {
@@ -175,7 +174,6 @@ impl<'a> Found<'a> {
                         content,
                     });
                 }
-                Kind::Symlink(target) => check_target(item.path, target)?,
                 Kind::CharDevice(device) | Kind::BlockDevice(device) => {
                     if device.major > 0xfff || device.minor > 0xf_ffff {
                         return Err(Error::Device {
@@ -185,38 +183,11 @@ impl<'a> Found<'a> {
                         });
                     }
                 }
-                Kind::Fifo | Kind::Socket => {}
+                Kind::Symlink(_) | Kind::Fifo | Kind::Socket => {}
             }
         }
         Ok(found)
     }
-}
-
-fn check_name(path: &[u8]) -> Result<(), Error> {
-    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    let what = if name.len() > LONGEST_NAME {
-        "the name has more than 256 bytes"
-    } else if name.contains(&0) {
-        "the name has a zero byte"
-    } else {
-        return Ok(());
-    };
-    Err(Error::Name {
-        path: path.to_vec(),
-        what,
-    })
-}
-
-fn check_target(path: Vec<u8>, target: &[u8]) -> Result<(), Error> {
-    let len = target.len();
-    if len == 0 || len > LONGEST_TARGET {
-        return Err(Error::Target { path, len });
-    }
-    if target.contains(&0) {
-        let what = "the target of the symbolic link has a zero byte";
-        return Err(Error::Name { path, what });
-    }
-    Ok(())
 }
 
 /// The tables of inodes and names.

@@ -40,28 +40,6 @@ fn options_that_do_not_exist() {
 }
 
 #[test]
-fn names_and_targets() {
-    let long = format!("folder/{}", "n".repeat(257));
-    let error = refused(&with(&long, Kind::Fifo));
-    assert!(
-        matches!(&error, Error::Name { path, .. } if path == long.as_bytes()),
-        "{error}"
-    );
-    assert!(matches!(refused(&with("a\0b", Kind::Fifo)), Error::Name { .. }));
-    for len in [0, 4096, 100_000] {
-        let error = refused(&with("link", Kind::Symlink(vec![b'x'; len])));
-        assert!(
-            matches!(&error, Error::Target { path, len: found } if path == b"link" && *found == len),
-            "{error}"
-        );
-    }
-    assert!(matches!(
-        refused(&with("link", Kind::Symlink(b"a\0b".to_vec()))),
-        Error::Name { .. }
-    ));
-}
-
-#[test]
 fn devices() {
     for (major, minor) in [(4096, 0), (0, 1 << 20), (u32::MAX, u32::MAX)] {
         for kind in [

@@ -231,11 +231,15 @@ impl Tree {
     ///
     /// # Errors
     /// A path with `..`, one that is the root and not a folder, one that is too long, a loop of
-    /// symbolic links, and more names than a real tree has.
+    /// symbolic links, names and targets that Linux cannot have, and more names than a real tree
+    /// has.
     pub fn insert(&mut self, path: &[u8], meta: Meta, kind: Kind, parents: &Meta) -> Result<NodeId, Error> {
         let attributes = meta.xattrs.iter().map(|(name, value)| name.len() + value.len());
         let target = match &kind {
-            Kind::Symlink(target) => target.len(),
+            Kind::Symlink(target) => {
+                path::check_target(path, target)?;
+                target.len()
+            }
             _ => 0,
         };
         self.weigh(path, attributes.sum::<usize>() + target + path.len())?;
@@ -279,6 +283,10 @@ impl Tree {
             return Ok(node);
         }
         self.remove_name(folder, &name);
+        // The target may have been in what the link takes the place of.
+        if self.node(node).names == 0 {
+            return Err(missing());
+        }
         self.node_mut(node).names += 1;
         self.set_name(folder, name, Entry { node, link: true });
         Ok(node)
@@ -304,17 +312,34 @@ impl Tree {
         }
     }
 
-    /// Lays another tree over the folder at `path`: what it names wins, folders are joined.
+    /// Whether there is a folder with something in it at a path.
+    pub fn is_occupied(&self, path: &[u8]) -> bool {
+        let kind = self.lookup(path).map(|id| &self.node(id).kind);
+        matches!(kind, Some(Kind::Directory(entries)) if !entries.is_empty())
+    }
+
+    /// Lays another tree over the folder at `path`: what it names wins, folders are joined. What is
+    /// in a folder where the other has a symbolic link goes to where that leads, so that a `lib`
+    /// that is a link to `usr/lib` loses nobody's modules.
     ///
     /// # Errors
-    /// Those of [`Tree::insert`].
+    /// Those of [`Tree::insert`], and anything else in place of a folder with something in it.
     pub fn graft(&mut self, path: &[u8], other: &Tree, parents: &Meta) -> Result<(), Error> {
         let mut copies: BTreeMap<NodeId, Vec<u8>> = BTreeMap::new();
+        let mut displaced: Vec<(Vec<u8>, NodeId)> = Vec::new();
         for item in other.walk() {
             let mut to = path.to_vec();
             if !item.path.is_empty() {
-                to.push(b'/');
+                if !to.is_empty() {
+                    to.push(b'/');
+                }
                 to.extend_from_slice(&item.path);
+            }
+            if !item.node.kind.is_directory() && self.is_occupied(&to) {
+                if !matches!(item.node.kind, Kind::Symlink(_)) {
+                    return Err(Error::Occupied { path: to });
+                }
+                displaced.extend(self.detach(&to).map(|folder| (to.clone(), folder)));
             }
             if let Some(first) = copies.get(&item.id) {
                 let first = first.clone();
@@ -332,7 +357,51 @@ impl Tree {
                 copies.insert(item.id, to);
             }
         }
+        for (link, folder) in displaced {
+            let to = self.lookup_following(&link);
+            if to.is_some_and(|to| !self.node(to).kind.is_directory()) {
+                return Err(Error::Occupied { path: link });
+            }
+            let (made, _) = self.make_parents(&[&link, b"/its".as_slice()].concat(), parents)?;
+            if to.is_none() {
+                self.node_mut(made).meta = self.node(folder).meta.clone();
+            }
+            self.fill(made, folder);
+        }
         Ok(())
+    }
+
+    /// Takes what is at a path out of the tree, without losing it.
+    fn detach(&mut self, path: &[u8]) -> Option<NodeId> {
+        let (folder, name) = self.locate(path)?;
+        match &mut self.node_mut(folder).kind {
+            Kind::Directory(entries) => entries.remove(&name?).map(|entry| entry.node),
+            _ => None,
+        }
+    }
+
+    /// Moves what a folder outside of the tree holds into one of the tree, below what that has.
+    fn fill(&mut self, to: NodeId, from: NodeId) {
+        let mut folders = vec![(to, from)];
+        while let Some((to, from)) = folders.pop() {
+            let Kind::Directory(entries) = &mut self.node_mut(from).kind else {
+                continue;
+            };
+            for (name, entry) in std::mem::take(entries) {
+                match self.entry(to, &name) {
+                    None => self.set_name(to, name, entry),
+                    Some(there) => {
+                        let both = [there, entry]
+                            .iter()
+                            .all(|entry| self.node(entry.node).kind.is_directory());
+                        match both {
+                            true => folders.push((there.node, entry.node)),
+                            false => self.forget(entry.node),
+                        }
+                    }
+                }
+            }
+        }
     }
 
     /// Says of a name that exists whether it is a link ([`Entry::link`]).
@@ -378,8 +447,15 @@ impl Tree {
             Kind::Directory(entries) => entries.remove(name),
             _ => None,
         };
-        let Some(entry) = removed else { return false };
-        let mut gone = vec![entry.node];
+        if let Some(entry) = removed {
+            self.forget(entry.node);
+        }
+        removed.is_some()
+    }
+
+    /// Counts one name less of a node, and of all below it.
+    fn forget(&mut self, node: NodeId) {
+        let mut gone = vec![node];
         while let Some(id) = gone.pop() {
             let node = self.node_mut(id);
             node.names = node.names.saturating_sub(1);
@@ -389,7 +465,6 @@ impl Tree {
                 node.kind = Kind::Fifo;
             }
         }
-        true
     }
 }
 

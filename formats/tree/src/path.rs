@@ -11,6 +11,11 @@ const MAX_SYMLINKS: usize = 40;
 /// (`PATH_MAX`); an image is unpacked below a path of its own, and seen as a root when it runs.
 const LONGEST_PATH: usize = 8192;
 
+/// The longest name, in bytes (Linux, include/uapi/linux/limits.h: `NAME_MAX`).
+const LONGEST_NAME: usize = 255;
+/// The longest target of a symbolic link, in bytes (`PATH_MAX` with the zero byte at its end).
+const LONGEST_TARGET: usize = 4095;
+
 /// How much of a path a message has, in bytes.
 const LONGEST_SHOWN: usize = 400;
 
@@ -40,6 +45,25 @@ pub enum Error {
     /// The tree has more names than its memory may hold.
     TooMany {
         /// The path that was one too many.
+        path: Vec<u8>,
+    },
+    /// A name that Linux cannot have.
+    Name {
+        /// The path that has it.
+        path: Vec<u8>,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A symbolic link that Linux cannot have.
+    Target {
+        /// The path of the link.
+        path: Vec<u8>,
+        /// What is wrong with its target.
+        what: &'static str,
+    },
+    /// Something that is not a folder in place of a folder that is not empty.
+    Occupied {
+        /// The path of the folder.
         path: Vec<u8>,
     },
     /// A hard link to something that does not exist, or is a folder.
@@ -89,6 +113,21 @@ impl fmt::Display for Error {
                 "there are more names and attributes than a real tree has, `{}` is one too many",
                 brief(path)
             ),
+            Error::Name { path, what } => write!(
+                f,
+                "the path `{}` has a name that {what}, and Linux has no such names",
+                brief(path)
+            ),
+            Error::Target { path, what } => write!(
+                f,
+                "the symbolic link `{}` has a target that {what}, and Linux has no such links",
+                brief(path)
+            ),
+            Error::Occupied { path } => write!(
+                f,
+                "`{}` is a folder with files in it, and nothing else can take its place\nhelp: give one of the two another path",
+                brief(path)
+            ),
             Error::NoTarget { path, target } => {
                 write!(
                     f,
@@ -106,6 +145,38 @@ impl std::error::Error for Error {}
 /// The components of a path that mean something, in order.
 fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     path.split(|&b| b == b'/').filter(|c| !c.is_empty() && *c != b".")
+}
+
+/// Whether Linux can have a name.
+fn check_name(path: &[u8], name: &[u8]) -> Result<(), Error> {
+    let what = if name.len() > LONGEST_NAME {
+        "has more than 255 bytes"
+    } else if name.contains(&0) {
+        "has a zero byte"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Name {
+        path: path.to_vec(),
+        what,
+    })
+}
+
+/// Whether Linux can have a symbolic link with a target.
+pub(crate) fn check_target(path: &[u8], target: &[u8]) -> Result<(), Error> {
+    let what = if target.is_empty() {
+        "is empty"
+    } else if target.len() > LONGEST_TARGET {
+        "has more than 4095 bytes"
+    } else if target.contains(&0) {
+        "has a zero byte"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Target {
+        path: path.to_vec(),
+        what,
+    })
 }
 
 /// Follows a path to a node, all symbolic links resolved within the tree. The length of the
@@ -142,6 +213,47 @@ pub(crate) fn resolve(tree: &Tree, path: &[u8]) -> Result<(NodeId, usize), Error
 }
 
 impl Tree {
+    /// The path that `path` has when the folder at `base` is taken for the root: symbolic links are
+    /// followed, also those that lead to what is missing, and none leads out of it.
+    ///
+    /// # Errors
+    /// A loop of symbolic links, and a path that is too long.
+    pub fn resolve_below(&self, base: &[u8], path: &[u8]) -> Result<Vec<u8>, Error> {
+        let root = self.lookup_following(base);
+        let mut stack: Vec<(Option<NodeId>, Vec<u8>)> = Vec::new();
+        let mut todo: Vec<Vec<u8>> = components(path).rev().map(<[u8]>::to_vec).collect();
+        let mut links = 0;
+        while let Some(name) = todo.pop() {
+            if name == b".." {
+                stack.pop();
+                continue;
+            }
+            let here = stack.last().map_or(root, |(node, _)| *node);
+            let node = here.and_then(|here| self.entry(here, &name)).map(|entry| entry.node);
+            if let Some(Kind::Symlink(target)) = node.map(|node| &self.node(node).kind) {
+                links += 1;
+                if links > MAX_SYMLINKS {
+                    return Err(Error::Loop { path: path.to_vec() });
+                }
+                if target.starts_with(b"/") {
+                    stack.clear();
+                }
+                todo.extend(components(target).rev().map(<[u8]>::to_vec));
+            } else {
+                stack.push((node, name));
+            }
+        }
+        let mut resolved = base.to_vec();
+        for (_, name) in stack {
+            resolved.push(b'/');
+            resolved.extend(name);
+        }
+        match resolved.len() > LONGEST_PATH {
+            true => Err(Error::TooLong { path: path.to_vec() }),
+            false => Ok(resolved),
+        }
+    }
+
     /// The folder that holds the last component of a path, and that component; none for the
     /// root. Nothing when a parent is missing.
     pub(crate) fn locate(&self, path: &[u8]) -> Option<(NodeId, Option<Vec<u8>>)> {
@@ -174,6 +286,9 @@ impl Tree {
         let too_long = || Error::TooLong { path: path.to_vec() };
         if path.len() > LONGEST_PATH {
             return Err(too_long());
+        }
+        if let Some(name) = components(path).next_back() {
+            check_name(path, name)?;
         }
         if let Some((folder, name, len)) = self.locate_with_length(path) {
             return match len > LONGEST_PATH {
@@ -219,6 +334,7 @@ impl Tree {
                     _ => {}
                 }
             }
+            check_name(path, &component)?;
             self.weigh(path, len)?;
             stack.push((self.make_folder(here, component, meta.clone()), len));
         }

@@ -114,20 +114,16 @@ fn paths_that_nothing_could_open_are_refused() {
     put(&mut tree, &"d/".repeat(4000), Kind::directory()).unwrap();
     assert!(too_long(put(&mut tree, &"d/".repeat(5000), Kind::directory())));
     // Nor by way of links, whether what they lead to is there or not.
-    symlink(&mut tree, "there", &"d/".repeat(4000));
-    put(&mut tree, "there/a", Kind::Fifo).unwrap();
-    assert!(too_long(put(
-        &mut tree,
-        &format!("there/{}", "a".repeat(300)),
-        Kind::Fifo
-    )));
-    assert!(too_long(put(
-        &mut tree,
-        &format!("there/{}", "b/".repeat(200)),
-        Kind::Fifo
-    )));
-    symlink(&mut tree, "missing", &"m/".repeat(500_000));
-    assert!(too_long(put(&mut tree, "missing/a", Kind::Fifo)));
+    symlink(&mut tree, "there", &"d/".repeat(2000));
+    let there = format!("there/{}", "d/".repeat(2000));
+    put(&mut tree, &format!("{there}a"), Kind::Fifo).unwrap();
+    let name = "a".repeat(200);
+    assert!(too_long(put(&mut tree, &format!("{there}{name}"), Kind::Fifo)));
+    let folders = "b/".repeat(200);
+    assert!(too_long(put(&mut tree, &format!("{there}{folders}"), Kind::Fifo)));
+    symlink(&mut tree, "missing", &"m/".repeat(2000));
+    let folders = "m/".repeat(2100);
+    assert!(too_long(put(&mut tree, &format!("missing/{folders}"), Kind::Fifo)));
     let longest = tree.walk().map(|item| item.path.len()).max();
     assert!(longest.is_some_and(|longest| longest <= 8192), "{longest:?}");
 }
@@ -148,4 +144,94 @@ fn more_names_than_are_real_are_refused() {
         !matches!(inserted, Err(Error::TooMany { .. }))
     });
     assert_eq!(fits.count(), 7);
+}
+
+#[test]
+fn names_and_targets_that_linux_does_not_have_are_refused() {
+    let mut tree = Tree::default();
+    let long = "n".repeat(256);
+    symlink(&mut tree, "to-long", &long);
+    for path in ["a\0b", &long, &format!("{long}/file"), "to-long/file", "a\0b/file"] {
+        let inserted = tree.insert(path.as_bytes(), Meta::default(), Kind::Fifo, &Meta::default());
+        assert!(matches!(inserted, Err(Error::Name { .. })), "{path:?}: {inserted:?}");
+    }
+    file(&mut tree, &"n".repeat(255), "1");
+    let linked = tree.link(b"a\0b", "n".repeat(255).as_bytes(), &Meta::default());
+    assert!(matches!(linked, Err(Error::Name { .. })), "{linked:?}");
+    for target in ["", "a\0b", &"t".repeat(4096)] {
+        let kind = Kind::Symlink(target.into());
+        let inserted = tree.insert(b"link", Meta::default(), kind, &Meta::default());
+        assert!(matches!(inserted, Err(Error::Target { .. })), "{inserted:?}");
+    }
+    symlink(&mut tree, "link", &"t".repeat(4095));
+}
+
+#[test]
+fn a_hard_link_cannot_take_the_place_of_what_holds_its_target() {
+    let mut tree = Tree::default();
+    file(&mut tree, "d/f", "1");
+    file(&mut tree, "g", "2");
+    let meta = Meta::default();
+    for (path, target) in [("d", "d/f"), ("g/x", "g")] {
+        let linked = tree.link(path.as_bytes(), target.as_bytes(), &meta);
+        assert!(matches!(linked, Err(Error::NoTarget { .. })), "{linked:?}");
+    }
+    // With another name it stays.
+    file(&mut tree, "e/f", "3");
+    let id = tree.link(b"other", b"e/f", &meta).unwrap();
+    assert_eq!(tree.link(b"e", b"e/f", &meta), Ok(id));
+    assert_eq!((tree.lookup(b"e"), tree.node(id).names()), (Some(id), 2));
+    assert!(matches!(&tree.node(id).kind, Kind::File(content) if content.len() == 1));
+}
+
+#[test]
+fn what_is_in_a_folder_goes_where_a_link_in_its_place_leads() {
+    let mut tree = Tree::default();
+    for (path, text) in [("lib/modules/6.1/a.ko", "1"), ("lib/both/old", "2"), ("lib/same", "3")] {
+        file(&mut tree, path, text);
+    }
+    tree.link(b"lib/b.ko", b"lib/modules/6.1/a.ko", &Meta::default())
+        .unwrap();
+    tree.link(b"outside", b"lib/same", &Meta::default()).unwrap();
+    let mut image = Tree::default();
+    symlink(&mut image, "lib", "usr/lib");
+    for (path, text) in [("usr/lib/both/new", "44"), ("usr/lib/same", "55")] {
+        file(&mut image, path, text);
+    }
+    tree.graft(b"", &image, &Meta::default()).unwrap();
+    assert_eq!(
+        paths(&tree),
+        [
+            "lib",
+            "outside",
+            "usr",
+            "usr/lib",
+            "usr/lib/b.ko",
+            "usr/lib/both",
+            "usr/lib/both/new",
+            "usr/lib/both/old",
+            "usr/lib/modules",
+            "usr/lib/modules/6.1",
+            "usr/lib/modules/6.1/a.ko",
+            "usr/lib/same"
+        ]
+    );
+    let len = |path: &str| match tree.lookup(path.as_bytes()).map(|id| &tree.node(id).kind) {
+        Some(Kind::File(content)) => content.len(),
+        other => panic!("{path} is {other:?}"),
+    };
+    assert_eq!((len("lib/same"), len("outside")), (2, 1));
+    assert_eq!(tree.lookup(b"lib/b.ko"), tree.lookup(b"lib/modules/6.1/a.ko"));
+    let outside = tree.lookup(b"outside").unwrap();
+    assert_eq!(tree.node(outside).names(), 1);
+
+    // A link that leads nowhere yet, and what cannot be joined.
+    let mut other = Tree::default();
+    symlink(&mut other, "usr/lib/both", "/else/where");
+    tree.graft(b"", &other, &Meta::default()).unwrap();
+    assert!(tree.lookup(b"else/where/old").is_some());
+    let mut other = Tree::default();
+    file(&mut other, "usr", "6");
+    let occupied = Error::Occupied { path: b"usr".to_vec() };
+    assert_eq!(tree.graft(b"", &other, &Meta::default()), Err(occupied));
 }

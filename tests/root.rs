@@ -1,0 +1,143 @@
+//! The root filesystem when images and files get in each other's way.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use common::layout::tar;
+use common::site::{Site, good, refused};
+
+/// A package of nothing but `contents:`.
+fn package(site: &Site, name: &str, contents: &str) {
+    site.write(
+        &format!("{name}/build.yml"),
+        &format!("image: {name}\ncontents:\n{contents}"),
+    );
+}
+
+/// What is in the tar of a machine: mode, name and the target of a link.
+fn listed(site: &Site, yaml: &str) -> Vec<String> {
+    site.write("m.yml", yaml);
+    good(site.build(&["-f", "tar", "--no-sbom", "m.yml"]));
+    let text = String::from_utf8(site.run("tar", &["tvf", "m.tar"])).unwrap();
+    let short = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        [&words[..1], &words[5..]].concat().join(" ")
+    };
+    text.lines().map(short).collect()
+}
+
+#[test]
+fn modules_stay_when_lib_becomes_a_link() {
+    let site = Site::new();
+    package(
+        &site,
+        "vmlinuz",
+        "  - file: /kernel\n    contents: MZ, a kernel\n  - copy: kernel.tar\n    to: /kernel.tar\n",
+    );
+    let modules = [
+        (b'5', "lib/modules/6.1/", "", b"".as_slice()),
+        (b'0', "lib/modules/6.1/modules.dep", "", b"none"),
+    ];
+    std::fs::write(site.path("vmlinuz/kernel.tar"), tar(&modules)).unwrap();
+    package(
+        &site,
+        "merged",
+        "  - file: /usr/lib/libc.so\n    contents: c\n  - symlink: /lib\n    target: usr/lib\n",
+    );
+    let names = listed(
+        &site,
+        "kernel: {image: '@pkg:vmlinuz', cmdline: x}\ninit: ['@pkg:merged']\n",
+    );
+    for name in [
+        "lrwxrwxrwx lib -> usr/lib",
+        "-rw-r--r-- usr/lib/libc.so",
+        "-rw-r--r-- usr/lib/modules/6.1/modules.dep",
+    ] {
+        assert!(names.iter().any(|found| found == name), "{name}: {names:#?}");
+    }
+}
+
+#[test]
+fn nothing_takes_the_place_of_a_folder_that_is_not_empty() {
+    let site = Site::new();
+    let machine = |files: &str| {
+        site.write("m.yml", &format!("init: ['@pkg:init']\nfiles:\n{files}"));
+        refused(site.build(&["-f", "tar", "m.yml"]), 1)
+    };
+    for files in [
+        "  - {path: bin, contents: x}\n",
+        "  - {path: /bin, symlink: usr/bin}\n",
+        "  - {path: a/b, contents: x}\n  - {path: a, contents: x}\n",
+    ] {
+        let message = machine(files);
+        assert!(message.contains("is a folder with files in it"), "{message}");
+        assert!(message.contains("--> m.yml:"), "{message}");
+    }
+    let message = machine("  - {path: a, contents: x}\n  - {path: a/b, contents: x}\n");
+    assert!(
+        message.contains("`a` is no folder, and `a/b` needs one there"),
+        "{message}"
+    );
+    site.write("m.yml", "init: ['@pkg:init']\n");
+    let message = refused(site.build(&["-f", "tar", "--sbom-output", "bin", "m.yml"]), 1);
+    assert!(message.contains("is a folder with files in it"), "{message}");
+}
+
+#[test]
+fn dots_in_the_path_of_a_file_are_no_folders() {
+    let site = Site::new();
+    let names = listed(
+        &site,
+        "init: ['@pkg:init']\nfiles:\n  - {path: ./motd, contents: x}\n  - {path: a, directory: true, mode: '0755'}\n  - {path: a/./b, contents: x}\n",
+    );
+    assert!(names.contains(&"drwxr-xr-x a".to_owned()), "{names:#?}");
+    assert!(names.contains(&"-rw------- motd".to_owned()), "{names:#?}");
+    assert!(!names.iter().any(|name| name.starts_with("drwx------")), "{names:#?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_source_without_a_length_is_read() {
+    let site = Site::new();
+    site.write(
+        "m.yml",
+        "init: ['@pkg:init']\nfiles:\n  - {path: v, source: /proc/version}\n",
+    );
+    good(site.build(&["-f", "tar", "m.yml"]));
+    let there = std::fs::read("/proc/version").unwrap();
+    assert_eq!(site.run("tar", &["xOf", "m.tar", "v"]), there);
+}
+
+#[test]
+fn mount_points_are_made_where_a_container_sees_them() {
+    let site = Site::new();
+    package(
+        &site,
+        "app",
+        "  - file: /bin/app\n    contents: app\n    mode: \"0755\"\n  - symlink: /var/run\n    target: /run\n",
+    );
+    let app = |name: &str, more: &str| format!("  - {{name: {name}, image: '@pkg:app', command: [/bin/app]{more}}}\n");
+    let bound = ", readonly: true, binds: ['/etc:/new', '/etc:/var/run/sub']";
+    let machine = [
+        "kernel: {image: '@pkg:kernel', cmdline: x, tar: none}\ninit: ['@pkg:init']\nservices:\n".to_owned(),
+        app("first", ", readonly: true"),
+        app("second", bound),
+        app("third", ", binds: ['/etc:/upper']"),
+    ];
+    site.write("m.yml", &machine.concat());
+    good(site.build(&["-f", "kernel+squashfs", "m.yml"]));
+    let folders = String::from_utf8(site.run("unsquashfs", &["-q", "-l", "-d", "", "m-squashfs.img"])).unwrap();
+    let has = |path: &str| {
+        folders
+            .lines()
+            .any(|line| line == format!("/containers/services/{path}"))
+    };
+    for path in ["first/rootfs/new", "first/rootfs/run/sub", "first/rootfs/proc"] {
+        assert!(has(path), "{path}: {folders}");
+    }
+    for path in ["second/rootfs/new", "third/rootfs/upper", "third/rootfs/proc"] {
+        assert!(!has(path), "{path}: {folders}");
+    }
+    assert!(!folders.lines().any(|line| line == "/run/sub"), "{folders}");
+}
