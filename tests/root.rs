@@ -141,3 +141,24 @@ fn mount_points_are_made_where_a_container_sees_them() {
     }
     assert!(!folders.lines().any(|line| line == "/run/sub"), "{folders}");
 }
+
+#[test]
+fn other_contents_have_other_names() {
+    let site = Site::new();
+    site.write(
+        "m.yml",
+        "kernel: {image: '@pkg:kernel', cmdline: x, tar: none}\ninit: ['@pkg:init']\n",
+    );
+    // In the superblock (ext4, Super Block: `s_uuid`).
+    let uuid = |name: &str| {
+        good(site.build(&["-f", "kernel+ext4", "--name", name, "m.yml"]));
+        std::fs::read(site.path(&format!("{name}-ext4.img"))).unwrap()[1024 + 0x68..][..16].to_vec()
+    };
+    let mut noise = std::fs::read_to_string(site.path("init/noise")).unwrap();
+    let (first, again) = (uuid("first"), uuid("again"));
+    assert_eq!(first, again);
+    let middle = noise.len() / 2;
+    noise.replace_range(middle..middle + 1, "~");
+    site.write("init/noise", &noise);
+    assert_ne!(first, uuid("other"));
+}

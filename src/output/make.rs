@@ -8,7 +8,6 @@ use tree::{Kind as Node, Tree};
 use super::container;
 use super::drivers::Drivers;
 use super::format::{Container, Filesystem, Firmware, Format, Kind, Root, Table};
-use super::identity::Identity;
 use super::image;
 use super::loader::{self, Loaders};
 use super::media::{self, Media, OnDisk};
@@ -233,7 +232,7 @@ impl<'a> Maker<'a> {
         filesystem: Filesystem,
     ) -> Result<Extents, Error> {
         let content = self.image(filesystem)?.content;
-        let identity = Identity::of(&content)?;
+        let identity = root::identity(self.mountable()?)?;
         let mut words = vec![match table {
             Table::Gpt => format!("root=PARTUUID={}", root::uuid_text(identity.uuid("root"))),
             Table::Mbr => format!("root=PARTUUID={:08x}-02", identity.number("disk")),

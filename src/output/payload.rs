@@ -125,7 +125,9 @@ impl Payload {
             .map(Extents::to_vec)
             .transpose()?
             .unwrap_or_default();
-        Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+        // The lines of a block in the YAML: a boot loader would take the second for its own.
+        let line = String::from_utf8_lossy(&bytes).replace(char::is_control, " ");
+        Ok(line.trim().to_owned())
     }
 
     /// What a menu shows: the name that os-release has for people.
@@ -185,6 +187,8 @@ mod tests {
             ("quiet rw", "quiet rw root=LABEL=A rootfstype=ext4"),
             ("root=/dev/sr0", "root=/dev/sr0 rootfstype=ext4 ro"),
             ("ro noroot=1", "ro noroot=1 root=LABEL=A rootfstype=ext4"),
+            // A block scalar of the YAML.
+            ("ro\nquiet\n", "ro quiet root=LABEL=A rootfstype=ext4"),
         ] {
             let payload = Payload {
                 cmdline: Some(Extents::from_bytes(given.as_bytes())),

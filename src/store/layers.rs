@@ -128,13 +128,14 @@ impl Layers {
             return Ok(ready.clone());
         }
         let compressed = layer.location.open(&layer.image)?;
+        let known = |blob: FileBlob| blob.with_digest(layer.diff_id.as_bytes());
         let kept = match self.deferred {
             true => self.path(layer).and_then(|path| FileBlob::open(&path).ok()),
             false => self.kept(layer),
         };
         let blob = match kept {
             Some(kept) => {
-                let kept = Arc::new(kept);
+                let kept = Arc::new(known(kept));
                 match self.deferred {
                     true => self.doubt(layer, &compressed, &kept),
                     false => self.verify_compressed(layer, &compressed)?,
@@ -142,7 +143,7 @@ impl Layers {
                 progress(Progress::Read(compressed.len()));
                 kept
             }
-            None => Arc::new(self.decompress(layer, &compressed, progress)?),
+            None => Arc::new(known(self.decompress(layer, &compressed, progress)?)),
         };
         self.lock().insert(layer.diff_id.clone(), blob.clone());
         Ok(blob)

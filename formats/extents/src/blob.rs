@@ -24,6 +24,11 @@ pub trait Blob: Debug + Send + Sync {
     /// `UnexpectedEof` when the blob ends before; otherwise what reading fails with.
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
 
+    /// A digest, where one is known: what no other content has.
+    fn digest(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// The file behind it and where the blob starts in it, when there is one: copying can
     /// then be left to the operating system.
     fn as_file(&self) -> Option<(&File, u64)> {
@@ -36,6 +41,7 @@ pub trait Blob: Debug + Send + Sync {
 pub struct FileBlob {
     file: File,
     len: u64,
+    digest: Option<Vec<u8>>,
 }
 
 impl FileBlob {
@@ -53,7 +59,19 @@ impl FileBlob {
     /// What asking for the length fails with.
     pub fn new(file: File) -> io::Result<Self> {
         let len = file.metadata()?.len();
-        Ok(FileBlob { file, len })
+        Ok(FileBlob {
+            file,
+            len,
+            digest: None,
+        })
+    }
+
+    /// The same with a digest that is known of it.
+    pub fn with_digest(self, digest: impl Into<Vec<u8>>) -> Self {
+        FileBlob {
+            digest: Some(digest.into()),
+            ..self
+        }
     }
 }
 
@@ -64,6 +82,10 @@ impl Blob for FileBlob {
 
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         sys::read_exact_at(&self.file, buf, offset)
+    }
+
+    fn digest(&self) -> Option<&[u8]> {
+        self.digest.as_deref()
     }
 
     fn as_file(&self) -> Option<(&File, u64)> {

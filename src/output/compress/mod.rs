@@ -7,13 +7,14 @@ mod xz;
 mod zstd;
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use extents::{Extents, FileBlob, Slice};
+
+use super::identity::Identity;
 
 /// How to compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +127,9 @@ pub fn compress(plain: &Extents, compression: Compression, jobs: usize, folder: 
         write(plain, compression, jobs, &mut out)?;
         io::Write::flush(&mut out)?;
     }
-    stored(file)
+    let digest = Identity::of(plain)?.made(&compression.to_string());
+    let blob = FileBlob::new(file)?.with_digest(digest);
+    Ok(Extents::from_slice(Slice::whole(Arc::new(blob))))
 }
 
 /// Writes the compressed bytes.
@@ -141,10 +144,6 @@ pub fn write(plain: &Extents, compression: Compression, jobs: usize, out: &mut d
         Compression::Xz(level) => xz::write(plain, level, jobs, out),
         Compression::None => extents::emit::stream(plain, out),
     }
-}
-
-fn stored(file: File) -> io::Result<Extents> {
-    Ok(Extents::from_slice(Slice::whole(Arc::new(FileBlob::new(file)?))))
 }
 
 #[cfg(test)]
