@@ -102,7 +102,10 @@ impl Build {
         let say = |text: &str| report.say(text);
         self.foreign.explain(self.input_tar.is_some(), report)?;
         self.check_input_tar()?;
-        let config = check::load(&self.files, &|dir| self.package(dir, jobs, &say))?;
+        let config = check::load(&self.files, &|dir| match self.dry_run {
+            true => pkg::tag(dir),
+            false => self.package(dir, jobs, &say),
+        })?;
         if self.dry_run {
             let value = serde_json::to_value(&config).map_err(Failure::work)?;
             return super::print(&rootfs::metadata::yaml(&value));

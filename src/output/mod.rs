@@ -15,7 +15,7 @@ mod root;
 mod rpi;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use extents::{Extents, emit};
 use tree::Tree;
@@ -101,8 +101,8 @@ pub struct Tell<'a> {
 /// Writes the tree in all the formats, and returns the files written.
 ///
 /// # Errors
-/// What a format cannot hold, and what writing fails with. A file appears only when it is
-/// complete and `sound` says that what it is made of is.
+/// What a format cannot hold, and what writing fails with. Files appear only when all of them are
+/// complete and `sound` says that what they are made of is.
 pub fn write(
     root: &Tree,
     formats: &[&Format],
@@ -120,7 +120,8 @@ pub fn write(
         })?;
     }
     let mut maker = Maker::new(root, options, find, tell)?;
-    let mut written = Vec::new();
+    let mut made: Vec<(PathBuf, emit::Written)> = Vec::new();
+    let mut written: Vec<PathBuf> = Vec::new();
     for format in formats {
         (tell.begin)(&format!("making {}", format.name));
         for (suffix, content) in maker.files(format)? {
@@ -136,22 +137,34 @@ pub fn write(
                 Target::Folder(dir) => dir.join(format!("{}{suffix}", options.name)),
             };
             // The kernel of one format is that of the next.
-            if written.contains(&path) {
+            if written.contains(&path) || made.iter().any(|(there, _)| *there == path) {
                 continue;
             }
-            let unwritable = |source| Error::Write {
-                path: path.clone(),
-                source,
-            };
-            let file = emit::beside(&content, &path).map_err(unwritable)?;
-            if !sound() {
-                return Err(Error::Unsound);
+            if emit::is_stream(&path) {
+                if !sound() {
+                    return Err(Error::Unsound);
+                }
+                emit::to_path(&content, &path).map_err(unwritable(&path))?;
+                written.push(path);
+                continue;
             }
-            file.persist().map_err(unwritable)?;
-            written.push(path);
+            let file = emit::beside(&content, &path).map_err(unwritable(&path))?;
+            made.push((path, file));
         }
     }
+    if !sound() {
+        return Err(Error::Unsound);
+    }
+    for (path, file) in made {
+        file.persist().map_err(unwritable(&path))?;
+        written.push(path);
+    }
     Ok(written)
+}
+
+fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Write { path, source }
 }
 
 fn stream(content: &Extents) -> Result<(), Error> {

@@ -1,6 +1,8 @@
 //! A machine that is started from a disk or a CD by its firmware.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::Machine;
@@ -58,6 +60,12 @@ pub fn arguments(machine: &Machine) -> Result<Vec<OsString>, String> {
         return Ok(arguments);
     }
     let (format, file) = (format(&machine.name), value(&machine.name)?);
+    if format == "raw" && !has_boot_record(&machine.name) {
+        return Err(format!(
+            "{0} is no disk that a machine starts from: it has no boot record\nhelp: `moby inspect {0}` says what it is",
+            machine.name.display()
+        ));
+    }
     let drive = format!("id=boot,if=none,snapshot=on,format={format},file={file}");
     let device = "virtio-blk-pci,drive=boot,bootindex=0";
     arguments.extend(["-drive".into(), drive.into(), "-device".into(), device.into()]);
@@ -100,6 +108,14 @@ pub fn format(path: &Path) -> &'static str {
         "vhd" => "vpc",
         _ => "raw",
     }
+}
+
+/// Whether a disk begins as all do that firmware starts (UEFI 2.10, 5.2.1: the signature of the
+/// master boot record, which a GPT has too).
+fn has_boot_record(path: &Path) -> bool {
+    let mut sector = [0; 512];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut sector));
+    read.is_ok() && sector.ends_with(&[0x55, 0xaa])
 }
 
 /// A path in a value of QEMU's, where a comma is written twice.

@@ -157,12 +157,23 @@ fn kernel(name: &Path, first: &str) -> Result<Vec<OsString>, String> {
             name.display()
         ));
     }
+    let initrd = file("-initrd.img");
+    if !initrd.exists() {
+        let help = match rootfs::beside(name) {
+            Some(image) => format!(
+                "`moby run {}` boots with the root filesystem beside it",
+                image.display()
+            ),
+            None => "`moby build -f kernel+initrd` makes it".into(),
+        };
+        return Err(format!("there is no {}\nhelp: {help}", initrd.display()));
+    }
     let cmdline = std::fs::read_to_string(file("-cmdline")).unwrap_or_default();
     Ok(vec![
         "-kernel".into(),
         kernel.into(),
         "-initrd".into(),
-        file("-initrd.img").into(),
+        initrd.into(),
         "-append".into(),
         format!("{first}{cmdline}").into(),
     ])

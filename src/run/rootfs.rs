@@ -37,6 +37,12 @@ pub fn of(image: &Path) -> Option<Rootfs> {
     (image.is_file() && found.kernel.is_file() && !starts_by_itself(image)).then_some(found)
 }
 
+/// A root filesystem that was built under a name.
+pub fn beside(name: &Path) -> Option<PathBuf> {
+    let image = |(suffix, _): &(&str, &str)| PathBuf::from(format!("{}{suffix}", name.display()));
+    SUFFIXES.iter().map(image).find(|image| of(image).is_some())
+}
+
 /// Whether an image is a CD that firmware starts (El Torito 1.0, 2.0: the boot record volume
 /// descriptor is in sector 17).
 fn starts_by_itself(image: &Path) -> bool {

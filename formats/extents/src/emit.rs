@@ -35,20 +35,38 @@ pub fn stream(file: &Extents, out: &mut dyn Write) -> io::Result<()> {
 
 /// Writes the file under `path`, which is replaced only when all is written and synced: until
 /// then the bytes are in a file of its folder that has no name, or a temporary one where the system
-/// has no such files. Zeros become holes.
+/// has no such files. Zeros become holes. A device or a pipe is written to, and not replaced.
 ///
 /// # Errors
 /// What reading a blob, or creating, writing, syncing or renaming the file fails with; the
 /// temporary file is then removed.
 pub fn to_path(file: &Extents, path: &Path) -> io::Result<()> {
+    if is_stream(path) {
+        let mut out = File::options().write(true).open(path)?;
+        return stream(file, &mut out);
+    }
     beside(file, path)?.persist()
 }
 
-/// Writes the file, and syncs it, in the folder of `path`.
+/// Whether there is a device, a pipe or the like at a path.
+pub fn is_stream(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// Writes the file, and syncs it, in the folder of `path`, or where that leads when it is a
+/// symbolic link.
 ///
 /// # Errors
 /// As [`to_path`].
 pub fn beside(file: &Extents, path: &Path) -> io::Result<Written> {
+    let found = match path.is_symlink() {
+        true => path.canonicalize().ok(),
+        false => None,
+    };
+    let path = found.as_deref().unwrap_or(path);
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

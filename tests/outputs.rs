@@ -1,0 +1,83 @@
+//! Where `moby build` puts what it makes, and what `moby run` takes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::fs;
+
+use common::site::{Site, files, good, refused};
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_written_to_and_a_link_is_followed() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    let site = Site::new();
+    good(site.build(&["-f", "tar", "machine.yml"]));
+    let expected = fs::read(site.path("machine.tar")).unwrap();
+
+    site.run("mkfifo", &["pipe"]);
+    let pipe = site.path("pipe");
+    let reader = std::thread::spawn(move || fs::read(pipe).unwrap());
+    good(site.build(&["-f", "tar", "-o", "pipe", "machine.yml"]));
+    assert!(reader.join().unwrap() == expected);
+    assert!(fs::symlink_metadata(site.path("pipe")).unwrap().file_type().is_fifo());
+
+    fs::create_dir(site.path("else")).unwrap();
+    site.write("else/there.tar", "old");
+    symlink("else/there.tar", site.path("link.tar")).unwrap();
+    good(site.build(&["-f", "tar", "-o", "link.tar", "machine.yml"]));
+    assert!(fs::symlink_metadata(site.path("link.tar")).unwrap().is_symlink());
+    assert!(fs::read(site.path("else/there.tar")).unwrap() == expected);
+    assert_eq!(files(&site.path("else")), ["there.tar"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_leads_to_a_pipe_is_written_to() {
+    let site = Site::new();
+    good(site.build(&["-f", "tar", "machine.yml"]));
+    let expected = fs::read(site.path("machine.tar")).unwrap();
+    // As /dev/stdout is, without the risk that it is replaced.
+    assert!(good(site.build(&["-f", "tar", "-o", "/proc/self/fd/1", "machine.yml"])) == expected);
+}
+
+#[test]
+fn of_several_files_there_are_all_or_none() {
+    let site = Site::new();
+    fs::create_dir_all(site.path("out/m-initrd.img")).unwrap();
+    site.write("out/m-kernel", "the old one");
+    let message = refused(
+        site.build(&["-f", "kernel+initrd,tar", "--dir", "out", "--name", "m", "machine.yml"]),
+        1,
+    );
+    assert!(message.contains("m-initrd.img"), "{message}");
+    assert_eq!(files(&site.path("out")), ["m-initrd.img", "m-kernel"]);
+    assert_eq!(fs::read(site.path("out/m-kernel")).unwrap(), b"the old one");
+}
+
+#[test]
+fn a_dry_run_builds_nothing() {
+    let site = Site::new();
+    let printed = good(site.build(&["--dry-run", "machine.yml"]));
+    assert!(String::from_utf8(printed).unwrap().contains("docker.io/moby/init:"));
+    assert!(!site.path("cache").exists());
+}
+
+#[test]
+fn what_cannot_be_run_is_said() {
+    let site = Site::new();
+    good(site.build(&["-f", "kernel+squashfs,tar", "machine.yml"]));
+    for (name, says) in [
+        ("machine.tar", "it has no boot record\nhelp: `moby inspect machine.tar`"),
+        ("machine.yml", "it has no boot record"),
+        (
+            "machine",
+            "there is no machine-initrd.img\nhelp: `moby run machine-squashfs.img`",
+        ),
+        ("nothing", "there is no nothing-kernel"),
+    ] {
+        let message = refused(site.moby(&["run", "--accel", "tcg", name]), 1);
+        assert!(message.contains(says), "{message}");
+    }
+}
