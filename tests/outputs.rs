@@ -65,6 +65,15 @@ fn a_dry_run_builds_nothing() {
 }
 
 #[test]
+fn a_size_that_no_file_has_is_refused() {
+    let site = Site::new();
+    for size in ["17592186044415M", "4194305T", "99999999999999999999T"] {
+        let message = refused(site.build(&["--size", size, "-f", "raw", "machine.yml"]), 2);
+        assert!(message.contains("--size"), "{message}");
+    }
+}
+
+#[test]
 fn what_cannot_be_run_is_said() {
     let site = Site::new();
     good(site.build(&["-f", "kernel+squashfs,tar", "machine.yml"]));

@@ -374,5 +374,9 @@ fn size(text: &str) -> Result<u64, String> {
     let number: u64 = digits
         .parse()
         .map_err(|_| "a size is a number, as in 512M".to_owned())?;
-    number.checked_mul(unit).ok_or_else(|| "this is too large".into())
+    let size = number.checked_mul(unit).filter(|size| *size <= LARGEST_SIZE);
+    size.ok_or_else(|| "this is too large: no file has more than 4 EiB here".into())
 }
+
+/// The largest `--size` in bytes: all that is rounded up from it has a length that files have.
+const LARGEST_SIZE: u64 = 1 << 62;

@@ -90,8 +90,7 @@ pub enum Body {
 pub struct Entry {
     /// Its name, as it stands in the archive.
     pub path: Vec<u8>,
-    /// Mode, owner, time and extended attributes; the pax records that have no other place
-    /// are in `records`.
+    /// Mode, owner, time and extended attributes; other pax records are left out.
     pub meta: Meta,
     /// What it is.
     pub body: Body,

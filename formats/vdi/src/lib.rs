@@ -20,8 +20,9 @@ const HEADER: u32 = 400;
 const NORMAL: u32 = 1;
 /// A block that is not there.
 const FREE: u32 = u32::MAX;
-/// QEMU's limit: blocks have numbers of 30 bits (block/vdi.c, VDI_BLOCKS_IN_IMAGE_MAX).
-const LARGEST: u64 = 0x3fff_ffff * BLOCK;
+/// The data begin below 4 GiB, behind the header and the map with its 4 bytes a block. QEMU takes
+/// little more (block/vdi.c, VDI_BLOCKS_IN_IMAGE_MAX).
+const LARGEST: u64 = ((4094 << 20) / 4) * BLOCK;
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
