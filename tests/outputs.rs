@@ -65,6 +65,27 @@ fn a_dry_run_builds_nothing() {
 }
 
 #[test]
+fn what_a_dry_run_prints_is_read_again() {
+    let site = Site::new();
+    site.write(
+        "odd.yml",
+        r#"services:
+  - name: a
+    image: a
+    annotations: {"b\nc": "\ufeffd\x7fe", "f": "g\n", "\x85": "\u2028"}
+"#,
+    );
+    let first = good(site.build(&["--dry-run", "odd.yml"]));
+    fs::write(site.path("again.yml"), &first).unwrap();
+    let again = good(site.build(&["--dry-run", "again.yml"]));
+    let (first, again) = (String::from_utf8(first).unwrap(), String::from_utf8(again).unwrap());
+    assert_eq!(first, again);
+    for part in [r#""b\nc": "\ufeffd\u007fe""#, r#""\u0085""#] {
+        assert!(first.contains(part), "{first}");
+    }
+}
+
+#[test]
 fn a_size_that_no_file_has_is_refused() {
     let site = Site::new();
     for size in ["17592186044415M", "4194305T", "99999999999999999999T"] {

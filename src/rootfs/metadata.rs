@@ -69,7 +69,11 @@ fn block(value: &Value, indent: usize, out: &mut String) {
                 if at > 0 {
                     out.push_str(&margin);
                 }
-                out.push_str(&scalar(key, indent));
+                let key = match key.contains('\n') {
+                    true => quoted(key),
+                    false => scalar(key, indent),
+                };
+                out.push_str(&key);
                 out.push(':');
                 // A list stands at the indentation of its key.
                 let deeper = if value.is_array() { indent } else { indent + 2 };
@@ -127,9 +131,9 @@ fn leaf(value: &Value, indent: usize) -> String {
 
 /// A text plain where it reads as the same text, else in quotes, and several lines literally.
 fn scalar(text: &str, indent: usize) -> String {
-    let printable = text.chars().all(|c| !c.is_control() || c == '\n');
+    let printable = text.chars().all(|c| !unprintable(c) || c == '\n');
     if !printable || reads_as_other(text) {
-        return Value::String(text.to_owned()).to_string();
+        return quoted(text);
     }
     if text.contains('\n') {
         let chomp = match text.strip_suffix('\n') {
@@ -162,6 +166,21 @@ fn scalar(text: &str, indent: usize) -> String {
         return format!("'{}'", text.replace('\'', "''"));
     }
     text.to_owned()
+}
+
+/// A text in double quotes, with escapes for what cannot stand in a YAML file.
+fn quoted(text: &str) -> String {
+    let json = Value::String(text.to_owned()).to_string();
+    let escape = |c: char| match unprintable(c) {
+        true => format!("\\u{:04x}", c as u32),
+        false => c.to_string(),
+    };
+    json.chars().map(escape).collect()
+}
+
+/// Whether a character cannot stand in a YAML file, or only at its start (YAML 1.2.2, 5.1).
+fn unprintable(c: char) -> bool {
+    c.is_control() || c == '\u{feff}'
 }
 
 /// Whether a plain text would be null, a boolean or a number to some reader.
