@@ -47,7 +47,7 @@ pub fn control(path: &Path) -> Result<BTreeMap<String, String>, String> {
     let archive = tar(path, "control")?;
     for entry in pax::entries(&archive) {
         let entry = entry.map_err(|error| format!("{}: {error}", path.display()))?;
-        if let Body::File(content) = &entry.body
+        if let Body::Node(Kind::File(content)) = &entry.body
             && entry.path.ends_with(b"control")
         {
             let text = content.to_vec().map_err(|error| error.to_string())?;
@@ -85,13 +85,8 @@ pub fn unpack(path: &Path, tree: &mut Tree, wanted: &dyn Fn(&str) -> bool) -> Re
                 continue;
             }
             // A folder that is a link by now stays one: /lib to usr/lib.
-            Body::Directory if tree.lookup_following(name.as_bytes()).is_some() => continue,
-            Body::Directory => Kind::directory(),
-            Body::File(content) => Kind::File(content),
-            Body::Symlink(target) => Kind::Symlink(target),
-            Body::CharDevice(device) => Kind::CharDevice(device),
-            Body::BlockDevice(device) => Kind::BlockDevice(device),
-            Body::Fifo => Kind::Fifo,
+            Body::Node(Kind::Directory(_)) if tree.lookup_following(name.as_bytes()).is_some() => continue,
+            Body::Node(kind) => kind,
         };
         tree.insert(name.as_bytes(), meta, kind, &parents)
             .map_err(|error| failed(&error))?;

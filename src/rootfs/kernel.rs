@@ -85,12 +85,7 @@ impl Builder<'_> {
                     linked.map_err(|error| self.config.complain(field, format!("the kernel's tar: {error}")))?;
                     continue;
                 }
-                Body::Directory => Kind::directory(),
-                Body::File(content) => Kind::File(content),
-                Body::Symlink(target) => Kind::Symlink(target),
-                Body::CharDevice(device) => Kind::CharDevice(device),
-                Body::BlockDevice(device) => Kind::BlockDevice(device),
-                Body::Fifo => Kind::Fifo,
+                Body::Node(kind) => kind,
             };
             let inserted = self.tree.insert(&entry.path, meta, kind, &parents);
             inserted.map_err(|error| self.config.complain(field, format!("the kernel's tar: {error}")))?;

@@ -42,7 +42,7 @@ pub fn opaque(tree: &Tree, archive: &Extents, name: &str, layer: &Layer) -> Resu
         let path = clean(&entry.path);
         let (folder, base) = split(&path);
         if base == OPAQUE
-            && !matches!(entry.body, Body::Directory)
+            && !entry.body.is_directory()
             && let Some(below) = tree.lookup(folder)
             && matches!(&tree.node(below).kind, Kind::Directory(entries) if !entries.is_empty())
         {
@@ -69,7 +69,7 @@ pub fn apply(tree: &mut Tree, archive: &Extents, name: &str, layer: &Layer) -> R
         let path = clean(&entry.path);
         let (folder, base) = split(&path);
         if let Some(hidden) = base.strip_prefix(WHITEOUT)
-            && !matches!(entry.body, Body::Directory)
+            && !entry.body.is_directory()
         {
             if !base.starts_with(RESERVED) && !hidden.is_empty() {
                 tree.remove(&join(folder, hidden));
@@ -82,12 +82,7 @@ pub fn apply(tree: &mut Tree, archive: &Extents, name: &str, layer: &Layer) -> R
                 tree.link(&path, &target, &parents).map_err(wrong)?;
                 continue;
             }
-            Body::Directory => Kind::directory(),
-            Body::File(content) => Kind::File(content),
-            Body::Symlink(target) => Kind::Symlink(target),
-            Body::CharDevice(device) => Kind::CharDevice(device),
-            Body::BlockDevice(device) => Kind::BlockDevice(device),
-            Body::Fifo => Kind::Fifo,
+            Body::Node(kind) => kind,
         };
         tree.insert(&path, meta, kind, &parents).map_err(wrong)?;
     }

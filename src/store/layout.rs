@@ -90,7 +90,7 @@ fn members(path: &Path) -> io::Result<BTreeMap<String, (u64, u64)>> {
         let name = String::from_utf8_lossy(&entry.path).into_owned();
         let name = name.trim_start_matches("./").to_owned();
         match &entry.body {
-            pax::Body::File(content) => {
+            pax::Body::Node(tree::Kind::File(content)) => {
                 let start = content.extents().first().map_or(0, |extent| match extent.data() {
                     extents::Data::Slice(slice) => slice.offset(),
                     extents::Data::Bytes { .. } => 0,
@@ -98,7 +98,7 @@ fn members(path: &Path) -> io::Result<BTreeMap<String, (u64, u64)>> {
                 members.insert(name, (start, content.len()));
             }
             // `docker save` of old stores a layer that two images share as a link.
-            pax::Body::Symlink(target) | pax::Body::Link(target) => {
+            pax::Body::Node(tree::Kind::Symlink(target)) | pax::Body::Link(target) => {
                 let target = String::from_utf8_lossy(target).into_owned();
                 let target = target.trim_start_matches("../").trim_start_matches("./").to_owned();
                 if let Some(found) = members.get(&target).copied() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use extents::Extents;
-use tree::{Device, Meta, Time, brief};
+use tree::{Device, Kind, Meta, Time, brief};
 
 use crate::BLOCK;
 use crate::header::{self, Block};
@@ -69,20 +69,17 @@ pub enum Error {
 /// What an entry is.
 #[derive(Clone, Debug)]
 pub enum Body {
-    /// A folder.
-    Directory,
-    /// A regular file with its content.
-    File(Extents),
+    /// What a tree has, a folder without what is in it.
+    Node(Kind),
     /// A hard link to the entry of this name.
     Link(Vec<u8>),
-    /// A symbolic link.
-    Symlink(Vec<u8>),
-    /// A character device.
-    CharDevice(Device),
-    /// A block device.
-    BlockDevice(Device),
-    /// A named pipe.
-    Fifo,
+}
+
+impl Body {
+    /// Whether it is a folder.
+    pub fn is_directory(&self) -> bool {
+        matches!(self, Body::Node(Kind::Directory(_)))
+    }
 }
 
 /// One entry of an archive.
@@ -282,18 +279,18 @@ impl Entries<'_> {
             })
         };
         let body = match typeflag {
-            b'5' => Body::Directory,
+            b'5' => Body::Node(Kind::directory()),
             // Before POSIX a folder was a file whose name ends in a slash.
-            b'0' | 0 if path.ends_with(b"/") => Body::Directory,
+            b'0' | 0 if path.ends_with(b"/") => Body::Node(Kind::directory()),
             b'0' | 0 | b'7' => {
                 let (start, len) = self.content(size, &path)?;
-                Body::File(self.archive.part(start, len))
+                Body::Node(Kind::File(self.archive.part(start, len)))
             }
             b'1' => Body::Link(link),
-            b'2' => Body::Symlink(link),
-            b'3' => Body::CharDevice(device()?),
-            b'4' => Body::BlockDevice(device()?),
-            b'6' => Body::Fifo,
+            b'2' => Body::Node(Kind::Symlink(link)),
+            b'3' => Body::Node(Kind::CharDevice(device()?)),
+            b'4' => Body::Node(Kind::BlockDevice(device()?)),
+            b'6' => Body::Node(Kind::Fifo),
             _ => {
                 return Err(Error::Header {
                     offset: at,

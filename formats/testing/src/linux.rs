@@ -178,12 +178,7 @@ pub fn read(linux: Linux<'_>, images: &[&Extents], command: &str) -> (Vec<Tree>,
         let tree = &mut trees[index];
         let parents = Meta::default();
         let kind = match entry.body {
-            Body::Directory => Kind::directory(),
-            Body::File(content) => Kind::File(content),
-            Body::Symlink(target) => Kind::Symlink(target),
-            Body::CharDevice(device) => Kind::CharDevice(device),
-            Body::BlockDevice(device) => Kind::BlockDevice(device),
-            Body::Fifo => Kind::Fifo,
+            Body::Node(kind) => kind,
             Body::Link(target) => {
                 let (_, target) = split(&target).unwrap();
                 tree.link(&path, &target, &parents).unwrap();
