@@ -33,11 +33,10 @@ pub fn write(tree: &Tree, recipe: &Recipe, name: &str, options: &Options, store:
     let mut image = image.map_err(|error| error.to_string())?;
 
     let mut manifests = vec![image.top.clone()];
-    for entry in store.named(name) {
-        let old = entry
-            .get("digest")
-            .and_then(Value::as_str)
-            .and_then(|digest| store.json(digest));
+    for entry in store.named(name).map_err(|error| error.to_string())? {
+        let digest = entry.get("digest").and_then(Value::as_str);
+        let old = digest.map(|digest| store.json(digest)).transpose();
+        let old = old.map_err(|error| error.to_string())?.flatten();
         let kept = old.and_then(|old| old.get("manifests")?.as_array().cloned());
         let other =
             |entry: &Value| entry.pointer("/platform/architecture").and_then(Value::as_str) != Some(&options.arch);

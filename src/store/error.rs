@@ -115,6 +115,13 @@ pub enum Error {
         /// What failed.
         source: io::Error,
     },
+    /// A file of a layout that is to be changed cannot be read, so that what is in it would be lost.
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system or the parser says.
+        what: String,
+    },
     /// A layer's tar is damaged.
     Tar {
         /// The image it belongs to.
@@ -211,6 +218,12 @@ impl fmt::Display for Error {
                 folder.display()
             ),
             Error::Update { path, source } => write!(f, "cannot write {}: {source}", path.display()),
+            Error::Unreadable { path, what } => write!(
+                f,
+                "cannot read {}: {what}\nhelp: the file is left as it is, and nothing was changed. Put a good copy in its place; \
+                 without one, move it away, and import or build the images that it named again",
+                path.display()
+            ),
             Error::Tar { name, digest, source } => write!(f, "{name}: the layer {digest} is damaged: {source}"),
             Error::Entry {
                 name,

@@ -35,7 +35,8 @@ impl Writer {
     /// writes to it.
     ///
     /// # Errors
-    /// A folder that cannot be made or written.
+    /// A folder that cannot be made or written, and an `index.json` that cannot be read: what would be
+    /// written in its place would have lost the names of all images.
     pub fn open(folder: &Path) -> Result<Writer, Error> {
         let own = folder.join("moby");
         let path = own.join("lock");
@@ -53,6 +54,7 @@ impl Writer {
         if !folder.join("oci-layout").exists() {
             writer.replace("oci-layout", &json!({"imageLayoutVersion": "1.0.0"}))?;
         }
+        writer.index()?;
         Ok(writer)
     }
 
@@ -78,41 +80,46 @@ impl Writer {
     }
 
     /// A blob of JSON that is there, when it is.
-    pub fn json(&self, digest: &str) -> Option<Value> {
+    ///
+    /// # Errors
+    /// A blob that cannot be read, or is no JSON.
+    pub fn json(&self, digest: &str) -> Result<Option<Value>, Error> {
         read(&self.folder.join(blob_path(digest)))
     }
 
     /// The descriptors that are known by a name.
-    pub fn named(&self, name: &str) -> Vec<Value> {
-        self.entries()
-            .into_iter()
-            .filter(|entry| is_named(entry, name))
-            .collect()
+    ///
+    /// # Errors
+    /// An `index.json` that cannot be read.
+    pub fn named(&self, name: &str) -> Result<Vec<Value>, Error> {
+        let (_, mut entries) = self.index()?;
+        entries.retain(|entry| is_named(entry, name));
+        Ok(entries)
     }
 
     /// Gives a name to the blob of a descriptor, and takes it from others.
     ///
     /// # Errors
-    /// A folder that cannot be written.
+    /// An `index.json` that cannot be read, and a folder that cannot be written.
     pub fn name(&self, name: &str, mut descriptor: Value) -> Result<(), Error> {
         set(&mut descriptor, "annotations", json!({ REF_NAME: name }));
-        let mut entries = self.entries();
+        let (top, mut entries) = self.index()?;
         entries.retain(|entry| !is_named(entry, name));
         entries.push(descriptor);
-        self.set_entries(entries)
+        self.set_index(top, entries)
     }
 
     /// Removes a name. Says whether it was there.
     ///
     /// # Errors
-    /// A folder that cannot be written.
+    /// As [`Writer::name`].
     pub fn remove(&self, name: &str) -> Result<bool, Error> {
-        let mut entries = self.entries();
+        let (top, mut entries) = self.index()?;
         let before = entries.len();
         entries.retain(|entry| !is_named(entry, name));
         let found = entries.len() < before;
         if found {
-            self.set_entries(entries)?;
+            self.set_index(top, entries)?;
         }
         Ok(found)
     }
@@ -177,15 +184,21 @@ impl Writer {
         Ok((blobs, diff_ids))
     }
 
-    fn entries(&self) -> Vec<Value> {
-        let top = read(&self.folder.join("index.json"));
-        top.and_then(|top| top.get("manifests")?.as_array().cloned())
-            .unwrap_or_default()
+    /// `index.json`, and the descriptors in it: none when there is no such file, which is the only case
+    /// that may be taken for an empty one.
+    fn index(&self) -> Result<(Value, Vec<Value>), Error> {
+        let path = self.folder.join("index.json");
+        let top = read(&path)?.unwrap_or_else(|| json!({"schemaVersion": 2, "manifests": []}));
+        let entries = match top.get("manifests") {
+            Some(Value::Array(entries)) => entries.clone(),
+            // As Go writes an empty list.
+            Some(Value::Null) => Vec::new(),
+            _ => return Err(unreadable(&path, "it has no list `manifests`".into())),
+        };
+        Ok((top, entries))
     }
 
-    fn set_entries(&self, entries: Vec<Value>) -> Result<(), Error> {
-        let top = read(&self.folder.join("index.json"));
-        let mut top = top.unwrap_or_else(|| json!({"schemaVersion": 2}));
+    fn set_index(&self, mut top: Value, entries: Vec<Value>) -> Result<(), Error> {
         set(&mut top, "manifests", Value::Array(entries));
         self.replace("index.json", &top)
     }
@@ -213,6 +226,20 @@ fn is_named(entry: &Value, name: &str) -> bool {
     entry.pointer("/annotations").and_then(|map| map.get(REF_NAME)) == Some(&json!(name))
 }
 
-fn read(path: &Path) -> Option<Value> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+/// A file of JSON; nothing when there is no such file.
+fn read(path: &Path) -> Result<Option<Value>, Error> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(path, error.to_string())),
+    };
+    let value = serde_json::from_slice(&bytes);
+    value.map(Some).map_err(|error| unreadable(path, error.to_string()))
+}
+
+fn unreadable(path: &Path, what: String) -> Error {
+    Error::Unreadable {
+        path: path.to_owned(),
+        what,
+    }
 }
