@@ -8,9 +8,10 @@ use std::fs;
 
 use common::layout::{Layer, Layout, tar};
 use common::site::{Site, files, good, refused};
+use serde_json::{Value, json};
 
 /// An image of one file, `a`.
-fn image(layout: &Layout, content: &[u8]) -> serde_json::Value {
+fn image(layout: &Layout, content: &[u8]) -> Value {
     layout.manifest("amd64", &[Layer::gzip(&tar(&[(b'0', "a", "", content)]))])
 }
 
@@ -61,4 +62,84 @@ fn an_index_that_cannot_be_read_is_left_as_it_is() {
         listed.starts_with("example.org/one ") && listed.lines().count() == 1,
         "{listed}"
     );
+}
+
+#[test]
+fn a_tag_beside_a_name_is_no_name() {
+    let site = Site::new();
+    let (tag, containerd) = ("org.opencontainers.image.ref.name", "io.containerd.image.name");
+    let mut saved = Layout::new(&site.path("saved"));
+    for (name, annotations) in [
+        // docker save, of two tags of one image.
+        (
+            "docker.io/library/both",
+            json!({containerd: "docker.io/library/both:latest", tag: "latest"}),
+        ),
+        (
+            "docker.io/library/both:1",
+            json!({containerd: "docker.io/library/both:1", tag: "1"}),
+        ),
+        // LinuxKit: what its builder gave it, and one that got another name later.
+        (
+            "docker.io/linuxkit/a:hash",
+            json!({containerd: "docker.io/linuxkit/a:hash", tag: "docker.io/linuxkit/a:hash"}),
+        ),
+        (
+            "docker.io/linuxkit/a:v1",
+            json!({containerd: "docker.io/linuxkit/a:old", tag: "docker.io/linuxkit/a:v1"}),
+        ),
+        // skopeo, and containerd alone.
+        ("docker.io/library/short", json!({tag: "short"})),
+        (
+            "docker.io/library/long",
+            json!({containerd: "docker.io/library/long:latest"}),
+        ),
+    ] {
+        let one = image(&saved, name.as_bytes());
+        saved.annotate(annotations, one);
+    }
+    let all = [
+        "docker.io/library/both",
+        "docker.io/library/both:1",
+        "docker.io/library/long",
+        "docker.io/library/short",
+        "docker.io/linuxkit/a:hash",
+        "docker.io/linuxkit/a:v1",
+    ];
+    good(site.moby(&["cache", "import", "saved"]));
+    for folder in ["saved", "cache"] {
+        assert_eq!(names(&site, folder), all, "{folder}");
+        for name in all {
+            let tar = good(site.moby(&[
+                "cache",
+                "--cache",
+                folder,
+                "export",
+                name,
+                "--arch",
+                "amd64",
+                "--format",
+                "filesystem",
+                "-o",
+                "-",
+            ]));
+            assert!(contains(&tar, name), "{name} in {folder}");
+        }
+        for name in ["latest", "1", "linuxkit/a:old"] {
+            let message = refused(site.moby(&["cache", "--cache", folder, "export", name, "-o", "x"]), 1);
+            assert!(message.contains("no image"), "{message}");
+        }
+    }
+}
+
+/// Whether the content of the only file of a tar begins with a text.
+fn contains(tar: &[u8], text: &str) -> bool {
+    tar.get(512..).is_some_and(|rest| rest.starts_with(text.as_bytes()))
+}
+
+/// The names that are listed, in order.
+fn names(site: &Site, folder: &str) -> Vec<String> {
+    let listed = String::from_utf8(good(site.moby(&["cache", "--cache", folder, "ls"]))).unwrap();
+    let first = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
+    listed.lines().map(first).collect()
 }

@@ -102,10 +102,10 @@ fn ls(folder: &Path) -> Result<(), Failure> {
     let store = store(folder)?;
     let mut lines = Vec::new();
     for layout in store.layouts() {
-        for (names, descriptor) in layout.descriptors() {
+        for (name, descriptor) in layout.descriptors() {
             let platforms = layout.platforms(descriptor).map_err(Failure::work)?.join(",");
             let digest = descriptor.digest().digest().get(..12).unwrap_or_default().to_owned();
-            for name in names {
+            if let Some(name) = name {
                 lines.push(format!("{name:<60} {digest} {platforms}\n"));
             }
         }

@@ -27,7 +27,7 @@ const MOST_MEMBERS: usize = 100_000;
 const MOST_INDEXES: usize = 64;
 /// The annotation of a descriptor with the name of the image.
 pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// The same as containerd and `docker save` write it, always with the repository.
+/// The annotation with the name that containerd and `docker save` write, always with the repository.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 /// Where a blob is: a file, or a member of an archive.
@@ -169,35 +169,31 @@ impl Layout {
 
     /// The canonical names of all its images, without `:latest`.
     pub fn names(&self) -> Vec<String> {
-        let listed = self.index.iter().flat_map(names);
+        let listed = self.index.iter().filter_map(name).map(plain);
         let saved = self.saved.iter().flat_map(|saved| saved.names());
         listed.chain(saved).collect()
     }
 
-    /// The descriptors of `index.json`, with the canonical names of each.
-    pub fn descriptors(&self) -> impl Iterator<Item = (Vec<String>, &Descriptor)> {
-        self.index.iter().map(|descriptor| (names(descriptor), descriptor))
+    /// The descriptors of `index.json`, with the canonical name of each that has one.
+    pub fn descriptors(&self) -> impl Iterator<Item = (Option<String>, &Descriptor)> {
+        let named = |descriptor| (name(descriptor).map(plain), descriptor);
+        self.index.iter().map(named)
     }
 
     /// The descriptor of an image: first among those of single images, then among indexes,
     /// as LinuxKit searches; by name, or by a digest in the name.
     pub fn find(&self, name: &str) -> Option<&Descriptor> {
-        // As it is written, then with and without `:latest`.
-        let named = |wanted: &str, names: fn(&Descriptor) -> Vec<String>| -> Vec<&Descriptor> {
-            let all = self.index.iter();
-            all.filter(|descriptor| names(descriptor).iter().any(|name| name == wanted))
-                .collect()
+        let with = |fits: &dyn Fn(&Descriptor) -> bool| -> Vec<&Descriptor> {
+            self.index.iter().filter(|descriptor| fits(descriptor)).collect()
         };
-        let mut found = named(name, texts);
+        // As it is written, then with and without `:latest`.
+        let mut found = with(&|descriptor| self::name(descriptor) == Some(name));
         if found.is_empty() {
-            found = named(&plain(name), names);
+            let wanted = plain(name);
+            found = with(&|descriptor| self::name(descriptor).map(plain).as_ref() == Some(&wanted));
         }
         if let (true, Some((_, digest))) = (found.is_empty(), name.split_once('@')) {
-            found = self
-                .index
-                .iter()
-                .filter(|descriptor| descriptor.digest().as_ref() == digest)
-                .collect();
+            found = with(&|descriptor| descriptor.digest().as_ref() == digest);
         }
         let index = |descriptor: &&Descriptor| is_index(descriptor.media_type());
         found.sort_by_key(index);
@@ -474,18 +470,18 @@ pub(super) fn is_index(media_type: &MediaType) -> bool {
         || media_type.to_string() == "application/vnd.docker.distribution.manifest.list.v2+json"
 }
 
-/// The canonical names in the annotations of a descriptor, without `:latest`.
-fn names(descriptor: &Descriptor) -> Vec<String> {
-    texts(descriptor).iter().map(|name| plain(name)).collect()
+/// The name of a descriptor as it is written.
+fn name(descriptor: &Descriptor) -> Option<&str> {
+    let annotations = descriptor.annotations().as_ref()?;
+    name_among(|key| annotations.get(key).map(String::as_str))
 }
 
-/// The names in the annotations of a descriptor.
-fn texts(descriptor: &Descriptor) -> Vec<String> {
-    let Some(annotations) = descriptor.annotations() else {
-        return Vec::new();
-    };
-    let keys = [CONTAINERD_NAME, REF_NAME];
-    keys.iter().filter_map(|&key| annotations.get(key)).cloned().collect()
+/// The name among annotations. `docker save` and containerd write all of it for containerd, and beside
+/// that only the tag, which must not be taken for a name. LinuxKit writes all of it where others have
+/// the tag; what it then leaves for containerd can be the name that the image had before.
+pub(super) fn name_among<'a>(annotation: impl Fn(&str) -> Option<&'a str>) -> Option<&'a str> {
+    let (usual, containerd) = (annotation(REF_NAME), annotation(CONTAINERD_NAME));
+    usual.filter(|name| name.contains('/')).or(containerd).or(usual)
 }
 
 /// The canonical form of a name without `:latest`.

@@ -156,8 +156,13 @@ impl Layout {
     }
 
     /// Gives a descriptor a name in `index.json`.
-    pub fn name(&mut self, name: &str, mut descriptor: Value) {
-        descriptor["annotations"] = json!({"org.opencontainers.image.ref.name": name});
+    pub fn name(&mut self, name: &str, descriptor: Value) {
+        self.annotate(json!({"org.opencontainers.image.ref.name": name}), descriptor);
+    }
+
+    /// Puts a descriptor with annotations into `index.json`.
+    pub fn annotate(&mut self, annotations: Value, mut descriptor: Value) {
+        descriptor["annotations"] = annotations;
         self.named.push(descriptor);
         let index = json!({"schemaVersion": 2, "manifests": self.named});
         fs::write(self.folder.join("index.json"), index.to_string()).unwrap();
