@@ -1,17 +1,16 @@
 //! Decompressed layers: kept once, by diff_id, and verified at every use.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use extents::{FileBlob, Slice};
+use extents::{FileBlob, Slice, emit};
 use sha2::{Digest, Sha256};
 
 use super::layout::{digest, sha256, verify};
-use super::{Error, Image, Layer, Progress, decompress};
+use super::{Error, Image, Layer, Progress, decompress, lock};
 
 /// Who is told of progress, by several threads.
 type Tell<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
@@ -20,6 +19,7 @@ type Tell<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
 #[derive(Debug)]
 pub struct Layers {
     folder: Option<PathBuf>,
+    cache: Option<PathBuf>,
     ready: Mutex<BTreeMap<String, Arc<FileBlob>>>,
     /// Whether [`Layers::settle`] verifies what is kept.
     deferred: bool,
@@ -42,6 +42,7 @@ impl Layers {
     pub fn new(cache: Option<&Path>) -> Self {
         Layers {
             folder: cache.map(|cache| cache.join("moby/layers/sha256")),
+            cache: cache.map(Path::to_owned),
             ready: Mutex::default(),
             deferred: false,
             doubts: Mutex::default(),
@@ -128,14 +129,12 @@ impl Layers {
             return Ok(ready.clone());
         }
         let compressed = layer.location.open(&layer.image)?;
-        let known = |blob: FileBlob| blob.with_digest(layer.diff_id.as_bytes());
         let kept = match self.deferred {
-            true => self.path(layer).and_then(|path| FileBlob::open(&path).ok()),
+            true => self.open(layer),
             false => self.kept(layer),
         };
         let blob = match kept {
             Some(kept) => {
-                let kept = Arc::new(known(kept));
                 match self.deferred {
                     true => self.doubt(layer, &compressed, &kept),
                     false => self.verify_compressed(layer, &compressed)?,
@@ -143,7 +142,7 @@ impl Layers {
                 progress(Progress::Read(compressed.len()));
                 kept
             }
-            None => Arc::new(known(self.decompress(layer, &compressed, progress)?)),
+            None => known(layer, self.decompress(layer, &compressed, progress)?),
         };
         self.lock().insert(layer.diff_id.clone(), blob.clone());
         Ok(blob)
@@ -176,16 +175,21 @@ impl Layers {
         self.folder.as_ref().filter(|_| safe).map(|folder| folder.join(hex))
     }
 
-    /// A layer decompressed before, if it still is what it should be.
-    fn kept(&self, layer: &Layer) -> Option<FileBlob> {
-        let path = self.path(layer)?;
-        let blob = FileBlob::open(&path).ok()?;
-        let whole = Slice::whole(Arc::new(blob));
-        if sha256(&whole).is_ok_and(|digest| digest == layer.diff_id) {
-            return FileBlob::open(&path).ok();
+    /// A layer decompressed before.
+    fn open(&self, layer: &Layer) -> Option<Arc<FileBlob>> {
+        let blob = FileBlob::open(&self.path(layer)?).ok()?;
+        Some(known(layer, blob))
+    }
+
+    /// A layer decompressed before, if it still is what it should be. It is the file that was verified:
+    /// under its path there may be another by now, or none.
+    fn kept(&self, layer: &Layer) -> Option<Arc<FileBlob>> {
+        let kept = self.open(layer)?;
+        if sha256(&Slice::whole(kept.clone())).is_ok_and(|digest| digest == layer.diff_id) {
+            return Some(kept);
         }
         // Windows removes no file that is open.
-        drop(whole);
+        drop(kept);
         self.forget(layer);
         None
     }
@@ -211,30 +215,30 @@ impl Layers {
         }
         let path = self.path(layer);
         // A cache that cannot be written costs time, not the build.
-        let folder = path
-            .as_deref()
-            .and_then(Path::parent)
-            .filter(|folder| std::fs::create_dir_all(folder).is_ok());
-        let open = |path: &Path| File::options().write(true).create_new(true).open(path);
-        let in_cache = folder.and_then(|folder| tempfile::Builder::new().prefix(".moby-").make_in(folder, open).ok());
-        let Some(temporary) = in_cache else {
+        let path = path.filter(|path| {
+            path.parent()
+                .is_some_and(|folder| std::fs::create_dir_all(folder).is_ok())
+        });
+        // Where files without a name are unknown, cleaning leaves those alone that are being written.
+        let lock = path.as_ref().and(self.cache.as_deref()).map(lock::decompressing);
+        let in_cache = path.and_then(|path| emit::empty(&path).ok());
+        let Some(written) = in_cache else {
             let mut file = tempfile::tempfile().map_err(|source| self.unwritable(source))?;
             self.copy(layer, compressed, &mut file, progress)?;
             return FileBlob::new(file).map_err(|source| self.unwritable(source));
         };
-        let mut temporary = temporary;
-        self.copy(layer, compressed, temporary.as_file_mut(), progress)?;
-        let path = path.unwrap_or_default();
-        if let Err(error) = extents::emit::persist(temporary, &path) {
-            // Another moby was faster, and Windows replaces no file that is being read.
-            return self.kept(layer).ok_or_else(|| self.unwritable(error));
-        }
-        FileBlob::open(&path).map_err(|source| self.unwritable(source))
+        self.copy(layer, compressed, &mut written.file(), progress)?;
+        // What was written is read, not what has the name: that may be removed at any time.
+        let file = written.file().try_clone().map_err(|source| self.unwritable(source))?;
+        // Another moby may have been faster, and Windows replaces no file that is being read.
+        written.persist().ok();
+        drop(lock);
+        FileBlob::new(file).map_err(|source| self.unwritable(source))
     }
 
     /// Decompresses while both digests are computed; nothing of it is used unless both are
     /// right.
-    fn copy(&self, layer: &Layer, compressed: &Slice, to: &mut File, progress: Tell<'_>) -> Result<(), Error> {
+    fn copy(&self, layer: &Layer, compressed: &Slice, to: &mut dyn Write, progress: Tell<'_>) -> Result<(), Error> {
         let limit = decompress::limit(compressed.len());
         let unreadable = |source| Error::Read {
             name: layer.image.clone(),
@@ -307,6 +311,11 @@ impl Layers {
     }
 }
 
+/// A layer that is, or will turn out to be, what its diff_id says.
+fn known(layer: &Layer, blob: FileBlob) -> Arc<FileBlob> {
+    Arc::new(blob.with_digest(layer.diff_id.as_bytes()))
+}
+
 /// A blob read from its start, hashed on the way.
 struct Hashed<'a> {
     slice: &'a Slice,
@@ -326,5 +335,75 @@ impl Read for Hashed<'_> {
         self.at += take;
         (self.progress)(Progress::Read(take));
         Ok(part.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+
+    use super::super::{Location, Writer};
+    use super::*;
+
+    /// A layer of noise in a file outside of the cache, so that no image of the cache needs it.
+    fn layer(folder: &Path) -> (Layer, Vec<u8>) {
+        let noise: Vec<u8> = (0..900_000u32)
+            .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
+            .collect();
+        let file = folder.join("layer");
+        fs::write(&file, &noise).unwrap();
+        let mut hash = Sha256::new();
+        hash.update(&noise);
+        let layer = Layer {
+            image: "example.org/noise".into(),
+            location: Location { file, member: None },
+            expected: None,
+            diff_id: digest(hash),
+        };
+        (layer, noise)
+    }
+
+    fn read(blob: &Arc<FileBlob>) -> Vec<u8> {
+        let whole = Slice::whole(blob.clone());
+        let mut bytes = vec![0; whole.len() as usize];
+        whole.read_exact_at(&mut bytes, 0).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_cache_may_be_cleaned_while_it_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("cache");
+        let (layer, noise) = layer(folder.path());
+        let clean = || Writer::open(&cache).unwrap().clean().unwrap().files;
+        // While it is decompressed.
+        let layers = Layers::new(Some(&cache));
+        let blob = layers.get_telling(&layer, &|_| assert_eq!(clean(), 0)).unwrap();
+        assert!(read(&blob) == noise);
+        assert_eq!(fs::read_dir(cache.join("moby/layers/sha256")).unwrap().count(), 1);
+        // While one that is kept is read.
+        let mut deferred = Layers::new(Some(&cache));
+        deferred.defer();
+        let kept = [
+            Layers::new(Some(&cache)).get(&layer).unwrap(),
+            deferred.get(&layer).unwrap(),
+        ];
+        assert_eq!(clean(), 1);
+        assert!(kept.iter().chain([&blob]).all(|blob| read(blob) == noise));
+        deferred.settle().unwrap();
+    }
+
+    #[test]
+    fn files_of_builds_that_run_stay_and_those_of_others_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = folder.path().join("moby/layers/sha256");
+        fs::create_dir_all(&kept).unwrap();
+        fs::write(kept.join(".moby-1"), "half").unwrap();
+        let build = lock::decompressing(folder.path()).unwrap();
+        assert_eq!(Writer::open(folder.path()).unwrap().clean().unwrap().files, 0);
+        drop(build);
+        assert_eq!(Writer::open(folder.path()).unwrap().clean().unwrap().files, 1);
     }
 }

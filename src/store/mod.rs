@@ -21,6 +21,7 @@ pub mod flatten;
 mod image;
 mod layers;
 mod layout;
+mod lock;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};

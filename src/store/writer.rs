@@ -2,7 +2,7 @@
 //! LinuxKit, skopeo and umoci may use the same folder.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::bundle::{Bundle, blob_path, set};
 use super::layout::{REF_NAME, is_index};
-use super::{Error, Layout};
+use super::{Error, Layout, lock};
 
 /// A layout folder, kept from other mobys as long as this exists.
 #[derive(Debug)]
@@ -38,13 +38,8 @@ impl Writer {
     /// A folder that cannot be made or written, and an `index.json` that cannot be read: what would be
     /// written in its place would have lost the names of all images.
     pub fn open(folder: &Path) -> Result<Writer, Error> {
-        let own = folder.join("moby");
-        let path = own.join("lock");
-        let opened = std::fs::create_dir_all(&own)
-            // Windows locks no file that is open for appending alone.
-            .and_then(|()| File::options().create(true).read(true).append(true).open(&path))
-            .and_then(|file| file.lock().map(|()| file));
-        let lock = opened.map_err(|source| update(&path, source))?;
+        let opened = lock::file(folder, lock::WRITER).and_then(|file| file.lock().map(|()| file));
+        let lock = opened.map_err(|source| update(&folder.join(lock::WRITER), source))?;
         let blobs = folder.join("blobs/sha256");
         std::fs::create_dir_all(&blobs).map_err(|source| update(&blobs, source))?;
         let writer = Writer {
@@ -132,20 +127,24 @@ impl Writer {
     pub fn clean(&self) -> Result<Cleaned, Error> {
         let (blobs, diff_ids) = self.reachable()?;
         let mut cleaned = Cleaned::default();
+        // Builds put layers there, and take no other lock.
+        let alone = lock::nobody_decompresses(&self.folder);
         let own = self.folder.join("moby/layers/sha256");
-        for (folder, keep) in [(self.blobs(), blobs), (own, diff_ids)] {
+        for (folder, keep, unfinished) in [(self.blobs(), blobs, true), (own, diff_ids, alone.is_some())] {
             let Ok(files) = std::fs::read_dir(&folder) else {
                 continue;
             };
             for file in files.flatten() {
                 let name = file.file_name().to_string_lossy().into_owned();
-                let meta = file.metadata().map_err(|source| update(&file.path(), source))?;
-                if !meta.is_file() || keep.contains(&name) {
+                if keep.contains(&name) || (!unfinished && name.starts_with(emit::TEMPORARY)) {
                     continue;
                 }
-                std::fs::remove_file(file.path()).map_err(|source| update(&file.path(), source))?;
+                cleaned.bytes += match remove(&file) {
+                    Ok(Some(bytes)) => bytes,
+                    Ok(None) => continue,
+                    Err(source) => return Err(update(&file.path(), source)),
+                };
                 cleaned.files += 1;
-                cleaned.bytes += meta.len();
             }
         }
         Ok(cleaned)
@@ -207,6 +206,18 @@ impl Writer {
         let path = self.folder.join(name);
         let bytes = Extents::from_bytes(value.to_string().into_bytes());
         emit::to_path(&bytes, &path).map_err(|source| update(&path, source))
+    }
+}
+
+/// Removes a regular file, and returns its length. Nothing when it is none, or when another was faster.
+fn remove(file: &DirEntry) -> io::Result<Option<u64>> {
+    let removed = file.metadata().and_then(|meta| match meta.is_file() {
+        true => std::fs::remove_file(file.path()).map(|()| Some(meta.len())),
+        false => Ok(None),
+    });
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        removed => removed,
     }
 }
 

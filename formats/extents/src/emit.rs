@@ -9,6 +9,8 @@ use tempfile::NamedTempFile;
 
 use crate::{Data, Extent, Extents, sys};
 
+/// How files begin that have not got their names yet, where the system knows none without a name.
+pub const TEMPORARY: &str = ".moby-";
 /// Slices shorter than this are copied through memory, in bytes.
 const BY_HAND: u64 = 64 << 10;
 /// How much of what is copied through memory is written at once, in bytes.
@@ -67,31 +69,36 @@ pub fn beside(file: &Extents, path: &Path) -> io::Result<Written> {
     if path.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
+    let written = empty(path)?;
+    fill(file, written.file())?;
+    written.file().sync_all()?;
+    Ok(written)
+}
+
+/// An empty file in the folder of `path`, to be written and read by others.
+///
+/// # Errors
+/// What creating a file fails with.
+pub fn empty(path: &Path) -> io::Result<Written> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let written = match sys::unnamed(folder) {
+    let temporary = match sys::unnamed(folder) {
         Some(file) => Temporary::Unnamed(file),
         None => Temporary::Named(named(folder, |path| {
-            File::options().write(true).create_new(true).open(path)
+            File::options().read(true).write(true).create_new(true).open(path)
         })?),
     };
-    let out = match &written {
-        Temporary::Unnamed(file) => file,
-        Temporary::Named(file) => file.as_file(),
-    };
-    fill(file, out)?;
-    out.sync_all()?;
     Ok(Written {
-        temporary: written,
+        temporary,
         folder: folder.to_owned(),
         path: path.to_owned(),
     })
 }
 
 fn named<F>(folder: &Path, make: impl FnMut(&Path) -> io::Result<F>) -> io::Result<NamedTempFile<F>> {
-    tempfile::Builder::new().prefix(".moby-").make_in(folder, make)
+    tempfile::Builder::new().prefix(TEMPORARY).make_in(folder, make)
 }
 
 /// A file that is written and has not its name yet. It is removed when this is dropped.
@@ -109,10 +116,18 @@ enum Temporary {
 }
 
 impl Written {
+    /// The file itself.
+    pub fn file(&self) -> &File {
+        match &self.temporary {
+            Temporary::Unnamed(file) => file,
+            Temporary::Named(file) => file.as_file(),
+        }
+    }
+
     /// Gives it its name, in place of a file that has the name already.
     ///
     /// # Errors
-    /// As [`persist`].
+    /// What linking or renaming fails with; the temporary file is then removed.
     pub fn persist(self) -> io::Result<()> {
         match self.temporary {
             Temporary::Named(file) => persist(file, &self.path),
@@ -128,10 +143,7 @@ impl Written {
 }
 
 /// Closes a temporary file and gives it its name, in place of a file that has the name already.
-///
-/// # Errors
-/// What renaming fails with; the temporary file is then removed.
-pub fn persist<F>(temporary: NamedTempFile<F>, path: &Path) -> io::Result<()> {
+fn persist<F>(temporary: NamedTempFile<F>, path: &Path) -> io::Result<()> {
     let mut temporary = temporary.into_temp_path();
     sys::rename(&temporary, path)?;
     temporary.disable_cleanup(true);

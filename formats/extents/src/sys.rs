@@ -49,12 +49,12 @@ pub(crate) fn write_all_at(file: &File, buf: &[u8], offset: u64) -> io::Result<(
     }
 }
 
-/// A file to write in a folder that has no name, so that nothing of it is left after a kill. `None`
+/// A file to write and read in a folder that has no name, so that nothing of it is left after a kill. `None`
 /// where there is no such thing, or where [`link()`] could give it none.
 #[cfg(target_os = "linux")]
 pub(crate) fn unnamed(folder: &Path) -> Option<File> {
     use rustix::fs::{CWD, Mode, OFlags};
-    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     let file = rustix::fs::openat(CWD, folder, flags, Mode::from_raw_mode(0o666)).ok()?;
     let file = File::from(file);
     in_proc(&file).symlink_metadata().is_ok().then_some(file)
