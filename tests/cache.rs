@@ -132,6 +132,64 @@ fn a_tag_beside_a_name_is_no_name() {
     }
 }
 
+#[test]
+fn what_is_listed_can_be_removed() {
+    let site = Site::new();
+    let (usual, containerd) = ("org.opencontainers.image.ref.name", "io.containerd.image.name");
+    let fill = || {
+        let mut layout = Layout::new(&site.path("cache"));
+        let one = image(&layout, b"one");
+        for annotations in [
+            json!({usual: "docker.io/t/late:latest"}),
+            json!({usual: "docker.io/t/plain"}),
+            json!({usual: "short"}),
+            json!({usual: "1", containerd: "docker.io/t/saved:1"}),
+            json!({containerd: "docker.io/t/only:latest"}),
+        ] {
+            layout.annotate(annotations, one.clone());
+        }
+    };
+    let listed = [
+        "docker.io/library/short",
+        "docker.io/t/late",
+        "docker.io/t/only",
+        "docker.io/t/plain",
+        "docker.io/t/saved:1",
+    ];
+    let short = ["short", "t/late", "t/only:latest", "t/plain:latest", "t/saved:1"];
+    for (at, name) in listed.into_iter().enumerate() {
+        for asked in [name, short[at]] {
+            fill();
+            assert_eq!(names(&site, "cache"), listed);
+            good(site.moby(&["cache", "rm", asked]));
+            let mut left = listed.to_vec();
+            left.remove(at);
+            assert_eq!(names(&site, "cache"), left, "{asked}");
+            let message = refused(site.moby(&["cache", "rm", asked]), 1);
+            assert!(message.contains("no image"), "{message}");
+        }
+    }
+    // Nor is a name there twice after an import.
+    fill();
+    let mut other = Layout::new(&site.path("other"));
+    let two = image(&other, b"two");
+    other.name("t/late", two);
+    good(site.moby(&["cache", "import", "other"]));
+    assert_eq!(names(&site, "cache"), listed);
+    let tar = good(site.moby(&[
+        "cache",
+        "export",
+        "t/late:latest",
+        "--arch",
+        "amd64",
+        "--format",
+        "filesystem",
+        "-o",
+        "-",
+    ]));
+    assert!(contains(&tar, "two"));
+}
+
 /// Whether the content of the only file of a tar begins with a text.
 fn contains(tar: &[u8], text: &str) -> bool {
     tar.get(512..).is_some_and(|rest| rest.starts_with(text.as_bytes()))

@@ -119,10 +119,10 @@ fn reference(bytes: &[u8]) {
     let Ok(name) = config::reference::parse(&text) else {
         return;
     };
-    let canonical = name.canonical();
+    let expanded = name.without_latest();
     assert_eq!(
-        config::reference::parse(&canonical).unwrap().canonical(),
-        canonical,
+        config::reference::parse(&expanded).unwrap().without_latest(),
+        expanded,
         "{text}"
     );
 }

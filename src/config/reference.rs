@@ -102,7 +102,7 @@ pub fn parse(text: &str) -> Result<Reference, Invalid> {
 
 impl Reference {
     /// The name under which LinuxKit keeps the image: without the tag `latest`.
-    pub fn canonical(&self) -> String {
+    pub fn without_latest(&self) -> String {
         let tag = self.tag.as_ref().filter(|tag| *tag != "latest");
         self.compose(tag.map(String::as_str))
     }
@@ -141,18 +141,18 @@ mod tests {
 
     #[test]
     fn names_expand_as_dockers_do() {
-        let canonical = |text: &str| parse(text).unwrap().canonical();
-        assert_eq!(canonical("nginx"), "docker.io/library/nginx");
-        assert_eq!(canonical("nginx:latest"), "docker.io/library/nginx");
-        assert_eq!(canonical("nginx:1.2"), "docker.io/library/nginx:1.2");
-        assert_eq!(canonical("linuxkit/runc:v1"), "docker.io/linuxkit/runc:v1");
-        assert_eq!(canonical("localhost/a"), "localhost/a");
-        assert_eq!(canonical("localhost:5000/a:x"), "localhost:5000/a:x");
-        assert_eq!(canonical("ghcr.io/a"), "ghcr.io/a");
-        assert_eq!(canonical("host/with/parts:4"), "host/with/parts:4");
+        let expanded = |text: &str| parse(text).unwrap().without_latest();
+        assert_eq!(expanded("nginx"), "docker.io/library/nginx");
+        assert_eq!(expanded("nginx:latest"), "docker.io/library/nginx");
+        assert_eq!(expanded("nginx:1.2"), "docker.io/library/nginx:1.2");
+        assert_eq!(expanded("linuxkit/runc:v1"), "docker.io/linuxkit/runc:v1");
+        assert_eq!(expanded("localhost/a"), "localhost/a");
+        assert_eq!(expanded("localhost:5000/a:x"), "localhost:5000/a:x");
+        assert_eq!(expanded("ghcr.io/a"), "ghcr.io/a");
+        assert_eq!(expanded("host/with/parts:4"), "host/with/parts:4");
         let digest = format!("sha256:{}", "a".repeat(64));
         assert_eq!(
-            canonical(&format!("a:t@{digest}")),
+            expanded(&format!("a:t@{digest}")),
             format!("docker.io/library/a:t@{digest}")
         );
         assert_eq!(parse("nginx").unwrap().with_latest(), "docker.io/library/nginx:latest");

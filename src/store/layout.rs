@@ -484,10 +484,10 @@ pub(super) fn name_among<'a>(annotation: impl Fn(&str) -> Option<&'a str>) -> Op
     usual.filter(|name| name.contains('/')).or(containerd).or(usual)
 }
 
-/// The canonical form of a name without `:latest`.
+/// The expanded form of a name without `:latest`, by which names are compared.
 pub(super) fn plain(name: &str) -> String {
     match reference::parse(name) {
-        Ok(reference) => reference.canonical(),
+        Ok(reference) => reference.without_latest(),
         Err(_) => name.to_owned(),
     }
 }

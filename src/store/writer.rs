@@ -11,7 +11,7 @@ use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use serde_json::{Value, json};
 
 use super::bundle::{Bundle, blob_path, set};
-use super::layout::{REF_NAME, is_index};
+use super::layout::{REF_NAME, is_index, name_among, plain};
 use super::{Error, Layout, lock};
 
 /// A layout folder, kept from other mobys as long as this exists.
@@ -233,8 +233,11 @@ fn file(path: &Path) -> Result<Extents, Error> {
     Ok(Extents::from_slice(extents::Slice::whole(std::sync::Arc::new(opened))))
 }
 
+/// Whether a descriptor has a name, with or without `:latest`, as it is listed and found.
 fn is_named(entry: &Value, name: &str) -> bool {
-    entry.pointer("/annotations").and_then(|map| map.get(REF_NAME)) == Some(&json!(name))
+    let annotations = entry.get("annotations");
+    let its = name_among(|key| annotations?.get(key)?.as_str());
+    its.is_some_and(|its| plain(its) == plain(name))
 }
 
 /// A file of JSON; nothing when there is no such file.
