@@ -190,6 +190,163 @@ fn what_is_listed_can_be_removed() {
     assert!(contains(&tar, "two"));
 }
 
+/// An index that lists an index, which lists an image for amd64 and one for arm64.
+fn nested(layout: &Layout) -> (Value, Value) {
+    let both = ["amd64", "arm64"].map(|arch| {
+        let tar = tar(&[(b'0', "a", "", arch.as_bytes())]);
+        layout.manifest(arch, &[Layer::gzip(&tar)])
+    });
+    let inner = layout.index(&both);
+    (layout.index(std::slice::from_ref(&inner)), inner)
+}
+
+#[test]
+fn indexes_in_indexes_are_imported_and_exported() {
+    let site = Site::new();
+    let mut layout = Layout::new(&site.path("layout"));
+    let (outer, inner) = nested(&layout);
+    layout.name("example.org/nested", outer);
+    good(site.moby(&["cache", "import", "layout"]));
+    good(site.moby(&["cache", "verify"]));
+    assert_eq!(
+        files(&site.path("cache/blobs/sha256")),
+        files(&site.path("layout/blobs/sha256"))
+    );
+    let listed = String::from_utf8(good(site.moby(&["cache", "ls"]))).unwrap();
+    assert!(listed.ends_with(" linux/amd64,linux/arm64\n"), "{listed}");
+    good(site.moby(&["cache", "export", "example.org/nested", "-o", "nested.tar"]));
+    good(site.moby(&["cache", "--cache", "again", "import", "nested.tar"]));
+    good(site.moby(&["cache", "clean"]));
+    for cache in ["cache", "again"] {
+        for arch in ["amd64", "arm64"] {
+            let tar = good(site.moby(&[
+                "cache",
+                "--cache",
+                cache,
+                "export",
+                "example.org/nested",
+                "--arch",
+                arch,
+                "--format",
+                "filesystem",
+                "-o",
+                "-",
+            ]));
+            assert!(contains(&tar, arch));
+        }
+    }
+    // Of a volume one platform is taken, wherever it is listed.
+    site.write(
+        "one.yml",
+        "volumes:\n  - {name: one, image: example.org/nested, format: oci, platforms: [linux/arm64]}\nfiles: [{path: x, contents: y}]\n",
+    );
+    good(site.build(&["-f", "tar", "one.yml"]));
+    let members = String::from_utf8(site.run("tar", &["-tf", "one.tar"])).unwrap();
+    let blobs = members
+        .lines()
+        .filter(|line| line.contains("/blobs/sha256/") && !line.ends_with('/'))
+        .count();
+    assert_eq!(blobs, 5, "{members}");
+    // The index within is missing: nothing is there.
+    let hex = inner["digest"].as_str().unwrap().replace("sha256:", "");
+    fs::remove_file(site.path("layout/blobs/sha256").join(hex)).unwrap();
+    let message = refused(site.moby(&["cache", "--cache", "third", "import", "layout"]), 1);
+    assert!(message.contains("example.org/nested"), "{message}");
+}
+
+#[test]
+fn indexes_without_end_are_not_followed() {
+    let site = Site::new();
+    let mut layout = Layout::new(&site.path("cache"));
+    let mut deep = image(&layout, b"deep");
+    for _ in 0..6 {
+        deep = layout.index(&[deep]);
+    }
+    layout.name("example.org/deep", deep);
+    let one = image(&layout, b"wide");
+    let many: Vec<Value> = (0..70)
+        .map(|at| {
+            let mut one = one.clone();
+            one["annotations"] = json!({"number": format!("{at}")});
+            layout.index(&[one])
+        })
+        .collect();
+    let wide = layout.index(&many);
+    layout.name("example.org/wide", wide);
+    for (name, expected) in [("example.org/deep", "4 deep"), ("example.org/wide", "64 indexes")] {
+        for arguments in [
+            &["cache", "export", name, "-o", "x"][..],
+            &["cache", "verify"],
+            &["cache", "ls"],
+        ] {
+            let message = refused(site.moby(arguments), 1);
+            assert!(message.contains(name) && message.contains(expected), "{message}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_index_harms_no_other_image() {
+    let site = Site::new();
+    let mut layout = Layout::new(&site.path("cache"));
+    let manifests: Vec<Value> = ["one", "two", "three"]
+        .map(|name| image(&layout, name.as_bytes()))
+        .into();
+    let mut lost = Vec::new();
+    for (at, name) in ["one", "two", "three"].into_iter().enumerate() {
+        let index = layout.index(&manifests[at..=at]);
+        let hex = index["digest"].as_str().unwrap().replace("sha256:", "");
+        lost.push(site.path("cache/blobs/sha256").join(hex));
+        layout.name(&format!("example.org/{name}"), index);
+    }
+    fs::remove_file(&lost[0]).unwrap();
+    fs::write(&lost[1], "damaged").unwrap();
+    // The others are listed, and the bad ones too.
+    let output = site.moby(&["cache", "ls"]);
+    let listed = String::from_utf8(output.stdout.clone()).unwrap();
+    let lines: Vec<&str> = listed.lines().collect();
+    assert_eq!(lines.len(), 3, "{listed}");
+    assert!(
+        lines[0].starts_with("example.org/one ") && lines[0].ends_with(" damaged"),
+        "{listed}"
+    );
+    assert!(
+        lines[1].starts_with("example.org/three ") && lines[1].ends_with(" linux/amd64"),
+        "{listed}"
+    );
+    assert!(
+        lines[2].starts_with("example.org/two ") && lines[2].ends_with(" damaged"),
+        "{listed}"
+    );
+    let message = refused(output, 1);
+    for name in ["example.org/one", "example.org/two"] {
+        assert!(message.contains(&format!("{name}: ")), "{message}");
+    }
+    assert!(!message.contains("example.org/three"), "{message}");
+    // By its digest the manifest below the last is found.
+    let digest = manifests[2]["digest"].as_str().unwrap();
+    for asked in [format!("example.org/three@{digest}"), "example.org/three".into()] {
+        let tar = good(site.moby(&[
+            "cache",
+            "export",
+            &asked,
+            "--arch",
+            "amd64",
+            "--format",
+            "filesystem",
+            "-o",
+            "-",
+        ]));
+        assert!(contains(&tar, "three"));
+    }
+    let nowhere = format!("example.org/four@sha256:{}", "0".repeat(64));
+    let message = refused(
+        site.moby(&["cache", "export", &nowhere, "--format", "docker", "-o", "x"]),
+        1,
+    );
+    assert!(message.contains("no image example.org/four"), "{message}");
+}
+
 /// Whether the content of the only file of a tar begins with a text.
 fn contains(tar: &[u8], text: &str) -> bool {
     tar.get(512..).is_some_and(|rest| rest.starts_with(text.as_bytes()))

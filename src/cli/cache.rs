@@ -98,21 +98,36 @@ fn store(folder: &Path) -> Result<Store, Failure> {
     Store::open(&options).map_err(Failure::work)
 }
 
+/// Lists all images, those too whose index is damaged, and fails when there are such.
 fn ls(folder: &Path) -> Result<(), Failure> {
     let store = store(folder)?;
-    let mut lines = Vec::new();
+    let (mut lines, mut damaged) = (Vec::new(), Vec::new());
     for layout in store.layouts() {
         for (name, descriptor) in layout.descriptors() {
-            let platforms = layout.platforms(descriptor).map_err(Failure::work)?.join(",");
+            let Some(name) = name else { continue };
+            let platforms = match layout.platforms(&name, descriptor) {
+                Ok(platforms) => platforms.join(","),
+                Err(error) => {
+                    damaged.push(error.to_string());
+                    "damaged".into()
+                }
+            };
             let digest = descriptor.digest().digest().get(..12).unwrap_or_default().to_owned();
-            if let Some(name) = name {
-                lines.push(format!("{name:<60} {digest} {platforms}\n"));
-            }
+            lines.push(format!("{name:<60} {digest} {platforms}\n"));
         }
     }
     lines.sort();
     lines.dedup();
-    super::print(&lines.concat())
+    super::print(&lines.concat())?;
+    fail(damaged)
+}
+
+/// What is damaged, all of it, when anything is.
+fn fail(damaged: Vec<String>) -> Result<(), Failure> {
+    match damaged.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Work(damaged.join("\n"))),
+    }
 }
 
 fn import(folder: &Path, from: &Path, images: Vec<String>, say: &dyn Fn(&str)) -> Result<(), Failure> {
@@ -210,8 +225,5 @@ fn verify(folder: &Path, say: &dyn Fn(&str)) -> Result<(), Failure> {
             }
         }
     }
-    match damaged.is_empty() {
-        true => Ok(()),
-        false => Err(Failure::Work(damaged.join("\n"))),
-    }
+    fail(damaged)
 }

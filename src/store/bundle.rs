@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use extents::Extents;
-use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
+use oci_spec::image::{Descriptor, ImageManifest};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tree::{Kind, Meta, Time, Tree};
@@ -185,35 +185,35 @@ impl Layout {
             }),
             ..Bundle::default()
         };
-        if is_index(descriptor.media_type()) {
-            let index: ImageIndex = self.json(name, descriptor, "an image index")?;
-            let mut taken = 0;
-            let mut there = BTreeSet::new();
-            for manifest in index.manifests() {
-                // Without an opinion it is taken when it is there.
-                let take = match wanted(manifest) {
-                    Some(wanted) => wanted,
-                    None => self.has_blob(manifest),
-                };
-                if let Some(platform) = manifest.platform() {
-                    there.insert(format!("{}/{}", platform.os(), platform.architecture()));
-                }
-                if take {
-                    self.take_manifest(name, manifest, &mut bundle)?;
-                    taken += 1;
-                }
-            }
-            if taken == 0 {
-                return Err(Error::Architecture {
-                    name: name.to_owned(),
-                    wanted: "what is asked for".into(),
-                    found: there.into_iter().collect(),
-                });
-            }
-            self.take(name, descriptor, &mut bundle)?;
-        } else {
+        if !is_index(descriptor.media_type()) {
             self.take_manifest(name, descriptor, &mut bundle)?;
+            return Ok(Some(bundle));
         }
+        let listed = self.below(name, descriptor)?;
+        let (indexes, manifests): (Vec<_>, Vec<_>) = listed.iter().partition(|listed| is_index(listed.media_type()));
+        let (mut taken, mut there) = (false, BTreeSet::new());
+        for manifest in manifests {
+            if let Some(platform) = manifest.platform() {
+                there.insert(format!("{}/{}", platform.os(), platform.architecture()));
+            }
+            // Without an opinion it is taken when it is there.
+            if wanted(manifest).unwrap_or_else(|| self.has_blob(manifest)) {
+                self.take_manifest(name, manifest, &mut bundle)?;
+                taken = true;
+            }
+        }
+        if !taken {
+            return Err(Error::Architecture {
+                name: name.to_owned(),
+                wanted: "what is asked for".into(),
+                found: there.into_iter().collect(),
+            });
+        }
+        // Those that others list come first.
+        for index in indexes.into_iter().rev().filter(|index| self.has_blob(index)) {
+            self.take(name, index, &mut bundle)?;
+        }
+        self.take(name, descriptor, &mut bundle)?;
         Ok(Some(bundle))
     }
 

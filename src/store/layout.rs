@@ -20,11 +20,11 @@ use crate::config::reference;
 /// 4 MiB for a manifest.
 const LONGEST_JSON: u64 = 16 << 20;
 /// How many indexes may be nested.
-const DEEPEST: usize = 4;
+pub(super) const DEEPEST: usize = 4;
 /// How many members an archive may have; one for each blob is usual.
 const MOST_MEMBERS: usize = 100_000;
 /// How many indexes are opened for one image: they may name each other many times over.
-const MOST_INDEXES: usize = 64;
+pub(super) const MOST_INDEXES: usize = 64;
 /// The annotation of a descriptor with the name of the image.
 pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The annotation with the name that containerd and `docker save` write, always with the repository.
@@ -231,23 +231,6 @@ impl Layout {
         Ok(slice)
     }
 
-    /// The platforms that an image is here for, as `linux/amd64`.
-    ///
-    /// # Errors
-    /// An index that is damaged.
-    pub fn platforms(&self, descriptor: &Descriptor) -> Result<Vec<String>, Error> {
-        if !is_index(descriptor.media_type()) {
-            return Ok(Vec::new());
-        }
-        let index: ImageIndex = self.json(descriptor.digest().as_ref(), descriptor, "an image index")?;
-        let there = index.manifests().iter().filter(|manifest| self.has_blob(manifest));
-        let platforms = there.filter_map(|manifest| manifest.platform().as_ref());
-        let known = platforms.filter(|platform| platform.architecture().to_string() != "unknown");
-        Ok(known
-            .map(|platform| format!("{}/{}", platform.os(), platform.architecture()))
-            .collect())
-    }
-
     /// Whether the blob of a descriptor is here.
     pub fn has_blob(&self, descriptor: &Descriptor) -> bool {
         let name = descriptor.digest().to_string();
@@ -269,24 +252,8 @@ impl Layout {
         Ok(Some((open(&saved.config)?, layers?)))
     }
 
-    /// A name with a digest that no descriptor of `index.json` has may still be the digest of
-    /// a manifest below one of them.
-    fn by_digest(&self, name: &str, arch: &str) -> Result<Option<Image>, Error> {
-        let Some((_, digest)) = name.split_once('@') else {
-            return Ok(None);
-        };
-        for top in self.index.iter().filter(|top| is_index(top.media_type())) {
-            let index: ImageIndex = self.json(name, top, "an image index")?;
-            let mut listed = index.manifests().iter();
-            if let Some(descriptor) = listed.find(|descriptor| descriptor.digest().as_ref() == digest) {
-                return self.resolve(name, arch, descriptor, DEEPEST, &mut 0).map(Some);
-            }
-        }
-        Ok(None)
-    }
-
     /// Counts in `opened` the indexes that were read.
-    fn resolve(
+    pub(super) fn resolve(
         &self,
         name: &str,
         arch: &str,

@@ -19,6 +19,7 @@ mod docker_save;
 mod error;
 pub mod flatten;
 mod image;
+mod index;
 mod layers;
 mod layout;
 mod lock;
