@@ -14,12 +14,16 @@ use common::site::{Site, files, good, refused};
 
 /// Makes a .deb of a folder by dpkg-deb, after its control file was written.
 fn deb(site: &Site, name: &str, fields: &str, compression: &str) {
+    versioned(site, name, "1.0", fields, compression);
+}
+
+fn versioned(site: &Site, name: &str, version: &str, fields: &str, compression: &str) {
     let control = format!(
-        "Package: {name}\nVersion: 1.0\nArchitecture: all\nMaintainer: nobody <nobody@example.org>\n{fields}Description: a test\n with more lines\n"
+        "Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: nobody <nobody@example.org>\n{fields}Description: a test\n with more lines\n"
     );
     site.write(&format!("tree/{name}/DEBIAN/control"), &control);
     let (compression, tree) = (format!("-Z{compression}"), format!("tree/{name}"));
-    let file = format!("debs/{name}_1.0_all.deb");
+    let file = format!("debs/{name}_{version}_all.deb");
     fs::create_dir_all(site.path("debs")).unwrap();
     site.run(
         "dpkg-deb",
@@ -190,6 +194,99 @@ fn what_a_package_depends_on_comes_with_it() {
     for text in ["no package first", "debs", "help: put its .deb there"] {
         assert!(message.contains(text), "{message}");
     }
+}
+
+#[test]
+fn the_highest_version_is_taken() {
+    let site = Site::new();
+    for (version, fields) in [("1.10", "Depends: new\n"), ("1.9", "Depends: old\n"), ("1.10~rc1", "")] {
+        fs::remove_dir_all(site.path("tree/a")).ok();
+        site.write(&format!("tree/a/usr/share/a/{version}"), version);
+        versioned(&site, "a", version, fields, "gzip");
+    }
+    site.write("tree/new/usr/share/new/text", "new");
+    deb(&site, "new", "", "gzip");
+    recipe(&site, "  - debian: [a]\n");
+    let name = String::from_utf8(good(build(&site))).unwrap();
+    unpacked(&site, &name, "ours");
+    assert_eq!(files(&site.path("ours/usr/share")), ["a", "new"]);
+    assert_eq!(files(&site.path("ours/usr/share/a")), ["1.10"]);
+}
+
+#[test]
+fn versions_are_compared_as_dpkg_compares_them() {
+    let site = Site::new();
+    let versions = [
+        "0",
+        "0-0",
+        "0:0",
+        "1",
+        "01",
+        "1.0",
+        "1.0-0",
+        "1.0-1",
+        "1.0-1~bpo12+1",
+        "1.0-1+b1",
+        "1.0~rc1",
+        "1.0~~",
+        "1.0~~a",
+        "1.0~",
+        "1.0a",
+        "1.0+dfsg",
+        "1.0.1",
+        "1.9",
+        "1.10",
+        "1.10-2-1",
+        "1:0.1",
+        "2:0",
+        "1.2.3~4-5",
+        "20240203",
+        "20240203~deb12u1",
+        "1.0-a~b",
+        "1.0-a",
+        "1.0-aa",
+        "1.0A",
+        "1.0.",
+        "1.0-.",
+        "1.0-+",
+    ];
+    for a in versions {
+        for b in versions {
+            let operator = match moby::pkg::version::compare(a, b) {
+                std::cmp::Ordering::Less => "lt",
+                std::cmp::Ordering::Equal => "eq",
+                std::cmp::Ordering::Greater => "gt",
+            };
+            site.run("dpkg", &["--compare-versions", a, operator, b]);
+        }
+    }
+}
+
+#[test]
+fn what_a_failed_fetch_left_is_not_unpacked() {
+    let site = Site::new();
+    for version in ["1.10", "1.9"] {
+        fs::remove_dir_all(site.path("tree/a")).ok();
+        site.write(&format!("tree/a/usr/share/a/{version}"), version);
+        versioned(&site, "a", version, "", "gzip");
+    }
+    // An apt-get that gets an old version and fails until it is told to update.
+    let script = r#"#!/bin/sh
+        for argument; do case $argument in
+            update) : > "$SITE/updated" ;;
+            download) version=1.9; [ -e "$SITE/updated" ] && version=1.10
+                /bin/cp "$SITE/debs/a_${version}_all.deb" .; [ $version = 1.10 ] || exit 1 ;;
+        esac; done"#;
+    site.write("bin/apt-get", script);
+    site.run("chmod", &["+x", "bin/apt-get"]);
+    site.write("cache/moby/apt/amd64/state/lists/some", "");
+    site.write("cache/moby/apt/amd64/state/lists/partial/some", "");
+    recipe(&site, "  - debian: [a]\n    closure: false\n");
+    let mut command = site.command(&["-q", "pkg", "build", "--arch", "amd64", "package"]);
+    command.env("PATH", site.path("bin")).env("SITE", site.path(""));
+    let name = String::from_utf8(good(command.output().unwrap())).unwrap();
+    unpacked(&site, &name, "ours");
+    assert_eq!(files(&site.path("ours/usr/share/a")), ["1.10"]);
 }
 
 /// An ar archive of members.

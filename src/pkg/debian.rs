@@ -1,12 +1,13 @@
 //! Which .debs make a list of packages, and where they are.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sha2::{Digest, Sha256};
 
-use super::{Options, deb, sources};
+use super::{Options, deb, sources, version};
 
 /// The .debs of packages, with what they depend on if `closure`, in the order of their names.
 /// They are in the component `main` of the archive, or in another one as well.
@@ -22,40 +23,62 @@ pub fn fetch(
     }
 }
 
-/// From a folder of .debs.
+/// A .deb of a folder.
+struct Deb {
+    path: PathBuf,
+    version: String,
+    depends: String,
+    provides: String,
+}
+
+/// From a folder of .debs: of a package that is there in several versions, the highest.
 fn choose(packages: &[String], closure: bool, folder: &Path, arch: &str) -> Result<Vec<PathBuf>, String> {
-    let mut known: BTreeMap<String, (PathBuf, String)> = BTreeMap::new();
-    let mut provided: BTreeMap<String, String> = BTreeMap::new();
+    let mut known: BTreeMap<String, Deb> = BTreeMap::new();
     for path in debs(folder)? {
         let control = deb::control(&path)?;
         let field = |key: &str| control.get(key).cloned().unwrap_or_default();
         if ![arch, "all"].contains(&field("Architecture").as_str()) {
             continue;
         }
-        for name in field("Provides").split(',') {
-            provided.insert(bare(name), field("Package"));
+        let (package, version) = (field("Package"), field("Version"));
+        let higher = known
+            .get(&package)
+            .map(|other| version::compare(&version, &other.version));
+        if higher == Some(Ordering::Less) {
+            continue;
         }
-        let depends = format!("{},{}", field("Pre-Depends"), field("Depends"));
-        known.insert(field("Package"), (path, depends));
+        let deb = Deb {
+            path,
+            version,
+            depends: format!("{},{}", field("Pre-Depends"), field("Depends")),
+            provides: field("Provides"),
+        };
+        known.insert(package, deb);
+    }
+    let mut by_path: Vec<(&String, &Deb)> = known.iter().collect();
+    by_path.sort_by_key(|(_, deb)| &deb.path);
+    let mut provided: BTreeMap<String, &String> = BTreeMap::new();
+    for (package, deb) in by_path {
+        provided.extend(deb.provides.split(',').map(|name| (bare(name), package)));
     }
     let find = |name: &str| {
         known
             .get_key_value(name)
-            .or_else(|| known.get_key_value(provided.get(name)?))
+            .or_else(|| known.get_key_value(*provided.get(name)?))
     };
     let mut chosen = BTreeSet::new();
     let mut open: Vec<String> = packages.to_vec();
     while let Some(name) = open.pop() {
-        let Some((name, (path, depends))) = find(&name) else {
+        let Some((name, deb)) = find(&name) else {
             return Err(format!(
                 "there is no package {name} for {arch} in {}\nhelp: put its .deb there, or leave --debs out to fetch it with apt-get",
                 folder.display()
             ));
         };
-        if !chosen.insert((name.clone(), path.clone())) || !closure {
+        if !chosen.insert((name.clone(), deb.path.clone())) || !closure {
             continue;
         }
-        for alternatives in depends.split(',').filter(|text| !text.trim().is_empty()) {
+        for alternatives in deb.depends.split(',').filter(|text| !text.trim().is_empty()) {
             let mut names = alternatives.split('|').map(bare);
             let first = names.clone().next().unwrap_or_default();
             open.push(names.find(|name| find(name).is_some()).unwrap_or(first));
@@ -78,6 +101,15 @@ fn debs(folder: &Path) -> Result<Vec<PathBuf>, String> {
         .collect();
     paths.sort();
     Ok(paths)
+}
+
+/// Removes the .debs of a folder. What apt-get has begun to fetch stays: it goes on there, if it is still
+/// what is wanted.
+fn clear(folder: &Path) -> Result<(), String> {
+    for path in debs(folder)? {
+        std::fs::remove_file(&path).map_err(|error| format!("cannot remove {}: {error}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// By the host's apt-get, with a state folder of its own, so that neither root nor an earlier
@@ -153,10 +185,15 @@ fn download(
         vec!["download"]
     };
     arguments.extend(packages.iter().map(String::as_str));
-    let mut result = if fresh { apt(&arguments) } else { Err(String::new()) };
+    // What an earlier try left may be of other versions, and all that is there is unpacked.
+    let fetch = || {
+        clear(&archives)?;
+        apt(&arguments)
+    };
+    let mut result = if fresh { fetch() } else { Err(String::new()) };
     if result.is_err() {
         apt(&["update"])?;
-        result = apt(&arguments);
+        result = fetch();
     }
     result?;
     std::fs::write(&done, "").map_err(|error| format!("cannot write {}: {error}", done.display()))?;

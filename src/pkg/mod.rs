@@ -17,6 +17,7 @@ pub mod modules;
 mod recipe;
 mod sources;
 mod toolchain;
+pub mod version;
 
 use std::path::{Path, PathBuf};
 
