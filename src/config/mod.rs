@@ -419,7 +419,8 @@ pub fn canonical(image: &str) -> String {
     }
 }
 
-fn diagnose(complaints: Vec<Complaint>, sources: &[Source]) -> Diagnostics {
+/// Complaints with the lines that they are about.
+pub(crate) fn diagnose(complaints: Vec<Complaint>, sources: &[Source]) -> Diagnostics {
     let diagnostics = complaints.into_iter().map(|complaint| {
         let Span { source, line, column } = complaint.span;
         let source = sources.get(source);

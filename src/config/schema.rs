@@ -108,7 +108,8 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/definitions/{name}")})
 }
 
-fn put(object: &mut Value, key: &str, value: Value) {
+/// Sets a field of a schema.
+pub(crate) fn put(object: &mut Value, key: &str, value: Value) {
     if let Value::Object(map) = object {
         map.insert(key.to_owned(), value);
     }
@@ -122,8 +123,13 @@ pub fn check(node: &Node, definition: Option<&str>, visit: &mut dyn FnMut(&str, 
         Some(name) => schema.pointer(&format!("/definitions/{name}")).unwrap_or(&Value::Null),
         None => &schema,
     };
+    against(&schema, rule, node, visit)
+}
+
+/// Checks a node against a rule of a schema, which may be all of it.
+pub(crate) fn against(schema: &Value, rule: &Value, node: &Node, visit: &mut dyn FnMut(&str, Span)) -> Vec<Complaint> {
     let mut checker = Checker {
-        schema: &schema,
+        schema,
         complaints: Vec::new(),
         visit,
     };
@@ -152,6 +158,10 @@ impl<'a> Checker<'a> {
             }
             return;
         }
+        if let Some(choices) = rule.get("oneOf").and_then(Value::as_array) {
+            self.choice(node, choices, &path);
+            return;
+        }
         let types: Vec<&str> = match rule.get("anyOf").and_then(Value::as_array) {
             Some(choices) => choices
                 .iter()
@@ -172,7 +182,11 @@ impl<'a> Checker<'a> {
             self.wrong_type(node, &path, &types);
             return;
         }
+        let choices = rule.get("anyOf").and_then(Value::as_array);
+        let fits = |choice: &&Value| choice.get("type").and_then(Value::as_str) == Some(found);
+        let rule = choices.and_then(|choices| choices.iter().find(fits)).unwrap_or(rule);
         match &node.kind {
+            Kind::Int(value) => self.range(node, *value, rule, &path),
             Kind::List(items) => {
                 let rule = rule.get("items").unwrap_or(&Value::Null);
                 for (at, item) in items.iter().enumerate() {
@@ -182,6 +196,57 @@ impl<'a> Checker<'a> {
             Kind::Map(entries) => self.map(node, entries, rule, &path),
             _ => {}
         }
+    }
+
+    fn range(&mut self, node: &Node, value: i64, rule: &Value, path: &str) {
+        let limit = |name| rule.get(name).and_then(Value::as_i64);
+        let (least, most) = (limit("minimum"), limit("maximum"));
+        let wanted = match (least, most) {
+            (Some(least), Some(most)) => format!("from {least} to {most}"),
+            (Some(least), None) => format!("{least} or more"),
+            (None, Some(most)) => format!("{most} or less"),
+            (None, None) => return,
+        };
+        if value < least.unwrap_or(i64::MIN) || value > most.unwrap_or(i64::MAX) {
+            let message = format!("{} must be {wanted}, not {value}", shown(path));
+            self.complaints.push(Complaint::new(node.span, message));
+        }
+    }
+
+    /// A mapping that is one of several, by the field that each of them requires first.
+    fn choice(&mut self, node: &Node, choices: &'a [Value], path: &str) {
+        let Kind::Map(entries) = &node.kind else {
+            self.wrong_type(node, path, &["object"]);
+            return;
+        };
+        let kinds = || {
+            choices
+                .iter()
+                .filter_map(|rule| Some((rule.pointer("/required/0")?.as_str()?, rule)))
+        };
+        let chosen = entries
+            .iter()
+            .find_map(|(key, _, _)| kinds().find(|(kind, _)| kind == key));
+        if let Some((_, rule)) = chosen {
+            self.map(node, entries, rule, path);
+            return;
+        }
+        let names = || kinds().map(|(kind, _)| kind);
+        let known = |key: &str| {
+            choices
+                .iter()
+                .any(|rule| rule.pointer("/properties").is_some_and(|all| all.get(key).is_some()))
+        };
+        let meant = entries.iter().filter(|(key, _, _)| !known(key));
+        let meant = meant.filter_map(|(key, span, _)| Some((key, *span, nearest(key, names())?)));
+        self.complaints.push(match meant.into_iter().next() {
+            Some((key, span, help)) => Complaint::new(span, format!("unknown field `{key}`")).help(help),
+            None => {
+                let all = names().collect::<Vec<_>>().join(", ");
+                Complaint::new(node.span, format!("{} does not say what it is", shown(path)))
+                    .help(format!("one of these fields must be there: {all}"))
+            }
+        });
     }
 
     fn map(&mut self, node: &Node, entries: &[(String, Span, Node)], rule: &'a Value, path: &str) {

@@ -9,6 +9,7 @@ mod cargo;
 mod crates;
 pub mod deb;
 mod debian;
+mod fields;
 mod hash;
 mod image;
 mod kernel;

@@ -6,7 +6,10 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::config::node;
+use super::fields;
+use crate::config::diagnostic::{Complaint, Span};
+use crate::config::node::{self, Kind, Node};
+use crate::config::{self, Source, schema};
 
 /// What a `build.yml` says.
 #[derive(Clone, Debug, Deserialize)]
@@ -143,25 +146,40 @@ impl Names {
     }
 }
 
+/// The YAML of a recipe.
+fn parse(text: &[u8]) -> Result<Node, Complaint> {
+    let start = Span {
+        source: 0,
+        line: 1,
+        column: 1,
+    };
+    node::parse(text, 0)?.ok_or_else(|| Complaint::new(start, "the file is empty"))
+}
+
+/// The recipe, when all of its fields are known.
+fn check(node: &Node) -> Result<Recipe, Vec<Complaint>> {
+    let fields = fields::schema();
+    let complaints = schema::against(&fields, &fields, node, &mut |_, _| {});
+    if !complaints.is_empty() {
+        return Err(complaints);
+    }
+    serde_json::from_value(node.to_json()).map_err(|error| vec![Complaint::new(node.span, error.to_string())])
+}
+
 impl Recipe {
     /// Reads the recipe of a folder.
     pub fn read(dir: &Path) -> Result<Recipe, String> {
         let path = dir.join("build.yml");
         let text = std::fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        let node = node::parse(&text, 0)
-            .map_err(|error| {
-                format!(
-                    "{}:{}:{}: {}",
-                    path.display(),
-                    error.span.line,
-                    error.span.column,
-                    error.message
-                )
-            })?
-            .ok_or_else(|| format!("{} is empty", path.display()))?;
-        let recipe: Recipe =
-            serde_json::from_value(node.to_json()).map_err(|error| format!("{}: {error}", path.display()))?;
-        if recipe.contents.is_empty() && dir.join("Dockerfile").exists() {
+        let source = Source {
+            name: path.display().to_string(),
+            dir: dir.to_owned(),
+            text,
+        };
+        let wrong = |complaints| config::diagnose(complaints, std::slice::from_ref(&source)).to_string();
+        let node = parse(&source.text).map_err(|complaint| wrong(vec![complaint]))?;
+        // Before the fields, which are for LinuxKit's eyes then.
+        if !has_contents(&node) && dir.join("Dockerfile").exists() {
             return Err(format!(
                 "{} has a Dockerfile and no contents, and moby runs no Dockerfiles\n\
                  help: build it where Docker is, with `docker build -t NAME . && docker save NAME -o image.tar`, and use \
@@ -169,6 +187,140 @@ impl Recipe {
                 dir.display()
             ));
         }
-        Ok(recipe)
+        check(&node).map_err(wrong)
+    }
+}
+
+/// Whether a recipe has steps, right or wrong.
+fn has_contents(node: &Node) -> bool {
+    let Kind::Map(entries) = &node.kind else {
+        return false;
+    };
+    let contents = entries.iter().find(|(key, _, _)| key == "contents");
+    contents.is_some_and(|(_, _, node)| match &node.kind {
+        Kind::List(steps) => !steps.is_empty(),
+        Kind::Null => false,
+        _ => true,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Recipe, String> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("build.yml"), text).unwrap();
+        Recipe::read(folder.path()).map_err(|error| error.replace(&format!("{}/", folder.path().display()), ""))
+    }
+
+    #[test]
+    fn what_is_wrong_has_its_place_and_a_remedy() {
+        for (text, place, line, expected) in [
+            (
+                "image: a\nentrypint: [/a]\n",
+                "2:1",
+                "entrypint: [/a]",
+                &["unknown field `entrypint`", "did you mean `entrypoint`?"][..],
+            ),
+            (
+                "image: a\ncontents:\n  - debian: [a]\n    exlude: [b]\n",
+                "4:5",
+                "    exlude: [b]",
+                &["unknown field `exlude`", "did you mean `exclude`?"],
+            ),
+            (
+                "image: a\ncontents:\n  - file: /a\n    contents: x\n    mode: 0755\n",
+                "5:11",
+                "    mode: 0755",
+                &["`contents[0].mode` must be a string, not an integer", "quotes"],
+            ),
+            (
+                "image: a\ncontents:\n  - copy: a\n  - to: /a\n    synlink: b\n",
+                "5:5",
+                "    synlink: b",
+                &["unknown field `synlink`", "did you mean `symlink`?"],
+            ),
+            (
+                "image: a\ncontents:\n  - {to: /a}\n",
+                "3:5",
+                "  - {to: /a}",
+                &["`contents[0]` does not say what it is", "debian, cargo, copy, file"],
+            ),
+            (
+                "image: a\ncontents:\n  - cargo: a\n",
+                "3:5",
+                "  - cargo: a",
+                &["`to` is missing"],
+            ),
+            (
+                "image: a\ncontents:\n  - copy: a\n    file: b\n",
+                "4:5",
+                "    file: b",
+                &["unknown field `file`", "the fields here are copy, to"],
+            ),
+            (
+                "image: a\ncontents: [a]\n",
+                "2:12",
+                "contents: [a]",
+                &["`contents[0]` must be a mapping, not a string"],
+            ),
+            (
+                "image: a\ncontents:\n  - {file: a, contents: b, uid: -1}\n",
+                "3:33",
+                "uid: -1",
+                &["`contents[0].uid` must be from 0 to 4294967295, not -1"],
+            ),
+            (
+                "image: a\ncontents:\n  - kernel: {amd64: [a]}\n",
+                "3:21",
+                "[a]",
+                &["`contents[0].kernel.amd64` must be a string, not a list"],
+            ),
+            (
+                "image: a\nconfig:\n  capabilites: [all]\n",
+                "3:3",
+                "  capabilites: [all]",
+                &["unknown field `capabilites`", "did you mean `capabilities`?"],
+            ),
+            ("org: a\n", "1:1", "org: a", &["`image` is missing"]),
+            ("", "1:1", "", &["the file is empty"]),
+        ] {
+            let message = read(text).unwrap_err();
+            for part in expected
+                .iter()
+                .copied()
+                .chain([line, &format!("--> build.yml:{place}\n")])
+            {
+                assert!(message.contains(part), "{text}: {part} is not in\n{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_linuxkit_has_is_taken() {
+        let text = "
+image: a
+org: b
+tag: '{{.Hash}}-x'
+dockerfile: Dockerfile.other
+arches: [amd64]
+extra-sources: ['../c:c']
+gitrepo: https://example.org/d
+network: true
+disable-cache: true
+buildArgs: [E=f]
+config:
+  binds: [/dev:/dev]
+depends:
+  docker-images: {target-dir: g, target: h, from-file: i, list: [j]}
+contents:
+  - kernel: k
+  - kernel: {amd64: k, arm64: l}
+  - {file: m, contents: n, uid: 4294967295, gid: 0, mode: '0600'}
+";
+        assert_eq!(read(text).unwrap().contents.len(), 3);
     }
 }
