@@ -107,14 +107,6 @@ impl Reference {
         self.compose(tag.map(String::as_str))
     }
 
-    /// The name with a tag: `latest` when it has neither tag nor digest.
-    pub fn with_latest(&self) -> String {
-        match (&self.tag, &self.digest) {
-            (None, None) => self.compose(Some("latest")),
-            (tag, _) => self.compose(tag.as_deref()),
-        }
-    }
-
     fn compose(&self, tag: Option<&str>) -> String {
         let mut text = self.repository.clone();
         if let Some(tag) = tag {
@@ -155,8 +147,6 @@ mod tests {
             expanded(&format!("a:t@{digest}")),
             format!("docker.io/library/a:t@{digest}")
         );
-        assert_eq!(parse("nginx").unwrap().with_latest(), "docker.io/library/nginx:latest");
-        assert_eq!(parse("nginx:1").unwrap().with_latest(), "docker.io/library/nginx:1");
     }
 
     #[test]

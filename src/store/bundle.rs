@@ -140,7 +140,7 @@ pub(crate) fn set(object: &mut Value, key: &str, value: Value) {
     }
 }
 
-/// The digest of a content.
+/// The digest of a content: `sha256:` and hexadecimal digits.
 pub(crate) fn digest_of(content: &Extents) -> io::Result<String> {
     let mut hash = Sha256::new();
     extents::emit::stream(content, &mut hash)?;

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use extents::{FileBlob, Slice, emit};
+use extents::{Extents, FileBlob, Slice, emit};
 use sha2::{Digest, Sha256};
 
-use super::layout::{digest, sha256, verify};
+use super::bundle::digest_of;
+use super::layout::{digest, verify};
 use super::{Error, Image, Layer, Progress, decompress, lock};
 
 /// Who is told of progress, by several threads.
@@ -65,7 +66,7 @@ impl Layers {
         let next = || self.doubts.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         while let Some(doubt) = next() {
             self.verify_compressed(&doubt.layer, &doubt.compressed)?;
-            let found = sha256(&Slice::whole(doubt.kept)).unwrap_or_else(|error| error.to_string());
+            let found = digest_of(&whole(doubt.kept)).unwrap_or_else(|error| error.to_string());
             if found != doubt.layer.diff_id {
                 self.damaged.store(true, Ordering::Relaxed);
                 self.forget(&doubt.layer);
@@ -185,7 +186,7 @@ impl Layers {
     /// under its path there may be another by now, or none.
     fn kept(&self, layer: &Layer) -> Option<Arc<FileBlob>> {
         let kept = self.open(layer)?;
-        if sha256(&Slice::whole(kept.clone())).is_ok_and(|digest| digest == layer.diff_id) {
+        if digest_of(&whole(kept.clone())).is_ok_and(|digest| digest == layer.diff_id) {
             return Some(kept);
         }
         // Windows removes no file that is open.
@@ -316,6 +317,10 @@ fn known(layer: &Layer, blob: FileBlob) -> Arc<FileBlob> {
     Arc::new(blob.with_digest(layer.diff_id.as_bytes()))
 }
 
+fn whole(kept: Arc<FileBlob>) -> Extents {
+    Extents::from_slice(Slice::whole(kept))
+}
+
 /// A blob read from its start, hashed on the way.
 struct Hashed<'a> {
     slice: &'a Slice,
@@ -354,22 +359,17 @@ mod tests {
             .collect();
         let file = folder.join("layer");
         fs::write(&file, &noise).unwrap();
-        let mut hash = Sha256::new();
-        hash.update(&noise);
         let layer = Layer {
             image: "example.org/noise".into(),
             location: Location { file, member: None },
             expected: None,
-            diff_id: digest(hash),
+            diff_id: digest_of(&Extents::from_bytes(noise.clone())).unwrap(),
         };
         (layer, noise)
     }
 
     fn read(blob: &Arc<FileBlob>) -> Vec<u8> {
-        let whole = Slice::whole(blob.clone());
-        let mut bytes = vec![0; whole.len() as usize];
-        whole.read_exact_at(&mut bytes, 0).unwrap();
-        bytes
+        whole(blob.clone()).to_vec().unwrap()
     }
 
     #[test]

@@ -12,6 +12,7 @@ use oci_spec::image::{Arch, Descriptor, ImageConfiguration, ImageIndex, ImageMan
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
+use super::bundle::{blob_path, digest_of};
 use super::docker_save::Saved;
 use super::{Error, Image, Layer};
 use crate::config::reference;
@@ -392,7 +393,7 @@ impl Layout {
 
     fn blob_location(&self, digest: &str) -> Location {
         // The digest type has checked algorithm and characters: no path can hide in it.
-        self.location(&super::bundle::blob_path(digest))
+        self.location(&blob_path(digest))
     }
 
     /// A file at the top of the layout.
@@ -502,7 +503,7 @@ pub(super) fn verify(
         let found = format!("{} bytes", slice.len());
         return Err(mismatch("size", format!("{size} bytes"), found));
     }
-    let found = sha256(slice).map_err(|source| Error::Read {
+    let found = digest_of(&Extents::from_slice(slice.clone())).map_err(|source| Error::Read {
         name: name.to_owned(),
         location: location.clone(),
         source,
@@ -511,21 +512,6 @@ pub(super) fn verify(
         return Err(mismatch("digest", digest.to_owned(), found));
     }
     Ok(())
-}
-
-/// The SHA-256 digest of a blob, as `sha256:` and hexadecimal digits.
-pub(super) fn sha256(slice: &Slice) -> io::Result<String> {
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 256 << 10];
-    let mut at = 0;
-    while at < slice.len() {
-        let take = (slice.len() - at).min(buffer.len() as u64);
-        let part = buffer.get_mut(..take as usize).unwrap_or_default();
-        slice.read_exact_at(part, at)?;
-        hash.update(part);
-        at += take;
-    }
-    Ok(digest(hash))
 }
 
 /// `sha256:` and hexadecimal digits.

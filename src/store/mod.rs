@@ -97,19 +97,6 @@ impl Store {
         })
     }
 
-    /// Reads the cache folder again, after something was put into it.
-    ///
-    /// # Errors
-    /// A cache folder that became unreadable.
-    pub fn reload(&mut self) -> Result<(), Error> {
-        let Some(cache) = &self.cache else { return Ok(()) };
-        self.layouts.retain(|layout| layout.path() != cache);
-        if cache.join("index.json").exists() {
-            self.layouts.push(Layout::open(cache)?);
-        }
-        Ok(())
-    }
-
     /// The cache folder.
     pub fn cache(&self) -> Option<&Path> {
         self.cache.as_deref()
