@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::Pid;
 
-use crate::process::{list, run, start};
+use crate::process::{ended, list, run, start, wait_for};
 use crate::runtime::{Runtime, apply};
 use crate::{containerd, say};
 
@@ -42,8 +42,11 @@ pub fn run_in_order(section: &str) {
         match run_to_end(&folder, &id, &runtime) {
             Some(0) => {}
             Some(status) => say(&format!("{section} {name} failed: exit status {status}")),
+            // Said already.
             None => {}
         }
+        // What it left behind, as nobody is waited for now.
+        ended();
     }
 }
 
@@ -55,7 +58,7 @@ fn run_to_end(folder: &str, id: &str, runtime: &Runtime) -> Option<i32> {
     let pid = create(folder, id, runtime, runc)?;
     let status = match run(runc(&["start", id])) {
         // An orphan of runc's, hence a child of PID 1.
-        Some(0) => crate::process::wait_for(pid),
+        Some(0) => wait_for(pid),
         status => status,
     };
     run(runc(&["delete", "--force", id]));
@@ -121,7 +124,14 @@ pub fn start_services() -> Services {
             command
         };
         let pid = if runtime.wants_process() {
-            create(&folder, &name, &runtime, logged).filter(|_| run(runc(&["start", &name])) == Some(0))
+            create(&folder, &name, &runtime, logged).filter(|_| match run(runc(&["start", &name])) {
+                Some(0) => true,
+                status => {
+                    let status = status.unwrap_or(255);
+                    say(&format!("service {name} cannot be started: exit status {status}"));
+                    false
+                }
+            })
         } else {
             start(logged(&["run", "--bundle", &folder, &name]))
         };

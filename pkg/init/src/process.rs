@@ -1,8 +1,9 @@
-//! Children, and the orphans that PID 1 inherits: one loop waits for all of them.
+//! Children, and the orphans that PID 1 inherits: one that matters is waited for by its number, all
+//! the others are reaped when nobody is waited for.
 
 use std::process::Command;
 
-use rustix::process::{Pid, WaitOptions, wait};
+use rustix::process::{Pid, WaitOptions, wait, waitpid};
 
 use crate::say;
 
@@ -36,22 +37,68 @@ pub fn run(command: Command) -> Option<i32> {
     wait_for(start(command)?)
 }
 
-/// Waits for a child and reaps whatever else ends meanwhile; returns its exit status.
+/// Waits for a child; returns its exit status. Whoever else ends meanwhile keeps its own, in the
+/// kernel, until it is waited for too: a container may end before the `runc start` that starts it,
+/// and a service while the next one is made.
 pub fn wait_for(child: Pid) -> Option<i32> {
     loop {
-        match wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if pid == child => return Some(status.exit_status().unwrap_or(255)),
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return None,
+        match waitpid(Some(child), WaitOptions::empty()) {
+            Ok(Some((_, status))) => return Some(status.exit_status().unwrap_or(255)),
+            Ok(None) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => {
+                say(&format!(
+                    "process {} cannot be waited for: {error}",
+                    Pid::as_raw(Some(child))
+                ));
+                return None;
+            }
         }
     }
 }
 
-/// The children that have ended, without waiting.
+/// Reaps the children that have ended, without waiting.
 pub fn ended() -> Vec<(Pid, i32)> {
     let mut ended = Vec::new();
     while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
         ended.push((pid, status.exit_status().unwrap_or(255)));
     }
     ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    // One test, as `ended` reaps what another one would wait for.
+    #[test]
+    fn whoever_ends_meanwhile_keeps_its_status() {
+        // Orphans become children of this process, as they become PID 1's.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+        let folder = std::env::temp_dir().join(format!("moby-init-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("pid");
+        // As `runc create` does: the container is a child of PID 1's when runc has ended.
+        let script = format!("(sleep 0.2; exit 5) & echo $! > {}", file.display());
+        assert_eq!(run(shell(&script)), Some(0));
+        let container = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
+        let container = Pid::from_raw(container).unwrap();
+        let service = start(shell("exit 7")).unwrap();
+        // containerd, say, that has no reason to end.
+        let mut endless = Command::new("sleep").arg("5").spawn().unwrap();
+        // As `runc start` does, which here outlives what it starts.
+        assert_eq!(run(shell("sleep 1; exit 3")), Some(3));
+        assert_eq!(wait_for(container), Some(5));
+        assert_eq!(ended(), [(service, 7)]);
+        // Nobody's.
+        assert_eq!(wait_for(container), None);
+        endless.kill().unwrap();
+        endless.wait().unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }
