@@ -286,3 +286,50 @@ fn name_of(path: &str) -> String {
     let file = path.rsplit('/').next().unwrap_or(path);
     file.split('.').next().unwrap_or(file).replace('-', "_")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pkg::modules::samples::{module, xz, zst};
+
+    #[test]
+    fn an_initrd_has_modules_that_any_init_can_load() {
+        let mut root = Tree::default();
+        let meta = Meta::default();
+        let disk = module(&["alias=virtio:d2v*", "depends=virtio"]);
+        for (name, content) in [
+            // As depmod writes it.
+            (
+                "modules.dep",
+                b"kernel/a/virtio_blk.ko.xz: kernel/a/virtio.ko.zst\nkernel/a/virtio.ko.zst:\nkernel/fs/squashfs.ko.xz:\n".to_vec(),
+            ),
+            ("modules.builtin", b"kernel/drivers/block/loop.ko\n".to_vec()),
+            ("kernel/a/virtio_blk.ko.xz", xz(&disk)),
+            ("kernel/a/virtio.ko.zst", zst(&module(&["depends="]))),
+            ("kernel/fs/squashfs.ko.xz", xz(&module(&["alias=fs-squashfs", "depends="]))),
+            ("kernel/sound/unneeded.ko.xz", xz(&module(&["depends="]))),
+        ] {
+            let (path, kind) = (format!("usr/lib/modules/6.12.1/{name}"), Kind::File(Extents::from_bytes(content)));
+            root.insert(path.as_bytes(), meta.clone(), kind, &meta).unwrap();
+        }
+        let drivers = Drivers::of(&root, None, &[Filesystem::Squashfs], true).unwrap();
+        assert!(drivers.are_modules());
+        let initrd = drivers
+            .initrd(&root, Extents::from_bytes(b"init".to_vec()), &[])
+            .unwrap();
+        let names: Vec<String> = initrd.walk().map(|item| tree::show(&item.path)).collect();
+        let modules = names.iter().filter(|name| name.contains(".ko"));
+        let expected = ["kernel/a/virtio.ko", "kernel/a/virtio_blk.ko", "kernel/fs/squashfs.ko"];
+        let expected = expected.map(|name| format!("lib/modules/6.12.1/{name}"));
+        assert_eq!(modules.collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
+        assert_eq!(
+            text(&initrd, "lib/modules/6.12.1/modules.dep").unwrap().unwrap(),
+            "kernel/fs/squashfs.ko:\nkernel/a/virtio.ko:\nkernel/a/virtio_blk.ko: kernel/a/virtio.ko\n"
+        );
+        let id = initrd.lookup(expected[1].as_bytes()).unwrap();
+        let Kind::File(content) = &initrd.node(id).kind else {
+            panic!()
+        };
+        assert_eq!(content.to_vec().unwrap(), disk);
+    }
+}

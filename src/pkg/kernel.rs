@@ -20,7 +20,7 @@ pub fn unpack(files: &[PathBuf], tree: &mut Tree, wanted: &dyn Fn(&str) -> bool)
             path.starts_with("boot/")
                 || path == "lib"
                 || device_tree(path).is_some()
-                || modules && (!path.ends_with(".ko") || wanted(path))
+                || modules && modules::plain(path).is_none_or(wanted)
         })?;
     }
     let parents = meta(0o755);
@@ -70,7 +70,53 @@ fn device_tree(path: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::device_tree;
+    use extents::Extents;
+    use tree::{Kind, Meta, Tree};
+
+    use super::super::modules::samples::{module, xz};
+    use super::{device_tree, unpack};
+
+    #[test]
+    fn compressed_modules_are_chosen_by_their_names_without_it() {
+        let mut data = Tree::default();
+        for (path, content) in [
+            ("boot/vmlinuz-6.12.1", b"MZ".to_vec()),
+            ("usr/lib/modules/6.12.1/modules.builtin", b"kernel/fs/b.ko\n".to_vec()),
+            ("usr/lib/modules/6.12.1/kernel/fs/a.ko.xz", xz(&module(&["depends="]))),
+            (
+                "usr/lib/modules/6.12.1/kernel/fs/unwanted.ko.xz",
+                xz(&module(&["depends="])),
+            ),
+        ] {
+            let (kind, meta) = (Kind::File(Extents::from_bytes(content)), Meta::default());
+            data.insert(path.as_bytes(), meta.clone(), kind, &meta).unwrap();
+        }
+        let data = pax::plan(&data).unwrap().to_vec().unwrap();
+        let mut deb = b"!<arch>\n".to_vec();
+        let len = data.len();
+        deb.extend(format!("{:<48}{len:<10}`\n", "data.tar").bytes());
+        deb.extend(data);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("linux-image-6.12.1_1_amd64.deb");
+        std::fs::write(&file, deb).unwrap();
+        let mut tree = Tree::default();
+        unpack(&[file], &mut tree, &|path| path.ends_with("/a.ko")).unwrap();
+        let id = tree.lookup(b"kernel.tar").unwrap();
+        let Kind::File(tar) = &tree.node(id).kind else { panic!() };
+        let entries = pax::entries(tar).map(|entry| tree::show(&entry.unwrap().path));
+        let names: Vec<String> = entries.filter(|name| !name.ends_with("modules.alias")).collect();
+        let files = names.iter().filter_map(|name| name.rsplit_once("6.12.1/"));
+        assert_eq!(
+            files.map(|(_, name)| name).collect::<Vec<_>>(),
+            [
+                "kernel",
+                "kernel/fs",
+                "kernel/fs/a.ko",
+                "modules.builtin",
+                "modules.dep"
+            ]
+        );
+    }
 
     #[test]
     fn device_trees_of_raspberry_pis_go_where_linuxkit_has_them() {

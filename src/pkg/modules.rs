@@ -1,12 +1,22 @@
 //! `modules.dep` and `modules.alias`, computed from the modules themselves (depmod(8),
 //! modules.dep(5)).
+//!
+//! Modules that are compressed are decompressed on the way: only kernels with
+//! CONFIG_MODULE_DECOMPRESS load them as they are, not every modprobe can do it in their place,
+//! and an initrd compresses better as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Seek;
+use std::sync::Arc;
 
-use extents::Extents;
+use extents::{Extents, FileBlob, Slice};
 use tree::{Kind, Tree};
 
 use super::meta;
+use crate::store::decompress;
+
+/// How modules are compressed (CONFIG_MODULE_COMPRESS_*), by the ends of their names.
+const COMPRESSED: [&str; 3] = [".gz", ".xz", ".zst"];
 
 /// What `.modinfo` says of a module.
 struct Module {
@@ -15,8 +25,15 @@ struct Module {
     aliases: Vec<String>,
 }
 
-/// Adds the two files to `lib/modules/VERSION` of a tree.
+/// The path of a module without its compression; none for any other file.
+pub fn plain(path: &str) -> Option<&str> {
+    let uncompressed = COMPRESSED.iter().find_map(|end| path.strip_suffix(end)).unwrap_or(path);
+    uncompressed.ends_with(".ko").then_some(uncompressed)
+}
+
+/// Decompresses the modules in a tree, and adds the two files to its `lib/modules/VERSION`.
 pub fn index(tree: &mut Tree) -> Result<(), String> {
+    decompress(tree)?;
     let mut versions: BTreeMap<String, BTreeMap<String, Module>> = BTreeMap::new();
     for item in tree.walk() {
         let path = tree::show(&item.path);
@@ -77,6 +94,41 @@ pub fn index(tree: &mut Tree) -> Result<(), String> {
     Ok(())
 }
 
+/// Puts modules that are compressed into the tree without their compression.
+fn decompress(tree: &mut Tree) -> Result<(), String> {
+    let mut packed = Vec::new();
+    for item in tree.walk() {
+        let path = tree::show(&item.path);
+        let Kind::File(content) = &item.node.kind else { continue };
+        if let Some(plain) = plain(&path).filter(|plain| *plain != path && path.contains("lib/modules/")) {
+            packed.push((plain.to_owned(), item.path, item.node.meta.clone(), content.clone()));
+        }
+    }
+    if packed.is_empty() {
+        return Ok(());
+    }
+    // A whole kernel's take hundreds of megabytes, which are not kept in memory.
+    let failed = |error: std::io::Error| format!("cannot decompress modules into a temporary file: {error}");
+    let mut file = tempfile::tempfile().map_err(failed)?;
+    let mut put = Vec::new();
+    for (plain, path, file_meta, content) in packed {
+        let content = decompress::whole(content.reader(), content.len())
+            .map_err(|error| format!("{}: {error}", tree::show(&path)))?;
+        let offset = file.stream_position().map_err(failed)?;
+        extents::emit::stream(&content, &mut file).map_err(failed)?;
+        tree.remove(&path);
+        put.push((plain, file_meta, offset, content.len()));
+    }
+    let blob: Arc<dyn extents::Blob> = Arc::new(FileBlob::new(file).map_err(failed)?);
+    for (plain, file_meta, offset, len) in put {
+        let content = Slice::new(Arc::clone(&blob), offset, len).ok_or("modules are cut off")?;
+        let kind = Kind::File(Extents::from_slice(content));
+        let inserted = tree.insert(plain.as_bytes(), file_meta, kind, &meta(0o755));
+        inserted.map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
 /// Everything that a module needs, what must be loaded first at the front.
 fn closure(modules: &BTreeMap<String, Module>, name: &str, all: &mut Vec<String>, met: &mut BTreeSet<String>) {
     for needed in modules.get(name).into_iter().flat_map(|module| &module.depends) {
@@ -121,8 +173,111 @@ fn modinfo(bytes: &[u8]) -> Option<Vec<String>> {
 }
 
 #[cfg(test)]
+pub(crate) mod samples {
+    use std::io::Write;
+
+    /// A module that has nothing but `.modinfo`.
+    pub fn module(info: &[&str]) -> Vec<u8> {
+        let info = info.join("\0") + "\0";
+        let names = b"\0.modinfo\0.shstrtab\0";
+        let mut file = b"\x7fELF\x02\x01".to_vec();
+        file.resize(64, 0);
+        file.extend(info.as_bytes());
+        file.extend(names);
+        let table = file.len() as u64;
+        // Where a section's name is among the names, where the section is, and its length.
+        for (name, offset, len) in [(0, 0, 0), (1, 64, info.len()), (10, 64 + info.len(), names.len())] {
+            let mut header = [0; 64];
+            header[0] = name;
+            header[0x18..0x20].copy_from_slice(&(offset as u64).to_le_bytes());
+            header[0x20..0x28].copy_from_slice(&(len as u64).to_le_bytes());
+            file.extend(header);
+        }
+        file[0x28..0x30].copy_from_slice(&table.to_le_bytes());
+        for (at, number) in [(0x3a, 64), (0x3c, 3), (0x3e, 2)] {
+            file[at] = number;
+        }
+        file
+    }
+
+    pub fn gz(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// As the kernel's makefile has it: `xz --check=crc32`.
+    pub fn xz(bytes: &[u8]) -> Vec<u8> {
+        let mut options = lzma_rust2::XzOptions::with_preset(0);
+        options.check_type = lzma_rust2::CheckType::Crc32;
+        let mut writer = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+        writer.write_all(bytes).unwrap();
+        writer.finish().unwrap()
+    }
+
+    pub fn zst(bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut writer = zstd::Stream::new(&mut out, 3);
+        writer.write_all(bytes).unwrap();
+        writer.finish().unwrap();
+        out
+    }
+}
+
+#[cfg(test)]
 mod tests {
-    use super::modinfo;
+    use extents::Extents;
+    use tree::{Kind, Meta, Tree};
+
+    use super::samples::{gz, module, xz, zst};
+    use super::{index, modinfo};
+
+    #[test]
+    fn compressed_modules_are_decompressed_and_listed() {
+        let mut tree = Tree::default();
+        let mut put = |path: &str, content: &[u8]| {
+            let (kind, meta) = (Kind::File(Extents::from_bytes(content)), Meta::default());
+            let path = format!("lib/modules/6.12.1/kernel/{path}");
+            tree.insert(path.as_bytes(), meta.clone(), kind, &meta).unwrap();
+        };
+        let disk = module(&["alias=virtio:d2v*", "depends=virtio-ring,virtio"]);
+        put("drivers/virtio-blk.ko.xz", &xz(&disk));
+        put("drivers/virtio.ko.zst", &zst(&module(&["depends="])));
+        put("drivers/virtio_ring.ko.gz", &gz(&module(&["depends=virtio"])));
+        put("fs/plain.ko", &module(&["alias=fs-plain"]));
+        put("fs/no-module.xz", b"no xz either");
+        index(&mut tree).unwrap();
+        let read = |path: &str| {
+            let id = tree.lookup(format!("lib/modules/6.12.1/{path}").as_bytes())?;
+            match &tree.node(id).kind {
+                Kind::File(content) => Some(content.to_vec().unwrap()),
+                _ => None,
+            }
+        };
+        assert_eq!(read("kernel/drivers/virtio-blk.ko").unwrap(), disk);
+        assert_eq!(read("kernel/drivers/virtio-blk.ko.xz"), None);
+        assert_eq!(read("kernel/fs/no-module.xz").unwrap(), b"no xz either");
+        assert_eq!(
+            String::from_utf8(read("modules.dep").unwrap()).unwrap(),
+            "kernel/fs/plain.ko:\nkernel/drivers/virtio.ko:\nkernel/drivers/virtio-blk.ko: kernel/drivers/virtio_ring.ko kernel/drivers/virtio.ko\nkernel/drivers/virtio_ring.ko: kernel/drivers/virtio.ko\n"
+        );
+        assert_eq!(
+            String::from_utf8(read("modules.alias").unwrap()).unwrap(),
+            "alias fs-plain plain\nalias virtio:d2v* virtio_blk\n"
+        );
+    }
+
+    #[test]
+    fn a_module_whose_compression_is_damaged_is_named() {
+        let mut tree = Tree::default();
+        let (path, meta) = ("lib/modules/6.12.1/kernel/a.ko.xz", Meta::default());
+        let mut damaged = xz(&module(&["depends="]));
+        damaged.truncate(damaged.len() / 2);
+        let kind = Kind::File(Extents::from_bytes(damaged));
+        tree.insert(path.as_bytes(), meta.clone(), kind, &meta).unwrap();
+        let said = index(&mut tree).unwrap_err();
+        assert!(said.starts_with(&format!("{path}: ")), "{said}");
+    }
 
     #[test]
     fn numbers_of_any_size_are_no_panic() {

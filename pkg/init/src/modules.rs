@@ -10,6 +10,9 @@ use crate::{hotplug, say};
 
 /// What containers need besides drivers.
 const ALWAYS: [&str; 2] = ["overlay", "af_packet"];
+/// The kernel decompresses it itself, when it can (MODULE_INIT_COMPRESSED_FILE,
+/// include/uapi/linux/module.h).
+const COMPRESSED: i32 = 4;
 
 struct Index {
     folder: String,
@@ -96,6 +99,11 @@ fn name_of(path: &str) -> String {
     base.split('.').next().unwrap_or(base).replace('-', "_")
 }
 
+/// How a module is loaded: kernels of others may have theirs compressed, as `.ko.xz` and the like.
+fn flags(path: &str) -> i32 {
+    if path.ends_with(".ko") { 0 } else { COMPRESSED }
+}
+
 /// "alias PATTERN NAME"
 fn aliases(text: &str) -> Vec<(String, String)> {
     let parse = |line: &str| {
@@ -159,7 +167,7 @@ impl Index {
                     continue;
                 }
             };
-            match rustix::system::finit_module(&file, c"", 0) {
+            match rustix::system::finit_module(&file, c"", flags(needed)) {
                 // Drivers for what is not there say so.
                 Ok(()) | Err(rustix::io::Errno::EXIST | rustix::io::Errno::NODEV) => {}
                 Err(error) => say(&format!("{needed}: {error}")),
@@ -219,6 +227,17 @@ mod tests {
         assert!(matches(b"a[0-9]b?", b"a7bx"));
         assert!(!matches(b"a[0-9]b", b"axb"));
         assert!(!matches(b"virtio:d1*", b"virtio:d2"));
+    }
+
+    #[test]
+    fn the_kernel_is_told_of_compression() {
+        let (name, (path, needed)) = module("kernel/net/virtio-net.ko.xz: kernel/a.ko.zst kernel/b.ko").unwrap();
+        assert_eq!(name, "virtio_net");
+        assert_eq!(
+            needed.iter().map(|path| flags(path)).collect::<Vec<_>>(),
+            [COMPRESSED, 0]
+        );
+        assert_eq!(flags(&path), COMPRESSED);
     }
 
     #[test]
