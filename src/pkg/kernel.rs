@@ -20,7 +20,7 @@ pub fn unpack(files: &[PathBuf], tree: &mut Tree, wanted: &dyn Fn(&str) -> bool)
             path.starts_with("boot/")
                 || path == "lib"
                 || device_tree(path).is_some()
-                || modules && modules::plain(path).is_none_or(wanted)
+                || modules && modules::plain(path).is_none_or(|path| wanted(path.trim_start_matches("usr/")))
         })?;
     }
     let parents = meta(0o755);
@@ -46,9 +46,7 @@ pub fn unpack(files: &[PathBuf], tree: &mut Tree, wanted: &dyn Fn(&str) -> bool)
         return Err("there is no boot/vmlinuz-* in the linux-image packages".into());
     }
     all.remove(b"boot");
-    if all.lookup(b"usr/lib/modules").is_none() {
-        all.remove(b"usr");
-    }
+    without_usr(&mut all)?;
     for (from, to, content) in device_trees {
         all.remove(from.as_bytes());
         let inserted = all.insert(to.as_bytes(), meta(0o644), Kind::File(content), &parents);
@@ -57,6 +55,33 @@ pub fn unpack(files: &[PathBuf], tree: &mut Tree, wanted: &dyn Fn(&str) -> bool)
     modules::index(&mut all)?;
     let tar = pax::plan(&all).map_err(|error| error.to_string())?;
     put("kernel.tar", Kind::File(tar))
+}
+
+/// Puts modules where every modprobe looks, and LinuxKit's kernels have them: Debian 13 has them
+/// below `usr`, and only its base system has the link that leads there.
+fn without_usr(all: &mut Tree) -> Result<(), String> {
+    // A package that brings the link.
+    if all.lookup(b"lib").is_some() && all.lookup(b"usr/lib/modules").is_some() {
+        return Ok(());
+    }
+    let mut found = Vec::new();
+    for item in all.walk() {
+        let path = item.path.strip_prefix(b"usr/");
+        let Some(path) = path.filter(|path| path.starts_with(b"lib/modules")) else {
+            continue;
+        };
+        let kind = match &item.node.kind {
+            Kind::Directory(_) => Kind::directory(),
+            other => other.clone(),
+        };
+        found.push((path.to_owned(), item.node.meta.clone(), kind));
+    }
+    all.remove(b"usr");
+    for (path, file_meta, kind) in found {
+        let inserted = all.insert(&path, file_meta, kind, &meta(0o755));
+        inserted.map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }
 
 /// Where the device tree of a Raspberry Pi goes, if it is one: Debian has it at
@@ -100,22 +125,17 @@ mod tests {
         let file = folder.path().join("linux-image-6.12.1_1_amd64.deb");
         std::fs::write(&file, deb).unwrap();
         let mut tree = Tree::default();
-        unpack(&[file], &mut tree, &|path| path.ends_with("/a.ko")).unwrap();
+        unpack(&[file], &mut tree, &|path| path == "lib/modules/6.12.1/kernel/fs/a.ko").unwrap();
         let id = tree.lookup(b"kernel.tar").unwrap();
         let Kind::File(tar) = &tree.node(id).kind else { panic!() };
         let entries = pax::entries(tar).map(|entry| tree::show(&entry.unwrap().path));
-        let names: Vec<String> = entries.filter(|name| !name.ends_with("modules.alias")).collect();
-        let files = names.iter().filter_map(|name| name.rsplit_once("6.12.1/"));
-        assert_eq!(
-            files.map(|(_, name)| name).collect::<Vec<_>>(),
-            [
-                "kernel",
-                "kernel/fs",
-                "kernel/fs/a.ko",
-                "modules.builtin",
-                "modules.dep"
-            ]
-        );
+        let names: Vec<String> = entries.collect();
+        let files = names
+            .iter()
+            .filter(|name| name.contains(".ko") || name.contains("/modules."));
+        let expected = ["kernel/fs/a.ko", "modules.alias", "modules.builtin", "modules.dep"];
+        let expected = expected.map(|name| format!("lib/modules/6.12.1/{name}"));
+        assert_eq!(files.collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
     }
 
     #[test]
