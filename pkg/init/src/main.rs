@@ -10,6 +10,8 @@
 //! Under the names `poweroff`, `reboot` and `halt` the same program asks PID 1 to stop, and as
 //! `modprobe` it loads modules, which the kernel asks for.
 
+#[cfg(all(test, target_os = "linux"))]
+mod alone;
 #[cfg(target_os = "linux")]
 mod containerd;
 #[cfg(target_os = "linux")]

@@ -68,6 +68,7 @@ pub fn ended() -> Vec<(Pid, i32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alone::is_alone;
 
     fn shell(script: &str) -> Command {
         let mut command = Command::new("sh");
@@ -75,9 +76,12 @@ mod tests {
         command
     }
 
-    // One test, as `ended` reaps what another one would wait for.
     #[test]
     fn whoever_ends_meanwhile_keeps_its_status() {
+        // `ended` reaps what other tests wait for.
+        if !is_alone("process::tests::whoever_ends_meanwhile_keeps_its_status", &[]) {
+            return;
+        }
         // Orphans become children of this process, as they become PID 1's.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
         let folder = std::env::temp_dir().join(format!("moby-init-{}", std::process::id()));

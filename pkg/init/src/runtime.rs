@@ -125,65 +125,177 @@ fn keep(kind: &str, path: &str, pid: u32) -> Result<(), String> {
     kept.map_err(|error| format!("cannot keep {namespace} as {path}: {error}"))
 }
 
-/// One mount with its options as in fstab(5).
+/// A mount's options, as in fstab(5).
+#[derive(Debug)]
+struct Options<'a> {
+    flags: MountFlags,
+    propagation: Option<MountPropagationFlags>,
+    bind: bool,
+    remount: bool,
+    /// Whether there is anything that a remount changes: propagation is changed by itself.
+    any: bool,
+    /// What the filesystem takes.
+    data: Vec<&'a str>,
+}
+
+impl<'a> Options<'a> {
+    fn of(kind: &str, options: &'a [String]) -> Options<'a> {
+        let mut all = Options {
+            flags: MountFlags::empty(),
+            propagation: None,
+            bind: kind == "bind",
+            remount: false,
+            any: false,
+            data: Vec::new(),
+        };
+        for option in options {
+            all.take(option);
+        }
+        all
+    }
+
+    fn take(&mut self, option: &'a str) {
+        let flags = &mut self.flags;
+        match option {
+            "bind" | "rbind" => self.bind = true,
+            "remount" => self.remount = true,
+            "ro" => *flags |= MountFlags::RDONLY,
+            "nosuid" => *flags |= MountFlags::NOSUID,
+            "nodev" => *flags |= MountFlags::NODEV,
+            "noexec" => *flags |= MountFlags::NOEXEC,
+            "noatime" => *flags |= MountFlags::NOATIME,
+            "nodiratime" => *flags |= MountFlags::NODIRATIME,
+            "relatime" => *flags |= MountFlags::RELATIME,
+            "strictatime" => *flags |= MountFlags::STRICTATIME,
+            "sync" => *flags |= MountFlags::SYNCHRONOUS,
+            "dirsync" => *flags |= MountFlags::DIRSYNC,
+            "rw" => *flags -= MountFlags::RDONLY,
+            "suid" => *flags -= MountFlags::NOSUID,
+            "dev" => *flags -= MountFlags::NODEV,
+            "exec" => *flags -= MountFlags::NOEXEC,
+            "atime" => *flags -= MountFlags::NOATIME,
+            "diratime" => *flags -= MountFlags::NODIRATIME,
+            "async" => *flags -= MountFlags::SYNCHRONOUS,
+            "norelatime" => *flags -= MountFlags::RELATIME,
+            "nostrictatime" => *flags -= MountFlags::STRICTATIME,
+            "defaults" => {}
+            other => match propagation(other) {
+                Some(propagation) => self.propagation = Some(propagation),
+                None => self.data.push(other),
+            },
+        }
+        let others = ["bind", "rbind", "remount", "defaults"];
+        self.any |= !others.contains(&option) && propagation(option).is_none();
+    }
+}
+
+/// How mounts below a mount are seen by its peers (mount_namespaces(7)); an `r` means those of
+/// all that is mounted below it too.
+fn propagation(option: &str) -> Option<MountPropagationFlags> {
+    let one = |name: &str| match name {
+        "private" => Some(MountPropagationFlags::PRIVATE),
+        "shared" => Some(MountPropagationFlags::SHARED),
+        "slave" => Some(MountPropagationFlags::DOWNSTREAM),
+        "unbindable" => Some(MountPropagationFlags::UNBINDABLE),
+        _ => None,
+    };
+    let all = option.strip_prefix('r').and_then(one);
+    one(option).or(all.map(|flags| flags | MountPropagationFlags::REC))
+}
+
+/// One mount with its options.
 pub fn apply(source: &str, path: &str, kind: &str, options: &[String]) -> Result<(), String> {
     fs::create_dir_all(path).map_err(|error| error.to_string())?;
-    let mut flags = MountFlags::empty();
-    let mut propagation = None;
-    let (mut bind, mut remount) = (kind == "bind", false);
-    let mut data = Vec::new();
-    for option in options {
-        match option.as_str() {
-            "bind" | "rbind" => bind = true,
-            "remount" => remount = true,
-            "ro" => flags |= MountFlags::RDONLY,
-            "nosuid" => flags |= MountFlags::NOSUID,
-            "nodev" => flags |= MountFlags::NODEV,
-            "noexec" => flags |= MountFlags::NOEXEC,
-            "noatime" => flags |= MountFlags::NOATIME,
-            "nodiratime" => flags |= MountFlags::NODIRATIME,
-            "relatime" => flags |= MountFlags::RELATIME,
-            "strictatime" => flags |= MountFlags::STRICTATIME,
-            "sync" => flags |= MountFlags::SYNCHRONOUS,
-            "dirsync" => flags |= MountFlags::DIRSYNC,
-            "rw" => flags -= MountFlags::RDONLY,
-            "suid" => flags -= MountFlags::NOSUID,
-            "dev" => flags -= MountFlags::NODEV,
-            "exec" => flags -= MountFlags::NOEXEC,
-            "atime" => flags -= MountFlags::NOATIME,
-            "diratime" => flags -= MountFlags::NODIRATIME,
-            "async" => flags -= MountFlags::SYNCHRONOUS,
-            "norelatime" => flags -= MountFlags::RELATIME,
-            "nostrictatime" => flags -= MountFlags::STRICTATIME,
-            "defaults" => {}
-            "private" | "rprivate" => propagation = Some(MountPropagationFlags::PRIVATE),
-            "shared" | "rshared" => propagation = Some(MountPropagationFlags::SHARED),
-            "slave" | "rslave" => propagation = Some(MountPropagationFlags::DOWNSTREAM),
-            "unbindable" | "runbindable" => propagation = Some(MountPropagationFlags::UNBINDABLE),
-            other => {
-                // An overlay's own folders are in its tmpfs, which is empty at first.
-                if let Some(folder) = other.strip_prefix("upperdir=").or(other.strip_prefix("workdir=")) {
-                    fs::create_dir_all(folder).map_err(|error| error.to_string())?;
-                }
-                data.push(other);
-            }
+    let options = Options::of(kind, options);
+    for option in &options.data {
+        // An overlay's own folders are in its tmpfs, which is empty at first.
+        if let Some(folder) = option.strip_prefix("upperdir=").or(option.strip_prefix("workdir=")) {
+            fs::create_dir_all(folder).map_err(|error| error.to_string())?;
         }
     }
-    let data = CString::new(data.join(",")).map_err(|error| error.to_string())?;
-    let mounted = if bind {
+    let (flags, data) = (options.flags, options.data.join(","));
+    let data = CString::new(data).map_err(|error| error.to_string())?;
+    let mounted = if options.bind {
         mount_bind_recursive(source, path).and_then(|()| match flags.is_empty() {
             true => Ok(()),
             false => mount_remount(path, flags | MountFlags::BIND, c""),
         })
-    } else if remount {
-        match propagation {
-            Some(_) => Ok(()),
-            None => mount_remount(path, flags, data.as_c_str()),
+    } else if options.remount {
+        // With nothing but a propagation it would take the flags away that the mount has.
+        match options.propagation.is_some() && !options.any {
+            true => Ok(()),
+            false => mount_remount(path, flags, data.as_c_str()),
         }
     } else {
         let source = if source.is_empty() { kind } else { source };
         mount(source, path, kind, flags, data.as_c_str())
     };
-    let changed = mounted.and_then(|()| propagation.map_or(Ok(()), |propagation| mount_change(path, propagation)));
+    let change = |propagation| mount_change(path, propagation);
+    let changed = mounted.and_then(|()| options.propagation.map_or(Ok(()), change));
     changed.map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alone::is_alone;
+
+    /// The options of a mount point, with what mountinfo says of its propagation (proc(5)): fields
+    /// six and seven.
+    fn mounted(path: &str) -> (String, String) {
+        let text = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let mut lines = text.lines().map(|line| line.split(' ').collect::<Vec<&str>>());
+        let line = lines.rfind(|fields| fields[4] == path).unwrap();
+        (line[5].to_owned(), line[6].split(':').next().unwrap().to_owned())
+    }
+
+    #[test]
+    fn mounts_have_all_their_options() {
+        // Where mounting is allowed and nobody sees it.
+        let through = ["unshare", "--user", "--map-root-user", "--mount"];
+        if !is_alone("runtime::tests::mounts_have_all_their_options", &through) {
+            return;
+        }
+        let path = std::env::temp_dir().join(format!("moby-init-mounts-{}", std::process::id()));
+        let path = path.to_str().unwrap();
+        let below = format!("{path}/below");
+        let apply = |path: &str, kind: &str, options: &[&str]| {
+            let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+            apply("", path, kind, &options).unwrap();
+        };
+        let propagations = || (mounted(path).1, mounted(&below).1);
+        apply(path, "tmpfs", &["nosuid", "size=1m"]);
+        apply(&below, "tmpfs", &[]);
+        let of = |one: &str, other: &str| (one.to_owned(), other.to_owned());
+        assert_eq!(propagations(), of("-", "-"));
+        for (option, above, under) in [
+            ("shared", "shared", "-"),
+            ("rshared", "shared", "shared"),
+            ("private", "-", "shared"),
+            ("rprivate", "-", "-"),
+            ("runbindable", "unbindable", "unbindable"),
+            ("rprivate", "-", "-"),
+        ] {
+            apply(path, "", &["remount", option]);
+            assert_eq!(propagations(), of(above, under), "{option}");
+        }
+        // A slave of nobody is private: it needs a peer, which another mount of the same is.
+        let peer = format!("{path}-peer");
+        apply(path, "", &["remount", "rshared"]);
+        super::apply(path, &peer, "", &["rbind".to_owned(), "rslave".to_owned()]).unwrap();
+        assert_eq!(mounted(&peer).1, "master");
+        assert_eq!(mounted(&format!("{peer}/below")).1, "master");
+        // Propagation alone leaves the flags as they are; with flags both are done.
+        assert_eq!(mounted(path).0, "rw,nosuid,relatime");
+        apply(path, "", &["remount", "ro", "noexec", "private"]);
+        assert_eq!(mounted(path), of("ro,noexec,relatime", "-"));
+        assert!(fs::write(format!("{path}/file"), b"").is_err());
+        apply(path, "", &["remount", "rw", "rshared"]);
+        assert_eq!(mounted(path), of("rw,relatime", "shared"));
+        // What was made below /tmp, as the mounts end with their namespace.
+        rustix::mount::unmount(peer.as_str(), rustix::mount::UnmountFlags::DETACH).unwrap();
+        rustix::mount::unmount(path, rustix::mount::UnmountFlags::DETACH).unwrap();
+        fs::remove_dir(peer).unwrap();
+        fs::remove_dir(path).unwrap();
+    }
 }
