@@ -13,7 +13,7 @@ fn main() -> ExitCode {
 fn format(arguments: impl Iterator<Item = String>) -> Result<(), String> {
     let given = flags::parse(arguments, &["label", "type", "partition"], &["force", "verbose"])?;
     let disk = match given.rest.as_slice() {
-        [] => first_empty(given.on("verbose", false))?,
+        [] => first_empty(disks::all(), what_is_on, given.on("verbose", false))?,
         [disk] if !disks::is_block(disk) => return Err(format!("{disk} is not a block device")),
         [disk] if given.on("force", false) => disk.clone(),
         [disk] => match what_is_on(disk)? {
@@ -42,12 +42,19 @@ fn format(arguments: impl Iterator<Item = String>) -> Result<(), String> {
     Ok(())
 }
 
-fn first_empty(verbose: bool) -> Result<String, String> {
-    for disk in disks::all() {
-        match what_is_on(&disk)? {
-            None => return Ok(disk),
-            Some(what) if verbose => println!("format: {disk} has {what}"),
-            Some(_) => {}
+/// The first disk with nothing on it. One that cannot be told is not taken for empty, and said
+/// always, as it may be the one that was meant.
+fn first_empty(
+    disks: Vec<String>,
+    what_is_on: impl Fn(&str) -> Result<Option<String>, String>,
+    verbose: bool,
+) -> Result<String, String> {
+    for disk in disks {
+        match what_is_on(&disk) {
+            Ok(None) => return Ok(disk),
+            Ok(Some(what)) if verbose => println!("format: {disk} has {what}"),
+            Ok(Some(_)) => {}
+            Err(error) => eprintln!("format: {disk} is left alone: {error}"),
         }
     }
     Err("there is no disk without content".into())
@@ -85,7 +92,21 @@ fn maker(kind: &str, label: &str) -> Result<Vec<String>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::maker;
+    use super::{first_empty, maker};
+
+    #[test]
+    fn a_disk_that_cannot_be_told_does_not_end_the_search() {
+        let disks = || vec!["full".to_owned(), "unclear".into(), "empty".into(), "later".into()];
+        let what = |disk: &str| match disk {
+            "full" => Ok(Some("ext4".to_owned())),
+            "unclear" => Err("ambivalent result".to_owned()),
+            _ => Ok(None),
+        };
+        assert_eq!(first_empty(disks(), what, false).unwrap(), "empty");
+        let disks = disks().into_iter().take(2).collect();
+        let said = first_empty(disks, what, true).unwrap_err();
+        assert_eq!(said, "there is no disk without content");
+    }
 
     #[test]
     fn makers_get_the_label() {
