@@ -8,7 +8,7 @@ use tree::{Kind, Meta, Time, Tree};
 
 use super::Error;
 use super::format::Filesystem;
-use crate::pkg::modules;
+use crate::pkg::modules::{self, name_of};
 use crate::time;
 
 /// Drivers of buses, controllers and media, as their modules are called.
@@ -279,12 +279,6 @@ fn configured(config: &str, names: &[&'static str]) -> Vec<&'static str> {
             .any(|line| line.strip_suffix("=y") == Some(option_of(name)))
     };
     names.iter().filter(|name| built_in(name)).copied().collect()
-}
-
-/// What a module is called: its file's name without `.ko`, with underscores.
-fn name_of(path: &str) -> String {
-    let file = path.rsplit('/').next().unwrap_or(path);
-    file.split('.').next().unwrap_or(file).replace('-', "_")
 }
 
 #[cfg(test)]

@@ -31,6 +31,12 @@ pub fn plain(path: &str) -> Option<&str> {
     uncompressed.ends_with(".ko").then_some(uncompressed)
 }
 
+/// What a module is called: its file's name up to the first dot, with underscores, as kmod has it.
+pub fn name_of(path: &str) -> String {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    file.split('.').next().unwrap_or(file).replace('-', "_")
+}
+
 /// Decompresses the modules in a tree, and adds the two files to its `lib/modules/VERSION`.
 pub fn index(tree: &mut Tree) -> Result<(), String> {
     decompress(tree)?;
@@ -45,10 +51,9 @@ pub fn index(tree: &mut Tree) -> Result<(), String> {
         let Some((version, relative)) = rest.split_once('/') else {
             continue;
         };
-        let Some(stem) = relative.strip_suffix(".ko") else {
+        if !relative.ends_with(".ko") {
             continue;
-        };
-        let name = stem.rsplit('/').next().unwrap_or(stem).replace('-', "_");
+        }
         let bytes = content.to_vec().map_err(|error| format!("{path}: {error}"))?;
         let info = modinfo(&bytes).ok_or_else(|| format!("{path} is not a kernel module"))?;
         let values = |key: &str| {
@@ -68,7 +73,7 @@ pub fn index(tree: &mut Tree) -> Result<(), String> {
         versions
             .entry(format!("{folder}{version}"))
             .or_default()
-            .insert(name, module);
+            .insert(name_of(relative), module);
     }
     for (folder, modules) in versions {
         let mut dep = String::new();
@@ -230,7 +235,14 @@ mod tests {
     use tree::{Kind, Meta, Tree};
 
     use super::samples::{gz, module, xz, zst};
-    use super::{index, modinfo};
+    use super::{index, modinfo, name_of};
+
+    #[test]
+    fn names_are_as_kmod_has_them() {
+        assert_eq!(name_of("kernel/drivers/net/virtio-net.ko"), "virtio_net");
+        assert_eq!(name_of("kernel/drivers/net/virtio-net.ko.xz"), "virtio_net");
+        assert_eq!(name_of("a.b-c.ko"), "a");
+    }
 
     #[test]
     fn compressed_modules_are_decompressed_and_listed() {
