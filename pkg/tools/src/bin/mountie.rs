@@ -16,10 +16,14 @@ mod linux {
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use std::collections::BTreeMap;
     use std::fs;
 
     use moby_tools::{disks, flags, programs};
     use rustix::mount::MountFlags;
+
+    /// What blkid says of a partition.
+    type Probed = BTreeMap<String, String>;
 
     pub fn mount(arguments: impl Iterator<Item = String>) -> Result<(), String> {
         let given = flags::parse(arguments, &["label", "uuid", "device"], &[])?;
@@ -29,7 +33,7 @@ mod linux {
             _ => return Err("the arguments are a folder, or a device and a folder".into()),
         };
         let device = match (device, given.value("label", ""), given.value("uuid", "")) {
-            ("", "", "") => first()?,
+            ("", "", "") => first(not_mounted(), disks::probe)?,
             ("", "", uuid) => find("-U", uuid)?,
             ("", label, _) => find("-L", label)?,
             (device, _, _) => device.to_owned(),
@@ -61,15 +65,24 @@ mod linux {
         }
     }
 
-    fn first() -> Result<String, String> {
-        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        let mounted: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').next()).collect();
-        for partition in disks::all().iter().flat_map(|disk| disks::partitions(disk)) {
-            if !mounted.contains(&partition.device.as_str()) && disks::is_linux(&disks::probe(&partition.device)?) {
-                return Ok(partition.device);
+    /// The first partition of Linux's type. One that cannot be told is none, and said.
+    fn first(partitions: Vec<String>, probe: impl Fn(&str) -> Result<Probed, String>) -> Result<String, String> {
+        for partition in partitions {
+            match probe(&partition) {
+                Ok(probed) if disks::is_linux(&probed) => return Ok(partition),
+                Ok(_) => {}
+                Err(error) => eprintln!("mount: {partition} is left alone: {error}"),
             }
         }
         Err("there is no partition for Linux that is not mounted".into())
+    }
+
+    fn not_mounted() -> Vec<String> {
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        let mounted: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').next()).collect();
+        let partitions = disks::all().into_iter().flat_map(|disk| disks::partitions(&disk));
+        let devices = partitions.map(|partition| partition.device);
+        devices.filter(|device| !mounted.contains(&device.as_str())).collect()
     }
 
     /// /dev/disk/by-uuid and by-label, as udev has them. Nothing depends on them here.
@@ -89,6 +102,23 @@ mod linux {
                     let _ = rustix::fs::symlink(target, format!("{folder}/{name}"));
                 }
             }
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_partition_that_cannot_be_told_does_not_end_the_search() {
+            let partitions = ["other", "unclear", "linux", "later"].map(str::to_owned);
+            let probe = |partition: &str| match partition {
+                "other" => Ok(Probed::new()),
+                "unclear" => Err("ambivalent result".to_owned()),
+                _ => Ok(Probed::from([("PART_ENTRY_TYPE".to_owned(), "0x83".to_owned())])),
+            };
+            assert_eq!(first(partitions.to_vec(), probe).unwrap(), "linux");
+            assert!(first(partitions.into_iter().take(2).collect(), probe).is_err());
         }
     }
 }
