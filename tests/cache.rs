@@ -133,6 +133,31 @@ fn a_tag_beside_a_name_is_no_name() {
 }
 
 #[test]
+fn help_is_a_command_that_works() {
+    let site = Site::new();
+    let mut layout = Layout::new(&site.path("layout"));
+    let one = image(&layout, b"one");
+    layout.annotate(json!({}), one);
+    site.run("sh", &["-c", "tar -cf oci.tar -C layout ."]);
+    for (from, transport) in [("oci.tar", "oci-archive:oci.tar"), ("layout", "oci:layout")] {
+        let message = refused(site.moby(&["cache", "import", from]), 1);
+        assert!(message.contains(&format!("skopeo copy {transport} ")), "{message}");
+        let message = refused(site.moby(&["cache", "import", from, "a"]), 1);
+        assert!(message.contains("help: no image there has a name"), "{message}");
+    }
+    let digest = format!("sha256:{}", "0".repeat(64));
+    for (name, asked) in [
+        ("localhost:5000/a/b:1", "localhost:5000/a/b"),
+        ("localhost:5000/b", "localhost:5000/b"),
+        ("c:2", "docker.io/library/c"),
+    ] {
+        site.write("m.yml", &format!("init: ['{name}@{digest}']\n"));
+        let message = refused(site.build(&["-f", "tar", "m.yml"]), 1);
+        assert!(message.contains(&format!("docker://{asked}@{digest} ")), "{message}");
+    }
+}
+
+#[test]
 fn what_is_listed_can_be_removed() {
     let site = Site::new();
     let (usual, containerd) = ("org.opencontainers.image.ref.name", "io.containerd.image.name");

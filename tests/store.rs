@@ -436,6 +436,18 @@ fn what_docker_save_wrote_is_checked_too() {
     fs::create_dir(site.path("saved")).unwrap();
     site.run("tar", &["-C", "saved", "-xf", "saved.tar"]);
     assert!(good(build("saved")) == whole);
+    // A layer that is a link to another's, before it and behind it.
+    site.run(
+        "sh",
+        &[
+            "-c",
+            "cp -r saved linked && cd linked && mkdir zz && for l in *.tar; do mv $l zz/$l && ln -s zz/$l $l; done",
+        ],
+    );
+    for order in ["*.tar *.json zz", "zz *.json *.tar"] {
+        site.run("sh", &["-c", &format!("cd linked && tar -cf ../linked.tar {order}")]);
+        assert!(good(build("linked.tar")) == whole, "{order}");
+    }
     let layer = files(&site.path("saved"))
         .into_iter()
         .find(|name| name.len() == 68)

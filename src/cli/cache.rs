@@ -138,8 +138,9 @@ fn import(folder: &Path, from: &Path, images: Vec<String>, say: &dyn Fn(&str)) -
     };
     if images.is_empty() {
         return Err(Failure::work(format!(
-            "no image in {} has a name\nhelp: skopeo copy oci:{} oci:DIR:NAME gives one",
+            "no image in {} has a name\nhelp: skopeo copy {}:{} oci:DIR:NAME gives one",
             from.display(),
+            layout.transport(),
             from.display()
         )));
     }
@@ -148,7 +149,10 @@ fn import(folder: &Path, from: &Path, images: Vec<String>, say: &dyn Fn(&str)) -
         let bundle = layout.bundle(&name, &|_| None).map_err(Failure::work)?.ok_or_else(|| {
             let known = layout.names();
             let help = crate::config::diagnostic::nearest(&name, known.iter().map(String::as_str));
-            let help = help.unwrap_or_else(|| format!("there is {}", known.join(", ")));
+            let help = help.unwrap_or_else(|| match known.is_empty() {
+                true => "no image there has a name".into(),
+                false => format!("there is {}", known.join(", ")),
+            });
             Failure::work(format!("no image {name} in {}\nhelp: {help}", from.display()))
         })?;
         writer.write(&bundle).map_err(Failure::work)?;

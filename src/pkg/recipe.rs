@@ -1,7 +1,7 @@
 //! `build.yml`: LinuxKit's fields, and the list of contents.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -159,11 +159,47 @@ fn parse(text: &[u8]) -> Result<Node, Complaint> {
 /// The recipe, when all of its fields are known.
 fn check(node: &Node) -> Result<Recipe, Vec<Complaint>> {
     let fields = fields::schema();
-    let complaints = schema::against(&fields, &fields, node, &mut |_, _| {});
+    let mut complaints = schema::against(&fields, &fields, node, &mut |_, _| {});
+    complaints.extend(get(node, "contents").into_iter().flat_map(list).flat_map(outside));
     if !complaints.is_empty() {
         return Err(complaints);
     }
     serde_json::from_value(node.to_json()).map_err(|error| vec![Complaint::new(node.span, error.to_string())])
+}
+
+/// What a step takes that is not in the package's folder, so that its tag would not cover it.
+fn outside(step: &Node) -> Vec<Complaint> {
+    let taken = ["copy", "config"].into_iter().filter_map(|key| get(step, key));
+    let taken = taken.flat_map(|node| match &node.kind {
+        Kind::List(files) => files.iter().collect(),
+        _ => vec![node],
+    });
+    let complain = |node: &Node| {
+        let Kind::Text(path) = &node.kind else {
+            return None;
+        };
+        let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+        let wrong = path.starts_with(['/', '\\']) || !Path::new(path).components().all(inside);
+        let message = format!(
+            "`{path}` is not in the package's folder, and the package's tag would not change with it\nhelp: put it beside build.yml"
+        );
+        wrong.then(|| Complaint::new(node.span, message))
+    };
+    taken.filter_map(complain).collect()
+}
+
+fn get<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
+    let Kind::Map(entries) = &node.kind else {
+        return None;
+    };
+    entries.iter().find(|(name, _, _)| name == key).map(|(_, _, node)| node)
+}
+
+fn list(node: &Node) -> &[Node] {
+    match &node.kind {
+        Kind::List(items) => items,
+        _ => &[],
+    }
 }
 
 impl Recipe {
@@ -193,11 +229,7 @@ impl Recipe {
 
 /// Whether a recipe has steps, right or wrong.
 fn has_contents(node: &Node) -> bool {
-    let Kind::Map(entries) = &node.kind else {
-        return false;
-    };
-    let contents = entries.iter().find(|(key, _, _)| key == "contents");
-    contents.is_some_and(|(_, _, node)| match &node.kind {
+    get(node, "contents").is_some_and(|node| match &node.kind {
         Kind::List(steps) => !steps.is_empty(),
         Kind::Null => false,
         _ => true,
@@ -284,6 +316,18 @@ mod tests {
                 "3:3",
                 "  capabilites: [all]",
                 &["unknown field `capabilites`", "did you mean `capabilities`?"],
+            ),
+            (
+                "image: a\ncontents:\n  - copy: b\n  - copy: ../c\n",
+                "4:11",
+                "copy: ../c",
+                &["`../c` is not in the package's folder", "put it beside build.yml"],
+            ),
+            (
+                "image: a\ncontents:\n  - copy: /etc/passwd\n",
+                "3:11",
+                "copy: /etc/passwd",
+                &["is not in the package's folder"],
             ),
             ("org: a\n", "1:1", "org: a", &["`image` is missing"]),
             ("", "1:1", "", &["the file is empty"]),

@@ -169,6 +169,16 @@ impl fmt::Display for Error {
                     write!(f, "\nhelp: there is {other}")?;
                 }
                 let target = cache.as_ref().map_or("DIR".into(), |cache| cache.display().to_string());
+                // skopeo takes a tag or a digest, not both.
+                let name = match name.split_once('@') {
+                    Some((tagged, digest)) => {
+                        let at = tagged.rfind('/').map_or(0, |at| at + 1);
+                        let (folder, last) = tagged.split_at(at);
+                        let last = last.split(':').next().unwrap_or_default();
+                        format!("{folder}{last}@{digest}")
+                    }
+                    None => name.clone(),
+                };
                 write!(
                     f,
                     "\nhelp: name a layout that has it with --layout, or copy it into the cache where there is a network: \

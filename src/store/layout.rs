@@ -83,9 +83,10 @@ fn members(path: &Path) -> io::Result<BTreeMap<String, (u64, u64)>> {
     let blob = Arc::new(FileBlob::open(path)?);
     let archive = Extents::from_slice(Slice::whole(blob));
     let mut members = BTreeMap::new();
+    let mut links: Vec<(String, String)> = Vec::new();
     for entry in pax::entries(&archive) {
         let entry = entry.map_err(io::Error::other)?;
-        if members.len() == MOST_MEMBERS {
+        if members.len() + links.len() == MOST_MEMBERS {
             return Err(io::Error::other(format!("it has more than {MOST_MEMBERS} members")));
         }
         let name = String::from_utf8_lossy(&entry.path).into_owned();
@@ -102,11 +103,15 @@ fn members(path: &Path) -> io::Result<BTreeMap<String, (u64, u64)>> {
             pax::Body::Node(tree::Kind::Symlink(target)) | pax::Body::Link(target) => {
                 let target = String::from_utf8_lossy(target).into_owned();
                 let target = target.trim_start_matches("../").trim_start_matches("./").to_owned();
-                if let Some(found) = members.get(&target).copied() {
-                    members.insert(name, found);
-                }
+                links.push((name, target));
             }
             _ => {}
+        }
+    }
+    // The folders of layers are in no order, so that a link may stand before its target.
+    for (name, target) in links {
+        if let Some(found) = members.get(&target).copied() {
+            members.insert(name, found);
         }
     }
     Ok(members)
@@ -173,6 +178,15 @@ impl Layout {
         let listed = self.index.iter().filter_map(name).map(plain);
         let saved = self.saved.iter().flat_map(|saved| saved.names());
         listed.chain(saved).collect()
+    }
+
+    /// What skopeo calls a place of this kind.
+    pub fn transport(&self) -> &'static str {
+        match (self.archive, self.saved.is_empty()) {
+            (false, _) => "oci",
+            (true, true) => "oci-archive",
+            (true, false) => "docker-archive",
+        }
     }
 
     /// The descriptors of `index.json`, with the canonical name of each that has one.
