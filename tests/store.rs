@@ -131,6 +131,15 @@ fn two_arches(folder: &Path, name: &str) -> Value {
 }
 
 #[test]
+fn a_new_layout_of_umoci_is_an_empty_one() {
+    let site = Site::new();
+    site.run("umoci", &["init", "--layout", "cache"]);
+    assert_eq!(list(&site), [""; 0]);
+    good(site.moby(&["-q", "pkg", "build", "init"]));
+    assert_eq!(list(&site).len(), 1);
+}
+
+#[test]
 fn names_are_expanded_as_docker_expands_them() {
     let site = Site::new();
     // LinuxKit stores names without `:latest`, skopeo as they were given.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use extents::{Blob, Extents, FileBlob, Slice};
 use oci_spec::image::{Arch, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
 use super::bundle::{blob_path, digest_of};
@@ -117,6 +118,18 @@ fn members(path: &Path) -> io::Result<BTreeMap<String, (u64, u64)>> {
     Ok(members)
 }
 
+/// `index.json`, of which only this is of use.
+#[derive(Deserialize)]
+struct Index {
+    #[serde(deserialize_with = "list")]
+    manifests: Vec<Descriptor>,
+}
+
+/// A list, or null, which is how Go writes an empty one: umoci makes its new layouts so.
+fn list<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Descriptor>, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
 /// A source of images.
 #[derive(Debug)]
 pub struct Layout {
@@ -158,8 +171,8 @@ impl Layout {
         };
         match known {
             [true, _] => {
-                let index: ImageIndex = layout.top("index.json", "an image index")?;
-                layout.index = index.manifests().clone();
+                let index: Index = layout.top("index.json", "an image index")?;
+                layout.index = index.manifests;
             }
             [false, true] => layout.saved = layout.top("manifest.json", "the list that docker save writes")?,
             _ if archive => return Err(not("there is no index.json in the archive".into())),
