@@ -106,6 +106,12 @@ fn mistakes_in_the_yaml_are_shown_where_they_are() {
         ),
         ("files:\n  - path: ../../evil\n    contents: x\n", 1, &["bad.yml:2:11"]),
         ("init: [a, *x]\n", 2, &["bad.yml:1"]),
+        ("init: [\"\"]\n", 2, &["it is empty", "bad.yml:1:8"]),
+        (
+            "services:\n  - name: web\n    image: \"\"\n",
+            2,
+            &["it is empty", "bad.yml:3:12"],
+        ),
     ] {
         site.write("bad.yml", wrong);
         let message = refused(site.build(&["-f", "tar", "bad.yml"]), status);
@@ -113,6 +119,9 @@ fn mistakes_in_the_yaml_are_shown_where_they_are() {
             assert!(message.contains(text), "{wrong:?} gave {message}");
         }
         assert!(!site.path("bad.tar").exists());
+        // Whatever is wrong with the YAML itself is seen without images, too.
+        let checked = site.moby(&["check", "bad.yml"]);
+        assert_eq!(checked.status.code(), Some(if status == 2 { 2 } else { 0 }), "{wrong:?}");
     }
     assert!(!site.path("../evil").exists());
 }

@@ -52,9 +52,7 @@ impl Builder<'_> {
     ) -> Result<(), Diagnostics> {
         let name = canonical(&container.image);
         let origin = Origin::new(&name, field);
-        let Some(image) = self.image(&container.image) else {
-            return Ok(());
-        };
+        let image = self.image(&format!("{field}.image"), &container.image)?;
         let label = match image.label("org.mobyproject.config").filter(|text| !text.is_empty()) {
             Some(text) => parse_label(text, &name).map_err(|mut diagnostics| {
                 let named = self

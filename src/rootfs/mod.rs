@@ -182,15 +182,14 @@ impl Builder<'_> {
     }
 
     /// An image that [`find`] has found.
-    fn image(&self, name: &str) -> Option<&Image> {
-        self.images.get(&config::canonical(name)).map(|(_, image)| image)
+    fn image(&self, field: &str, name: &str) -> Result<&Image, Diagnostics> {
+        let found = self.images.get(&config::canonical(name)).map(|(_, image)| image);
+        found.ok_or_else(|| self.config.complain(field, format!("{name:?} is not the name of an image")))
     }
 
     /// The files of an image.
     fn unpacked(&self, field: &str, name: &str) -> Result<Tree, Diagnostics> {
-        let Some(image) = self.image(name) else {
-            return Ok(Tree::default());
-        };
+        let image = self.image(field, name)?;
         self.store
             .tree(image)
             .map_err(|error| self.config.complain(field, error.to_string()))
