@@ -105,6 +105,20 @@ fn mistakes_in_the_yaml_are_shown_where_they_are() {
             &["cannot read not-there", "bad.yml:3:13"],
         ),
         ("files:\n  - path: ../../evil\n    contents: x\n", 1, &["bad.yml:2:11"]),
+        (
+            "services:\n  - name: a\n    image: b\n    resources:\n      cpu: {shares: -5}\n      memory: {swappiness: -1}\n      blockio: {weight: 70000}\n      network: {classID: 4294967296}\n",
+            2,
+            &[
+                "`services[0].resources.cpu.shares` must be at least 0, not -5",
+                "bad.yml:5:21",
+                "`services[0].resources.memory.swappiness` must be at least 0, not -1",
+                "bad.yml:6:28",
+                "`services[0].resources.blockio.weight` must be from 0 to 65535, not 70000",
+                "bad.yml:7:25",
+                "`services[0].resources.network.classID` must be from 0 to 4294967295, not 4294967296",
+                "bad.yml:8:26",
+            ],
+        ),
         ("init: [a, *x]\n", 2, &["bad.yml:1"]),
         ("init: [\"\"]\n", 2, &["it is empty", "bad.yml:1:8"]),
         (
@@ -121,7 +135,11 @@ fn mistakes_in_the_yaml_are_shown_where_they_are() {
         assert!(!site.path("bad.tar").exists());
         // Whatever is wrong with the YAML itself is seen without images, too.
         let checked = site.moby(&["check", "bad.yml"]);
-        assert_eq!(checked.status.code(), Some(if status == 2 { 2 } else { 0 }), "{wrong:?}");
+        assert_eq!(
+            checked.status.code(),
+            Some(if status == 2 { 2 } else { 0 }),
+            "{wrong:?}"
+        );
     }
     assert!(!site.path("../evil").exists());
 }

@@ -15,8 +15,12 @@ pub fn schema() -> Value {
         json!({"type": "integer"}),
         json!({"type": "boolean"}),
     );
+    // What the runtime specification has as uint16, uint32 and uint64.
+    let bits = |maximum: u32| json!({"type": "integer", "minimum": 0, "maximum": maximum});
+    let (bits16, bits32) = (bits(u16::MAX.into()), bits(u32::MAX));
+    let bits64 = json!({"type": "integer", "minimum": 0});
     let texts = reference("strings");
-    let id = json!({"anyOf": [{"type": "string"}, {"type": "integer"}]});
+    let id = json!({"anyOf": [text, bits32]});
     let map = json!({"type": "object", "additionalProperties": {"type": "string"}});
     let mut image = object(json!({
         "name": text, "image": text, "capabilities": texts, "capabilities.add": texts, "ambient": texts,
@@ -39,7 +43,7 @@ pub fn schema() -> Value {
     let definitions = json!({
         "strings": {"type": "array", "items": {"type": "string"}},
         "kernel": object(json!({"image": text, "cmdline": text, "binary": text, "tar": text, "ucode": text})),
-        "boot": object(json!({"bios": text, "efi": text, "initrd": text, "rpi": text, "timeout": {"type": "integer", "minimum": 0}})),
+        "boot": object(json!({"bios": text, "efi": text, "initrd": text, "rpi": text, "timeout": bits32})),
         "file": object(json!({
             "path": text, "directory": boolean, "symlink": text, "contents": text, "source": text,
             "metadata": text, "optional": boolean, "mode": text, "uid": id, "gid": id,
@@ -54,34 +58,34 @@ pub fn schema() -> Value {
             "uidmappings": list("idmapping"), "gidmappings": list("idmapping"),
         })),
         "device": object(json!({"path": text, "type": text, "major": integer, "minor": integer, "mode": text})),
-        "idmapping": object(json!({"hostID": integer, "containerID": integer, "size": integer})),
+        "idmapping": object(json!({"hostID": bits32, "containerID": bits32, "size": bits32})),
         "devicecgroup": object(json!({
             "allow": boolean, "type": text, "major": integer, "minor": integer, "access": text,
         })),
         "weightdevice": object(json!({
-            "major": integer, "minor": integer, "weight": integer, "leafWeight": integer,
+            "major": integer, "minor": integer, "weight": bits16, "leafWeight": bits16,
         })),
-        "throttledevice": object(json!({"major": integer, "minor": integer, "rate": integer})),
-        "hugepagelimit": object(json!({"pageSize": integer, "limit": integer})),
-        "priority": object(json!({"name": text, "priority": integer})),
+        "throttledevice": object(json!({"major": integer, "minor": integer, "rate": bits64})),
+        "hugepagelimit": object(json!({"pageSize": bits64, "limit": bits64})),
+        "priority": object(json!({"name": text, "priority": bits32})),
         "resources": object(json!({
             "devices": list("devicecgroup"),
             "memory": object(json!({
                 "limit": integer, "reservation": integer, "swap": integer, "kernel": integer,
-                "kernelTCP": integer, "swappiness": integer, "disableOOMKiller": boolean,
+                "kernelTCP": integer, "swappiness": bits64, "disableOOMKiller": boolean,
             })),
             "cpu": object(json!({
-                "shares": integer, "quota": integer, "period": integer, "realtimeRuntime": integer,
-                "realtimePeriod": integer, "cpus": text, "mems": text,
+                "shares": bits64, "quota": integer, "period": bits64, "realtimeRuntime": integer,
+                "realtimePeriod": bits64, "cpus": text, "mems": text,
             })),
             "pids": object(json!({"limit": integer})),
             "blockio": object(json!({
-                "weight": integer, "leafWeight": integer, "weightDevice": list("weightdevice"),
+                "weight": bits16, "leafWeight": bits16, "weightDevice": list("weightdevice"),
                 "throttleReadBpsDevice": list("throttledevice"), "throttleWriteBpsDevice": list("throttledevice"),
                 "throttleReadIOPSDevice": list("throttledevice"), "throttleWriteIOPSDevice": list("throttledevice"),
             })),
             "hugepageLimits": list("hugepagelimit"),
-            "network": object(json!({"classID": integer, "priorities": list("priority")})),
+            "network": object(json!({"classID": bits32, "priorities": list("priority")})),
         })),
         "interface": object(json!({"name": text, "add": text, "peer": text, "createInRoot": boolean})),
         "namespaces": object(json!({
@@ -162,13 +166,14 @@ impl<'a> Checker<'a> {
             self.choice(node, choices, &path);
             return;
         }
-        let types: Vec<&str> = match rule.get("anyOf").and_then(Value::as_array) {
-            Some(choices) => choices
-                .iter()
-                .filter_map(|choice| choice.get("type")?.as_str())
-                .collect(),
-            None => rule.get("type").and_then(Value::as_str).into_iter().collect(),
+        let choices = match rule.get("anyOf").and_then(Value::as_array) {
+            Some(choices) => choices.as_slice(),
+            None => std::slice::from_ref(rule),
         };
+        let types: Vec<&str> = choices
+            .iter()
+            .filter_map(|choice| choice.get("type")?.as_str())
+            .collect();
         let found = match &node.kind {
             Kind::Null => "null",
             Kind::Bool(_) => "boolean",
@@ -182,11 +187,9 @@ impl<'a> Checker<'a> {
             self.wrong_type(node, &path, &types);
             return;
         }
-        let choices = rule.get("anyOf").and_then(Value::as_array);
         let fits = |choice: &&Value| choice.get("type").and_then(Value::as_str) == Some(found);
-        let rule = choices.and_then(|choices| choices.iter().find(fits)).unwrap_or(rule);
+        let rule = choices.iter().find(fits).unwrap_or(rule);
         match &node.kind {
-            Kind::Int(value) => self.range(node, *value, rule, &path),
             Kind::List(items) => {
                 let rule = rule.get("items").unwrap_or(&Value::Null);
                 for (at, item) in items.iter().enumerate() {
@@ -194,23 +197,20 @@ impl<'a> Checker<'a> {
                 }
             }
             Kind::Map(entries) => self.map(node, entries, rule, &path),
+            Kind::Int(value) => self.range(node, *value, choices, &path),
             _ => {}
         }
     }
 
-    fn range(&mut self, node: &Node, value: i64, rule: &Value, path: &str) {
-        let limit = |name| rule.get(name).and_then(Value::as_i64);
-        let (least, most) = (limit("minimum"), limit("maximum"));
-        let wanted = match (least, most) {
-            (Some(least), Some(most)) => format!("from {least} to {most}"),
-            (Some(least), None) => format!("{least} or more"),
-            (None, Some(most)) => format!("{most} or less"),
-            (None, None) => return,
+    fn range(&mut self, node: &Node, value: i64, choices: &[Value], path: &str) {
+        let limit = |name: &str| choices.iter().find_map(|choice| choice.get(name)?.as_i64());
+        let range = match (limit("minimum"), limit("maximum")) {
+            (Some(least), Some(most)) if !(least..=most).contains(&value) => format!("from {least} to {most}"),
+            (Some(least), None) if value < least => format!("at least {least}"),
+            _ => return,
         };
-        if value < least.unwrap_or(i64::MIN) || value > most.unwrap_or(i64::MAX) {
-            let message = format!("{} must be {wanted}, not {value}", shown(path));
-            self.complaints.push(Complaint::new(node.span, message));
-        }
+        let message = format!("{} must be {range}, not {value}", shown(path));
+        self.complaints.push(Complaint::new(node.span, message));
     }
 
     /// A mapping that is one of several, by the field that each of them requires first.

@@ -184,7 +184,10 @@ impl Builder<'_> {
     /// An image that [`find`] has found.
     fn image(&self, field: &str, name: &str) -> Result<&Image, Diagnostics> {
         let found = self.images.get(&config::canonical(name)).map(|(_, image)| image);
-        found.ok_or_else(|| self.config.complain(field, format!("{name:?} is not the name of an image")))
+        found.ok_or_else(|| {
+            self.config
+                .complain(field, format!("{name:?} is not the name of an image"))
+        })
     }
 
     /// The files of an image.
