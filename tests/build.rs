@@ -119,6 +119,18 @@ fn mistakes_in_the_yaml_are_shown_where_they_are() {
                 "bad.yml:8:26",
             ],
         ),
+        (
+            "boot: {timeout: 4294967296}\nservices:\n  - {name: a, image: b, uid: -1, uidMappings: [{hostID: -1}]}\n",
+            2,
+            &[
+                "`boot.timeout` must be from 0 to 4294967295, not 4294967296",
+                "bad.yml:1:17",
+                "`services[0].uid` must be from 0 to 4294967295, not -1",
+                "bad.yml:3:30",
+                "`services[0].uidMappings[0].hostID` must be from 0 to 4294967295, not -1",
+                "bad.yml:3:57",
+            ],
+        ),
         ("init: [a, *x]\n", 2, &["bad.yml:1"]),
         ("init: [\"\"]\n", 2, &["it is empty", "bad.yml:1:8"]),
         (
@@ -142,6 +154,8 @@ fn mistakes_in_the_yaml_are_shown_where_they_are() {
         );
     }
     assert!(!site.path("../evil").exists());
+    fs::write(site.path("bad.yml"), b"files: []\ninit: [\xc3\xa4\xff]\n").unwrap();
+    assert!(refused(site.moby(&["check", "bad.yml"]), 2).contains("bad.yml:2:9"));
 }
 
 #[test]

@@ -64,15 +64,16 @@ impl Node {
 
 /// The first document of a text; `None` when there is none.
 pub fn parse(text: &[u8], source: usize) -> Result<Option<Node>, Complaint> {
-    let start = Span {
-        source,
-        line: 1,
-        column: 1,
-    };
     let text = std::str::from_utf8(text).map_err(|error| {
         let before = text.get(..error.valid_up_to()).unwrap_or_default();
-        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
-        Complaint::new(Span { line, ..start }, "the file is not UTF-8 text")
+        let mut lines = before.split(|&byte| byte == b'\n');
+        let last = String::from_utf8_lossy(lines.next_back().unwrap_or_default());
+        let span = Span {
+            source,
+            line: 1 + lines.count(),
+            column: 1 + last.chars().count(),
+        };
+        Complaint::new(span, "the file is not UTF-8 text")
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{Problem, added, first, problem, put};
+use super::{Item, Problem, added, items, problem, put};
 use crate::config::ImageConfig;
 use crate::config::diagnostic::nearest;
 
@@ -55,9 +55,14 @@ const ALL: [&str; 41] = [
 
 /// The five sets of a process: effective and ambient as given, the others all of both.
 pub fn compose(yaml: &ImageConfig, label: &ImageConfig) -> Result<Value, Problem> {
-    let given = added(&yaml.capabilities, &label.capabilities, &yaml.capabilities_add);
-    let effective = expand(given, "capabilities")?;
-    let ambient = expand(first(&yaml.ambient, &label.ambient).unwrap_or_default(), "ambient")?;
+    let given = added(
+        "capabilities",
+        yaml.capabilities.as_ref(),
+        label.capabilities.as_ref(),
+        yaml.capabilities_add.as_ref(),
+    );
+    let effective = expand(given)?;
+    let ambient = expand(items("ambient", yaml.ambient.as_ref().or(label.ambient.as_ref())))?;
     let bounding: BTreeSet<&String> = effective.iter().chain(&ambient).collect();
     let mut sets = Map::new();
     put(&mut sets, "bounding", &bounding);
@@ -68,20 +73,20 @@ pub fn compose(yaml: &ImageConfig, label: &ImageConfig) -> Result<Value, Problem
     Ok(Value::Object(sets))
 }
 
-fn expand(list: Vec<String>, field: &'static str) -> Result<Vec<String>, Problem> {
+fn expand(list: Vec<Item>) -> Result<Vec<String>, Problem> {
     if let [one] = list.as_slice() {
-        match one.to_lowercase().as_str() {
+        match one.text.to_lowercase().as_str() {
             "none" => return Ok(Vec::new()),
             "all" => return Ok(ALL.iter().map(|name| (*name).to_owned()).collect()),
             _ => {}
         }
     }
-    for name in &list {
+    for Item { field, text: name } in &list {
         if !ALL.contains(&name.as_str()) {
             let help = nearest(name, ALL.into_iter())
                 .unwrap_or_else(|| "capabilities are written as CAP_NET_ADMIN; all or none stand alone".into());
             return Err(problem(field, format!("unknown capability: {name}\nhelp: {help}")));
         }
     }
-    Ok(list)
+    Ok(list.into_iter().map(|item| item.text).collect())
 }

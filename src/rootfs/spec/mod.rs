@@ -20,16 +20,16 @@ const VERSION: &str = "1.2.1";
 /// What is wrong with a field of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The field, as the YAML names it.
-    pub field: &'static str,
+    /// The field, as the YAML names it, and which item of a list: `capabilities.add[1]`.
+    pub field: String,
     /// What is wrong.
     pub message: String,
 }
 
 /// A problem with a field.
-fn problem(field: &'static str, message: impl Into<String>) -> Problem {
+fn problem(field: impl Into<String>, message: impl Into<String>) -> Problem {
     Problem {
-        field,
+        field: field.into(),
         message: message.into(),
     }
 }
@@ -52,7 +52,7 @@ pub struct Spec {
 ///
 /// # Errors
 /// A name that no container has, or a number of more than 32 bits.
-pub fn id(id: Option<&Id>, field: &'static str, ids: &Ids) -> Result<u32, Problem> {
+pub fn id(id: Option<&Id>, field: &str, ids: &Ids) -> Result<u32, Problem> {
     match id {
         None => Ok(0),
         Some(Id::Number(number)) => {
@@ -88,7 +88,8 @@ pub fn compose(
     let more_gids = first(&yaml.additional_gids, &label.additional_gids).unwrap_or_default();
     let more_gids: Vec<u32> = more_gids
         .iter()
-        .map(|gid| id(Some(gid), "additionalGids", ids))
+        .enumerate()
+        .map(|(at, gid)| id(Some(gid), &format!("additionalGids[{at}]"), ids))
         .collect::<Result<_, _>>()?;
     let mut user = Map::new();
     user.insert(
@@ -110,7 +111,7 @@ pub fn compose(
     put(
         &mut process,
         "rlimits",
-        resources::rlimits(first(&yaml.rlimits, &label.rlimits))?,
+        resources::rlimits(&items("rlimits", yaml.rlimits.as_ref().or(label.rlimits.as_ref())))?,
     );
     if first(&yaml.no_new_privileges, &label.no_new_privileges).unwrap_or(false) {
         process.insert("noNewPrivileges".into(), json!(true));
@@ -257,13 +258,37 @@ fn filled<const N: usize>(texts: [&String; N]) -> Option<&str> {
     texts.into_iter().map(String::as_str).find(|text| !text.is_empty())
 }
 
+/// An item of a list of texts, and its field as the YAML names it.
+struct Item {
+    field: String,
+    text: String,
+}
+
+/// The items of a field's list.
+fn items(field: &str, list: Option<&Vec<String>>) -> Vec<Item> {
+    let list = list.into_iter().flatten().enumerate();
+    let items = list.map(|(at, text)| Item {
+        field: format!("{field}[{at}]"),
+        text: text.clone(),
+    });
+    items.collect()
+}
+
 /// The label's list with the YAML's additions, unless the YAML has the whole list.
-fn added(whole: &Option<Vec<String>>, label: &Option<Vec<String>>, more: &Option<Vec<String>>) -> Vec<String> {
-    whole.clone().unwrap_or_else(|| {
-        let mut list = label.clone().unwrap_or_default();
-        list.extend(more.clone().unwrap_or_default());
-        list
-    })
+fn added(
+    field: &str,
+    whole: Option<&Vec<String>>,
+    label: Option<&Vec<String>>,
+    more: Option<&Vec<String>>,
+) -> Vec<Item> {
+    match whole {
+        Some(_) => items(field, whole),
+        None => {
+            let mut list = items(field, label);
+            list.extend(items(&format!("{field}.add"), more));
+            list
+        }
+    }
 }
 
 /// Inserts a value unless it is empty.
@@ -277,5 +302,37 @@ fn put(object: &mut Map<String, Value>, key: &str, value: impl serde::Serialize)
     };
     if !empty {
         object.insert(key.to_owned(), value);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::config::parse_label;
+
+    #[test]
+    fn problems_name_the_item_of_a_list() {
+        let label = parse_label("{capabilities: [CAP_KILL], binds: [\"/a:/a\"]}", "image").unwrap();
+        for (yaml, expected) in [
+            ("capabilities: [CAP_KILL, CAP_BOGUS]", "capabilities[1]"),
+            ("capabilities.add: [CAP_CHOWN, CAP_BOGUS]", "capabilities.add[1]"),
+            ("ambient: [CAP_KILL, CAP_BOGUS]", "ambient[1]"),
+            ("rlimits: [\"nofile,1,2\", \"nofile,x,2\"]", "rlimits[1]"),
+            (
+                "devices: [{path: all, type: b}, {path: /dev/x, mode: x}]",
+                "devices[1].mode",
+            ),
+            ("binds: [\"/a:/a\", \"/b:/b\", /c]", "binds[2]"),
+            ("binds.add: [\"/b:/b\", /c]", "binds.add[1]"),
+            ("additionalGids: [1, 2, nobody]", "additionalGids[2]"),
+            ("tmpfs: [/a, \"/b:c:d\"]", "tmpfs[1]"),
+            ("mounts: [{type: proc}, {destination: /x}]", "mounts[1]"),
+            ("uid: nobody", "uid"),
+        ] {
+            let yaml = parse_label(yaml, "yaml").unwrap();
+            let composed = compose(&yaml, &label, &ImageConfiguration::default(), &Ids::new());
+            assert_eq!(composed.unwrap_err().field, expected);
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Problem, added, first, problem};
+use super::{Item, Problem, added, first, items, problem};
 use crate::config::{ImageConfig, Mount};
 
 fn mount(destination: &str, kind: &str, source: &str, options: Vec<String>) -> Mount {
@@ -42,38 +42,43 @@ pub fn compose(yaml: &ImageConfig, label: &ImageConfig, readonly: bool) -> Resul
         "cgroup",
         options("nosuid,noexec,nodev,relatime,ro"),
     ));
-    for text in first(&yaml.tmpfs, &label.tmpfs).unwrap_or_default() {
+    for Item { field, text } in items("tmpfs", yaml.tmpfs.as_ref().or(label.tmpfs.as_ref())) {
         let parts: Vec<&str> = text.split(':').collect();
         match parts.as_slice() {
             [path] => add(mount(path, "tmpfs", "tmpfs", Vec::new())),
             [path, given] => add(mount(path, "tmpfs", "tmpfs", options(given))),
-            _ => return Err(problem("tmpfs", format!("cannot parse tmpfs, too many ':': {text}"))),
+            _ => return Err(problem(field, format!("cannot parse tmpfs, too many ':': {text}"))),
         };
     }
-    for text in added(&yaml.binds, &label.binds, &yaml.binds_add) {
+    let binds = added(
+        "binds",
+        yaml.binds.as_ref(),
+        label.binds.as_ref(),
+        yaml.binds_add.as_ref(),
+    );
+    for Item { field, text } in binds {
         let parts: Vec<&str> = text.split(':').collect();
         match parts.as_slice() {
-            [_] => return Err(problem("binds", format!("cannot parse bind, missing ':': {text}"))),
+            [_] => return Err(problem(field, format!("cannot parse bind, missing ':': {text}"))),
             [source, path] => add(mount(path, "bind", source, options("rw,rbind,rshared"))),
             [source, path, given] => {
                 let mut given = options(given);
                 given.push("rbind".into());
                 add(mount(path, "bind", source, given))
             }
-            _ => return Err(problem("binds", format!("cannot parse bind, too many ':': {text}"))),
+            _ => return Err(problem(field, format!("cannot parse bind, too many ':': {text}"))),
         };
     }
-    for mut mount in first(&yaml.mounts, &label.mounts).unwrap_or_default() {
+    let given = first(&yaml.mounts, &label.mounts).unwrap_or_default();
+    for (at, mut mount) in given.into_iter().enumerate() {
+        let field = format!("mounts[{at}]");
         if mount.kind.is_empty() {
             let path = &mount.destination;
             mount.kind = match mount.source.as_str() {
                 known @ ("mqueue" | "devpts" | "proc" | "sysfs" | "cgroup") => known.to_owned(),
                 _ if path == "/dev" => "tmpfs".to_owned(),
                 _ => {
-                    return Err(problem(
-                        "mounts",
-                        format!("mount for destination {path} is missing type"),
-                    ));
+                    return Err(problem(field, format!("mount for destination {path} is missing type")));
                 }
             };
         }
@@ -87,7 +92,7 @@ pub fn compose(yaml: &ImageConfig, label: &ImageConfig, readonly: bool) -> Resul
                 "sysfs" => "/sys",
                 "cgroup" => "/sys/fs/cgroup",
                 "mqueue" => "/dev/mqueue",
-                kind => return Err(problem("mounts", format!("mount type {kind} is missing destination"))),
+                kind => return Err(problem(field, format!("mount type {kind} is missing destination"))),
             }
             .to_owned();
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Problem, first, problem};
+use super::{Item, Problem, first, problem};
 use crate::config::ImageConfig;
 
 const LIMITS: [&str; 16] = [
@@ -81,26 +81,26 @@ const ORDER: [(&str, &[&str]); 8] = [
 ];
 
 /// `name,soft,hard` as the runtime has it.
-pub fn rlimits(list: Option<Vec<String>>) -> Result<Vec<Value>, Problem> {
+pub fn rlimits(list: &[Item]) -> Result<Vec<Value>, Problem> {
     let mut limits = Vec::new();
-    for text in list.unwrap_or_default() {
+    for Item { field, text } in list {
         let parts: Vec<&str> = text.splitn(3, ',').map(str::trim).collect();
         let [name, soft, hard] = parts.as_slice() else {
             let message = format!("cannot parse rlimit: {text}\nhelp: write it as nofile,1024,4096");
-            return Err(problem("rlimits", message));
+            return Err(problem(field, message));
         };
         let mut name = name.to_uppercase();
         if !name.starts_with("RLIMIT_") {
             name.insert_str(0, "RLIMIT_");
         }
         if !LIMITS.contains(&name.as_str()) {
-            return Err(problem("rlimits", format!("unknown limit: {name}")));
+            return Err(problem(field, format!("unknown limit: {name}")));
         }
         let number = |text: &str| match text.to_lowercase().as_str() {
             "unlimited" => Ok(u64::MAX),
             number => number.parse().map_err(|_| {
                 problem(
-                    "rlimits",
+                    field,
                     format!("cannot parse {text} as a limit: it is a number or `unlimited`"),
                 )
             }),
@@ -116,7 +116,8 @@ pub fn compose(yaml: &ImageConfig, label: &ImageConfig) -> Result<(Value, Vec<Va
     let mut rules = ordered("", &given);
     let mut nodes = Vec::new();
     let mut allowed = Vec::new();
-    for device in first(&yaml.devices, &label.devices).unwrap_or_default() {
+    let given = first(&yaml.devices, &label.devices).unwrap_or_default();
+    for (at, device) in given.into_iter().enumerate() {
         if device.path == "all" {
             allowed.push(json!({"allow": true, "type": device.kind, "access": "rwm"}));
             continue;
@@ -126,7 +127,10 @@ pub fn compose(yaml: &ImageConfig, label: &ImageConfig) -> Result<(Value, Vec<Va
                 "cannot parse the mode {:?} of device {} as octal",
                 device.mode, device.path
             );
-            problem("devices", format!("{message}\nhelp: write it as \"0600\""))
+            problem(
+                format!("devices[{at}].mode"),
+                format!("{message}\nhelp: write it as \"0600\""),
+            )
         })?;
         let (kind, major, minor) = (&device.kind, device.major, device.minor);
         nodes.push(json!({
