@@ -73,6 +73,7 @@ fn the_tar_has_what_linuxkit_puts_there() {
 #[test]
 fn mistakes_in_the_yaml_are_shown_where_they_are() {
     let site = Site::new();
+    site.write("broken/build.yml", "a: [");
     for (wrong, status, expected) in [
         (
             "onbot: []",
@@ -104,7 +105,54 @@ fn mistakes_in_the_yaml_are_shown_where_they_are() {
             1,
             &["cannot read not-there", "bad.yml:3:13"],
         ),
-        ("files:\n  - path: ../../evil\n    contents: x\n", 1, &["bad.yml:2:11"]),
+        ("files:\n  - path: ../../evil\n    contents: x\n", 2, &["bad.yml:2:11"]),
+        (
+            "files:\n  - path: a\n  - {path: /, contents: x}\n  - {path: b, directory: true, contents: x}\n  - {path: c, contents: x, uid: nobody}\n  - {path: d, symlink: e, source: f}\n  - {path: g, source: h, contents: x}\n",
+            2,
+            &[
+                "contents of file (a) not specified",
+                "bad.yml:2:11",
+                "a file needs a path",
+                "bad.yml:3:12",
+                "b is a directory and cannot have contents",
+                "bad.yml:4:26",
+                "cannot find id: nobody",
+                "bad.yml:5:33",
+                "d is a symlink and cannot have a source",
+                "bad.yml:6:24",
+                "g has more than one of contents",
+                "bad.yml:7:12",
+            ],
+        ),
+        (
+            "onboot:\n  - {name: a, image: a, capabilities.add: [CAP_KILL, CAP_KIL]}\n  - {name: b, image: a, rlimits: [\"nofiles,1,2\"]}\n  - {name: c, image: a, binds: [\"/a:/a\", /b]}\nservices:\n  - {name: d, image: a, devices: [{path: /dev/x, mode: x}]}\n  - {name: e, image: a, binds: [\"dat:/data\"]}\n  - {name: f, image: a, mounts: [{type: bind, source: data, destination: /d}]}\n  - {name: g, image: a, additionalGids: [g, 4, h2]}\nvolumes:\n  - {name: data, readonly: true}\n  - {name: other, image: a, format: oci, platforms: [linux]}\n",
+            2,
+            &[
+                "unknown capability: CAP_KIL\n",
+                "did you mean `CAP_KILL`?",
+                "bad.yml:2:54",
+                "unknown limit: RLIMIT_NOFILES",
+                "bad.yml:3:35",
+                "cannot parse bind, missing ':': /b",
+                "bad.yml:4:42",
+                "cannot parse the mode \"x\" of device /dev/x",
+                "bad.yml:6:56",
+                "volume dat not found",
+                "did you mean `data`?",
+                "bad.yml:7:33",
+                "volume data is read-only",
+                "bad.yml:8:55",
+                "cannot find id: h2",
+                "bad.yml:9:48",
+                "\"linux\" is not a platform",
+                "bad.yml:12:54",
+            ],
+        ),
+        (
+            "init:\n  - \"@pkg:nope\"\n  - \"@pkg:broken\"\n",
+            2,
+            &["nope/build.yml", "bad.yml:2:5", "broken/build.yml:1:4:", "bad.yml:3:5"],
+        ),
         (
             "services:\n  - name: a\n    image: b\n    resources:\n      cpu: {shares: -5}\n      memory: {swappiness: -1}\n      blockio: {weight: 70000}\n      network: {classID: 4294967296}\n",
             2,
@@ -177,11 +225,27 @@ fn a_read_only_volume_cannot_be_bound_writable() {
         "bad.yml",
         &YAML.replace("  - name: data", "  - name: data\n    readonly: true"),
     );
-    let message = refused(site.build(&["-f", "tar", "bad.yml"]), 1);
+    let message = refused(site.build(&["-f", "tar", "bad.yml"]), 2);
     assert!(
         message.contains("volume data is read-only") && message.contains("bad.yml:12:"),
         "{message}"
     );
+}
+
+#[test]
+fn the_label_of_an_image_is_to_blame_for_what_is_wrong_in_it() {
+    let site = Site::new();
+    good(site.moby(&["check", "machine.yml"]));
+    let recipe = fs::read_to_string(site.path("init/build.yml")).unwrap();
+    let config = "config:\n  capabilities: [CAP_BOGUS]\n";
+    site.write("init/build.yml", &format!("{recipe}{config}"));
+    good(site.moby(&["check", "machine.yml"]));
+    let message = refused(site.build(&["-f", "tar", "machine.yml"]), 1);
+    assert!(
+        message.contains("with the label of docker.io/moby/init:") && message.contains("unknown capability: CAP_BOGUS"),
+        "{message}"
+    );
+    assert!(message.contains("machine.yml:9:"), "{message}");
 }
 
 #[test]

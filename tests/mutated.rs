@@ -109,7 +109,8 @@ fn yaml(bytes: &[u8]) {
         dir: "somewhere".into(),
         text: bytes.to_vec(),
     };
-    if let Err(wrong) = config::load(&[source], &|_| Ok("moby/a:1".into())) {
+    let loaded = config::load(&[source], &|_| Ok("moby/a:1".into()));
+    if let Err(wrong) = loaded.and_then(|config| moby::rootfs::check(&config)) {
         assert!(!wrong.to_string().is_empty());
     }
 }

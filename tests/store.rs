@@ -532,7 +532,7 @@ fn a_volume_can_be_an_oci_layout() {
         "bad.yml",
         "volumes:\n  - {name: a, image: both, format: oci, platforms: [arm64]}\n",
     );
-    let message = refused(site.build(&["-f", "tar", "bad.yml"]), 1);
+    let message = refused(site.build(&["-f", "tar", "bad.yml"]), 2);
     assert!(
         message.contains("bad.yml:2:") && message.contains("linux/amd64"),
         "{message}"

@@ -12,6 +12,7 @@ fuzz_target!(|text: &[u8]| {
     };
     match config::load(&[source.clone(), source], &|dir| Ok(format!("moby/{}:1", dir.display()))) {
         Ok(config) => {
+            drop(moby::rootfs::check(&config));
             let value = serde_json_value(&config);
             // What is printed is read again.
             let again = Source {

@@ -8,6 +8,7 @@ use clap::Args;
 use super::Failure;
 use super::report::Report;
 use crate::config::{self, Config, Source};
+use crate::{pkg, rootfs};
 
 /// The arguments of `moby check`.
 #[derive(Debug, Args)]
@@ -19,7 +20,7 @@ pub struct Check {
 
 impl Check {
     pub fn run(&self, report: &Report) -> Result<(), Failure> {
-        load(&self.files, &|_| Ok("checked".into()))?;
+        load(&self.files, &pkg::tag)?;
         for file in &self.files {
             report.say(&format!("{}: no mistakes found", file.display()));
         }
@@ -27,7 +28,7 @@ impl Check {
     }
 }
 
-/// Reads and merges YAML files.
+/// Reads and merges YAML files, and finds what is wrong with them without any image.
 pub fn load(files: &[PathBuf], packages: &dyn Fn(&Path) -> Result<String, String>) -> Result<Config, Failure> {
     let mut sources = Vec::new();
     for file in files {
@@ -57,5 +58,7 @@ pub fn load(files: &[PathBuf], packages: &dyn Fn(&Path) -> Result<String, String
             text,
         });
     }
-    config::load(&sources, packages).map_err(Failure::usage)
+    let config = config::load(&sources, packages).map_err(Failure::usage)?;
+    rootfs::check(&config).map_err(Failure::usage)?;
+    Ok(config)
 }

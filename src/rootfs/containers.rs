@@ -6,29 +6,25 @@ use extents::Extents;
 use tree::Kind;
 
 use super::image::Role;
-use super::spec::{self, Ids};
-use super::{Builder, Origin};
+use super::spec::{self, Ids, Problem};
+use super::{Builder, Origin, volumes};
 use crate::config::diagnostic::Diagnostics;
-use crate::config::{Image, ImageConfig, Mount, canonical, parse_label};
+use crate::config::{Config, Image, ImageConfig, Mount, canonical, parse_label};
 
 /// The number of the first container.
 const FIRST_ID: u32 = 100;
 
-impl Builder<'_> {
-    /// The numbers of the containers: from 100 on, in the order of their sections.
-    pub(super) fn ids(&self) -> Ids {
-        let all = self
-            .config
-            .sections()
-            .into_iter()
-            .flat_map(|(_, containers)| containers);
-        all.zip(FIRST_ID..)
-            .map(|(container, id)| (container.name.clone(), id))
-            .collect()
-    }
+/// The numbers of the containers: from 100 on, in the order of their sections.
+pub fn ids(config: &Config) -> Ids {
+    let all = config.sections().into_iter().flat_map(|(_, containers)| containers);
+    all.zip(FIRST_ID..)
+        .map(|(container, id)| (container.name.clone(), id))
+        .collect()
+}
 
+impl Builder<'_> {
     pub(super) fn containers(&mut self) -> Result<(), Diagnostics> {
-        let ids = self.ids();
+        let ids = ids(self.config);
         let mut unpacked = BTreeMap::new();
         for (section, containers) in self.config.sections() {
             for (at, container) in containers.iter().enumerate() {
@@ -63,10 +59,15 @@ impl Builder<'_> {
             })?,
             None => ImageConfig::default(),
         };
-        let yaml = self.use_volumes(field, &container.config)?;
+        let complain = |problem: Problem| {
+            let path = format!("{field}.{}", problem.field);
+            self.config.complain(&path, problem.message)
+        };
+        let yaml = volumes::bound(self.config, &container.config).map_err(complain)?;
         let spec = spec::compose(&yaml, &label, &image.config, ids).map_err(|problem| {
-            self.config
-                .complain(&format!("{field}.{}", problem.field), problem.message)
+            // The YAML by itself has passed [`super::check`].
+            let message = format!("with the label of {name}: {}", problem.message);
+            complain(Problem { message, ..problem })
         })?;
 
         let image_field = format!("{field}.image");

@@ -8,13 +8,13 @@ use extents::{Extents, FileBlob, Slice};
 use tree::{Kind, Meta};
 
 use super::spec;
-use super::{Builder, Origin, metadata};
+use super::{Builder, Origin, containers, metadata};
 use crate::config::File;
 use crate::config::diagnostic::Diagnostics;
 
 impl Builder<'_> {
     pub(super) fn files(&mut self) -> Result<(), Diagnostics> {
-        let ids = self.ids();
+        let ids = containers::ids(self.config);
         let config = self.config;
         let mut made = BTreeSet::new();
         for (at, file) in config.files.iter().enumerate() {
@@ -36,9 +36,6 @@ impl Builder<'_> {
             let components = file.path.split('/').filter(|part| !part.is_empty() && *part != ".");
             let path = components.collect::<Vec<_>>().join("/");
             let path = path.as_str();
-            if path.is_empty() {
-                return Err(config.complain(&format!("{field}.path"), "a file needs a path".into()));
-            }
             let parents: Vec<usize> = path.match_indices('/').map(|(at, _)| at).collect();
             for end in parents {
                 let parent = path.get(..end).unwrap_or_default();
@@ -71,44 +68,11 @@ impl Builder<'_> {
 
     fn content(&self, field: &str, file: &File) -> Result<Option<Kind>, Diagnostics> {
         let refuse = |key: &str, message: String| self.config.complain(&format!("{field}.{key}"), message);
-        let path = &file.path;
-        let sources = !file.source.is_empty() || !file.metadata.is_empty();
         if file.directory {
-            return match file.contents.is_some() || sources {
-                true => Err(refuse(
-                    "directory",
-                    format!("{path} is a directory and cannot have contents"),
-                )),
-                false => Ok(Some(Kind::directory())),
-            };
+            return Ok(Some(Kind::directory()));
         }
         if !file.symlink.is_empty() {
-            return match sources {
-                true => Err(refuse(
-                    "symlink",
-                    format!("{path} is a symlink and cannot have a source"),
-                )),
-                false => Ok(Some(Kind::Symlink(file.symlink.clone().into_bytes()))),
-            };
-        }
-        let given = [
-            file.contents.is_some(),
-            !file.source.is_empty(),
-            !file.metadata.is_empty(),
-        ];
-        match given.into_iter().filter(|given| *given).count() {
-            0 => {
-                let help = "give it contents, a source, a symlink, metadata, or directory: true";
-                let message = format!("contents of file ({path}) not specified\nhelp: {help}");
-                return Err(refuse("path", message));
-            }
-            1 => {}
-            _ => {
-                return Err(refuse(
-                    "path",
-                    format!("{path} has more than one of contents, source and metadata"),
-                ));
-            }
+            return Ok(Some(Kind::Symlink(file.symlink.clone().into_bytes())));
         }
         if let Some(contents) = &file.contents {
             return Ok(Some(Kind::File(Extents::from_bytes(contents.as_bytes()))));

@@ -10,6 +10,7 @@
 //! ```
 
 mod apk;
+mod check;
 mod containers;
 mod files;
 mod image;
@@ -27,6 +28,7 @@ use tree::{Kind, Meta, Time, Tree};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::{self, Config};
 use crate::store::{Image, Progress, Store};
+pub use check::check;
 
 /// What matters besides the configuration.
 #[derive(Clone, Debug)]
@@ -44,14 +46,15 @@ pub struct Options {
 /// Builds the tree.
 ///
 /// # Errors
-/// Whatever is wrong with the images or with what the configuration asks of them, each with
-/// the line of the YAML that names it.
+/// What [`check`] finds, and whatever is wrong with the images or with what the configuration
+/// asks of them, each with the line of the YAML that names it.
 pub fn build(
     config: &Config,
     store: &Store,
     options: &Options,
     progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<Tree, Diagnostics> {
+    check(config)?;
     let images = find(config, store, &options.arch)?;
     let list: Vec<Image> = images.values().map(|(_, image)| image.clone()).collect();
     store

@@ -4,12 +4,13 @@ use oci_spec::image::Descriptor;
 use tree::{Kind, NodeId, Time};
 
 use super::image::{self, Role};
+use super::spec::{Problem, problem};
 use super::{Builder, Origin};
 use crate::config::diagnostic::Diagnostics;
-use crate::config::{ImageConfig, Volume, canonical};
+use crate::config::{Config, ImageConfig, Volume, canonical};
 
 /// A platform as a volume names it: `linux/arm64`, `linux/arm/v7`.
-struct Platform<'a> {
+pub struct Platform<'a> {
     os: &'a str,
     arch: &'a str,
     variant: Option<&'a str>,
@@ -67,14 +68,10 @@ impl Builder<'_> {
     /// Puts an image below a path as an OCI layout, with the platforms that the volume names, or
     /// all that are there.
     fn layout(&mut self, at: usize, volume: &Volume, path: &str) -> Result<(), Diagnostics> {
-        let mut platforms = Vec::new();
-        for (number, text) in volume.platforms.iter().enumerate() {
-            let platform = Platform::parse(text);
-            platforms.push(platform.map_err(|message| {
-                let field = format!("volumes[{at}].platforms[{number}]");
-                self.config.complain(&field, message)
-            })?);
-        }
+        let platforms = platforms(volume).map_err(|problem| {
+            let field = format!("volumes[{at}].{}", problem.field);
+            self.config.complain(&field, problem.message)
+        })?;
         let wanted = |descriptor: &Descriptor| match platforms.as_slice() {
             [] => None,
             platforms => Some(platforms.iter().any(|platform| platform.is_of(descriptor))),
@@ -90,53 +87,62 @@ impl Builder<'_> {
         let grafted = self.tree.graft(path.as_bytes(), &files, &origin.meta(0o755));
         grafted.map_err(|error| self.config.complain(&field, error.to_string()))
     }
+}
 
-    /// Replaces the names of volumes in binds and mounts by their paths.
-    pub(super) fn use_volumes(&self, field: &str, yaml: &ImageConfig) -> Result<ImageConfig, Diagnostics> {
-        let mut yaml = yaml.clone();
-        let lists = [("binds", &mut yaml.binds), ("binds.add", &mut yaml.binds_add)];
-        for (key, list) in lists {
-            for (at, bind) in list.iter_mut().flatten().enumerate() {
-                if bind.starts_with('/') {
-                    continue;
-                }
-                let path = format!("{field}.{key}[{at}]");
-                let mut parts: Vec<String> = bind.split(':').map(str::to_owned).collect();
-                let options = parts.get(2).map_or("", String::as_str);
-                let volume = self.volume(&path, parts.first().map_or("", String::as_str), options == "ro")?;
-                if let Some(source) = parts.first_mut() {
-                    *source = merged(&volume.name);
-                }
-                *bind = parts.join(":");
-            }
-        }
-        for (at, mount) in yaml.mounts.iter_mut().flatten().enumerate() {
-            if mount.kind != "bind" || mount.source.starts_with('/') {
+/// The platforms that a volume of format `oci` names.
+pub fn platforms(volume: &Volume) -> Result<Vec<Platform<'_>>, Problem> {
+    let named = volume.platforms.iter().enumerate();
+    let named = named.filter(|_| volume.format == "oci");
+    let platforms = named.map(|(at, text)| {
+        let platform = Platform::parse(text);
+        platform.map_err(|message| problem(format!("platforms[{at}]"), message))
+    });
+    platforms.collect()
+}
+
+/// Replaces the names of volumes in binds and mounts by their paths.
+pub fn bound(config: &Config, container: &ImageConfig) -> Result<ImageConfig, Problem> {
+    let mut container = container.clone();
+    let lists = [("binds", &mut container.binds), ("binds.add", &mut container.binds_add)];
+    for (key, list) in lists {
+        for (at, bind) in list.iter_mut().flatten().enumerate() {
+            if bind.starts_with('/') {
                 continue;
             }
-            let options = mount.options.iter().flatten();
-            let read_only = options.map(String::as_str).find(|option| ["ro", "rw"].contains(option)) == Some("ro");
-            let volume = self.volume(&format!("{field}.mounts[{at}].source"), &mount.source, read_only)?;
-            mount.source = merged(&volume.name);
+            let mut parts: Vec<String> = bind.split(':').map(str::to_owned).collect();
+            let options = parts.get(2).map_or("", String::as_str);
+            let name = parts.first().map_or("", String::as_str);
+            let volume = find(config, name, options == "ro");
+            let volume = volume.map_err(|message| problem(format!("{key}[{at}]"), message))?;
+            if let Some(source) = parts.first_mut() {
+                *source = merged(&volume.name);
+            }
+            *bind = parts.join(":");
         }
-        Ok(yaml)
     }
+    for (at, mount) in container.mounts.iter_mut().flatten().enumerate() {
+        if mount.kind != "bind" || mount.source.starts_with('/') {
+            continue;
+        }
+        let options = mount.options.iter().flatten();
+        let read_only = options.map(String::as_str).find(|option| ["ro", "rw"].contains(option)) == Some("ro");
+        let volume = find(config, &mount.source, read_only);
+        let volume = volume.map_err(|message| problem(format!("mounts[{at}].source"), message))?;
+        mount.source = merged(&volume.name);
+    }
+    Ok(container)
+}
 
-    fn volume(&self, field: &str, name: &str, read_only: bool) -> Result<&Volume, Diagnostics> {
-        let Some(volume) = self.config.volumes.iter().find(|volume| volume.name == name) else {
-            let names = self.config.volumes.iter().map(|volume| volume.name.as_str());
-            let help = crate::config::diagnostic::nearest(name, names);
-            let help = help.unwrap_or_else(|| "name a volume of `volumes:`, or a path that begins with /".into());
-            return Err(self
-                .config
-                .complain(field, format!("volume {name} not found\nhelp: {help}")));
-        };
-        if volume.readonly && !read_only {
-            let message = format!("volume {name} is read-only, but attempting to write into container");
-            return Err(self
-                .config
-                .complain(field, format!("{message}\nhelp: bind it as {name}:/path:ro")));
-        }
-        Ok(volume)
+fn find<'a>(config: &'a Config, name: &str, read_only: bool) -> Result<&'a Volume, String> {
+    let Some(volume) = config.volumes.iter().find(|volume| volume.name == name) else {
+        let names = config.volumes.iter().map(|volume| volume.name.as_str());
+        let help = crate::config::diagnostic::nearest(name, names);
+        let help = help.unwrap_or_else(|| "name a volume of `volumes:`, or a path that begins with /".into());
+        return Err(format!("volume {name} not found\nhelp: {help}"));
+    };
+    if volume.readonly && !read_only {
+        let message = format!("volume {name} is read-only, but attempting to write into container");
+        return Err(format!("{message}\nhelp: bind it as {name}:/path:ro"));
     }
+    Ok(volume)
 }

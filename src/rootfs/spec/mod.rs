@@ -27,7 +27,7 @@ pub struct Problem {
 }
 
 /// A problem with a field.
-fn problem(field: impl Into<String>, message: impl Into<String>) -> Problem {
+pub fn problem(field: impl Into<String>, message: impl Into<String>) -> Problem {
     Problem {
         field: field.into(),
         message: message.into(),
