@@ -6,6 +6,7 @@ mod common;
 
 use std::fs;
 
+use common::layout::{Layer, Layout, tar};
 use common::site::{Site, YAML, files, good, refused};
 
 #[test]
@@ -305,6 +306,35 @@ fn damaged_images_are_refused() {
         spoil();
         good(site.build(&["-j", jobs, "-f", "tar", "machine.yml"]));
         assert!(first == fs::read(site.path("machine.tar")).unwrap());
+    }
+}
+
+#[test]
+fn a_damaged_image_is_the_one_of_that_very_name() {
+    let site = Site::new();
+    let folder = site.path("layout");
+    let mut layout = Layout::new(&folder);
+    for (tag, content) in [("1", b"one"), ("10", b"ten")] {
+        let layer = Layer::plain(&tar(&[(b'0', "a", "", content)]));
+        let blob = folder.join("blobs").join(layer.diff_id.replace(':', "/"));
+        let manifest = layout.manifest("amd64", &[layer]);
+        layout.name(&format!("docker.io/t/app:{tag}"), manifest);
+        if tag == "10" {
+            let mut bytes = fs::read(&blob).unwrap();
+            bytes[512] ^= 1;
+            fs::write(blob, bytes).unwrap();
+        }
+    }
+    site.write("bad.yml", "init:\n  - t/app:1\n  - t/app:10\n");
+    for jobs in ["1", "4"] {
+        let build = &[
+            "--arch", "amd64", "--layout", "layout", "-j", jobs, "-f", "tar", "bad.yml",
+        ];
+        let message = refused(site.build(build), 1);
+        assert!(
+            message.contains("t/app:10") && message.contains("bad.yml:3:5"),
+            "{message}"
+        );
     }
 }
 

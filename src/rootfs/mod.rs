@@ -128,12 +128,11 @@ fn find(config: &Config, store: &Store, arch: &str) -> Result<Images, Diagnostic
 
 /// What is wrong with an image, at the field that first names it.
 pub fn explain(config: &Config, error: &crate::store::Error) -> Diagnostics {
-    let text = error.to_string();
     let fields = named(config);
     let field = fields
         .iter()
-        .find(|(_, image)| text.contains(&config::canonical(image)));
-    config.complain(field.map_or("", |(field, _)| field), text)
+        .find(|(_, image)| error.image() == Some(&config::canonical(image)));
+    config.complain(field.map_or("", |(field, _)| field), error.to_string())
 }
 
 /// The tree on its way.

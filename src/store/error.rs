@@ -144,6 +144,25 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The image that it is about, as it was asked for.
+    pub fn image(&self) -> Option<&str> {
+        match self {
+            Error::NotFound { name, .. }
+            | Error::Architecture { name, .. }
+            | Error::Missing { name, .. }
+            | Error::Mismatch { name, .. }
+            | Error::Read { name, .. }
+            | Error::Json { name, .. }
+            | Error::NotAnImage { name, .. }
+            | Error::Bomb { name, .. }
+            | Error::Tar { name, .. }
+            | Error::Entry { name, .. } => Some(name),
+            Error::Open { .. } | Error::NotALayout { .. } | Error::Write { .. } | Error::Update { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
