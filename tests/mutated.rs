@@ -10,6 +10,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use extents::Extents;
 use moby::config::{self, Source};
@@ -139,6 +140,28 @@ fn deb(bytes: &[u8]) {
 fn loader(bytes: &[u8]) {
     drop(syslinux::from_program(bytes));
     drop(uki::append(&file(bytes), &[]));
+}
+
+#[test]
+fn many_keys_and_many_mistakes_take_no_longer_than_few() {
+    let each = |count: usize, entry: &dyn Fn(usize) -> String| (0..count).map(entry).collect::<String>();
+    let container = "services:\n  - name: a\n    image: b\n    sysctl:\n";
+    for text in [
+        format!("{container}{}", each(95_000, &|at| format!("      k{at}: \"1\"\n"))),
+        format!(
+            "{container}      <<: {{{}}}\n",
+            each(45_000, &|at| format!("k{at}: \"1\", "))
+        ),
+        each(60_000, &|at| format!("key{at}: 1\n")),
+        format!("init: [{}]\n", each(60_000, &|_| "\"\", ".into())),
+        format!("init: [{}]\n", each(60_000, &|at| format!("&a{at} x, *a{at}, "))),
+    ] {
+        let start = Instant::now();
+        yaml(text.as_bytes());
+        // What is quadratic takes a minute and more.
+        let taken = start.elapsed();
+        assert!(taken < Duration::from_secs(20), "{taken:?} for {:?}", &text[..100]);
+    }
 }
 
 #[test]

@@ -15,6 +15,9 @@ use diagnostic::{Complaint, Diagnostic, Diagnostics, Span};
 pub use image::{Device, Id, IdMapping, ImageConfig, Interface, Mount, Namespaces, Runtime, parse_label};
 use reference::Reference;
 
+/// How many mistakes are shown: each has its line, which may be as long as the file.
+const MOST_COMPLAINTS: usize = 100;
+
 /// One text.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -386,16 +389,23 @@ impl Config {
 
     /// A complaint about a value, with its line.
     pub fn complain(&self, path: &str, message: String) -> Diagnostics {
-        let (message, help) = match message.split_once("\nhelp: ") {
-            Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
-            None => (message, None),
-        };
-        let complaint = Complaint {
-            span: self.span(path),
-            message,
-            help,
-        };
-        diagnose(vec![complaint], &self.sources)
+        self.complain_of(vec![(path.to_owned(), message)])
+    }
+
+    /// Complaints about values, each with its line.
+    pub fn complain_of(&self, problems: Vec<(String, String)>) -> Diagnostics {
+        let complaints = problems.into_iter().map(|(path, message)| {
+            let (message, help) = match message.split_once("\nhelp: ") {
+                Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
+                None => (message, None),
+            };
+            Complaint {
+                span: self.span(&path),
+                message,
+                help,
+            }
+        });
+        diagnose(complaints.collect(), &self.sources)
     }
 
     /// The same with canonical names of images, as a metadata file shows it.
@@ -421,7 +431,13 @@ pub fn canonical(image: &str) -> String {
 }
 
 /// Complaints with the lines that they are about.
-pub(crate) fn diagnose(complaints: Vec<Complaint>, sources: &[Source]) -> Diagnostics {
+pub(crate) fn diagnose(mut complaints: Vec<Complaint>, sources: &[Source]) -> Diagnostics {
+    let more = complaints.len().saturating_sub(MOST_COMPLAINTS);
+    complaints.truncate(MOST_COMPLAINTS);
+    if let Some(last) = complaints.last_mut().filter(|_| more > 0) {
+        last.message
+            .push_str(&format!(" (and {more} more mistakes behind this one)"));
+    }
     let diagnostics = complaints.into_iter().map(|complaint| {
         let Span { source, line, column } = complaint.span;
         let source = sources.get(source);

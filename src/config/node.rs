@@ -1,6 +1,8 @@
 //! YAML text as a tree whose keys and values know where they stand, typed as Go's yaml.v3
 //! types it, which is what LinuxKit reads with.
 
+use std::collections::{BTreeMap, HashMap};
+
 use granit_parser::{Event, Parser, ScalarStyle};
 
 use super::diagnostic::{Complaint, Span};
@@ -79,7 +81,7 @@ pub fn parse(text: &[u8], source: usize) -> Result<Option<Node>, Complaint> {
     let mut reader = Reader {
         parser: Parser::new_from_str(text),
         source,
-        anchors: Vec::new(),
+        anchors: BTreeMap::new(),
         nodes: 0,
     };
     loop {
@@ -94,7 +96,7 @@ pub fn parse(text: &[u8], source: usize) -> Result<Option<Node>, Complaint> {
 struct Reader<'a> {
     parser: Parser<'a, granit_parser::StrInput<'a>>,
     source: usize,
-    anchors: Vec<(usize, Node)>,
+    anchors: BTreeMap<usize, Node>,
     nodes: usize,
 }
 
@@ -141,8 +143,7 @@ impl<'a> Reader<'a> {
         self.count(1, span)?;
         let (anchor, kind) = match event {
             Event::Alias(id) => {
-                let found = self.anchors.iter().find(|(anchor, _)| *anchor == id);
-                let Some((_, node)) = found else {
+                let Some(node) = self.anchors.get(&id) else {
                     return Err(Complaint::new(span, "the alias stands within what it names"));
                 };
                 let node = Node {
@@ -175,13 +176,14 @@ impl<'a> Reader<'a> {
         };
         let node = Node { span, kind };
         if anchor > 0 {
-            self.anchors.push((anchor, node.clone()));
+            self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
     }
 
     fn entries(&mut self, depth: usize) -> Result<Vec<(String, Span, Node)>, Complaint> {
         let mut entries: Vec<(String, Span, Node)> = Vec::new();
+        let mut lines = HashMap::new();
         let mut merged = Vec::new();
         loop {
             let (event, span) = self.next()?;
@@ -207,14 +209,14 @@ impl<'a> Reader<'a> {
                 }
                 continue;
             }
-            if let Some((_, first, _)) = entries.iter().find(|(other, _, _)| *other == key) {
+            if let Some(first) = lines.insert(key.clone(), span.line) {
                 let message = format!("`{key}` stands here a second time");
-                return Err(Complaint::new(span, message).help(format!("the first is in line {}", first.line)));
+                return Err(Complaint::new(span, message).help(format!("the first is in line {first}")));
             }
             entries.push((key, span, value));
         }
         for (key, span, value) in merged {
-            if !entries.iter().any(|(other, _, _)| *other == key) {
+            if lines.insert(key.clone(), span.line).is_none() {
                 entries.push((key, span, value));
             }
         }

@@ -15,10 +15,9 @@ use crate::config::{Config, File, ImageConfig};
 /// The first mistake of every container, file and volume, each with its line.
 pub fn check(config: &Config) -> Result<(), Diagnostics> {
     let ids = containers::ids(config);
-    let mut wrong = Diagnostics::default();
+    let mut wrong = Vec::new();
     let mut complain = |field: &str, problem: Problem| {
-        let path = format!("{field}.{}", problem.field);
-        wrong.0.extend(config.complain(&path, problem.message).0);
+        wrong.push((format!("{field}.{}", problem.field), problem.message));
     };
     for (section, containers) in config.sections() {
         for (at, container) in containers.iter().enumerate() {
@@ -40,9 +39,9 @@ pub fn check(config: &Config) -> Result<(), Diagnostics> {
             complain(&format!("files[{at}]"), problem);
         }
     }
-    match wrong.0.is_empty() {
+    match wrong.is_empty() {
         true => Ok(()),
-        false => Err(wrong),
+        false => Err(config.complain_of(wrong)),
     }
 }
 

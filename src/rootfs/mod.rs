@@ -107,7 +107,7 @@ fn named(config: &Config) -> Vec<(String, &str)> {
 
 fn find(config: &Config, store: &Store, arch: &str) -> Result<Images, Diagnostics> {
     let mut images = Images::new();
-    let mut missing = Diagnostics::default();
+    let mut missing = Vec::new();
     for (path, image) in named(config) {
         let name = config::canonical(image);
         if images.contains_key(&name) {
@@ -117,12 +117,12 @@ fn find(config: &Config, store: &Store, arch: &str) -> Result<Images, Diagnostic
             Ok(image) => {
                 images.insert(name, (path, image));
             }
-            Err(error) => missing.0.extend(config.complain(&path, error.to_string()).0),
+            Err(error) => missing.push((path, error.to_string())),
         }
     }
-    match missing.0.is_empty() {
+    match missing.is_empty() {
         true => Ok(images),
-        false => Err(missing),
+        false => Err(config.complain_of(missing)),
     }
 }
 
