@@ -78,8 +78,10 @@ pub fn parse(text: &[u8], source: usize) -> Result<Option<Node>, Complaint> {
         Complaint::new(span, "the file is not UTF-8 text")
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    // A last line without a line feed gets none (YAML 1.2.2, b-chomped-last), as in LinuxKit.
+    let options = granit_parser::options! { block_scalar_eof_without_line_feed: true };
     let mut reader = Reader {
-        parser: Parser::new_from_str(text),
+        parser: Parser::new_from_str_with_options(text, options),
         source,
         anchors: BTreeMap::new(),
         nodes: 0,
@@ -261,4 +263,38 @@ fn plain(text: &str) -> Kind {
         }
     }
     Kind::Text(text.to_owned())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn text(yaml: &str) -> String {
+        match parse(yaml.as_bytes(), 0).unwrap().unwrap().kind {
+            Kind::Map(entries) => match &entries[0].2.kind {
+                Kind::Text(text) => text.clone(),
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_last_line_of_a_block_ends_as_the_file_does() {
+        for (yaml, expected) in [
+            ("a: |\n  x", "x"),
+            ("a: |+\n  x", "x"),
+            ("a: |-\n  x", "x"),
+            ("a: >\n  x\n  y", "x y"),
+            ("a: >+\n  x\n  y", "x y"),
+            ("a: |\n  x\n", "x\n"),
+            ("a: |+\n  x\n\n", "x\n\n"),
+            ("a: |\n  x\n  ", "x\n"),
+            ("a: |\r\n  x\r\n", "x\n"),
+            ("a: |\n  x\nb: c", "x\n"),
+        ] {
+            assert_eq!(text(yaml), expected, "{yaml:?}");
+        }
+    }
 }
