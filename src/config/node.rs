@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use granit_parser::{Event, Parser, ScalarStyle};
+use base64::prelude::{BASE64_STANDARD, Engine};
+use granit_parser::{Event, Parser, ScalarStyle, Tag};
 
 use super::diagnostic::{Complaint, Span};
 
@@ -156,10 +157,10 @@ impl<'a> Reader<'a> {
                 return Ok(node);
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let text_tag = tag.is_some_and(|tag| tag.core_suffix() == Some("str"));
-                let kind = match style {
-                    ScalarStyle::Plain if !text_tag => plain(&text),
-                    _ => Kind::Text(text.into_owned()),
+                let kind = match tag.as_deref().filter(|tag| !is_blank(tag)) {
+                    Some(tag) => tagged(&text, tag, span)?,
+                    None if style == ScalarStyle::Plain => plain(&text),
+                    None => Kind::Text(text.into_owned()),
                 };
                 (anchor, kind)
             }
@@ -234,6 +235,43 @@ fn size(node: &Node) -> usize {
     }
 }
 
+/// Whether a tag is the `!` that names no type.
+fn is_blank(tag: &Tag) -> bool {
+    let (handle, suffix) = tag.parts();
+    matches!((handle, suffix), ("" | "!", "") | ("", "!"))
+}
+
+/// A scalar that says its type, in quotes or not, as yaml.v3 reads it: tags of somebody's own are
+/// texts.
+fn tagged(text: &str, tag: &Tag, span: Span) -> Result<Kind, Complaint> {
+    let name = tag.suffix_in_namespace("tag:yaml.org,2002:");
+    let name = name.as_deref().unwrap_or_default();
+    let kind = match (name, plain(text)) {
+        ("int", kind @ Kind::Int(_))
+        | ("float", kind @ (Kind::Int(_) | Kind::Float(_)))
+        | ("bool", kind @ Kind::Bool(_))
+        | ("null", kind @ Kind::Null) => kind,
+        ("binary", _) => {
+            let packed: String = text.chars().filter(|c| !['\r', '\n'].contains(c)).collect();
+            let bytes = BASE64_STANDARD.decode(packed);
+            let bytes = bytes.map_err(|error| Complaint::new(span, format!("this !!binary is not base64: {error}")))?;
+            let text = String::from_utf8(bytes);
+            Kind::Text(text.map_err(|_| {
+                let complaint = Complaint::new(span, "this !!binary is not UTF-8 text, which all values here are");
+                complaint.help("the `source:` of a file takes any content")
+            })?)
+        }
+        ("int" | "float" | "bool" | "null" | "map" | "seq", _) => {
+            return Err(Complaint::new(
+                span,
+                format!("{text:?} cannot be a !!{name}, as its tag says"),
+            ));
+        }
+        _ => Kind::Text(text.to_owned()),
+    };
+    Ok(kind)
+}
+
 /// The type of a scalar without quotes (YAML 1.2 core schema with Go's relics of 1.1).
 fn plain(text: &str) -> Kind {
     match text {
@@ -277,6 +315,38 @@ mod tests {
                 other => panic!("{other:?}"),
             },
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn tags_are_read_as_gos_yaml_reads_them() {
+        let kind = |yaml: &str| parse(yaml.as_bytes(), 0).map(|node| format!("{:?}", node.unwrap().kind));
+        for (yaml, expected) in [
+            ("!!str 5", "Text(\"5\")"),
+            ("!!binary aGVsbG8=", "Text(\"hello\")"),
+            ("!!binary |\n  aGVs\n  bG8=\n", "Text(\"hello\")"),
+            ("!!int \"5\"", "Int(5)"),
+            ("!!int '0x10'", "Int(16)"),
+            ("!!float 5", "Int(5)"),
+            ("!!float '1.5'", "Float(1.5)"),
+            ("!!bool \"true\"", "Bool(true)"),
+            ("!!null ''", "Null"),
+            ("!!timestamp 2001-01-01", "Text(\"2001-01-01\")"),
+            ("!own 5", "Text(\"5\")"),
+            ("! 5", "Int(5)"),
+            ("! '5'", "Text(\"5\")"),
+        ] {
+            assert_eq!(kind(yaml).unwrap(), expected, "{yaml:?}");
+        }
+        for (yaml, expected) in [
+            ("!!int x", "\"x\" cannot be a !!int"),
+            ("!!bool yes", "\"yes\" cannot be a !!bool"),
+            ("!!seq x", "\"x\" cannot be a !!seq"),
+            ("!!binary 'a b'", "is not base64"),
+            ("!!binary /w==", "is not UTF-8"),
+        ] {
+            let message = kind(yaml).unwrap_err().message;
+            assert!(message.contains(expected), "{yaml:?}: {message}");
         }
     }
 
