@@ -88,6 +88,13 @@ pub fn parse(text: &str) -> Result<Reference, Invalid> {
     } else {
         rest.to_owned()
     };
+    // LinuxKit's local cache takes what Docker's grammar does not, upper case above all, but these
+    // are of no image there either.
+    if path.split('/').any(|part| ["", ".", ".."].contains(&part)) {
+        return Err(invalid(
+            "between slashes there must be names, as in linuxkit/init; a package in a folder is @pkg:FOLDER",
+        ));
+    }
     let repository = match path.matches('/').count() {
         0 => format!("docker.io/library/{path}"),
         1 if !first.contains(['.', ':']) && first != "localhost" => format!("docker.io/{path}"),
@@ -142,6 +149,8 @@ mod tests {
         assert_eq!(expanded("localhost:5000/a:x"), "localhost:5000/a:x");
         assert_eq!(expanded("ghcr.io/a"), "ghcr.io/a");
         assert_eq!(expanded("host/with/parts:4"), "host/with/parts:4");
+        // LinuxKit finds such in its cache, where no registry was asked.
+        assert_eq!(expanded("Moby/Hello"), "docker.io/Moby/Hello");
         let digest = format!("sha256:{}", "a".repeat(64));
         assert_eq!(
             expanded(&format!("a:t@{digest}")),
@@ -160,6 +169,12 @@ mod tests {
             ":x",
             "host:port/a/b",
             "a@sha256:12",
+            "a//b",
+            "/a",
+            "a/b/",
+            "./hello",
+            "../hello:1",
+            "host:5000//b",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
