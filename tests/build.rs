@@ -84,7 +84,11 @@ fn mistakes_in_the_yaml_are_shown_where_they_are() {
         (
             "files:\n  - path: a\n    mode: 0644\n",
             2,
-            &["`files[0].mode` must be a string", "bad.yml:3:11"],
+            &[
+                "`files[0].mode` must be a string",
+                "bad.yml:3:11",
+                "octal digits alone: \"0644\"",
+            ],
         ),
         (
             "files:\n  - path: a\n    contents: x\n    mode: \"9\"\n",
@@ -180,6 +184,15 @@ fn mistakes_in_the_yaml_are_shown_where_they_are() {
                 "bad.yml:3:57",
             ],
         ),
+        (
+            "services:\n  - {name: a, image: b, uid: 1.0, gid: 99999999999999999999}\n",
+            2,
+            &[
+                "must be a string or an integer, not a number with a fraction",
+                "help: an integer has digits alone",
+                "not a number of more than 63 bits",
+            ],
+        ),
         ("init: [a, *x]\n", 2, &["bad.yml:1"]),
         ("init: [\"\"]\n", 2, &["it is empty", "bad.yml:1:8"]),
         (
@@ -205,6 +218,22 @@ fn mistakes_in_the_yaml_are_shown_where_they_are() {
     assert!(!site.path("../evil").exists());
     fs::write(site.path("bad.yml"), b"files: []\ninit: [\xc3\xa4\xff]\n").unwrap();
     assert!(refused(site.moby(&["check", "bad.yml"]), 2).contains("bad.yml:2:9"));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_source_that_cannot_be_read_is_not_made_optional() {
+    let site = Site::new();
+    // That it is there is all that anybody may know of it.
+    site.write(
+        "bad.yml",
+        "files:\n  - {path: a, source: /proc/sys/vm/drop_caches, optional: true}\n",
+    );
+    let message = refused(site.build(&["-f", "tar", "bad.yml"]), 1);
+    assert!(
+        message.contains("cannot read /proc/sys/vm/drop_caches") && !message.contains("help"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -378,6 +407,11 @@ fn wrong_commands_end_with_2() {
     let both = refused(site.build(&["-f", "vhd,dynamic-vhd", "machine.yml"]), 2);
     assert!(both.contains("both write NAME.vhd"), "{both}");
     refused(site.build(&["-f", "raw", "--size", "1X", "machine.yml"]), 2);
+    let root = refused(site.build(&["--root", "iso", "-f", "raw", "machine.yml"]), 2);
+    assert!(
+        root.contains("--root iso is for CDs, and none of the formats takes it: raw"),
+        "{root}"
+    );
     let schema: serde_json::Value = serde_json::from_slice(&good(site.moby(&["schema"]))).unwrap();
     assert!(schema["properties"]["services"].is_object());
 }

@@ -11,7 +11,7 @@ use super::report::Report;
 use super::{Failure, cache, check, foreign, host_arch, loader};
 use crate::config::Config;
 use crate::output::compress::Compression;
-use crate::output::format::{FORMATS, Format, Root, find};
+use crate::output::format::{FORMATS, Filesystem, Format, Root, find};
 use crate::output::{self, Target};
 use crate::pkg;
 use crate::rootfs;
@@ -296,13 +296,17 @@ impl Build {
         if let Some(root) = self.root
             && !formats.iter().any(|format| format.takes_root(root))
         {
-            return Err(Failure::usage(format!(
-                "--root is for disks and CDs (iso for CDs alone), and {} is neither\nhelp: `moby formats` lists them",
-                match self.formats.is_empty() {
-                    true => "kernel+initrd".into(),
-                    false => self.formats.join(", "),
+            let formats = match self.formats.is_empty() {
+                true => "kernel+initrd".into(),
+                false => self.formats.join(", "),
+            };
+            let message = match root {
+                Root::On(Filesystem::Iso9660) => {
+                    format!("--root iso is for CDs, and none of the formats takes it: {formats}")
                 }
-            )));
+                _ => format!("--root is for disks and CDs, and none of the formats takes it: {formats}"),
+            };
+            return Err(Failure::usage(format!("{message}\nhelp: `moby formats` lists them")));
         }
         if formats.is_empty() {
             let default = if self.output.is_some() { "tar" } else { "kernel+initrd" };

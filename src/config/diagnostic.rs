@@ -102,17 +102,39 @@ impl Complaint {
 
 /// "did you mean ...", when one of the names is near.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    near(name, known).map(|other| format!("did you mean `{other}`?"))
+}
+
+/// The one of the names that is likely meant, if any: no more than half of it differs.
+pub fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_lowercase();
+    let longest = |other: &str| lower.chars().count().max(other.chars().count());
     known
         .map(|other| (strsim::damerau_levenshtein(&lower, &other.to_lowercase()), other))
-        .filter(|(distance, other)| *distance <= 1 + other.len() / 4)
+        .filter(|(distance, other)| *distance <= (1 + other.len() / 4).min(longest(other) / 2))
         .min()
-        .map(|(_, other)| format!("did you mean `{other}`?"))
+        .map(|(_, other)| other)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_names_that_are_alike_are_near() {
+        let known = ["a", "on", "onboot", "services"];
+        for (name, expected) in [
+            ("5", None),
+            ("b", None),
+            ("A", Some("a")),
+            ("om", Some("on")),
+            ("onbot", Some("onboot")),
+            ("service", Some("services")),
+            ("files", None),
+        ] {
+            assert_eq!(near(name, known.into_iter()), expected, "{name}");
+        }
+    }
 
     #[test]
     fn long_lines_are_cut_around_the_column() {

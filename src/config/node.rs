@@ -38,6 +38,7 @@ impl Kind {
             Kind::Null => "nothing (null)",
             Kind::Bool(_) => "a boolean",
             Kind::Int(_) => "an integer",
+            Kind::Float(value) if value.abs() >= i64::MAX as f64 => "a number of more than 63 bits",
             Kind::Float(_) => "a number with a fraction",
             Kind::Text(_) => "a string",
             Kind::List(_) => "a list",

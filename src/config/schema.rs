@@ -298,12 +298,16 @@ impl<'a> Checker<'a> {
             node.kind.name()
         );
         let mut complaint = Complaint::new(node.span, message);
-        let scalar = matches!(node.kind, Kind::Bool(_) | Kind::Int(_) | Kind::Float(_));
-        if scalar && types.contains(&"string") {
-            complaint.help = Some("put it in quotes".into());
-        } else if matches!(node.kind, Kind::Null) {
-            complaint.help = Some("give it a value, or leave the key out".into());
-        }
+        let help = match (&node.kind, types) {
+            (Kind::Int(_), ["string"]) if path.ends_with("].mode") => {
+                Some("write it in quotes, as octal digits alone: \"0644\"")
+            }
+            (Kind::Bool(_) | Kind::Int(_) | Kind::Float(_), ["string"]) => Some("put it in quotes"),
+            (Kind::Float(_), _) if types.contains(&"integer") => Some("an integer has digits alone, as 1000"),
+            (Kind::Null, _) => Some("give it a value, or leave the key out"),
+            _ => None,
+        };
+        complaint.help = help.map(str::to_owned);
         self.complaints.push(complaint);
     }
 }

@@ -85,18 +85,13 @@ impl Builder<'_> {
             Some(rest) => std::env::home_dir().unwrap_or_default().join(rest),
             None => PathBuf::from(&file.source),
         };
-        let failed = |error: std::io::Error| {
-            let message = format!("cannot read {}: {error}", source.display());
-            refuse(
-                "source",
-                format!(
-                    "{message}\nhelp: the path is relative to the current folder; optional: true lets it be missing"
-                ),
-            )
-        };
+        let failed = |error: std::io::Error| format!("cannot read {}: {error}", source.display());
         match std::fs::metadata(&source) {
             Err(_) if file.optional => return Ok(None),
-            Err(error) => return Err(failed(error)),
+            Err(error) => {
+                let help = "the path is relative to the current folder; optional: true lets it be missing";
+                return Err(refuse("source", format!("{}\nhelp: {help}", failed(error))));
+            }
             Ok(found) if !found.is_file() => {
                 return Err(refuse("source", format!("{} is not a regular file", source.display())));
             }
@@ -107,7 +102,7 @@ impl Builder<'_> {
             }
             Ok(_) => {}
         }
-        let blob = FileBlob::open(&source).map_err(failed)?;
+        let blob = FileBlob::open(&source).map_err(|error| refuse("source", failed(error)))?;
         Ok(Some(Kind::File(Extents::from_slice(Slice::whole(Arc::new(blob))))))
     }
 }

@@ -142,7 +142,9 @@ fn find<'a>(config: &'a Config, name: &str, read_only: bool) -> Result<&'a Volum
     };
     if volume.readonly && !read_only {
         let message = format!("volume {name} is read-only, but attempting to write into container");
-        return Err(format!("{message}\nhelp: bind it as {name}:/path:ro"));
+        return Err(format!(
+            "{message}\nhelp: bind it as {name}:/path:ro, or mount it with the option ro"
+        ));
     }
     Ok(volume)
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Item, Problem, added, items, problem, put};
 use crate::config::ImageConfig;
-use crate::config::diagnostic::nearest;
+use crate::config::diagnostic::near;
 
 /// All of Linux's, in the order of their numbers (include/uapi/linux/capability.h).
 const ALL: [&str; 41] = [
@@ -83,8 +83,14 @@ fn expand(list: Vec<Item>) -> Result<Vec<String>, Problem> {
     }
     for Item { field, text: name } in &list {
         if !ALL.contains(&name.as_str()) {
-            let help = nearest(name, ALL.into_iter())
-                .unwrap_or_else(|| "capabilities are written as CAP_NET_ADMIN; all or none stand alone".into());
+            let upper = name.to_uppercase();
+            // What all have in common makes no two alike.
+            let own = upper.strip_prefix("CAP_").unwrap_or(&upper);
+            let known = ALL.iter().filter_map(|name| name.strip_prefix("CAP_"));
+            let help = match near(own, known).filter(|_| !["ALL", "NONE"].contains(&own)) {
+                Some(meant) => format!("did you mean `CAP_{meant}`?"),
+                None => "capabilities are written as CAP_NET_ADMIN; all and none stand alone".into(),
+            };
             return Err(problem(field, format!("unknown capability: {name}\nhelp: {help}")));
         }
     }

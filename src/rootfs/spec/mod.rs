@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use oci_spec::image::ImageConfiguration;
 use serde_json::{Map, Value, json};
 
+use crate::config::diagnostic::nearest;
 use crate::config::{Id, ImageConfig, Mount, Runtime};
 pub use json::to_bytes;
 
@@ -60,8 +61,11 @@ pub fn id(id: Option<&Id>, field: &str, ids: &Ids) -> Result<u32, Problem> {
         }
         Some(Id::Name(name)) if name.is_empty() || name == "root" => Ok(0),
         Some(Id::Name(name)) => ids.get(name).copied().ok_or_else(|| {
-            let help = crate::config::diagnostic::nearest(name, ids.keys().map(String::as_str));
-            let help = help.unwrap_or_else(|| "use a number, root, or the name of a container".into());
+            let help = match name.parse::<u32>() {
+                Ok(number) => format!("in quotes it is a name; the number is {number} without them"),
+                Err(_) => nearest(name, ids.keys().map(String::as_str))
+                    .unwrap_or_else(|| "use a number, root, or the name of a container".into()),
+            };
             problem(field, format!("cannot find id: {name}\nhelp: {help}"))
         }),
     }
@@ -310,6 +314,26 @@ fn put(object: &mut Map<String, Value>, key: &str, value: impl serde::Serialize)
 mod tests {
     use super::*;
     use crate::config::parse_label;
+
+    #[test]
+    fn advice_leads_to_what_is_right() {
+        let ids = Ids::from([("a".to_owned(), 100), ("web".to_owned(), 101)]);
+        for (yaml, expected) in [
+            ("additionalGids: [\"5\"]", "the number is 5 without them"),
+            ("uid: wep", "did you mean `web`?"),
+            ("uid: b", "use a number, root, or the name"),
+            ("capabilities: [CHOWN]", "did you mean `CAP_CHOWN`?"),
+            ("capabilities: [cap_net_admn]", "did you mean `CAP_NET_ADMIN`?"),
+            ("capabilities: [all, CAP_CHOWN]", "all and none stand alone"),
+            ("rlimits: [\"nofiles,1,2\"]", "did you mean `nofile`?"),
+            ("rlimits: [\"bogus,1,2\"]", "there are cpu, fsize,"),
+        ] {
+            let yaml = parse_label(yaml, "yaml").unwrap();
+            let composed = compose(&yaml, &ImageConfig::default(), &ImageConfiguration::default(), &ids);
+            let message = composed.unwrap_err().message;
+            assert!(message.contains(expected), "{message}");
+        }
+    }
 
     #[test]
     fn problems_name_the_item_of_a_list() {

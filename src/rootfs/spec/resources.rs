@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Item, Problem, first, problem};
 use crate::config::ImageConfig;
+use crate::config::diagnostic::nearest;
 
 const LIMITS: [&str; 16] = [
     "RLIMIT_CPU",
@@ -94,7 +95,14 @@ pub fn rlimits(list: &[Item]) -> Result<Vec<Value>, Problem> {
             name.insert_str(0, "RLIMIT_");
         }
         if !LIMITS.contains(&name.as_str()) {
-            return Err(problem(field, format!("unknown limit: {name}")));
+            let own = name.trim_start_matches("RLIMIT_").to_lowercase();
+            let known: Vec<String> = LIMITS
+                .iter()
+                .map(|limit| limit.trim_start_matches("RLIMIT_").to_lowercase())
+                .collect();
+            let help = nearest(&own, known.iter().map(String::as_str));
+            let help = help.unwrap_or_else(|| format!("there are {}", known.join(", ")));
+            return Err(problem(field, format!("unknown limit: {name}\nhelp: {help}")));
         }
         let number = |text: &str| match text.to_lowercase().as_str() {
             "unlimited" => Ok(u64::MAX),
