@@ -407,6 +407,17 @@ fn wrong_commands_end_with_2() {
     let both = refused(site.build(&["-f", "vhd,dynamic-vhd", "machine.yml"]), 2);
     assert!(both.contains("both write NAME.vhd"), "{both}");
     refused(site.build(&["-f", "raw", "--size", "1X", "machine.yml"]), 2);
+    let help = String::from_utf8(good(site.moby(&["check", "--help"]))).unwrap();
+    assert!(
+        help.contains("merged from left to right as `moby build` merges them"),
+        "{help}"
+    );
+    site.write("one.yml", "services: [{name: a, image: b}]");
+    let merged = refused(site.moby(&["check", "one.yml", "one.yml"]), 2);
+    assert!(
+        merged.contains("duplicate service name: a") && merged.contains("several files are merged"),
+        "{merged}"
+    );
     let root = refused(site.build(&["--root", "iso", "-f", "raw", "machine.yml"]), 2);
     assert!(
         root.contains("--root iso is for CDs, and none of the formats takes it: raw"),

@@ -13,7 +13,8 @@ use crate::{pkg, rootfs};
 /// The arguments of `moby check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// YAML files; `-` is standard input
+    /// YAML files of one machine, merged from left to right as `moby build` merges them; `-` is
+    /// standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
 }

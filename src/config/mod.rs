@@ -305,14 +305,16 @@ impl Config {
     /// What the schema cannot say.
     fn check(&mut self) -> Vec<Complaint> {
         let mut complaints = Vec::new();
-        let mut names = BTreeSet::new();
+        let mut names = BTreeMap::new();
         for (at, service) in self.services.iter().enumerate() {
-            if !names.insert(&service.name) {
-                let span = self.span(&format!("services[{at}].name"));
-                complaints.push(Complaint::new(
-                    span,
-                    format!("duplicate service name: {}", service.name),
-                ));
+            let span = self.span(&format!("services[{at}].name"));
+            if let Some(source) = names.insert(&service.name, span.source) {
+                let mut complaint = Complaint::new(span, format!("duplicate service name: {}", service.name));
+                if source != span.source {
+                    complaint.help =
+                        Some("several files are merged; those of another machine are for another run".into());
+                }
+                complaints.push(complaint);
             }
         }
         for (section, containers) in self.sections() {
