@@ -391,6 +391,10 @@ fn a_dockerfile_alone_says_what_to_do() {
         message.contains("docker save") && message.contains("--layout"),
         "{message}"
     );
+    site.write("machine.yml", "init: [\"@pkg:docker\"]\n");
+    let message = refused(site.moby(&["check", "machine.yml"]), 2);
+    let (place, help) = (message.find("machine.yml:1:8"), message.find("= help: build it where"));
+    assert!(place.is_some() && place < help, "{message}");
 }
 
 #[test]

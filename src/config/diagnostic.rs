@@ -93,6 +93,14 @@ impl Complaint {
         }
     }
 
+    /// One from a text whose advice follows in lines of its own, which begin with `help: `.
+    pub fn from_text(span: Span, text: &str) -> Self {
+        match text.split_once("\nhelp: ") {
+            Some((message, help)) => Complaint::new(span, message).help(help),
+            None => Complaint::new(span, text),
+        }
+    }
+
     /// With advice.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());

@@ -219,7 +219,10 @@ fn read(
         };
         match packages(&source.dir.join(dir)) {
             Ok(tag) => *image = tag,
-            Err(message) => complaints.push(Complaint::new(spans.get(&path).copied().unwrap_or(start), message)),
+            Err(message) => {
+                let span = spans.get(&path).copied().unwrap_or(start);
+                complaints.push(Complaint::from_text(span, &message));
+            }
         }
     }
     match complaints.is_empty() {
@@ -396,17 +399,8 @@ impl Config {
 
     /// Complaints about values, each with its line.
     pub fn complain_of(&self, problems: Vec<(String, String)>) -> Diagnostics {
-        let complaints = problems.into_iter().map(|(path, message)| {
-            let (message, help) = match message.split_once("\nhelp: ") {
-                Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
-                None => (message, None),
-            };
-            Complaint {
-                span: self.span(&path),
-                message,
-                help,
-            }
-        });
+        let complaints = problems.iter();
+        let complaints = complaints.map(|(path, message)| Complaint::from_text(self.span(path), message));
         diagnose(complaints.collect(), &self.sources)
     }
 
