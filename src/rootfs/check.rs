@@ -5,7 +5,7 @@ use oci_spec::image::ImageConfiguration;
 use tree::{Kind, Meta, Tree};
 
 use super::spec::{self, Ids, Problem};
-use super::{containers, volumes};
+use super::{containers, files, volumes};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::{Config, File, ImageConfig};
 
@@ -47,12 +47,13 @@ pub fn check(config: &Config) -> Result<(), Diagnostics> {
 
 fn file(file: &File, ids: &Ids) -> Result<(), Problem> {
     let path = &file.path;
-    if path.trim_start_matches('/').is_empty() {
+    if files::normal(path).is_empty() {
         return Err(spec::problem("path", "a file needs a path"));
     }
-    let kind = match file.directory {
-        true => Kind::directory(),
-        false => Kind::Symlink(Vec::new()),
+    let kind = match (file.directory, file.symlink.as_str()) {
+        (true, _) => Kind::directory(),
+        (false, "") => Kind::Fifo,
+        (false, target) => Kind::Symlink(target.into()),
     };
     let inserted = Tree::default().insert(path.as_bytes(), Meta::default(), kind, &Meta::default());
     inserted.map_err(|error| spec::problem("path", error.to_string()))?;

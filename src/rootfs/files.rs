@@ -33,8 +33,7 @@ impl Builder<'_> {
                 gid: owner(file.gid.as_ref(), "gid")?,
                 ..origin.meta(mode)
             };
-            let components = file.path.split('/').filter(|part| !part.is_empty() && *part != ".");
-            let path = components.collect::<Vec<_>>().join("/");
+            let path = normal(&file.path);
             let path = path.as_str();
             let parents: Vec<usize> = path.match_indices('/').map(|(at, _)| at).collect();
             for end in parents {
@@ -97,7 +96,7 @@ impl Builder<'_> {
             }
             // Those of /proc tell no length.
             Ok(found) if found.len() == 0 => {
-                let bytes = std::fs::read(&source).map_err(failed)?;
+                let bytes = std::fs::read(&source).map_err(|error| refuse("source", failed(error)))?;
                 return Ok(Some(Kind::File(Extents::from_bytes(bytes))));
             }
             Ok(_) => {}
@@ -105,6 +104,12 @@ impl Builder<'_> {
         let blob = FileBlob::open(&source).map_err(|error| refuse("source", failed(error)))?;
         Ok(Some(Kind::File(Extents::from_slice(Slice::whole(Arc::new(blob))))))
     }
+}
+
+/// A path without what means nothing in it.
+pub(super) fn normal(path: &str) -> String {
+    let components = path.split('/').filter(|part| !part.is_empty() && *part != ".");
+    components.collect::<Vec<_>>().join("/")
 }
 
 /// A folder's mode for a file's: whoever has any right may search it.

@@ -158,7 +158,11 @@ impl Error {
             | Error::Bomb { name, .. }
             | Error::Tar { name, .. }
             | Error::Entry { name, .. } => Some(name),
-            Error::Open { .. } | Error::NotALayout { .. } | Error::Write { .. } | Error::Update { .. } => None,
+            Error::Open { .. }
+            | Error::NotALayout { .. }
+            | Error::Write { .. }
+            | Error::Update { .. }
+            | Error::Unreadable { .. } => None,
         }
     }
 }
