@@ -12,9 +12,11 @@ use common::moby;
 
 const FORMATS: &str = "kernel+initrd,tar,iso,raw,raw-bios,raw-efi,qcow2-bios";
 
-/// An example with the names of the images in place of the packages' folders.
+/// An example with the names of the images in place of the packages' folders, which are built.
 fn named(example: &str) -> Vec<u8> {
     let yaml = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example);
+    let built = tempfile::tempdir().unwrap();
+    common::build_file(&yaml, &["-f", "tar"], built.path());
     let out = moby().args(["build", "--dry-run"]).arg(yaml).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     out.stdout

@@ -156,7 +156,7 @@ fn mistakes_in_the_yaml_are_shown_where_they_are() {
         (
             "init:\n  - \"@pkg:nope\"\n  - \"@pkg:broken\"\n",
             2,
-            &["nope/build.yml", "bad.yml:2:5", "broken/build.yml:1:4:", "bad.yml:3:5"],
+            &["nope/build.yml", "bad.yml:2:5", "broken/build.yml:1:4", "bad.yml:3:5"],
         ),
         (
             "services:\n  - name: a\n    image: b\n    resources:\n      cpu: {shares: -5}\n      memory: {swappiness: -1}\n      blockio: {weight: 70000}\n      network: {classID: 4294967296}\n",

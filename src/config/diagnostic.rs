@@ -53,7 +53,9 @@ impl fmt::Display for Diagnostics {
             writeln!(f, "{number} | {text}")?;
             write!(f, "{margin} | {}^", " ".repeat(indent))?;
             if let Some(help) = &diagnostic.help {
-                write!(f, "\n{margin} = help: {help}")?;
+                for help in help.split("\nhelp: ") {
+                    write!(f, "\n{margin} = help: {help}")?;
+                }
             }
         }
         Ok(())

@@ -99,16 +99,20 @@ pub fn run(peer: Option<&Path>) -> Result<(), String> {
     std::fs::write(&more, MORE).map_err(|error| format!("{}: {error}", more.display()))?;
     // The packages are built, and their folders become names that both know.
     let yaml = work.join(format!("{EXAMPLE}.yml"));
-    let mut resolve = Command::new(&moby);
-    resolve.args(["-q", "build", "--dry-run", "--cache"]).arg(&cache);
-    resolve
-        .arg(root().join("examples").join(format!("{EXAMPLE}.yml")))
-        .arg(more);
-    let resolved = resolve.output().map_err(|error| error.to_string())?;
-    if !resolved.status.success() {
-        return Err(String::from_utf8_lossy(&resolved.stderr).into_owned());
-    }
-    std::fs::write(&yaml, resolved.stdout).map_err(|error| format!("{}: {error}", yaml.display()))?;
+    let build = |arguments: &[&str]| {
+        let mut build = Command::new(&moby);
+        build.args(["-q", "build", "--cache"]).arg(&cache).args(arguments);
+        build.arg(root().join("examples").join(format!("{EXAMPLE}.yml")));
+        let built = build.arg(&more).output().map_err(|error| error.to_string())?;
+        match built.status.success() {
+            true => Ok(built.stdout),
+            false => Err(String::from_utf8_lossy(&built.stderr).into_owned()),
+        }
+    };
+    let packages = work.join("packages.tar");
+    build(&["-f", "tar", "-o", &packages.display().to_string()])?;
+    let resolved = build(&["--dry-run"])?;
+    std::fs::write(&yaml, resolved).map_err(|error| format!("{}: {error}", yaml.display()))?;
     // Each has a cache of its own, for LinuxKit writes to it too.
     for folder in ["cold", "warm", "peer"] {
         let mut copy = Command::new("sh");
