@@ -143,6 +143,33 @@ fn mount_points_are_made_where_a_container_sees_them() {
 }
 
 #[test]
+fn files_that_lose_their_capabilities_are_named() {
+    let site = Site::new();
+    let mut layout = common::layout::Layout::new(&site.path("cache"));
+    // A pax record of a file that may open raw sockets (getfattr -n security.capability).
+    let record = b"57 SCHILY.xattr.security.capability=\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0\n";
+    let layer = tar(&[
+        (b'x', "bin/ping", "", record),
+        (b'0', "bin/ping", "", b"ping"),
+        (b'0', "bin/sh", "", b"sh"),
+    ]);
+    let image = layout.manifest("amd64", &[common::layout::Layer::gzip(&layer)]);
+    layout.name("example.org/ping:1", image);
+    site.write(
+        "m.yml",
+        "kernel: {image: '@pkg:kernel', cmdline: x, tar: none}\ninit: ['example.org/ping:1']\n",
+    );
+    let said = |format: &str| {
+        let output = site.moby(&["build", "-f", format, "m.yml"]);
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let note = "/bin/ping loses the capabilities of the file";
+    assert!(said("kernel+initrd").contains(note));
+    assert!(!said("kernel+squashfs,tar").contains(note));
+}
+
+#[test]
 fn other_contents_have_other_names() {
     let site = Site::new();
     site.write(

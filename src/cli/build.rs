@@ -335,7 +335,8 @@ impl Build {
         let stem = last
             .and_then(|file| file.file_stem())
             .map(|stem| stem.to_string_lossy().into_owned());
-        self.name.clone().or(stem).unwrap_or_else(|| "moby".into())
+        let given = self.name.clone().filter(|name| !name.is_empty());
+        given.or(stem).unwrap_or_else(|| "moby".into())
     }
 }
 

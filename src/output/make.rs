@@ -153,6 +153,7 @@ impl<'a> Maker<'a> {
         let made = match self.in_memory.take() {
             Some(payload) => payload,
             None => {
+                self.without_attributes();
                 let (options, compression) = (self.options, self.options.compression.unwrap_or_default());
                 self.bare
                     .with_initrd(&self.root, compression, options.jobs, &options.spill())?
@@ -274,6 +275,22 @@ impl<'a> Maker<'a> {
             (self.tell.say)(text);
             self.told.push(text.to_owned());
         }
+    }
+
+    /// Says which programs lose their capabilities in an initrd, as newc has no extended attributes.
+    fn without_attributes(&mut self) {
+        let files = self.root.walk();
+        let mut with = files.filter(|item| item.node.meta.xattrs.contains_key(b"security.capability".as_slice()));
+        let Some(first) = with.next() else { return };
+        let more = match with.count() {
+            0 => "loses".into(),
+            more => format!("and {more} more lose"),
+        };
+        let text = format!(
+            "note: an initrd has no extended attributes: /{} {more} the capabilities of the file\nhelp: a root filesystem on the medium keeps them: `--root squashfs`",
+            tree::show(&first.path)
+        );
+        self.say(&text);
     }
 
     /// Says so when an initrd needs more memory than machines usually have: it is there twice
