@@ -43,6 +43,6 @@ fuzz_target!(|text: &str| {
         drop(layout.bundle(&name, &|_| None));
     }
     for (_, descriptor) in layout.descriptors().take(3) {
-        drop(layout.platforms(descriptor));
+        drop(layout.platforms("fuzzed", descriptor));
     }
 });
