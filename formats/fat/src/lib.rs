@@ -34,7 +34,5 @@ pub const SECTOR: u64 = 512;
 pub const BACKUP_SECTOR: u64 = 6;
 /// The largest file in bytes: its length has 32 bits.
 pub const LARGEST_FILE: u64 = 0xffff_ffff;
-/// The longest name, in units of UTF-16 (FAT 1.03, "Long Directory Entries").
-pub const LONGEST_NAME: usize = 255;
 /// The most entries of a folder: 2 MiB of them (FAT 1.03, "Other Notes Relating to FAT Directories").
 pub const MOST_ENTRIES: usize = 65_536;

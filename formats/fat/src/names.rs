@@ -3,8 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::LONGEST_NAME;
-
 /// A short name as it stands in an entry: 8 bytes and 3, filled with spaces.
 pub type Short = [u8; 11];
 
@@ -20,11 +18,8 @@ pub fn long(name: &[u8]) -> Result<Vec<u16>, &'static str> {
     if name.ends_with(['.', ' ']) {
         return Err("its name ends in a dot or a space");
     }
-    let units: Vec<u16> = name.encode_utf16().collect();
-    match units.len() {
-        1..=LONGEST_NAME => Ok(units),
-        _ => Err("its name has more than 255 UTF-16 characters"),
-    }
+    // As many as FAT has at most (255): no name of a tree has more bytes.
+    Ok(name.encode_utf16().collect())
 }
 
 /// What two names must differ in: FAT does not tell cases apart.
