@@ -51,7 +51,7 @@ impl Larger {
 
     /// Makes it in a format and boots it in all ways that the format claims.
     fn boots(&self, format: &Format, arguments: &[&str]) {
-        let folder = self.folder.path().join("out");
+        let folder = self.folder.path().join(format.name);
         let flags = [&["--format", format.name], arguments].concat();
         build_file(&self.folder.path().join("larger.yml"), &flags, &folder);
         let file = unpacked(&started(&folder, format));
@@ -78,8 +78,10 @@ fn named(name: &str) -> &'static Format {
 #[test]
 fn a_larger_machine_boots() {
     let larger = Larger::new();
-    larger.boots(named("raw-bios"), &[]);
-    larger.boots(named("raw-efi"), &["--root", "squashfs"]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| larger.boots(named("raw-bios"), &[]));
+        larger.boots(named("raw-efi"), &["--root", "squashfs"]);
+    });
 }
 
 #[test]
