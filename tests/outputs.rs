@@ -111,3 +111,55 @@ fn what_cannot_be_run_is_said() {
         assert!(message.contains(says), "{message}");
     }
 }
+
+#[test]
+fn a_missing_qemu_is_named_with_its_package() {
+    let site = Site::new();
+    good(site.build(&["-f", "kernel+initrd", "machine.yml"]));
+    let message = refused(site.moby(&["run", "--accel", "tcg", "machine"]), 1);
+    assert!(
+        message.contains("qemu-system-x86_64 is not installed\nhelp: on Debian: apt-get install qemu-system-x86;"),
+        "{message}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_asked_of_a_machine_reaches_qemu() {
+    use std::os::unix::fs::PermissionsExt;
+    let site = Site::new();
+    good(site.build(&["-f", "kernel+initrd", "machine.yml"]));
+    site.write("bin/qemu-system-x86_64", "#!/bin/sh\necho \"$@\"\n");
+    let program = site.path("bin/qemu-system-x86_64");
+    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    site.write("data.img", "");
+    let asked = |more: &[&str]| {
+        let all = [&["run", "--accel", "tcg"], more, &["machine"]].concat();
+        let output = site.command(&all).env("PATH", site.path("bin")).output().unwrap();
+        String::from_utf8(good(output)).unwrap()
+    };
+    let all = asked(&[
+        "--cpus",
+        "3",
+        "--mem",
+        "777",
+        "--disk",
+        "data.img",
+        "--publish",
+        "8081:81",
+    ]);
+    for part in [
+        "-smp 3 -m 777 ",
+        "-nographic",
+        "if=virtio,format=raw,file=data.img",
+        "hostfwd=tcp:127.0.0.1:8081-:81",
+        "-kernel machine-kernel -initrd machine-initrd.img",
+    ] {
+        assert!(all.contains(part), "{part}: {all}");
+    }
+    let window = asked(&["--gui"]);
+    assert!(
+        window.contains("-serial mon:stdio") && !window.contains("-nographic"),
+        "{window}"
+    );
+}

@@ -114,6 +114,12 @@ impl Reference {
         self.compose(tag.map(String::as_str))
     }
 
+    /// By tag or digest, as skopeo wants it: the digest alone where there are both.
+    pub fn by_one(&self) -> String {
+        let tag = self.tag.as_deref().filter(|_| self.digest.is_none());
+        self.compose(tag)
+    }
+
     fn compose(&self, tag: Option<&str>) -> String {
         let mut text = self.repository.clone();
         if let Some(tag) = tag {

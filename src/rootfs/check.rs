@@ -9,7 +9,7 @@ use super::{containers, files, volumes};
 use crate::config::diagnostic::Diagnostics;
 use crate::config::{Config, File, ImageConfig};
 
-/// Finds what no image can make right. [`super::build`] refuses it, too.
+/// Finds what no image can make right, before [`super::build`].
 ///
 /// # Errors
 /// The first mistake of every container, file and volume, each with its line.

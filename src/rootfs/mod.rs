@@ -46,7 +46,7 @@ pub struct Options {
 /// Builds the tree.
 ///
 /// # Errors
-/// What [`check`] finds, and whatever is wrong with the images or with what the configuration
+/// Whatever is wrong with the images or with what the configuration, which [`check`] has passed,
 /// asks of them, each with the line of the YAML that names it.
 pub fn build(
     config: &Config,
@@ -54,7 +54,6 @@ pub fn build(
     options: &Options,
     progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<Tree, Diagnostics> {
-    check(config)?;
     let images = find(config, store, &options.arch)?;
     let list: Vec<Image> = images.values().map(|(_, image)| image.clone()).collect();
     store

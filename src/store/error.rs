@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::Location;
+use crate::config::reference;
 
 /// Why an image cannot be used.
 #[derive(Debug)]
@@ -192,16 +193,7 @@ impl fmt::Display for Error {
                     write!(f, "\nhelp: there is {other}")?;
                 }
                 let target = cache.as_ref().map_or("DIR".into(), |cache| cache.display().to_string());
-                // skopeo takes a tag or a digest, not both.
-                let name = match name.split_once('@') {
-                    Some((tagged, digest)) => {
-                        let at = tagged.rfind('/').map_or(0, |at| at + 1);
-                        let (folder, last) = tagged.split_at(at);
-                        let last = last.split(':').next().unwrap_or_default();
-                        format!("{folder}{last}@{digest}")
-                    }
-                    None => name.clone(),
-                };
+                let name = reference::parse(name).map_or(name.clone(), |name| name.by_one());
                 write!(
                     f,
                     "\nhelp: name a layout that has it with --layout, or copy it into the cache where there is a network: \

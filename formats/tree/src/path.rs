@@ -149,67 +149,72 @@ fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
 
 /// Whether Linux can have a name.
 fn check_name(path: &[u8], name: &[u8]) -> Result<(), Error> {
-    let what = if name.len() > LONGEST_NAME {
-        "has more than 255 bytes"
-    } else if name.contains(&0) {
-        "has a zero byte"
-    } else {
-        return Ok(());
+    let what = match name {
+        name if name.len() > LONGEST_NAME => "has more than 255 bytes",
+        name if name.contains(&0) => "has a zero byte",
+        _ => return Ok(()),
     };
-    Err(Error::Name {
-        path: path.to_vec(),
-        what,
-    })
+    let path = path.to_vec();
+    Err(Error::Name { path, what })
 }
 
 /// Whether Linux can have a symbolic link with a target.
 pub(crate) fn check_target(path: &[u8], target: &[u8]) -> Result<(), Error> {
-    let what = if target.is_empty() {
-        "is empty"
-    } else if target.len() > LONGEST_TARGET {
-        "has more than 4095 bytes"
-    } else if target.contains(&0) {
-        "has a zero byte"
-    } else {
-        return Ok(());
+    let what = match target {
+        [] => "is empty",
+        target if target.len() > LONGEST_TARGET => "has more than 4095 bytes",
+        target if target.contains(&0) => "has a zero byte",
+        _ => return Ok(()),
     };
-    Err(Error::Target {
-        path: path.to_vec(),
-        what,
-    })
+    let path = path.to_vec();
+    Err(Error::Target { path, what })
 }
 
-/// Follows a path to a node, all symbolic links resolved within the tree. The length of the
-/// node's own path is returned too, in bytes.
-pub(crate) fn resolve(tree: &Tree, path: &[u8]) -> Result<(NodeId, usize), Error> {
-    let mut stack: Vec<(NodeId, usize)> = Vec::new();
+/// The names on the way to a place, with the node of each that is there.
+type Way = Vec<(Option<NodeId>, Vec<u8>)>;
+
+/// Follows a path from a root, all symbolic links resolved, none of them out of the root. Behind a
+/// name that is missing there is nothing.
+fn follow(tree: &Tree, root: Option<NodeId>, path: &[u8]) -> Result<Way, Error> {
+    let mut way = Way::new();
     let mut todo: Vec<Vec<u8>> = components(path).rev().map(<[u8]>::to_vec).collect();
     let mut links = 0;
-    let missing = || Error::NoTarget {
-        path: path.to_vec(),
-        target: path.to_vec(),
-    };
     while let Some(name) = todo.pop() {
-        let (here, len) = stack.last().copied().unwrap_or((NodeId::ROOT, 0));
         if name == b".." {
-            stack.pop();
+            way.pop();
             continue;
         }
-        let entry = tree.entry(here, &name).ok_or_else(missing)?;
-        if let Kind::Symlink(target) = &tree.node(entry.node).kind {
+        let here = way.last().map_or(root, |(node, _)| *node);
+        let node = here.and_then(|here| tree.entry(here, &name)).map(|entry| entry.node);
+        if let Some(Kind::Symlink(target)) = node.map(|node| &tree.node(node).kind) {
             links += 1;
             if links > MAX_SYMLINKS {
                 return Err(Error::Loop { path: path.to_vec() });
             }
             if target.starts_with(b"/") {
-                stack.clear();
+                way.clear();
             }
             todo.extend(components(target).rev().map(<[u8]>::to_vec));
         } else {
-            stack.push((entry.node, len + 1 + name.len()));
+            way.push((node, name));
         }
     }
-    Ok(stack.last().copied().unwrap_or((NodeId::ROOT, 0)))
+    Ok(way)
+}
+
+/// The node at a path, all symbolic links resolved within the tree. The length of the node's own
+/// path is returned too, in bytes.
+pub(crate) fn resolve(tree: &Tree, path: &[u8]) -> Result<(NodeId, usize), Error> {
+    let way = follow(tree, Some(NodeId::ROOT), path)?;
+    let len = way.iter().map(|(_, name)| 1 + name.len()).sum();
+    match way.last() {
+        None => Ok((NodeId::ROOT, 0)),
+        Some((Some(node), _)) => Ok((*node, len)),
+        Some((None, _)) => Err(Error::NoTarget {
+            path: path.to_vec(),
+            target: path.to_vec(),
+        }),
+    }
 }
 
 impl Tree {
@@ -219,32 +224,8 @@ impl Tree {
     /// # Errors
     /// A loop of symbolic links, and a path that is too long.
     pub fn resolve_below(&self, base: &[u8], path: &[u8]) -> Result<Vec<u8>, Error> {
-        let root = self.lookup_following(base);
-        let mut stack: Vec<(Option<NodeId>, Vec<u8>)> = Vec::new();
-        let mut todo: Vec<Vec<u8>> = components(path).rev().map(<[u8]>::to_vec).collect();
-        let mut links = 0;
-        while let Some(name) = todo.pop() {
-            if name == b".." {
-                stack.pop();
-                continue;
-            }
-            let here = stack.last().map_or(root, |(node, _)| *node);
-            let node = here.and_then(|here| self.entry(here, &name)).map(|entry| entry.node);
-            if let Some(Kind::Symlink(target)) = node.map(|node| &self.node(node).kind) {
-                links += 1;
-                if links > MAX_SYMLINKS {
-                    return Err(Error::Loop { path: path.to_vec() });
-                }
-                if target.starts_with(b"/") {
-                    stack.clear();
-                }
-                todo.extend(components(target).rev().map(<[u8]>::to_vec));
-            } else {
-                stack.push((node, name));
-            }
-        }
         let mut resolved = base.to_vec();
-        for (_, name) in stack {
+        for (_, name) in follow(self, self.lookup_following(base), path)? {
             resolved.push(b'/');
             resolved.extend(name);
         }
