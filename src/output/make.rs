@@ -8,6 +8,7 @@ use tree::{Kind as Node, Tree};
 use super::container;
 use super::drivers::Drivers;
 use super::format::{Container, Filesystem, Firmware, Format, Kind, Root, Table};
+use super::identity::Identity;
 use super::image;
 use super::loader::{self, Loaders};
 use super::media::{self, Media, OnDisk};
@@ -33,6 +34,8 @@ pub struct Maker<'a> {
     root: Tree,
     /// The same with everything to mount over, once it is needed.
     mountable: Option<Tree>,
+    /// What that is known by.
+    identity: Option<Identity>,
     /// What is booted with the root filesystem in memory.
     in_memory: Option<Payload>,
     images: BTreeMap<Filesystem, Image>,
@@ -57,6 +60,7 @@ impl<'a> Maker<'a> {
             bare,
             root,
             mountable: None,
+            identity: None,
             in_memory: None,
             images: BTreeMap::new(),
             told: Vec::new(),
@@ -170,13 +174,24 @@ impl<'a> Maker<'a> {
         Ok(self.mountable.insert(made))
     }
 
+    /// What the root filesystem on a medium is known by. It is found out once, as what has no digest
+    /// is read for it.
+    fn identity(&mut self) -> Result<Identity, Error> {
+        let made = match self.identity {
+            Some(identity) => identity,
+            None => root::identity(self.mountable()?)?,
+        };
+        Ok(*self.identity.insert(made))
+    }
+
     /// The root filesystem as an image.
     fn image(&mut self, filesystem: Filesystem) -> Result<Image, Error> {
         if let Some(image) = self.images.get(&filesystem) {
             return Ok(image.clone());
         }
         let options = self.options;
-        let image = root::plan(self.mountable()?, filesystem, options)?;
+        let identity = self.identity()?;
+        let image = root::plan(self.mountable()?, filesystem, &identity, options)?;
         self.images.insert(filesystem, image.clone());
         Ok(image)
     }
@@ -201,7 +216,7 @@ impl<'a> Maker<'a> {
 
     /// A CD on which the root filesystem is, or a file that has it.
     fn iso_with_root(&mut self, firmware: Firmware, filesystem: Filesystem) -> Result<Extents, Error> {
-        let name = root::volume_id(&root::identity(self.mountable()?)?);
+        let name = root::volume_id(&self.identity()?);
         let mut words = vec![format!("root=LABEL={name}")];
         let mut filesystems = vec![Filesystem::Iso9660];
         let files = match filesystem {
@@ -233,7 +248,7 @@ impl<'a> Maker<'a> {
         filesystem: Filesystem,
     ) -> Result<Extents, Error> {
         let content = self.image(filesystem)?.content;
-        let identity = root::identity(self.mountable()?)?;
+        let identity = self.identity()?;
         let mut words = vec![match table {
             Table::Gpt => format!("root=PARTUUID={}", root::uuid_text(identity.uuid("root"))),
             Table::Mbr => format!("root=PARTUUID={:08x}-02", identity.number("disk")),
@@ -250,8 +265,7 @@ impl<'a> Maker<'a> {
 
     /// A disk of one ext4 filesystem.
     fn extlinux(&mut self, container: Container) -> Result<Extents, Error> {
-        let files = self.mountable()?.clone();
-        let identity = root::identity(&files)?;
+        let (identity, files) = (self.identity()?, self.mountable()?.clone());
         let mut words = vec![format!("root=PARTUUID={:08x}-01", identity.number("disk"))];
         words.extend(how(Filesystem::Ext4));
         let payload = self.bare.with_root(&words)?;

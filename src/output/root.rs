@@ -110,9 +110,8 @@ pub fn volume_id(identity: &Identity) -> String {
 ///
 /// # Errors
 /// What it has no room for, and what reading or writing fails with.
-pub fn plan(tree: &Tree, filesystem: Filesystem, options: &Options) -> Result<Image, Error> {
+pub fn plan(tree: &Tree, filesystem: Filesystem, identity: &Identity, options: &Options) -> Result<Image, Error> {
     let time = Time::from_seconds(time::fixed());
-    let identity = identity(tree)?;
     Ok(match filesystem {
         Filesystem::Squashfs => {
             let how = squashfs::Options {
@@ -158,7 +157,7 @@ pub fn plan(tree: &Tree, filesystem: Filesystem, options: &Options) -> Result<Im
             }
         }
         Filesystem::Iso9660 => {
-            let name = volume_id(&identity);
+            let name = volume_id(identity);
             let how = iso9660::Options {
                 volume_id: name.clone(),
                 time,
