@@ -7,8 +7,8 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use deflate::Deflate;
 use extents::Extents;
-use flate2::{Compress, Compression, FlushCompress, Status};
 use ordered::Spill;
 use zstd::Frames;
 
@@ -19,8 +19,6 @@ use crate::{CLUSTER, CLUSTER_BITS, Error, size};
 const SECTOR: u64 = 512;
 /// Where in a descriptor the number of sectors stands; below it is the offset.
 const SECTORS_AT: u32 = 62 - (CLUSTER_BITS - 8);
-/// The window that QEMU gives zlib to read with, as a power of two in bytes.
-const ZLIB_WINDOW: u8 = 12;
 
 /// A compressor that QEMU can undo, and how hard it tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,10 +63,8 @@ impl Compressor {
 
     fn encoder(self) -> Encoder {
         match self {
-            Compressor::Zlib(level) => {
-                let level = Compression::new(level);
-                Encoder::Zlib(Compress::new_with_window_bits(level, false, ZLIB_WINDOW))
-            }
+            // The window that QEMU reads with.
+            Compressor::Zlib(level) => Encoder::Zlib(Deflate::raw_4k(level)),
             Compressor::Zstd(level) => Encoder::Zstd(Frames::new(level)),
         }
     }
@@ -157,7 +153,7 @@ fn make(
 
 /// Compresses one cluster after another; what came before changes nothing.
 enum Encoder {
-    Zlib(Compress),
+    Zlib(Deflate),
     Zstd(Frames),
 }
 
@@ -165,22 +161,14 @@ impl Encoder {
     /// Whether a cluster became smaller; it is then in `out`.
     fn compress(&mut self, content: &[u8], out: &mut Vec<u8>) -> bool {
         out.clear();
-        // With no room for more, deflate cannot end when it does not get smaller.
-        out.reserve_exact(content.len());
-        let done = match self {
-            Encoder::Zlib(deflate) => {
-                deflate.reset();
-                matches!(
-                    deflate.compress_vec(content, out, FlushCompress::Finish),
-                    Ok(Status::StreamEnd)
-                )
-            }
+        let room = content.len().saturating_sub(1);
+        match self {
+            Encoder::Zlib(deflate) => deflate.compress(content, room, out),
             Encoder::Zstd(frames) => {
                 frames.compress(content, out);
-                true
+                out.len() <= room
             }
-        };
-        done && out.len() < content.len()
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
 
-use flate2::{Compress, Compression, FlushCompress, Status};
+use deflate::Deflate;
 use lz4_flex::block::CompressTable;
 use lzma_rust2::{CheckType, XzOptions, XzWriter};
 use zstd::Frames;
@@ -93,7 +93,7 @@ impl Compressor {
     /// An encoder for blocks of at most `block_size` bytes and for metadata.
     pub(crate) fn encoder(self, block_size: u32) -> Encoder {
         let engine = match self {
-            Compressor::Gzip(level) => Engine::Zlib(Compress::new(Compression::new(level), true)),
+            Compressor::Gzip(level) => Engine::Zlib(Deflate::zlib(level)),
             Compressor::Zstd(level) => Engine::Zstd(Frames::new(level)),
             Compressor::Xz(level) => {
                 let mut options = XzOptions::with_preset(level);
@@ -122,7 +122,7 @@ pub(crate) struct Encoder {
 }
 
 enum Engine {
-    Zlib(Compress),
+    Zlib(Deflate),
     Zstd(Frames),
     Xz(Box<XzOptions>),
     Lz4(Box<CompressTable>),
@@ -133,7 +133,7 @@ impl Encoder {
     pub(crate) fn compress(&mut self, plain: &[u8]) -> Result<Option<&[u8]>, Error> {
         self.out.clear();
         let done = match &mut self.engine {
-            Engine::Zlib(deflate) => zlib(deflate, plain, &mut self.out),
+            Engine::Zlib(deflate) => Ok(deflate.compress(plain, plain.len(), &mut self.out)),
             Engine::Zstd(frames) => {
                 frames.compress(plain, &mut self.out);
                 Ok(true)
@@ -146,25 +146,6 @@ impl Encoder {
             source,
         })?;
         Ok((done && self.out.len() < plain.len()).then_some(self.out.as_slice()))
-    }
-}
-
-/// Gives up when there is no room for the end before the plain length is reached.
-fn zlib(deflate: &mut Compress, plain: &[u8], out: &mut Vec<u8>) -> io::Result<bool> {
-    deflate.reset();
-    out.reserve_exact(plain.len());
-    loop {
-        let before = (deflate.total_in(), deflate.total_out());
-        let rest = plain.get(before.0 as usize..).unwrap_or_default();
-        let status = deflate
-            .compress_vec(rest, out, FlushCompress::Finish)
-            .map_err(io::Error::other)?;
-        if status == Status::StreamEnd {
-            return Ok(true);
-        }
-        if out.len() >= plain.len() || before == (deflate.total_in(), deflate.total_out()) {
-            return Ok(false);
-        }
     }
 }
 

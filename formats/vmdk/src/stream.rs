@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use deflate::Deflate;
 use extents::Extents;
-use flate2::{Compress, Compression, FlushCompress, Status};
 use ordered::Spill;
 
 use crate::{DESCRIPTOR, Error, GRAIN, Header, SECTOR, TABLE, TABLE_SECTORS, capacity, descriptor};
@@ -74,12 +74,7 @@ pub fn stream_optimized(disk: &Extents, options: &Options) -> Result<Extents, Er
     ordered::map(
         disk.occupied(GRAIN_LEN).into_iter().flatten(),
         options.jobs,
-        || {
-            (
-                Compress::new(Compression::new(LEVEL), true),
-                vec![0; GRAIN_LEN as usize],
-            )
-        },
+        || (Deflate::zlib(LEVEL), vec![0; GRAIN_LEN as usize]),
         |(deflate, plain), number| Ok((number, compress(disk, number, deflate, plain)?)),
         |(number, grain): (u64, Option<Vec<u8>>)| match grain {
             Some(grain) => body.push(number, &grain).map_err(spill_error),
@@ -114,7 +109,7 @@ pub fn stream_optimized(disk: &Extents, options: &Options) -> Result<Extents, Er
 }
 
 /// A grain with its marker, made whole sectors; nothing when it has only zeros.
-fn compress(disk: &Extents, number: u64, deflate: &mut Compress, plain: &mut [u8]) -> Result<Option<Vec<u8>>, Error> {
+fn compress(disk: &Extents, number: u64, deflate: &mut Deflate, plain: &mut [u8]) -> Result<Option<Vec<u8>>, Error> {
     let offset = number * GRAIN_LEN;
     let read_error = |source| Error::Read { offset, source };
     let len = GRAIN_LEN.min(disk.len().saturating_sub(offset));
@@ -128,12 +123,9 @@ fn compress(disk: &Extents, number: u64, deflate: &mut Compress, plain: &mut [u8
     grain.extend_from_slice(&[0; 4]);
     let head = grain.len();
     // More than deflate can make of it.
-    grain.reserve_exact(plain.len() + plain.len() / 8 + 64);
-    deflate.reset();
-    match deflate.compress_vec(plain, &mut grain, FlushCompress::Finish) {
-        Ok(Status::StreamEnd) => {}
-        Ok(_) => return Err(read_error(io::Error::other("deflate made it too long"))),
-        Err(error) => return Err(read_error(io::Error::other(error))),
+    let room = plain.len() + plain.len() / 8 + 64;
+    if !deflate.compress(plain, room, &mut grain) {
+        return Err(read_error(io::Error::other("deflate made it too long")));
     }
     // Less than 128 KiB.
     let size = ((grain.len() - head) as u32).to_le_bytes();

@@ -1,0 +1,102 @@
+//! Deflate streams (RFC 1951), one after another, each with a limit to its length; flate2 and zlib-rs
+//! write them.
+
+use flate2::{Compress, Compression, FlushCompress, Status};
+
+/// Makes one stream after another; what came before changes nothing in them.
+pub struct Deflate {
+    compressor: Compress,
+    fresh: fn(Compression) -> Compress,
+    level: Compression,
+}
+
+impl Deflate {
+    /// For streams with the head and the checksum of zlib (RFC 1950), whose window has 32 KiB; level 1
+    /// to 9.
+    pub fn zlib(level: u32) -> Self {
+        Self::new(level, |level| Compress::new(level, true))
+    }
+
+    /// For streams without a head that are read with a window of 4 KiB; level 1 to 9.
+    pub fn raw_4k(level: u32) -> Self {
+        Self::new(level, |level| Compress::new_with_window_bits(level, false, 12))
+    }
+
+    fn new(level: u32, fresh: fn(Compression) -> Compress) -> Self {
+        let level = Compression::new(level);
+        Deflate {
+            compressor: fresh(level),
+            fresh,
+            level,
+        }
+    }
+
+    /// Appends a stream of at most `room` bytes to `out`, and returns whether there was room for it.
+    pub fn compress(&mut self, content: &[u8], room: usize, out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        out.reserve_exact(room);
+        let status = self.compressor.compress_vec(content, out, FlushCompress::Finish);
+        if matches!(status, Ok(Status::StreamEnd)) {
+            self.compressor.reset();
+        } else {
+            // zlib-rs 0.6 counts what waited to be written as room that is lost, also when it is reset,
+            // and panics when nothing is left.
+            self.compressor = (self.fresh)(self.level);
+        }
+        let done = matches!(status, Ok(Status::StreamEnd)) && out.len() - start <= room;
+        if !done {
+            out.truncate(start);
+        }
+        done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flate2::{Decompress, FlushDecompress};
+
+    use super::*;
+
+    const LEN: usize = 64 << 10;
+
+    fn noise(mut state: u32) -> Vec<u8> {
+        std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        })
+        .take(LEN)
+        .collect()
+    }
+
+    #[test]
+    fn streams_do_not_depend_on_those_before() {
+        type Kind = (fn(u32) -> Deflate, fn() -> Decompress);
+        let kinds: [Kind; 2] = [
+            (Deflate::zlib, || Decompress::new(true)),
+            (Deflate::raw_4k, || Decompress::new_with_window_bits(false, 12)),
+        ];
+        let half: Vec<u8> = noise(3).iter().map(|byte| byte & 15).collect();
+        let loud = noise(1);
+        let text: Vec<u8> = (0..LEN).map(|at| (at / 7 % 61) as u8).collect();
+        for (level, (make, reader)) in (1..=9).flat_map(|level| kinds.map(|kind| (level, kind))) {
+            let mut deflate = make(level);
+            // What is left behind by noise has several lengths.
+            let noises = (1..30).map(|seed| (noise(seed), false));
+            let others = [(&half, true), (&loud, false), (&text, true), (&half, true)];
+            for (content, fits) in noises.chain(others.map(|(content, fits)| (content.clone(), fits))) {
+                let mut out = b"before".to_vec();
+                assert_eq!(deflate.compress(&content, LEN, &mut out), fits, "level {level}");
+                let mut alone = b"before".to_vec();
+                make(level).compress(&content, LEN, &mut alone);
+                assert!(out == alone, "level {level}");
+                if fits {
+                    let mut read = Vec::with_capacity(LEN + 1);
+                    let end = reader().decompress_vec(&out[6..], &mut read, FlushDecompress::Finish);
+                    assert!(matches!(end, Ok(Status::StreamEnd)) && read == content, "level {level}");
+                } else {
+                    assert_eq!(out, b"before");
+                }
+            }
+        }
+    }
+}
