@@ -46,6 +46,11 @@ impl Placement {
         }
     }
 
+    /// Whether no room is left in the last block.
+    pub(crate) fn is_full(&self) -> bool {
+        self.open.iter().all(|(_, block)| block + 1 != self.next)
+    }
+
     /// The first block behind all inodes.
     pub(crate) fn end(&self) -> u64 {
         self.next

@@ -66,6 +66,16 @@ fn names_of_every_length() {
     check(&tree, &options(Compressor::None));
 }
 
+/// fsck.erofs 1.5 reads a head of attributes behind every inode, also where there are none.
+#[test]
+fn an_image_ends_behind_any_number_of_inodes() {
+    let mut tree = Tree::default();
+    for number in 0..130 {
+        put(&mut tree, &format!("{number:03}"), Kind::Fifo);
+        check(&tree, &options(Compressor::None));
+    }
+}
+
 #[test]
 fn a_folder_with_very_many_names() {
     let mut tree = Tree::default();
