@@ -101,6 +101,11 @@ fn mistakes_in_the_yaml_are_shown_where_they_are() {
             &["duplicate service name: a", "bad.yml:3:"],
         ),
         (
+            "volumes:\n  - {name: a}\n  - {name: a}\n",
+            2,
+            &["duplicate volume name: a", "bad.yml:3:12"],
+        ),
+        (
             "onboot:\n  - name: a\n    image: nothing/here\n",
             1,
             &["no image docker.io/nothing/here", "bad.yml:3:12"],
@@ -422,6 +427,26 @@ fn wrong_commands_end_with_2() {
         merged.contains("duplicate service name: a") && merged.contains("several files are merged"),
         "{merged}"
     );
+    site.write("volume.yml", "volumes: [{name: a, readonly: true}]");
+    site.write("other.yml", "volumes: [{name: a}]");
+    good(site.moby(&["check", "volume.yml", "volume.yml"]));
+    let merged = refused(site.moby(&["check", "volume.yml", "other.yml"]), 2);
+    assert!(
+        merged.contains("duplicate volume name: a") && merged.contains("other.yml:1:18"),
+        "{merged}"
+    );
+    good(site.build(&[
+        "-f",
+        "tar",
+        "--no-sbom",
+        "--no-sbom",
+        "--name",
+        "x",
+        "--name",
+        "y",
+        "machine.yml",
+    ]));
+    assert!(!site.path("x.tar").exists() && site.path("y.tar").exists());
     let root = refused(site.build(&["--root", "iso", "-f", "raw", "machine.yml"]), 2);
     assert!(
         root.contains("--root iso is for CDs, and none of the formats takes it: raw"),

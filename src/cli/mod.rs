@@ -19,7 +19,8 @@ use report::Report;
 
 /// Turn a YAML file into bootable Linux images: offline, without Docker, without root.
 #[derive(Debug, Parser)]
-#[command(name = "moby", version, propagate_version = true)]
+// As with LinuxKit, the last of an option that is given twice counts.
+#[command(name = "moby", version, propagate_version = true, args_override_self = true)]
 struct Moby {
     /// Say nothing but errors
     #[arg(short, long, global = true)]

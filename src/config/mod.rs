@@ -6,7 +6,7 @@ pub(crate) mod node;
 pub mod reference;
 pub mod schema;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -330,15 +330,19 @@ impl Config {
                 }
             }
         }
-        let mut names = BTreeSet::new();
         for (at, volume) in self.volumes.iter().enumerate() {
-            let span = self.span(&format!("volumes[{at}].name"));
+            let span_of = |at| self.span(&format!("volumes[{at}].name"));
+            let span = span_of(at);
             let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
             if volume.name.is_empty() || !volume.name.chars().all(fits) {
                 let message = format!("invalid volume name: {:?}", volume.name);
                 complaints.push(Complaint::new(span, message).help("use a to z, 0 to 9, - and _"));
             }
-            if !names.insert(&volume.name) {
+            // Several files may say the same of a volume.
+            let mut before = self.volumes.iter().take(at).enumerate();
+            if before.any(|(before, other)| {
+                other.name == volume.name && (other != volume || span_of(before).source == span.source)
+            }) {
                 complaints.push(Complaint::new(span, format!("duplicate volume name: {}", volume.name)));
             }
         }

@@ -15,6 +15,7 @@ pub fn write(config: &Config, format: &str) -> Vec<u8> {
                     *list = Value::Null;
                 }
             }
+            json_names(&mut value);
             super::spec::to_bytes(&value)
         }
         _ => {
@@ -24,31 +25,110 @@ pub fn write(config: &Config, format: &str) -> Vec<u8> {
     }
 }
 
-/// LinuxKit's encoder knows no YAML names for a mount: it writes every field, in lower case.
+/// Resources in the order of the runtime specification; a mount without options has none.
+fn json_names(value: &mut Value) {
+    each_object(value, &|map| {
+        if let Some(resources) = map.get_mut("resources") {
+            *resources = super::spec::ordered("", resources);
+        }
+        for mount in map.get_mut("mounts").into_iter().flat_map(objects) {
+            if mount.get("options") == Some(&json!([])) {
+                mount.shift_remove("options");
+            }
+        }
+    });
+}
+
+/// LinuxKit's encoder knows no YAML names for what the runtime specification defines: it writes every
+/// field of it, in lower case.
 fn as_go(value: &mut Value) {
+    let mount = json!({
+        "destination": "", "type": "", "source": "", "options": [], "uidmappings": [], "gidmappings": [],
+    });
+    let mapping = json!({"containerid": 0, "hostid": 0, "size": 0});
+    let resources = resources();
+    each_object(value, &|map| {
+        if map.get("bindNS").and_then(Value::as_object).is_some_and(Map::is_empty) {
+            map.shift_remove("bindNS");
+        }
+        for (key, form) in [("mounts", &mount), ("uidMappings", &mapping), ("gidMappings", &mapping)] {
+            if let Some(list) = map.get_mut(key) {
+                *list = filled(&json!([form]), list);
+            }
+        }
+        if let Some(given) = map.get_mut("resources") {
+            *given = filled(&resources, given);
+        }
+    });
+}
+
+/// Every field of `linux.resources`, as one that is not given stands in YAML. What an object or an item
+/// of a list has is shown, though they are not there when they are not given.
+fn resources() -> Value {
+    let throttle = json!([{"major": 0, "minor": 0, "rate": 0}]);
+    json!({
+        "devices": [{"allow": false, "type": "", "major": null, "minor": null, "access": ""}],
+        "memory": {
+            "limit": null, "reservation": null, "swap": null, "kernel": null, "kerneltcp": null,
+            "swappiness": null, "disableoomkiller": null, "usehierarchy": null, "checkbeforeupdate": null,
+        },
+        "cpu": {
+            "shares": null, "quota": null, "burst": null, "period": null, "realtimeruntime": null,
+            "realtimeperiod": null, "cpus": "", "mems": "", "idle": null,
+        },
+        "pids": {"limit": 0},
+        "blockio": {
+            "weight": null, "leafweight": null, "weightdevice": [{
+                "major": 0, "minor": 0, "weight": null, "leafweight": null,
+            }],
+            "throttlereadbpsdevice": throttle, "throttlewritebpsdevice": throttle,
+            "throttlereadiopsdevice": throttle, "throttlewriteiopsdevice": throttle,
+        },
+        "hugepagelimits": [{"pagesize": "", "limit": 0}],
+        "network": {"classid": null, "priorities": [{"name": "", "priority": 0}]},
+        "rdma": {},
+        "unified": {},
+    })
+}
+
+/// What is given, in the order of `form`, with what it has for the fields that are not given.
+fn filled(form: &Value, given: &Value) -> Value {
+    match (form, given) {
+        (Value::Object(fields), Value::Object(given)) => {
+            let field = |(name, form): (&String, &Value)| {
+                let given = given.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+                let value = match (given, form) {
+                    (Some((_, given)), form) => filled(form, given),
+                    (None, Value::Array(_)) => json!([]),
+                    (None, Value::Object(fields)) if !fields.is_empty() => Value::Null,
+                    (None, form) => form.clone(),
+                };
+                (name.clone(), value)
+            };
+            Value::Object(fields.iter().map(field).collect())
+        }
+        (Value::Array(forms), Value::Array(items)) => {
+            let form = forms.first().unwrap_or(&Value::Null);
+            items.iter().map(|item| filled(form, item)).collect()
+        }
+        (_, given) => given.clone(),
+    }
+}
+
+fn objects(list: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
+    list.as_array_mut()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object_mut)
+}
+
+/// Changes every object, the outer ones first.
+fn each_object(value: &mut Value, change: &impl Fn(&mut Map<String, Value>)) {
     match value {
-        Value::Array(items) => items.iter_mut().for_each(as_go),
+        Value::Array(items) => items.iter_mut().for_each(|item| each_object(item, change)),
         Value::Object(map) => {
-            if map.get("bindNS").and_then(Value::as_object).is_some_and(Map::is_empty) {
-                map.shift_remove("bindNS");
-            }
-            for mount in map
-                .get_mut("mounts")
-                .and_then(Value::as_array_mut)
-                .into_iter()
-                .flatten()
-            {
-                let field = |name: &str, empty: Value| mount.get(name).cloned().unwrap_or(empty);
-                *mount = json!({
-                    "destination": field("destination", json!("")),
-                    "type": field("type", json!("")),
-                    "source": field("source", json!("")),
-                    "options": field("options", json!([])),
-                    "uidmappings": field("uidMappings", json!([])),
-                    "gidmappings": field("gidMappings", json!([])),
-                });
-            }
-            map.values_mut().for_each(as_go);
+            change(map);
+            map.values_mut().for_each(|value| each_object(value, change));
         }
         _ => {}
     }
@@ -200,4 +280,103 @@ fn reads_as_other(text: &str) -> bool {
     };
     let starts = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.');
     based("0x", 16) || based("0o", 8) || based("0b", 2) || (starts && number.parse::<f64>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, load};
+
+    const CONFIG: &str = "
+services:
+- name: a
+  image: b
+  mounts:
+  - {type: tmpfs, destination: /m, options: []}
+  uidMappings:
+  - {size: 5, containerID: 1, hostID: 2}
+  resources:
+    cpu: {cpus: \"\", period: 9}
+    devices:
+    - {access: rw, allow: true}
+    memory: {}
+    pids: {limit: 3}
+";
+
+    /// As LinuxKit writes it, but for `hostid`, which is 0 there.
+    const YAML: &str = "kernel:
+  image: \"\"
+init: []
+onboot: []
+onshutdown: []
+services:
+- name: a
+  image: docker.io/library/b
+  mounts:
+  - destination: /m
+    type: tmpfs
+    source: \"\"
+    options: []
+    uidmappings: []
+    gidmappings: []
+  resources:
+    devices:
+    - allow: true
+      type: \"\"
+      major: null
+      minor: null
+      access: rw
+    memory:
+      limit: null
+      reservation: null
+      swap: null
+      kernel: null
+      kerneltcp: null
+      swappiness: null
+      disableoomkiller: null
+      usehierarchy: null
+      checkbeforeupdate: null
+    cpu:
+      shares: null
+      quota: null
+      burst: null
+      period: 9
+      realtimeruntime: null
+      realtimeperiod: null
+      cpus: \"\"
+      mems: \"\"
+      idle: null
+    pids:
+      limit: 3
+    blockio: null
+    hugepagelimits: []
+    network: null
+    rdma: {}
+    unified: {}
+  uidMappings:
+  - containerid: 1
+    hostid: 2
+    size: 5
+files: []
+volumes: []
+";
+
+    #[test]
+    fn every_field_of_the_runtime_specification_in_yaml_and_those_given_in_json() {
+        let source = Source {
+            name: "m.yml".into(),
+            text: CONFIG.into(),
+            dir: ".".into(),
+        };
+        let config = load(&[source], &|_| Err("no packages".into())).unwrap();
+        assert_eq!(String::from_utf8(write(&config, "yaml")).unwrap(), YAML);
+        let json = String::from_utf8(write(&config, "json")).unwrap();
+        let json: String = json.split_whitespace().collect();
+        let resources = r#""resources":{"devices":[{"allow":true,"access":"rw"}],"memory":{},"cpu":{"period":9},"pids":{"limit":3}}"#;
+        assert!(json.contains(resources), "{json}");
+        assert!(
+            json.contains(r#""mounts":[{"destination":"/m","type":"tmpfs"}]"#),
+            "{json}"
+        );
+    }
 }

@@ -6,7 +6,9 @@ use std::io;
 
 use extents::Extents;
 use oci_spec::image::{Descriptor, ImageManifest};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::ser::{PrettyFormatter, Serializer};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tree::{Kind, Meta, Time, Tree};
 
@@ -106,15 +108,29 @@ impl Bundle {
             let _ = tree.insert(path.as_bytes(), meta.clone(), kind, &folder);
         };
         let text = |text: String| Kind::File(Extents::from_bytes(text.into_bytes()));
-        let mut top = self.top.clone();
-        set(&mut top, "annotations", json!({ REF_NAME: name }));
+        // The white space and the order are LinuxKit's, so that a volume has the same bytes.
+        let mut top = Map::new();
+        for key in ["mediaType", "size", "digest", "annotations", "platform"] {
+            let value = match key {
+                "annotations" => Some(json!({ REF_NAME: name })),
+                key => self.top.get(key).cloned(),
+            };
+            top.extend(value.map(|value| (key.to_owned(), value)));
+        }
         let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [top]});
-        put("oci-layout", text("{\"imageLayoutVersion\": \"1.0.0\"}\n".into()));
+        put(
+            "oci-layout",
+            text("{\n\t\t\"imageLayoutVersion\": \"1.0.0\"\n\t}".into()),
+        );
         put("blobs/sha256", Kind::directory());
         for blob in &self.blobs {
             put(&blob_path(&blob.digest), Kind::File(blob.content.clone()));
         }
-        put("index.json", text(format!("{index:#}\n")));
+        // A value in memory has only text keys and finite numbers, so nothing can fail.
+        let mut bytes = Vec::new();
+        let formatter = PrettyFormatter::with_indent(b"   ");
+        let _ = index.serialize(&mut Serializer::with_formatter(&mut bytes, formatter));
+        put("index.json", Kind::File(Extents::from_bytes(bytes)));
         tree
     }
 }

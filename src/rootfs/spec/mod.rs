@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::config::diagnostic::nearest;
 use crate::config::{Id, ImageConfig, Mount, Runtime};
 pub use json::to_bytes;
+pub use resources::ordered;
 
 /// The version of the specification that is written.
 const VERSION: &str = "1.2.1";
@@ -193,6 +194,9 @@ pub fn compose(
 pub fn runtime_json(first: Vec<Mount>, runtime: &Runtime) -> Value {
     let mut mounts = first;
     mounts.extend(runtime.mounts.clone().unwrap_or_default());
+    for mount in &mut mounts {
+        mount.options.take_if(|options| options.is_empty());
+    }
     let path = |path: &Option<String>| path.clone().unwrap_or_default();
     let bind = &runtime.bind_ns;
     json!({

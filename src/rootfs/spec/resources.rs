@@ -165,7 +165,7 @@ pub fn compose(yaml: &ImageConfig, label: &ImageConfig) -> Result<(Value, Vec<Va
 }
 
 /// The same object with the specification's names and order of fields.
-fn ordered(name: &str, given: &Value) -> Value {
+pub fn ordered(name: &str, given: &Value) -> Value {
     let order = ORDER
         .iter()
         .find(|(known, _)| *known == name)
@@ -180,6 +180,8 @@ fn ordered(name: &str, given: &Value) -> Value {
                     ("pageSize", Some(Value::Number(bytes))) => {
                         object.insert((*key).into(), json!(page_size(bytes.as_u64().unwrap_or(0))));
                     }
+                    // The specification has no empty text and no empty list there.
+                    (_, Some(value)) if *value == json!("") || *value == json!([]) => {}
                     (_, Some(value)) => {
                         object.insert((*key).into(), ordered(key, value));
                     }
