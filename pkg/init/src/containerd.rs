@@ -3,6 +3,7 @@
 //! A container is made from its `config.json` alone: no image and no snapshotter. The messages
 //! are those fields of containerd's `api/services/{containers,tasks}/v1` that are needed here.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -17,7 +18,7 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Request, Status};
 
-use crate::process::start;
+use crate::process::{is_running, start};
 use crate::{containers, runtime, say};
 
 const PROGRAM: &str = "/usr/bin/containerd";
@@ -28,6 +29,8 @@ const NAMESPACE: &str = "services.linuxkit";
 const SPEC: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
 /// How often, and how many times, to look for the socket.
 const LOOK: (Duration, u32) = (Duration::from_millis(50), 2400);
+/// How many lines of its log say why it has ended.
+const LAST: usize = 5;
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct Any {
@@ -57,6 +60,18 @@ struct Container {
 struct CreateContainer {
     #[prost(message, optional, tag = "1")]
     container: Option<Container>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct ListedContainers {
+    #[prost(message, repeated, tag = "1")]
+    containers: Vec<Container>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct DeleteContainer {
+    #[prost(string, tag = "1")]
+    id: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -99,27 +114,26 @@ pub fn is_there() -> bool {
 /// Starts containerd and, when it listens, the services in these folders. Returns containerd's
 /// number.
 pub fn start_services(folders: Vec<(String, runtime::Runtime)>) -> Option<Pid> {
-    let log = fs::File::options()
-        .create(true)
-        .append(true)
-        .open("/var/log/containerd.log");
+    let log = containers::log("containerd");
     let mut command = Command::new(PROGRAM);
     command.env("PATH", containers::PATH).stdin(Stdio::null());
     if Path::new(CONFIG).exists() {
         command.args(["--config", CONFIG]);
     }
-    if let Ok(log) = log {
+    if let Some(log) = log {
         if let Ok(copy) = log.try_clone() {
             command.stderr(copy);
         }
         command.stdout(log);
     }
+    // One that a crash left on a disk would be taken for the new one's.
+    let _ = fs::remove_file(SOCKET);
     let pid = start(command)?;
     let (started, wait) = channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match runtime {
-            Ok(runtime) => runtime.block_on(serve(folders, started)),
+            Ok(runtime) => runtime.block_on(serve(pid, folders, started)),
             Err(error) => say(&format!("containerd: {error}")),
         }
     });
@@ -129,9 +143,9 @@ pub fn start_services(folders: Vec<(String, runtime::Runtime)>) -> Option<Pid> {
 }
 
 /// Starts the services one after the other, and tells of each that ends.
-async fn serve(folders: Vec<(String, runtime::Runtime)>, started: Sender<()>) {
+async fn serve(pid: Pid, folders: Vec<(String, runtime::Runtime)>, started: Sender<()>) {
     for _ in 0..LOOK.1 {
-        if Path::new(SOCKET).exists() {
+        if Path::new(SOCKET).exists() || !is_running(Pid::as_raw(Some(pid))) {
             break;
         }
         tokio::time::sleep(LOOK.0).await;
@@ -139,20 +153,30 @@ async fn serve(folders: Vec<(String, runtime::Runtime)>, started: Sender<()>) {
     let channel = match connect().await {
         Ok(channel) => channel,
         Err(error) => {
-            say(&format!(
-                "containerd does not answer on {SOCKET}: {error}; see /var/log/containerd.log"
-            ));
+            say(&format!("containerd does not answer on {SOCKET}: {error}"));
+            // There may be no way to look at the file: a shell is a service, too.
+            let log = fs::read_to_string("/var/log/containerd.log").unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            for line in lines.iter().skip(lines.len().saturating_sub(LAST)) {
+                say(&format!("containerd: {line}"));
+            }
             return;
         }
     };
     say("containerd listens");
     let mut waits = Vec::new();
+    let mut clean = BTreeSet::new();
     for (folder, runtime) in folders {
         let name = containers::name_of(&folder);
         let client = Client {
             channel: channel.clone(),
             namespace: runtime.namespace().unwrap_or(NAMESPACE).to_owned(),
         };
+        if clean.insert(client.namespace.clone())
+            && let Err(error) = client.forget().await
+        {
+            say(&format!("containers of another boot: {error}"));
+        }
         match client.start(&folder, &name, &runtime).await {
             Ok(()) => waits.push(tokio::spawn(async move { client.wait(&name).await })),
             Err(error) => say(&format!("service {name}: {error}")),
@@ -182,6 +206,19 @@ struct Client {
 }
 
 impl Client {
+    /// Removes the containers that a boot before has left in the namespace, on a disk: their names
+    /// could not be used again. Nothing of them runs.
+    async fn forget(&self) -> Result<(), String> {
+        let list = "/containerd.services.containers.v1.Containers/List";
+        let left: ListedContainers = self.call(list, Empty {}).await.map_err(said)?;
+        for Container { id, .. } in left.containers {
+            let delete = "/containerd.services.containers.v1.Containers/Delete";
+            let container = DeleteContainer { id };
+            self.call::<_, Empty>(delete, container).await.map_err(said)?;
+        }
+        Ok(())
+    }
+
     async fn start(&self, folder: &str, id: &str, runtime: &runtime::Runtime) -> Result<(), String> {
         let container = Container {
             id: id.to_owned(),

@@ -107,20 +107,16 @@ pub fn start_services() -> Services {
     }
     for (folder, runtime) in folders {
         let name = name_of(&folder);
-        let log = format!("/var/log/{name}.log");
-        let log = match fs::File::options().create(true).append(true).open(&log) {
-            Ok(log) => log,
-            Err(error) => {
-                say(&format!("{log}: {error}"));
-                continue;
-            }
-        };
+        let log = log(&name);
         let logged = |arguments: &[&str]| {
             let mut command = runc(arguments);
-            command.stdin(Stdio::null());
-            if let (Ok(out), Ok(err)) = (log.try_clone(), log.try_clone()) {
-                command.stdout(out).stderr(err);
-            }
+            match log
+                .as_ref()
+                .map(|log| Some((log.try_clone().ok()?, log.try_clone().ok()?)))
+            {
+                Some(Some((out, err))) => command.stdout(out).stderr(err),
+                _ => command.stdout(Stdio::null()).stderr(Stdio::null()),
+            };
             command
         };
         let pid = if runtime.wants_process() {
@@ -142,14 +138,23 @@ pub fn start_services() -> Services {
     services
 }
 
+/// The file for what a program says. Without one it runs nevertheless, and what it says is lost.
+pub fn log(name: &str) -> Option<fs::File> {
+    let path = format!("/var/log/{name}.log");
+    // A disk may have been mounted on /var since the folder was made.
+    let _ = fs::create_dir_all("/var/log");
+    let log = fs::File::options().create(true).append(true).open(&path);
+    log.map_err(|error| say(&format!("{path}: {error}"))).ok()
+}
+
 /// What a container is called.
 pub fn name_of(folder: &str) -> String {
     folder.rsplit('/').next().unwrap_or(folder).to_owned()
 }
 
-/// runc, with the PATH that it needs.
+/// runc, with the PATH that it needs. A container that asks something must not stop the boot.
 pub fn runc(arguments: &[&str]) -> Command {
     let mut command = Command::new("/usr/bin/runc");
-    command.env("PATH", PATH).args(arguments);
+    command.env("PATH", PATH).args(arguments).stdin(Stdio::null());
     command
 }

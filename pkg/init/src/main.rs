@@ -58,11 +58,13 @@ fn main() -> std::process::ExitCode {
     let mut signals = shutdown::signals();
     mounts::leave_ramfs();
     mounts::all();
+    limits();
     modules::load();
+    mounts::optional();
     mounts::writable_var();
     network::loopback_up();
     hostname();
-    init_d();
+    process::run_parts("/etc/init.d");
     containers::volumes();
     containers::run_in_order("onboot");
     let services = containers::start_services();
@@ -70,6 +72,21 @@ fn main() -> std::process::ExitCode {
     say("started");
     let action = shutdown::wait(&mut signals, services);
     shutdown::stop(action)
+}
+
+/// What a server may have open: the kernel's own 4096 are few (RLIMIT_NOFILE, RLIMIT_NPROC).
+#[cfg(target_os = "linux")]
+fn limits() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    for (resource, most) in [(Resource::Nofile, Some(1 << 20)), (Resource::Nproc, None)] {
+        let limit = Rlimit {
+            current: most,
+            maximum: most,
+        };
+        if let Err(error) = setrlimit(resource, limit) {
+            say(&format!("limit {resource:?}: {error}"));
+        }
+    }
 }
 
 /// A line on the console.
@@ -80,20 +97,20 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "moby-init: {text}");
 }
 
+/// That of /etc/hostname; a machine without one is known by the address of its first network card.
 #[cfg(target_os = "linux")]
 fn hostname() {
-    if let Ok(name) = std::fs::read_to_string("/etc/hostname")
-        && let Err(error) = rustix::system::sethostname(name.trim().as_bytes())
-    {
-        say(&format!("hostname {}: {error}", name.trim()));
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let mut name = read("/etc/hostname");
+    if name.is_empty() && ["", "(none)"].contains(&read("/proc/sys/kernel/hostname").as_str()) {
+        name = match read("/sys/class/net/eth0/address").replace(':', "") {
+            address if address.is_empty() => return,
+            address => format!("moby-{address}"),
+        };
     }
-}
-
-/// Runs what is in /etc/init.d, by name.
-#[cfg(target_os = "linux")]
-fn init_d() {
-    for path in process::list("/etc/init.d") {
-        say(&path);
-        process::run(std::process::Command::new(&path));
+    if !name.is_empty()
+        && let Err(error) = rustix::system::sethostname(name.as_bytes())
+    {
+        say(&format!("hostname {name}: {error}"));
     }
 }

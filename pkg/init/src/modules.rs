@@ -2,6 +2,7 @@
 //! (modules.dep(5), modprobe(8)).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CString;
 use std::fs;
 use std::process::ExitCode;
 
@@ -16,6 +17,10 @@ const COMPRESSED: i32 = 4;
 
 struct Index {
     folder: String,
+    /// What modules are loaded with, by their name.
+    parameters: Parameters,
+    /// Modules that no device loads (`modprobe.blacklist=`, modprobe(8)).
+    refused: BTreeSet<String>,
     /// Path and dependencies by name.
     modules: BTreeMap<String, (String, Vec<String>)>,
     aliases: Vec<(String, String)>,
@@ -28,17 +33,18 @@ pub fn load() {
     // Listened to before the devices are looked at, so that none is missed.
     let events = hotplug::listen();
     let mut names: Vec<String> = ALWAYS.iter().map(|name| (*name).to_owned()).collect();
+    // "NAME PARAMETER=VALUE ..." (modules(5)).
     for path in std::iter::once("/etc/modules".to_owned()).chain(list("/etc/modules-load.d")) {
         let text = fs::read_to_string(path).unwrap_or_default();
         let lines = text
             .lines()
             .map(str::trim)
             .filter(|line| !line.is_empty() && !line.starts_with('#'));
-        names.extend(
-            lines
-                .filter_map(|line| line.split_whitespace().next())
-                .map(str::to_owned),
-        );
+        for line in lines {
+            let (name, given) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+            names.push(name.to_owned());
+            index.parameters.add(name, given);
+        }
     }
     for name in &names {
         index.load_named(name);
@@ -71,12 +77,20 @@ pub fn load() {
 /// What the kernel runs as /sbin/modprobe when it misses something: options, then names
 /// (modprobe(8)). It may be there before anything is mounted.
 pub fn modprobe(arguments: impl Iterator<Item = String>) -> ExitCode {
+    let arguments: Vec<String> = arguments.collect();
+    if let Some(option) = arguments
+        .iter()
+        .find(|word| ["-r", "--remove"].contains(&word.as_str()))
+    {
+        eprintln!("modprobe: {option}: modules are not removed here");
+        return ExitCode::FAILURE;
+    }
     let Some(mut index) = Index::read() else {
         return ExitCode::FAILURE;
     };
     let mut found = true;
-    for name in arguments.filter(|argument| !argument.starts_with('-')) {
-        found &= index.load_named(&name);
+    for name in arguments.iter().filter(|argument| !argument.starts_with('-')) {
+        found &= index.load_named(name);
     }
     match found {
         true => ExitCode::SUCCESS,
@@ -114,16 +128,58 @@ fn aliases(text: &str) -> Vec<(String, String)> {
     text.lines().filter_map(parse).collect()
 }
 
+/// What is given to modules, by their names.
+#[derive(Default)]
+struct Parameters(BTreeMap<String, String>);
+
+impl Parameters {
+    /// "MODULE.PARAMETER=VALUE ..." among the words of a kernel command line
+    /// (Documentation/admin-guide/kernel-parameters.rst).
+    fn of(cmdline: &str) -> Self {
+        let mut parameters = Parameters::default();
+        for word in cmdline.split_whitespace() {
+            let name = word.split('=').next().unwrap_or(word);
+            if let Some((module, _)) = name.split_once('.') {
+                parameters.add(module, word.get(module.len() + 1..).unwrap_or_default());
+            }
+        }
+        parameters
+    }
+
+    fn add(&mut self, module: &str, given: &str) {
+        let all = self.0.entry(module.replace('-', "_")).or_default();
+        all.push_str(given.trim());
+        all.push(' ');
+    }
+
+    fn for_module(&self, name: &str) -> CString {
+        let given = self.0.get(name).map_or("", String::as_str);
+        CString::new(given.trim()).unwrap_or_default()
+    }
+}
+
+/// The modules of `modprobe.blacklist=a,b` on a kernel command line.
+fn blacklist(cmdline: &str) -> BTreeSet<String> {
+    let lists = cmdline
+        .split_whitespace()
+        .filter_map(|word| word.strip_prefix("modprobe.blacklist="));
+    let names = lists.flat_map(|list| list.split(','));
+    names.map(|name| name.replace('-', "_")).collect()
+}
+
 impl Index {
     /// The modules of the running kernel; nothing when there are none.
     fn read() -> Option<Index> {
         let release = rustix::system::uname().release().to_string_lossy().into_owned();
         let folder = format!("/lib/modules/{release}");
         let dep = fs::read_to_string(format!("{folder}/modules.dep")).ok()?;
+        let cmdline = fs::read_to_string("/proc/cmdline").unwrap_or_default();
         Some(Index {
             modules: dep.lines().filter_map(module).collect(),
             aliases: aliases(&fs::read_to_string(format!("{folder}/modules.alias")).unwrap_or_default()),
             folder,
+            parameters: Parameters::of(&cmdline),
+            refused: blacklist(&cmdline),
             loaded: BTreeSet::new(),
         })
     }
@@ -146,7 +202,9 @@ impl Index {
             .filter(|(pattern, _)| matches(pattern.as_bytes(), alias.as_bytes()));
         let found: Vec<String> = matching.map(|(_, name)| name.replace('-', "_")).collect();
         for name in &found {
-            self.load(name);
+            if !self.refused.contains(name) {
+                self.load(name);
+            }
         }
         !found.is_empty()
     }
@@ -167,7 +225,8 @@ impl Index {
                     continue;
                 }
             };
-            match rustix::system::finit_module(&file, c"", flags(needed)) {
+            let given = self.parameters.for_module(&name_of(needed));
+            match rustix::system::finit_module(&file, &given, flags(needed)) {
                 // Drivers for what is not there say so.
                 Ok(()) | Err(rustix::io::Errno::EXIST | rustix::io::Errno::NODEV) => {}
                 Err(error) => say(&format!("{needed}: {error}")),
@@ -238,6 +297,24 @@ mod tests {
             [COMPRESSED, 0]
         );
         assert_eq!(flags(&path), COMPRESSED);
+    }
+
+    #[test]
+    fn modules_get_what_the_command_line_gives_them() {
+        let cmdline = "console=ttyS0 nvme-core.io_timeout=9 root=/dev/a.b nvme_core.multipath=0 snd.x \
+                       modprobe.blacklist=floppy,pc-speaker";
+        let mut parameters = Parameters::of(cmdline);
+        parameters.add("loop", " max_loop=4\t max_part=2 ");
+        parameters.add("loop", "hw=1");
+        for (name, given) in [
+            ("nvme_core", "io_timeout=9 multipath=0"),
+            ("snd", "x"),
+            ("root", ""),
+            ("loop", "max_loop=4\t max_part=2 hw=1"),
+        ] {
+            assert_eq!(parameters.for_module(name).to_str(), Ok(given), "{name}");
+        }
+        assert!(blacklist(cmdline).iter().eq(["floppy", "pc_speaker"]));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The mounts of the machine.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, Read, Seek};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags, statfs, statvfs};
@@ -74,6 +75,10 @@ pub fn all() {
         };
         tell(path, mounted);
     }
+    for (name, target) in [("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")] {
+        // devtmpfs may have been mounted, and filled, by an initrd before.
+        let _ = symlink(format!("/proc/self/{target}"), format!("/dev/{name}"));
+    }
     // A container that mounts a disk below a shared folder mounts it for everybody.
     let shared = mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC);
     tell("making / shared", shared);
@@ -92,6 +97,40 @@ pub fn all() {
     }
 }
 
+/// What not every kernel has: mounted where its folder is there, and nothing is said of the others.
+/// Some are modules.
+pub fn optional() {
+    let safe = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    let _ = fs::create_dir("/dev/mqueue");
+    for (path, kind) in [
+        ("/dev/mqueue", "mqueue"),
+        ("/sys/kernel/security", "securityfs"),
+        ("/sys/kernel/debug", "debugfs"),
+        ("/sys/kernel/config", "configfs"),
+        ("/sys/fs/fuse/connections", "fusectl"),
+        ("/sys/fs/selinux", "selinuxfs"),
+        ("/sys/fs/pstore", "pstore"),
+        ("/sys/fs/bpf", "bpf"),
+        ("/sys/firmware/efi/efivars", "efivarfs"),
+        ("/proc/sys/fs/binfmt_misc", "binfmt_misc"),
+    ] {
+        let _ = mount(kind, path, kind, safe, c"");
+    }
+}
+
+/// The folders that programs expect in /var, and the modes of those that are not like others.
+const VAR: [(&str, u32); 9] = [
+    ("cache", 0o755),
+    ("empty", 0o555),
+    ("lib", 0o755),
+    ("local", 0o755),
+    ("lock", 0o755),
+    ("log", 0o755),
+    ("opt", 0o755),
+    ("spool", 0o755),
+    ("tmp", 0o1777),
+];
+
 /// On a root that is only read, /var is an overlay in memory over what the image has. The
 /// overlay may be a module.
 pub fn writable_var() {
@@ -99,7 +138,14 @@ pub fn writable_var() {
     if read_only {
         overlay_var();
     }
-    let _ = fs::create_dir_all("/var/log");
+    let _ = fs::create_dir("/var");
+    for (name, mode) in VAR {
+        let path = format!("/var/{name}");
+        if fs::create_dir(&path).is_ok() {
+            tell(&path, fs::set_permissions(&path, Permissions::from_mode(mode)));
+        }
+    }
+    let _ = symlink("/run", "/var/run");
 }
 
 fn overlay_var() {

@@ -1,7 +1,8 @@
 //! Children, and the orphans that PID 1 inherits: one that matters is waited for by its number, all
 //! the others are reaped when nobody is waited for.
 
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, WaitOptions, wait, waitpid};
 
@@ -35,6 +36,24 @@ pub fn start(mut command: Command) -> Option<Pid> {
 /// Runs a program to its end; returns its exit status.
 pub fn run(command: Command) -> Option<i32> {
     wait_for(start(command)?)
+}
+
+/// Runs the programs in a folder, by name.
+pub fn run_parts(folder: &str) {
+    for path in list(folder).into_iter().filter(|path| Path::new(path).is_file()) {
+        say(&path);
+        let mut command = Command::new(&path);
+        command.stdin(Stdio::null());
+        run(command);
+    }
+}
+
+/// Whether a process is there and has not ended: in state Z it only waits to be waited for
+/// (proc_pid_stat(5), whose second field is a name in parentheses).
+pub fn is_running(process: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+    state.is_some_and(|state| !state.starts_with(['Z', 'X']))
 }
 
 /// Waits for a child; returns its exit status. Whoever else ends meanwhile keeps its own, in the
@@ -93,11 +112,14 @@ mod tests {
         let container = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
         let container = Pid::from_raw(container).unwrap();
         let service = start(shell("exit 7")).unwrap();
+        assert!(is_running(std::process::id() as i32));
         // containerd, say, that has no reason to end.
         let mut endless = Command::new("sleep").arg("5").spawn().unwrap();
         // As `runc start` does, which here outlives what it starts.
         assert_eq!(run(shell("sleep 1; exit 3")), Some(3));
+        assert!(!is_running(Pid::as_raw(Some(service))));
         assert_eq!(wait_for(container), Some(5));
+        assert!(!is_running(Pid::as_raw(Some(container))));
         assert_eq!(ended(), [(service, 7)]);
         // Nobody's.
         assert_eq!(wait_for(container), None);

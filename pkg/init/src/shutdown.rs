@@ -12,8 +12,9 @@ use signal_hook::iterator::Signals;
 use crate::containers::{self, Services};
 use crate::{mounts, process, say};
 
-/// How long processes have after SIGTERM.
-const GRACE: Duration = Duration::from_millis(1500);
+/// How often, and how many times, to look whether the processes have ended that want to do something
+/// at SIGTERM: five seconds, as in LinuxKit.
+const GRACE: (Duration, u32) = (Duration::from_millis(50), 100);
 
 /// How to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,8 +108,15 @@ fn power_button(mut device: std::fs::File) {
 pub fn stop(action: Action) -> ExitCode {
     say("stopping");
     containers::run_in_order("onshutdown");
+    process::run_parts("/etc/shutdown.d");
     everybody(Signal::TERM);
-    std::thread::sleep(GRACE);
+    for _ in 0..GRACE.1 {
+        process::ended();
+        if !running().into_iter().any(heeds_term) {
+            break;
+        }
+        std::thread::sleep(GRACE.0);
+    }
     everybody(Signal::KILL);
     process::ended();
     rustix::fs::sync();
@@ -129,12 +137,54 @@ pub fn stop(action: Action) -> ExitCode {
 
 /// A signal to every process but this one.
 fn everybody(signal: Signal) {
-    for path in process::list("/proc") {
-        let number = path.rsplit('/').next().and_then(|name| name.parse().ok());
-        // Kernel threads have no command line and take no signals.
-        let thread = std::fs::read(format!("{path}/cmdline")).is_ok_and(|line| line.is_empty());
-        if let Some(pid) = number.filter(|&pid| pid > 1 && !thread).and_then(Pid::from_raw) {
-            let _ = kill_process(pid, signal);
+    for pid in running().into_iter().filter_map(Pid::from_raw) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// The processes that run, but for this one.
+fn running() -> Vec<i32> {
+    let numbers = process::list("/proc").into_iter().filter_map(|path| {
+        let number: i32 = path.rsplit('/').next()?.parse().ok()?;
+        // Kernel threads have no command line and take no signals; nor has what has ended.
+        let has_words = std::fs::read(format!("{path}/cmdline")).is_ok_and(|line| !line.is_empty());
+        (number > 1 && has_words).then_some(number)
+    });
+    numbers.collect()
+}
+
+/// Whether a process catches SIGTERM, or takes it by a wait (proc_pid_status(5)). One that does not has
+/// ended by it, or will never: the first of a container, which nothing ends that it has not asked for.
+fn heeds_term(pid: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    ["SigCgt:", "SigBlk:"].iter().any(|field| {
+        let mask = status.lines().find_map(|line| line.strip_prefix(field));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.unwrap_or(0) >> (SIGTERM - 1) & 1 == 1
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::heeds_term;
+
+    #[test]
+    fn only_who_asks_for_sigterm_is_waited_for() {
+        for (script, heeds) in [
+            ("exec sleep 9", false),
+            ("trap : TERM; echo; read x < /dev/null; sleep 9", true),
+        ] {
+            let mut shell = Command::new("sh").args(["-c", script]).spawn().unwrap();
+            let wait = std::time::Duration::from_millis(20);
+            let found = (0..100).any(|_| {
+                std::thread::sleep(wait);
+                heeds_term(shell.id() as i32)
+            });
+            shell.kill().unwrap();
+            shell.wait().unwrap();
+            assert_eq!(found, heeds, "{script}");
         }
     }
 }
