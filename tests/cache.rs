@@ -280,6 +280,45 @@ fn indexes_in_indexes_are_imported_and_exported() {
 }
 
 #[test]
+fn what_has_no_name_is_verified_too() {
+    let site = Site::new();
+    let mut layout = Layout::new(&site.path("cache"));
+    let one = image(&layout, b"one");
+    let digest = one["digest"].as_str().unwrap().to_owned();
+    layout.annotate(json!({}), one);
+    let output = site.moby(&["cache", "verify"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    good(output);
+    assert!(said.contains(&format!("{digest} is whole")), "{said}");
+    fs::write(site.path("cache/blobs").join(digest.replace(':', "/")), "damaged").unwrap();
+    let message = refused(site.moby(&["cache", "verify"]), 1);
+    assert!(message.contains(&digest), "{message}");
+}
+
+/// As its image is known by its digest, and there are fields that nobody here knows.
+#[test]
+fn a_configuration_is_exported_as_it_is() {
+    let site = Site::new();
+    let mut layout = Layout::new(&site.path("cache"));
+    let config = br#"{"os":"linux","architecture":"amd64","config":{"Healthcheck":{"Test":["NONE"]},"Labels":{"b":"1","a":"2","c":"3"}},"rootfs":{"type":"layers","diff_ids":[]}}"#;
+    let config = layout.blob(config, "application/vnd.oci.image.config.v1+json");
+    let hex = config["digest"].as_str().unwrap().replace("sha256:", "");
+    let manifest = json!({"schemaVersion": 2, "config": config, "layers": []});
+    let manifest = layout.blob(
+        manifest.to_string().as_bytes(),
+        "application/vnd.oci.image.manifest.v1+json",
+    );
+    layout.name("example.org/one:1", manifest);
+    let export = ["cache", "export", "--format", "docker", "-o", "-", "example.org/one:1"];
+    let tar = good(site.moby(&export));
+    let text = String::from_utf8(tar).unwrap();
+    assert!(
+        text.contains(&format!("{hex}.json")) && text.contains("Healthcheck"),
+        "{text}"
+    );
+}
+
+#[test]
 fn indexes_without_end_are_not_followed() {
     let site = Site::new();
     let mut layout = Layout::new(&site.path("cache"));

@@ -211,6 +211,60 @@ fn the_architecture_picks_out_of_an_index() {
 }
 
 #[test]
+fn a_single_image_is_for_its_architecture_alone() {
+    let site = Site::new();
+    let mut layout = Layout::new(&site.path("cache"));
+    // Two of one name, as LinuxKit's cache may have them, and one that nobody lists with a platform.
+    for arch in ["amd64", "arm64"] {
+        let image = layout.manifest(arch, &[Layer::plain(&tar(&[(b'0', "a", "", arch.as_bytes())]))]);
+        layout.name("example.org/one:1", image.clone());
+        let mut bare = image;
+        bare.as_object_mut().unwrap().remove("platform");
+        layout.name(&format!("example.org/{arch}:1"), bare);
+    }
+    for (arch, other) in [("amd64", "arm64"), ("arm64", "amd64")] {
+        let tar = filesystem(&site, "example.org/one:1", &["--arch", arch]);
+        assert_eq!(member(&tar, "a").unwrap(), arch.as_bytes());
+        let archive = format!("docker-archive:{arch}.tar:example.org/{arch}:1");
+        skopeo(
+            &site,
+            &["copy", "-q", &format!("oci:cache:example.org/{arch}:1"), &archive],
+        );
+        site.write("one.yml", &format!("init: [\"example.org/{arch}:1\"]\n"));
+        for layout in [
+            &["--cache", "cache"][..],
+            &["--layout", &format!("{arch}.tar"), "--cache", "none"],
+        ] {
+            let build = |arch| site.build(&[layout, &["-f", "tar", "--arch", arch, "-o", "-", "one.yml"]].concat());
+            good(build(arch));
+            let message = refused(build(other), 1);
+            for text in [
+                &format!("linux/{other}"),
+                &format!("only for linux/{arch}"),
+                "one.yml:1:8",
+            ] {
+                assert!(message.contains(text), "{message}");
+            }
+        }
+    }
+}
+
+/// A digest that the specification allows and nobody uses is not called damage.
+#[test]
+fn other_digests_are_refused_by_name() {
+    let site = Site::new();
+    let mut layout = Layout::new(&site.path("cache"));
+    let mut image = layout.manifest("amd64", &[]);
+    image["digest"] = Value::from(format!("sha512:{}", "0".repeat(128)));
+    layout.name("example.org/one:1", image);
+    fs::create_dir_all(site.path("cache/blobs/sha512")).unwrap();
+    fs::write(site.path("cache/blobs/sha512").join("0".repeat(128)), "{}").unwrap();
+    site.write("one.yml", "init: [\"example.org/one:1\"]\n");
+    let message = refused(site.build(&["-f", "tar", "one.yml"]), 1);
+    assert!(message.contains("only sha256 is known here"), "{message}");
+}
+
+#[test]
 fn layers_are_the_same_however_they_are_compressed() {
     let site = Site::new();
     let noise: Vec<u8> = (0..900_000u32)
@@ -467,11 +521,14 @@ fn what_docker_save_wrote_is_checked_too() {
         (bytes[..1024].to_vec(), "diff_id"),
     ] {
         fs::write(site.path("saved").join(&layer), damaged).unwrap();
-        let message = refused(build("saved"), 1);
-        assert!(
-            message.contains("example.org/one:1") && message.contains(expected),
-            "{message}"
-        );
+        let import = ["cache", "--cache", "imported", "import", "saved"];
+        for message in [refused(build("saved"), 1), refused(site.moby(&import), 1)] {
+            assert!(
+                message.contains("example.org/one:1") && message.contains(expected),
+                "{message}"
+            );
+        }
+        assert_eq!(list_of(&site, "imported"), "");
     }
     fs::remove_file(site.path("saved").join(&layer)).unwrap();
     let message = refused(build("saved"), 1);

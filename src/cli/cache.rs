@@ -222,8 +222,9 @@ fn verify(folder: &Path, say: &dyn Fn(&str)) -> Result<(), Failure> {
     let store = store(folder)?;
     let mut damaged = Vec::new();
     for layout in store.layouts() {
-        for name in layout.names() {
-            match layout.bundle(&name, &|_| None) {
+        for (name, descriptor) in layout.descriptors() {
+            let name = name.unwrap_or_else(|| descriptor.digest().to_string());
+            match layout.bundle_of(&name, descriptor, &|_| None) {
                 Ok(_) => say(&format!("{name} is whole")),
                 Err(error) => damaged.push(error.to_string()),
             }

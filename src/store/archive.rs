@@ -13,10 +13,6 @@ use super::{Error, Image, Store};
 /// # Errors
 /// Layers that are missing or damaged.
 pub fn docker(store: &Store, image: &Image, time: Time) -> Result<Tree, Error> {
-    let config = serde_json::to_vec(&image.config).map_err(|error| Error::NotAnImage {
-        name: image.name.clone(),
-        what: error.to_string(),
-    })?;
     let layers: Result<Vec<Extents>, Error> = image
         .layers
         .iter()
@@ -24,7 +20,8 @@ pub fn docker(store: &Store, image: &Image, time: Time) -> Result<Tree, Error> {
         .collect();
     let diff_ids = image.layers.iter().map(|layer| layer.diff_id.clone());
     let layers = diff_ids.zip(layers?).collect();
-    Ok(tree(&image.name, Extents::from_bytes(config), layers, time))
+    let config = Extents::from_slice(image.source.clone());
+    Ok(tree(&image.name, config, layers, time))
 }
 
 /// The same from its parts: the layers are tars, with their digests.

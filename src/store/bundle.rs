@@ -190,9 +190,20 @@ impl Layout {
         if let Some(bundle) = self.saved_bundle(name)? {
             return Ok(Some(bundle));
         }
-        let Some(descriptor) = self.find(name) else {
-            return Ok(None);
-        };
+        let found = self.find(name);
+        found.map(|found| self.bundle_of(name, found, wanted)).transpose()
+    }
+
+    /// The image of a descriptor; `name` is for messages.
+    ///
+    /// # Errors
+    /// As [`Store::bundle`].
+    pub fn bundle_of(
+        &self,
+        name: &str,
+        descriptor: &Descriptor,
+        wanted: &dyn Fn(&Descriptor) -> Option<bool>,
+    ) -> Result<Bundle, Error> {
         let mut bundle = Bundle {
             top: json!({
                 "mediaType": descriptor.media_type(),
@@ -203,7 +214,7 @@ impl Layout {
         };
         if !is_index(descriptor.media_type()) {
             self.take_manifest(name, descriptor, &mut bundle)?;
-            return Ok(Some(bundle));
+            return Ok(bundle);
         }
         let listed = self.below(name, descriptor)?;
         let (indexes, manifests): (Vec<_>, Vec<_>) = listed.iter().partition(|listed| is_index(listed.media_type()));
@@ -230,7 +241,7 @@ impl Layout {
             self.take(name, index, &mut bundle)?;
         }
         self.take(name, descriptor, &mut bundle)?;
-        Ok(Some(bundle))
+        Ok(bundle)
     }
 
     fn take_manifest(&self, name: &str, descriptor: &Descriptor, bundle: &mut Bundle) -> Result<(), Error> {

@@ -1,14 +1,17 @@
 //! An image, found.
 
+use extents::Slice;
 use oci_spec::image::ImageConfiguration;
 
-use super::Location;
+use super::{Error, Location};
 
 /// An image for one architecture, with its manifest and configuration verified.
 #[derive(Clone, Debug)]
 pub struct Image {
     /// The canonical reference under which it was asked for.
     pub name: String,
+    /// The bytes of its configuration, which may have more fields than are known here.
+    pub source: Slice,
     /// Its configuration.
     pub config: ImageConfiguration,
     /// Its layers, the lowest first.
@@ -36,6 +39,21 @@ impl Layer {
 }
 
 impl Image {
+    /// The same, if it is for an architecture, or for any.
+    ///
+    /// # Errors
+    /// It is for another.
+    pub(super) fn for_arch(self, arch: &str) -> Result<Image, Error> {
+        match self.config.architecture().to_string() {
+            own if own.is_empty() || own == arch => Ok(self),
+            own => Err(Error::Architecture {
+                name: self.name,
+                wanted: format!("linux/{arch}"),
+                found: vec![format!("{}/{own}", self.config.os())],
+            }),
+        }
+    }
+
     /// A label of the configuration.
     pub fn label(&self, key: &str) -> Option<&str> {
         self.config

@@ -70,7 +70,7 @@ impl Layers {
             if found != doubt.layer.diff_id {
                 self.damaged.store(true, Ordering::Relaxed);
                 self.forget(&doubt.layer);
-                return Err(self.mismatch(&doubt.layer, "diff_id", &doubt.layer.diff_id, found));
+                return Err(mismatch(&doubt.layer, "diff_id", &doubt.layer.diff_id, found));
             }
         }
         Ok(())
@@ -207,7 +207,7 @@ impl Layers {
         if let Some((size, _)) = &layer.expected
             && *size != compressed.len()
         {
-            return Err(self.mismatch(
+            return Err(mismatch(
                 layer,
                 "size",
                 &format!("{size} bytes"),
@@ -225,10 +225,14 @@ impl Layers {
         let in_cache = path.and_then(|path| emit::empty(&path).ok());
         let Some(written) = in_cache else {
             let mut file = tempfile::tempfile().map_err(|source| self.unwritable(source))?;
-            self.copy(layer, compressed, &mut file, progress)?;
+            copy(layer, compressed, &mut file, progress, &|source| {
+                self.unwritable(source)
+            })?;
             return FileBlob::new(file).map_err(|source| self.unwritable(source));
         };
-        self.copy(layer, compressed, &mut written.file(), progress)?;
+        copy(layer, compressed, &mut written.file(), progress, &|source| {
+            self.unwritable(source)
+        })?;
         // What was written is read, not what has the name: that may be removed at any time.
         let file = written.file().try_clone().map_err(|source| self.unwritable(source))?;
         // Another moby may have been faster, and Windows replaces no file that is being read.
@@ -237,78 +241,97 @@ impl Layers {
         FileBlob::new(file).map_err(|source| self.unwritable(source))
     }
 
-    /// Decompresses while both digests are computed; nothing of it is used unless both are
-    /// right.
-    fn copy(&self, layer: &Layer, compressed: &Slice, to: &mut dyn Write, progress: Tell<'_>) -> Result<(), Error> {
-        let limit = decompress::limit(compressed.len());
-        let unreadable = |source| Error::Read {
-            name: layer.image.clone(),
-            location: layer.location.clone(),
-            source,
-        };
-        let mut source = Hashed {
-            slice: compressed,
-            at: 0,
-            progress,
-            hash: layer.expected.is_some().then(Sha256::new),
-        };
-        let mut hash = Sha256::new();
-        let mut written = 0u64;
-        let decompressed = (|| {
-            let mut reader = decompress::reader(&mut source).map_err(unreadable)?;
-            let mut buffer = vec![0; 256 << 10];
-            loop {
-                let read = reader.read(&mut buffer).map_err(unreadable)?;
-                let Some(part) = buffer.get(..read).filter(|part| !part.is_empty()) else {
-                    return Ok(());
-                };
-                written += read as u64;
-                if written > limit && compressed.len() < written {
-                    return Err(Error::Bomb {
-                        name: layer.image.clone(),
-                        location: layer.location.clone(),
-                        compressed: compressed.len(),
-                        limit,
-                    });
-                }
-                hash.update(part);
-                to.write_all(part).map_err(|source| self.unwritable(source))?;
-            }
-        })();
-        if let Err(error @ (Error::Bomb { .. } | Error::Write { .. })) = decompressed {
-            return Err(error);
-        }
-        // Damage shows best as a wrong digest, even when it also broke the compression.
-        io::copy(&mut source, &mut io::sink()).map_err(unreadable)?;
-        if let (Some((_, expected)), Some(hash)) = (&layer.expected, source.hash) {
-            let found = digest(hash);
-            if found != *expected {
-                return Err(self.mismatch(layer, "digest", expected, found));
-            }
-        }
-        decompressed?;
-        let found = digest(hash);
-        if found != layer.diff_id {
-            return Err(self.mismatch(layer, "diff_id", &layer.diff_id, found));
-        }
-        Ok(())
-    }
-
-    fn mismatch(&self, layer: &Layer, what: &'static str, expected: &str, found: String) -> Error {
-        Error::Mismatch {
-            name: layer.image.clone(),
-            location: layer.location.clone(),
-            what,
-            expected: expected.to_owned(),
-            found,
-        }
-    }
-
     fn unwritable(&self, source: io::Error) -> Error {
         Error::Write {
             folder: self.folder.clone().unwrap_or_else(std::env::temp_dir),
             source,
         }
+    }
+}
+
+/// Decompresses a layer for its digests alone.
+///
+/// # Errors
+/// One that is damaged, or cannot be read.
+pub(super) fn check(layer: &Layer, compressed: &Slice) -> Result<(), Error> {
+    let unwritable = |source| Error::Read {
+        name: layer.image.clone(),
+        location: layer.location.clone(),
+        source,
+    };
+    copy(layer, compressed, &mut io::sink(), &|_| {}, &unwritable)
+}
+
+/// Decompresses while both digests are computed; nothing of it is used unless both are
+/// right.
+fn copy(
+    layer: &Layer,
+    compressed: &Slice,
+    to: &mut dyn Write,
+    progress: Tell<'_>,
+    unwritable: &dyn Fn(io::Error) -> Error,
+) -> Result<(), Error> {
+    let limit = decompress::limit(compressed.len());
+    let unreadable = |source| Error::Read {
+        name: layer.image.clone(),
+        location: layer.location.clone(),
+        source,
+    };
+    let mut source = Hashed {
+        slice: compressed,
+        at: 0,
+        progress,
+        hash: layer.expected.is_some().then(Sha256::new),
+    };
+    let mut hash = Sha256::new();
+    let mut written = 0u64;
+    let decompressed = (|| {
+        let mut reader = decompress::reader(&mut source).map_err(unreadable)?;
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            let read = reader.read(&mut buffer).map_err(unreadable)?;
+            let Some(part) = buffer.get(..read).filter(|part| !part.is_empty()) else {
+                return Ok(());
+            };
+            written += read as u64;
+            if written > limit && compressed.len() < written {
+                return Err(Error::Bomb {
+                    name: layer.image.clone(),
+                    location: layer.location.clone(),
+                    compressed: compressed.len(),
+                    limit,
+                });
+            }
+            hash.update(part);
+            to.write_all(part).map_err(|source| unwritable(source))?;
+        }
+    })();
+    if let Err(error @ (Error::Bomb { .. } | Error::Write { .. })) = decompressed {
+        return Err(error);
+    }
+    // Damage shows best as a wrong digest, even when it also broke the compression.
+    io::copy(&mut source, &mut io::sink()).map_err(unreadable)?;
+    if let (Some((_, expected)), Some(hash)) = (&layer.expected, source.hash) {
+        let found = digest(hash);
+        if found != *expected {
+            return Err(mismatch(layer, "digest", expected, found));
+        }
+    }
+    decompressed?;
+    let found = digest(hash);
+    if found != layer.diff_id {
+        return Err(mismatch(layer, "diff_id", &layer.diff_id, found));
+    }
+    Ok(())
+}
+
+fn mismatch(layer: &Layer, what: &'static str, expected: &str, found: String) -> Error {
+    Error::Mismatch {
+        name: layer.image.clone(),
+        location: layer.location.clone(),
+        what,
+        expected: expected.to_owned(),
+        found,
     }
 }
 

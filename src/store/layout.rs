@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::bundle::{blob_path, digest_of};
 use super::docker_save::Saved;
-use super::{Error, Image, Layer};
+use super::{Error, Image, Layer, layers};
 use crate::config::reference;
 
 /// The longest index, manifest or configuration that is read, in bytes. Registries stop at
@@ -211,6 +211,10 @@ impl Layout {
     /// The descriptor of an image: first among those of single images, then among indexes,
     /// as LinuxKit searches; by name, or by a digest in the name.
     pub fn find(&self, name: &str) -> Option<&Descriptor> {
+        self.candidates(name).first().copied()
+    }
+
+    fn candidates(&self, name: &str) -> Vec<&Descriptor> {
         let with = |fits: &dyn Fn(&Descriptor) -> bool| -> Vec<&Descriptor> {
             self.index.iter().filter(|descriptor| fits(descriptor)).collect()
         };
@@ -225,7 +229,7 @@ impl Layout {
         }
         let index = |descriptor: &&Descriptor| is_index(descriptor.media_type());
         found.sort_by_key(index);
-        found.first().copied()
+        found
     }
 
     /// The image of a name for an architecture, if it is here.
@@ -234,12 +238,19 @@ impl Layout {
     /// An image that is here, but not for the architecture, or damaged.
     pub fn image(&self, name: &str, arch: &str) -> Result<Option<Image>, Error> {
         if let Some(saved) = self.saved.iter().find(|saved| saved.names().contains(&plain(name))) {
-            return self.saved_image(name, saved).map(Some);
+            return self.saved_image(name, saved)?.for_arch(arch).map(Some);
         }
-        if let Some(descriptor) = self.find(name) {
-            return self.resolve(name, arch, descriptor, DEEPEST, &mut 0).map(Some);
+        let mut other = None;
+        for descriptor in self.candidates(name) {
+            match self.resolve(name, arch, descriptor, DEEPEST, &mut 0) {
+                Err(error @ Error::Architecture { .. }) => other = other.or(Some(error)),
+                found => return found.map(Some),
+            }
         }
-        self.by_digest(name, arch)
+        match other {
+            Some(error) => Err(error),
+            None => self.by_digest(name, arch),
+        }
     }
 
     /// A blob by its descriptor, verified.
@@ -273,11 +284,14 @@ impl Layout {
         let Some(saved) = self.saved.iter().find(|saved| saved.names().contains(&plain(name))) else {
             return Ok(None);
         };
-        // For its checks.
-        self.saved_image(name, saved)?;
-        let open = |path: &String| self.location(path).open(name).map(Extents::from_slice);
-        let layers: Result<Vec<Extents>, Error> = saved.layers.iter().map(open).collect();
-        Ok(Some((open(&saved.config)?, layers?)))
+        let image = self.saved_image(name, saved)?;
+        let layers = image.layers.iter().map(|layer| {
+            let slice = layer.location.open(name)?;
+            layers::check(layer, &slice)?;
+            Ok(Extents::from_slice(slice))
+        });
+        let layers: Result<Vec<Extents>, Error> = layers.collect();
+        Ok(Some((Extents::from_slice(image.source), layers?)))
     }
 
     /// Counts in `opened` the indexes that were read.
@@ -290,7 +304,12 @@ impl Layout {
         opened: &mut usize,
     ) -> Result<Image, Error> {
         if !is_index(descriptor.media_type()) {
-            return self.manifest(name, descriptor);
+            let image = self.manifest(name, descriptor)?;
+            // An index has said it of those in it.
+            return match depth {
+                DEEPEST => image.for_arch(arch),
+                _ => Ok(image),
+            };
         }
         *opened += 1;
         let index: ImageIndex = self.json(name, descriptor, "an image index")?;
@@ -333,7 +352,9 @@ impl Layout {
 
     fn manifest(&self, name: &str, descriptor: &Descriptor) -> Result<Image, Error> {
         let manifest: ImageManifest = self.json(name, descriptor, "an image manifest")?;
-        let config: ImageConfiguration = self.json(name, manifest.config(), "an image configuration")?;
+        let source = self.blob(name, manifest.config())?;
+        let location = self.blob_location(manifest.config().digest().as_ref());
+        let config: ImageConfiguration = parse(name, &location, &source, "an image configuration")?;
         let diff_ids = config.rootfs().diff_ids();
         if diff_ids.len() != manifest.layers().len() {
             return Err(Error::NotAnImage {
@@ -345,6 +366,9 @@ impl Layout {
                 ),
             });
         }
+        for layer in manifest.layers() {
+            known_digest(name, layer.digest().as_ref())?;
+        }
         let layers = manifest.layers().iter().zip(diff_ids).map(|(layer, diff_id)| Layer {
             image: name.to_owned(),
             location: self.blob_location(layer.digest().as_ref()),
@@ -354,6 +378,7 @@ impl Layout {
         let layers = layers.collect();
         Ok(Image {
             name: name.to_owned(),
+            source,
             config,
             layers,
         })
@@ -370,15 +395,15 @@ impl Layout {
             }
         }
         let location = self.location(&saved.config);
-        let slice = location.open(name)?;
+        let source = location.open(name)?;
         // The file is named after its digest.
         let hex: String = saved.config.chars().filter(char::is_ascii_hexdigit).collect();
         let hex = hex.get(hex.len().saturating_sub(64)..).unwrap_or_default();
         let stem = saved.config.rsplit('/').next().unwrap_or_default();
         if hex.len() == 64 && stem.trim_end_matches(".json") == hex {
-            verify(name, &location, &slice, None, &format!("sha256:{hex}"))?;
+            verify(name, &location, &source, None, &format!("sha256:{hex}"))?;
         }
-        let config: ImageConfiguration = parse(name, &location, &slice, "an image configuration")?;
+        let config: ImageConfiguration = parse(name, &location, &source, "an image configuration")?;
         let diff_ids = config.rootfs().diff_ids();
         if diff_ids.len() != saved.layers.len() {
             return Err(Error::NotAnImage {
@@ -399,6 +424,7 @@ impl Layout {
         let layers = layers.collect();
         Ok(Image {
             name: name.to_owned(),
+            source,
             config,
             layers,
         })
@@ -509,6 +535,17 @@ fn parse<T: DeserializeOwned>(name: &str, location: &Location, slice: &Slice, wh
     serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))
 }
 
+/// Refuses digests that are not computed here.
+fn known_digest(name: &str, digest: &str) -> Result<(), Error> {
+    if digest.starts_with("sha256:") {
+        return Ok(());
+    }
+    Err(Error::NotAnImage {
+        name: name.to_owned(),
+        what: format!("it has the digest {digest}, and only sha256 is known here"),
+    })
+}
+
 /// Compares the bytes with size and digest.
 pub(super) fn verify(
     name: &str,
@@ -524,6 +561,7 @@ pub(super) fn verify(
         expected,
         found,
     };
+    known_digest(name, digest)?;
     if let Some(size) = size
         && size != slice.len()
     {
