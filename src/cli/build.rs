@@ -11,7 +11,7 @@ use super::report::Report;
 use super::{Failure, cache, check, foreign, host_arch, loader};
 use crate::config::Config;
 use crate::output::compress::Compression;
-use crate::output::format::{FORMATS, Filesystem, Format, Root, find};
+use crate::output::format::{FORMATS, Filesystem, Format, Kind, Root, find};
 use crate::output::{self, Target};
 use crate::pkg;
 use crate::rootfs;
@@ -98,6 +98,9 @@ impl Build {
     pub fn run(mut self, cache: Option<PathBuf>, report: &Report) -> Result<(), Failure> {
         self.cache = cache;
         let formats = self.formats()?;
+        if self.size.is_some() && !formats.iter().any(|format| format.takes_size()) {
+            report.say("note: --size is for the files of disks, and there is none among the formats");
+        }
         let jobs = super::jobs(self.jobs);
         let say = |text: &str| report.say(text);
         self.foreign.explain(self.input_tar.is_some(), report)?;
@@ -293,6 +296,21 @@ impl Build {
                 "--compress-disk is for the files of disks, and there is none among the formats\nhelp: `moby formats` lists them; --compress is for initrds and squashfs",
             ));
         }
+        if let Some(compression) = self.compress
+            && let Some(format) = formats.iter().find(|format| !format.takes_compression(compression))
+            && (format.kind == Kind::OciArchive || formats.iter().all(|format| !format.takes_compression(compression)))
+        {
+            let help = match format.kind {
+                Kind::OciArchive => "gzip, zstd and none are for layers",
+                _ => {
+                    "--compress is for initrds, squashfs and layers; what is written to `-o -` can be compressed by others"
+                }
+            };
+            return Err(Failure::usage(format!(
+                "--compress {compression} is not for the format {}\nhelp: {help}",
+                format.name
+            )));
+        }
         if let Some(root) = self.root
             && !formats.iter().any(|format| format.takes_root(root))
         {
@@ -368,12 +386,12 @@ fn size(text: &str) -> Result<u64, String> {
         .get(digits.len()..)
         .unwrap_or_default()
         .to_ascii_uppercase()
-        .trim_end_matches(['I', 'B'])
+        .as_str()
     {
-        "K" => 1 << 10,
-        "" | "M" => 1 << 20,
-        "G" => 1 << 30,
-        "T" => 1u64 << 40,
+        "K" | "KB" | "KIB" => 1 << 10,
+        "" | "M" | "MB" | "MIB" => 1 << 20,
+        "G" | "GB" | "GIB" => 1 << 30,
+        "T" | "TB" | "TIB" => 1u64 << 40,
         _ => return Err("a size is a number with K, M, G or T behind it, or with nothing for MiB".into()),
     };
     let number: u64 = digits

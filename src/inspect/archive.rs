@@ -1,5 +1,7 @@
 //! Initrds: cpio archives (newc), plain or compressed, one behind the other.
 
+use std::collections::BTreeMap;
+
 use extents::Extents;
 
 use super::{Inside, Look, compressed};
@@ -56,6 +58,8 @@ pub fn initrd(head: &[u8], content: &Extents) -> Result<Option<Inside>, String> 
 /// Adds the regular files of an archive, and returns how long it is.
 fn cpio(archive: &Extents, files: &mut Vec<(String, Extents)>) -> Result<u64, String> {
     let mut at = 0u64;
+    // Files with several names have their content at one of them.
+    let mut linked: BTreeMap<[u64; 3], (Vec<usize>, Extents)> = BTreeMap::new();
     loop {
         let cut = |error: std::io::Error| format!("its cpio is cut at byte {at}: {error}");
         let mut header = [0; HEADER];
@@ -80,11 +84,26 @@ fn cpio(archive: &Extents, files: &mut Vec<(String, Extents)>) -> Result<u64, St
         let data = (name_at + name_len).next_multiple_of(4);
         let end = (data + len).next_multiple_of(4);
         if name == b"TRAILER!!!" {
+            for (names, content) in linked.into_values() {
+                for name in names {
+                    if let Some((_, file)) = files.get_mut(name) {
+                        *file = content.clone();
+                    }
+                }
+            }
             return Ok(end);
         }
         const FILE: u64 = 0o100_000;
         if mode & 0o170_000 == FILE {
-            files.push((String::from_utf8_lossy(&name).into_owned(), archive.part(data, len)));
+            let content = archive.part(data, len);
+            if field(4)? > 1 {
+                let (names, kept) = linked.entry([field(0)?, field(7)?, field(8)?]).or_default();
+                names.push(files.len());
+                if len > 0 {
+                    *kept = content.clone();
+                }
+            }
+            files.push((String::from_utf8_lossy(&name).into_owned(), content));
         }
         at = end;
     }

@@ -223,6 +223,21 @@ impl Format {
         }
     }
 
+    /// Whether there is something in it that may be compressed by a given compressor: archives of the
+    /// tree are for others to compress, and those of OCI know few.
+    pub fn takes_compression(&self, compression: Compression) -> bool {
+        match self.kind {
+            Kind::Tar | Kind::Docker | Kind::DockerArchive => false,
+            Kind::OciArchive => !matches!(compression, Compression::Lz4 | Compression::Xz(_)),
+            _ => true,
+        }
+    }
+
+    /// Whether `--size` may make it longer.
+    pub fn takes_size(&self) -> bool {
+        matches!(self.kind, Kind::Disk(..) | Kind::Extlinux(_) | Kind::RaspberryPi)
+    }
+
     /// Whether `--root` may say where its root filesystem is.
     pub fn takes_root(&self, root: Root) -> bool {
         match self.kind {

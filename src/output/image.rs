@@ -4,7 +4,7 @@ use extents::Extents;
 use serde_json::json;
 use tree::{Time, Tree};
 
-use super::compress::{self, Compression};
+use super::compress;
 use super::{Error, Options};
 use crate::store::archive;
 use crate::store::bundle::{Bundle, digest_of};
@@ -21,13 +21,7 @@ pub fn oci(root: &Tree, options: &Options) -> Result<Extents, Error> {
     let tar = pax::plan(root)?;
     let compression = options.compression.unwrap_or_default();
     let folder = options.spill();
-    let stored = match compression {
-        // The media types know these.
-        Compression::None | Compression::Gzip(_) | Compression::Zstd(_) => {
-            compress::compress(&tar, compression, options.jobs, &folder)
-        }
-        _ => compress::compress(&tar, Compression::default(), options.jobs, &folder),
-    };
+    let stored = compress::compress(&tar, compression, options.jobs, &folder);
     let stored = stored.map_err(|source| Error::Write { path: folder, source })?;
     let bundle = Bundle::of_layer(&tar, stored, &config(root), &options.arch)?;
     let layout = bundle.layout(

@@ -87,18 +87,15 @@ impl<'a> Maker<'a> {
             (Kind::TarKernelInitrd, _) => vec![Some(self.in_memory()?.tar()?)],
             (Kind::Uki, _) => {
                 let payload = self.in_memory()?.clone();
-                self.large(&payload);
                 vec![Some(self.media(&payload).uki()?)]
             }
             (Kind::Iso(firmware), Root::Initramfs) => {
                 let payload = self.in_memory()?.clone();
-                self.large(&payload);
                 vec![Some(self.media(&payload).iso(firmware, "MOBY", media::empty())?)]
             }
             (Kind::Iso(firmware), Root::On(filesystem)) => vec![Some(self.iso_with_root(firmware, filesystem)?)],
             (Kind::Disk(table, firmware, container), Root::Initramfs) => {
                 let payload = self.in_memory()?.clone();
-                self.large(&payload);
                 let (disk, identity) = self.media(&payload).disk(table, firmware, container.unit(), None)?;
                 vec![Some(container::wrap(&disk, container, &identity, self.options)?)]
             }
@@ -108,13 +105,11 @@ impl<'a> Maker<'a> {
             (Kind::Extlinux(container), _) => vec![Some(self.extlinux(container)?)],
             (Kind::RaspberryPi, _) => {
                 let payload = self.in_memory()?.clone();
-                self.large(&payload);
                 let files = rpi::files(&payload, &self.loaders, self.whole)?;
                 vec![Some(self.media(&payload).card(&files)?)]
             }
             (Kind::RaspberryPiTar, _) => {
                 let payload = self.in_memory()?.clone();
-                self.large(&payload);
                 vec![Some(pax::plan(&rpi::files(&payload, &self.loaders, self.whole)?)?)]
             }
             (Kind::KernelRoot(filesystem), _) => {
@@ -157,10 +152,13 @@ impl<'a> Maker<'a> {
         let made = match self.in_memory.take() {
             Some(payload) => payload,
             None => {
-                self.without_attributes();
+                self.without_attributes("an initrd");
                 let (options, compression) = (self.options, self.options.compression.unwrap_or_default());
-                self.bare
-                    .with_initrd(&self.root, compression, options.jobs, &options.spill())?
+                let payload = self
+                    .bare
+                    .with_initrd(&self.root, compression, options.jobs, &options.spill())?;
+                self.large(&payload);
+                payload
             }
         };
         Ok(self.in_memory.insert(made))
@@ -220,7 +218,10 @@ impl<'a> Maker<'a> {
         let mut words = vec![format!("root=LABEL={name}")];
         let mut filesystems = vec![Filesystem::Iso9660];
         let files = match filesystem {
-            Filesystem::Iso9660 => self.mountable()?.clone(),
+            Filesystem::Iso9660 => {
+                self.without_attributes("ISO 9660");
+                self.mountable()?.clone()
+            }
             other => {
                 let file = format!("root.{}", other.name());
                 words.push(format!("moby.image=/{file}"));
@@ -291,8 +292,8 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// Says which programs lose their capabilities in an initrd, as newc has no extended attributes.
-    fn without_attributes(&mut self) {
+    /// Says which programs lose their capabilities, as newc and ISO 9660 have no extended attributes.
+    fn without_attributes(&mut self, what: &str) {
         let files = self.root.walk();
         let mut with = files.filter(|item| item.node.meta.xattrs.contains_key(b"security.capability".as_slice()));
         let Some(first) = with.next() else { return };
@@ -301,7 +302,7 @@ impl<'a> Maker<'a> {
             more => format!("and {more} more lose"),
         };
         let text = format!(
-            "note: an initrd has no extended attributes: /{} {more} the capabilities of the file\nhelp: a root filesystem on the medium keeps them: `--root squashfs`",
+            "note: {what} has no extended attributes: /{} {more} the capabilities of the file\nhelp: a squashfs on the medium keeps them: `--root squashfs`",
             tree::show(&first.path)
         );
         self.say(&text);

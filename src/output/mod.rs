@@ -83,7 +83,11 @@ impl Options {
         match &self.target {
             Target::Folder(dir) if dir.as_os_str().is_empty() => ".".into(),
             Target::Folder(dir) => dir.clone(),
-            _ => std::env::temp_dir(),
+            Target::File(file) if !extents::emit::is_stream(file) => match file.parent() {
+                Some(dir) if !dir.as_os_str().is_empty() => dir.to_owned(),
+                _ => ".".into(),
+            },
+            Target::File(_) | Target::Stdout => std::env::temp_dir(),
         }
     }
 }

@@ -45,7 +45,12 @@ pub fn stream(file: &Extents, out: &mut dyn Write) -> io::Result<()> {
 pub fn to_path(file: &Extents, path: &Path) -> io::Result<()> {
     if is_stream(path) {
         let mut out = File::options().write(true).open(path)?;
-        return stream(file, &mut out);
+        stream(file, &mut out)?;
+        // A disk says only now whether all went well; pipes and the like have nothing to wait for.
+        return match out.sync_all() {
+            Err(error) if error.kind() != io::ErrorKind::InvalidInput => Err(error),
+            _ => Ok(()),
+        };
     }
     beside(file, path)?.persist()
 }

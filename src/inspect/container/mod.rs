@@ -11,6 +11,8 @@ use packed::{How, Piece};
 /// The most pieces of a disk that are looked into: tables in a damaged file may lead to the same
 /// ones again and again.
 const MOST_PIECES: usize = 4 << 20;
+/// The most entries of a table that is read: a file within another may claim any length.
+const MOST_ENTRIES: u64 = 16 << 20;
 
 /// Numbers at places of a file; nothing where it ends before.
 struct Numbers<'a> {
@@ -31,6 +33,11 @@ impl Numbers<'_> {
 
     /// A table of numbers of `len` bytes each.
     fn table(&self, at: u64, len: usize, count: u64) -> Result<Vec<u64>, String> {
+        if count > MOST_ENTRIES {
+            return Err(format!(
+                "a table at byte {at} has {count} entries, more than are read here"
+            ));
+        }
         let size = count.saturating_mul(len as u64);
         let table = self.content.part(at, size);
         if table.len() < size {
