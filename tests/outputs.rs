@@ -6,7 +6,8 @@ mod common;
 
 use std::fs;
 
-use common::site::{Site, files, good, refused};
+use common::layout::{Layer, Layout, tar};
+use common::site::{Site, YAML, files, good, refused};
 
 #[cfg(unix)]
 #[test]
@@ -162,4 +163,70 @@ fn what_is_asked_of_a_machine_reaches_qemu() {
         window.contains("-serial mon:stdio") && !window.contains("-nographic"),
         "{window}"
     );
+}
+
+/// What is compressed before it is written needs room, which may not be where programs keep what is
+/// temporary.
+#[cfg(unix)]
+#[test]
+fn what_is_made_stays_in_the_folder_of_the_output() {
+    let site = Site::new();
+    fs::create_dir(site.path("out")).unwrap();
+    for target in [["-o", "out/machine.tar"], ["--dir", "out"]] {
+        let arguments = [&["-q", "build", "-f", "oci"], &target[..], &["machine.yml"]].concat();
+        let mut command = site.command(&arguments);
+        good(command.env("TMPDIR", site.path("nowhere")).output().unwrap());
+    }
+    assert_eq!(files(&site.path("out")), ["machine-oci.tar", "machine.tar"]);
+}
+
+#[test]
+fn options_without_an_effect_are_told_of() {
+    let site = Site::new();
+    for (compression, format, help) in [
+        ("xz:1", "oci", "gzip, zstd and none are for layers"),
+        ("lz4", "oci", "gzip, zstd and none are for layers"),
+        ("zstd:3", "tar", "--compress is for initrds"),
+        ("zstd:3", "tar,docker,docker-archive", "--compress is for initrds"),
+    ] {
+        let message = refused(site.build(&["-f", format, "--compress", compression, "machine.yml"]), 2);
+        let what = format!("--compress {compression} is not for the format");
+        assert!(message.contains(&what) && message.contains(help), "{message}");
+    }
+    good(site.build(&["-f", "tar,kernel+initrd", "--compress", "xz:1", "machine.yml"]));
+    good(site.build(&["-f", "oci", "--compress", "none", "machine.yml"]));
+    let output = site.moby(&["build", "-f", "tar", "--size", "4G", "machine.yml"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    good(output);
+    assert!(said.contains("note: --size is for the files of disks"), "{said}");
+    refused(site.build(&["-f", "raw", "--size", "512B", "machine.yml"]), 2);
+}
+
+#[test]
+fn capabilities_that_an_output_cannot_hold_are_told_of() {
+    let site = Site::new();
+    let mut layout = Layout::new(&site.path("cache"));
+    // cap_net_raw+ep, as setcap(8) stores it, in a record of PAX.
+    let record = b"56 SCHILY.xattr.security.capability=\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0\n";
+    let record = [format!("{} ", record.len()).as_bytes(), &record[3..]].concat();
+    let ping = tar(&[(b'x', "pax", "", &record), (b'0', "bin/ping", "", b"ping")]);
+    let image = layout.manifest("amd64", &[Layer::plain(&ping)]);
+    layout.name("example.org/ping:1", image);
+    site.write(
+        "ping.yml",
+        &format!("{YAML}\nservices: [{{name: p, image: \"example.org/ping:1\"}}]\n"),
+    );
+    for (format, what) in [
+        ("kernel+initrd", Some("an initrd has no extended attributes")),
+        ("kernel+iso", Some("ISO 9660 has no extended attributes")),
+        ("kernel+squashfs", None),
+    ] {
+        let output = site.moby(&["build", "-f", format, "ping.yml"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        good(output);
+        match what {
+            Some(what) => assert!(said.contains(what) && said.contains("bin/ping loses"), "{said}"),
+            None => assert!(!said.contains("extended attributes"), "{said}"),
+        }
+    }
 }

@@ -108,3 +108,27 @@ fn cpio(archive: &Extents, files: &mut Vec<(String, Extents)>) -> Result<u64, St
         at = end;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tree::Kind;
+
+    use super::*;
+
+    #[test]
+    fn every_name_of_a_file_has_its_content() {
+        let sample = testing::sample::sample();
+        let archive = ::cpio::plan(&sample).unwrap();
+        let found = initrd(b"070701", &archive).unwrap().unwrap().files;
+        let mut names = 0;
+        for item in sample.walk() {
+            if let Kind::File(content) = &item.node.kind {
+                let name = String::from_utf8_lossy(&item.path);
+                let (_, read) = found.iter().find(|(found, _)| *found == name).unwrap();
+                assert_eq!(read.to_vec().unwrap(), content.to_vec().unwrap(), "{name}");
+                names += usize::from(item.node.names() > 1);
+            }
+        }
+        assert!(names > 1);
+    }
+}

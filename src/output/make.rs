@@ -187,6 +187,9 @@ impl<'a> Maker<'a> {
         if let Some(image) = self.images.get(&filesystem) {
             return Ok(image.clone());
         }
+        if filesystem == Filesystem::Iso9660 {
+            self.without_attributes("ISO 9660");
+        }
         let options = self.options;
         let identity = self.identity()?;
         let image = root::plan(self.mountable()?, filesystem, &identity, options)?;

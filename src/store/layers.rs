@@ -303,7 +303,7 @@ fn copy(
                 });
             }
             hash.update(part);
-            to.write_all(part).map_err(|source| unwritable(source))?;
+            to.write_all(part).map_err(unwritable)?;
         }
     })();
     if let Err(error @ (Error::Bomb { .. } | Error::Write { .. })) = decompressed {
