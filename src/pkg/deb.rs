@@ -1,7 +1,7 @@
 //! Debian packages (deb(5)): an ar archive of `debian-binary`, `control.tar` and `data.tar`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use extents::Extents;
 use pax::Body;
@@ -59,6 +59,30 @@ pub fn control(path: &Path) -> Result<BTreeMap<String, String>, String> {
         }
     }
     Err(format!("{} has no control file", path.display()))
+}
+
+/// What Debian 12 has outside of `usr`, and later releases have within.
+const IN_USR: [&str; 3] = ["usr/lib64/ld-linux-", "usr/lib/ld-linux-", "usr/bin/busybox"];
+
+/// Whether the packages are of a release whose files are all below `usr`: `/bin`, `/sbin`, `/lib` and
+/// `/lib64` are links there, which no package brings. The C library and a static busybox tell.
+pub fn all_in_usr(files: &[PathBuf]) -> Result<bool, String> {
+    let telling = files.iter().filter(|file| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        ["libc6_", "busybox-static_"]
+            .iter()
+            .any(|start| name.starts_with(start))
+    });
+    for file in telling {
+        for entry in pax::entries(&tar(file, "data")?) {
+            let path = entry.map_err(|error| format!("{}: {error}", file.display()))?.path;
+            let path = path.strip_prefix(b"./").unwrap_or(&path);
+            if IN_USR.iter().any(|start| path.starts_with(start.as_bytes())) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Unpacks the data of a package over a tree, as far as it is wanted.

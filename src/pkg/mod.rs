@@ -20,6 +20,7 @@ mod sources;
 mod toolchain;
 pub mod version;
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use extents::Extents;
@@ -107,8 +108,30 @@ fn add(
             paths,
             exclude,
         } => {
-            for file in debian::fetch(debian, component.as_deref(), *closure, options)? {
-                deb::unpack(&file, tree, &|path| wanted(path, paths, exclude))?;
+            let files = debian::fetch(debian, component.as_deref(), *closure, options)?;
+            let in_usr = deb::all_in_usr(&files)?;
+            let taken = Cell::new(0u64);
+            for file in files {
+                deb::unpack(&file, tree, &|path| {
+                    let outside = path.strip_prefix("usr/").filter(|_| in_usr);
+                    let is = |path| wanted(path, paths, &[]);
+                    let not = |path| wanted(path, &[], exclude);
+                    let take = (is(path) || outside.is_some_and(is)) && not(path) && outside.is_none_or(not);
+                    taken.set(taken.get() + u64::from(take));
+                    take
+                })?;
+            }
+            if taken.get() == 0 {
+                return Err(format!(
+                    "`paths` names none of the files of {}\nhelp: `dpkg --contents FILE.deb` lists them",
+                    debian.join(", ")
+                ));
+            }
+            for name in ["bin", "sbin", "lib", "lib64"].iter().filter(|_| in_usr) {
+                let target = format!("usr/{name}");
+                if tree.lookup(target.as_bytes()).is_some() && tree.lookup(name.as_bytes()).is_none() {
+                    put(tree, name, meta(0o777), Kind::Symlink(target.into_bytes()))?;
+                }
             }
             Ok(())
         }
@@ -154,6 +177,11 @@ fn add(
             put(tree, directory, meta(octal(mode.as_deref(), 0o755)?), Kind::directory())
         }
         Content::Symlink { symlink, target } => {
+            // Where /sbin leads to /usr/sbin, a link from the one to the other would lead to itself.
+            let there = target.starts_with('/').then(|| tree.lookup_following(target.as_bytes()));
+            if there.flatten().is_some_and(|id| tree.lookup_following(symlink.as_bytes()) == Some(id)) {
+                return Ok(());
+            }
             put(tree, symlink, meta(0o777), Kind::Symlink(target.clone().into_bytes()))
         }
         Content::Concat { concat, to } => {
@@ -165,6 +193,9 @@ fn add(
                 {
                     all.push(content);
                 }
+            }
+            if all.is_empty() {
+                return Err(format!("there is nothing of {} to put into {to}", concat.join(", ")));
             }
             put(tree, to, meta(0o644), Kind::File(all))
         }
