@@ -273,7 +273,8 @@ fn what_a_failed_fetch_left_is_not_unpacked() {
     // An apt-get that gets an old version and fails until it is told to update.
     let script = r#"#!/bin/sh
         for argument; do case $argument in
-            update) : > "$SITE/updated" ;;
+            update) : > "$SITE/updated"; echo "W: no way to the mirror" >&2 ;;
+            lost) echo "E: Unable to locate package lost" >&2; exit 1 ;;
             download) version=1.9; [ -e "$SITE/updated" ] && version=1.10
                 /bin/cp "$SITE/debs/a_${version}_all.deb" .; [ $version = 1.10 ] || exit 1 ;;
         esac; done"#;
@@ -287,6 +288,14 @@ fn what_a_failed_fetch_left_is_not_unpacked() {
     let name = String::from_utf8(good(command.output().unwrap())).unwrap();
     unpacked(&site, &name, "ours");
     assert_eq!(files(&site.path("ours/usr/share/a")), ["1.10"]);
+    // The cause was told before.
+    recipe(&site, "  - debian: [lost]\n    closure: false\n");
+    let mut command = site.command(&["-q", "pkg", "build", "--arch", "amd64", "package"]);
+    command.env("PATH", site.path("bin")).env("SITE", site.path(""));
+    let message = refused(command.output().unwrap(), 1);
+    for text in ["Unable to locate package lost", "no way to the mirror"] {
+        assert!(message.contains(text), "{message}");
+    }
 }
 
 /// An ar archive of members.
@@ -306,6 +315,64 @@ fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
         bytes.resize(bytes.len().next_multiple_of(2), b'\n');
     }
     bytes
+}
+
+/// Debian 12 has `bin/busybox`, 13 has `usr/bin/busybox`, and the same recipe takes both.
+#[test]
+fn recipes_find_what_has_moved_into_usr() {
+    let site = Site::new();
+    let contents = "  - debian: [busybox-static]\n    paths: [bin/busybox, lib/]\n    exclude: [lib/unwanted]\n  - symlink: /bin/sh\n    target: /bin/busybox\n  - symlink: /sbin/tool\n    target: /usr/sbin/tool\n";
+    for (folder, expected) in [("", "bin/busybox"), ("usr/", "usr/bin/busybox")] {
+        for file in ["bin/busybox", "lib/wanted", "lib/unwanted", "share/doc/text"] {
+            site.write(&format!("tree/busybox-static/{folder}{file}"), file);
+        }
+        deb(&site, "busybox-static", "", "xz");
+        fs::remove_dir_all(site.path("tree")).unwrap();
+        recipe(
+            &site,
+            &format!("{contents}  - file: /which\n    contents: \"{folder}\"\n"),
+        );
+        let name = String::from_utf8(good(build(&site))).unwrap();
+        let target = format!("files-{}", folder.trim_end_matches('/'));
+        unpacked(&site, &name, &target);
+        let at = |path: &str| site.path(&target).join(path);
+        assert!(fs::symlink_metadata(at(expected)).unwrap().is_file());
+        for name in ["bin/sh", "bin/busybox"] {
+            let program =
+                fs::read_link(at(name)).map_or(at(name), |target| at(target.to_str().unwrap().trim_start_matches('/')));
+            assert_eq!(fs::read_to_string(program).unwrap(), "bin/busybox");
+        }
+        assert!(at("lib/wanted").exists() && !at("lib/unwanted").exists() && !at("usr/share").exists());
+        assert_eq!(at("bin").is_symlink(), folder == "usr/");
+    }
+    for (contents, expected) in [
+        (
+            "  - debian: [busybox-static]\n    paths: [bin/busibox]\n",
+            "names none of the files of busybox-static",
+        ),
+        (
+            "  - concat: [\"**/*.crt\"]\n    to: /all\n",
+            "there is nothing of **/*.crt",
+        ),
+    ] {
+        recipe(&site, contents);
+        let message = refused(build(&site), 1);
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+/// Where /sbin is /usr/sbin, a link from the one to the other is there already.
+#[test]
+fn a_link_to_itself_is_not_made() {
+    let site = Site::new();
+    let link = "  - symlink: /sbin/tool\n    target: /usr/sbin/tool\n";
+    recipe(
+        &site,
+        &format!("  - file: /usr/sbin/tool\n    contents: tool\n  - symlink: /sbin\n    target: usr/sbin\n{link}"),
+    );
+    let name = String::from_utf8(good(build(&site))).unwrap();
+    unpacked(&site, &name, "files");
+    assert_eq!(fs::read_to_string(site.path("files/sbin/tool")).unwrap(), "tool");
 }
 
 #[test]

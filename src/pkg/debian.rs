@@ -143,7 +143,7 @@ fn download(
     let sources = component.map(|component| sources::with_component(component, &state.join("sources")));
     let sources = sources.transpose()?;
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let apt = |arguments: &[&str]| -> Result<(), String> {
+    let apt = |arguments: &[&str]| -> Result<String, String> {
         let mut command = Command::new("apt-get");
         for (key, path) in [
             ("Dir::State", state.join("state")),
@@ -170,12 +170,10 @@ fn download(
         let output = command.output().map_err(|error| {
             format!("cannot run apt-get: {error}\nhelp: where there is none, --debs names a folder of .deb files")
         })?;
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         match output.status.success() {
-            true => Ok(()),
-            false => {
-                let said = String::from_utf8_lossy(&output.stderr);
-                Err(format!("apt-get {} failed: {}", arguments.join(" "), said.trim()))
-            }
+            true => Ok(said),
+            false => Err(format!("apt-get {} failed: {said}", arguments.join(" "))),
         }
     };
     let fresh = std::fs::read_dir(state.join("state/lists")).is_ok_and(|lists| lists.count() > 1);
@@ -192,8 +190,12 @@ fn download(
     };
     let mut result = if fresh { fetch() } else { Err(String::new()) };
     if result.is_err() {
-        apt(&["update"])?;
-        result = fetch();
+        let said = apt(&["update"])?;
+        // An update that reached nothing has not failed, and only warns.
+        result = fetch().map_err(|error| match said.is_empty() {
+            true => error,
+            false => format!("{error}\napt-get update said before: {said}"),
+        });
     }
     result?;
     std::fs::write(&done, "").map_err(|error| format!("cannot write {}: {error}", done.display()))?;

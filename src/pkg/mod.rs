@@ -178,8 +178,13 @@ fn add(
         }
         Content::Symlink { symlink, target } => {
             // Where /sbin leads to /usr/sbin, a link from the one to the other would lead to itself.
-            let there = target.starts_with('/').then(|| tree.lookup_following(target.as_bytes()));
-            if there.flatten().is_some_and(|id| tree.lookup_following(symlink.as_bytes()) == Some(id)) {
+            let there = target
+                .starts_with('/')
+                .then(|| tree.lookup_following(target.as_bytes()));
+            if there
+                .flatten()
+                .is_some_and(|id| tree.lookup_following(symlink.as_bytes()) == Some(id))
+            {
                 return Ok(());
             }
             put(tree, symlink, meta(0o777), Kind::Symlink(target.clone().into_bytes()))
