@@ -56,8 +56,9 @@ fn packages_do_what_they_are_for() {
     machine.goes_down();
 }
 
-/// Boots with disks until the texts have appeared, and powers off. What begins with `> ` is typed.
-fn boot(name: &Path, disks: &[&Path], texts: &[&str]) {
+/// Boots with disks until the texts have appeared, powers off, and returns the log. What begins with
+/// `> ` is typed.
+fn boot(name: &Path, disks: &[&Path], texts: &[&str]) -> String {
     let mut command = moby();
     command.arg("run").arg(name);
     for disk in disks {
@@ -73,6 +74,7 @@ fn boot(name: &Path, disks: &[&Path], texts: &[&str]) {
     machine.power_button();
     let log = machine.goes_down().join("\n");
     assert!(!log.contains("disks are still"), "{log}");
+    log
 }
 
 /// A disk of zeros.
@@ -149,6 +151,42 @@ fn a_disk_outlives_the_image() {
             "typed 42",
         ],
     );
+    check_ext4(&data);
+}
+
+/// What containerd knows of the boot before is not in its way, and a service has the time to end.
+#[test]
+fn services_start_again_from_a_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    machine("kept.yml", folder.path());
+    let data = disk(folder.path(), "data.img", 256 << 20);
+    for boots in ["boots 0", "boots 1"] {
+        let log = boot(
+            &folder.path().join("kept"),
+            &[&data],
+            &[
+                "onboot 000-before",
+                "/dev/mqueue",
+                "/host/run/runc",
+                "/host/var/lock",
+                "1777",
+                "/proc/self/fd/1",
+                "name moby-525400123456, napi N, modules 0",
+                "mount: /dev/vda1 (ext4) on /var",
+                "containerd listens",
+                boots,
+                "moby-init: started",
+                "service told ended: exit status 0",
+            ],
+        );
+        for text in [
+            "told, with 1048576 files",
+            "service told ended: exit status 0",
+            "slow has ended",
+        ] {
+            assert!(log.contains(text), "{text}: {log}");
+        }
+    }
     check_ext4(&data);
 }
 

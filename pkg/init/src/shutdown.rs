@@ -109,15 +109,19 @@ pub fn stop(action: Action) -> ExitCode {
     say("stopping");
     containers::run_in_order("onshutdown");
     process::run_parts("/etc/shutdown.d");
-    everybody(Signal::TERM);
-    for _ in 0..GRACE.1 {
-        process::ended();
-        if !running().into_iter().any(heeds_term) {
-            break;
+    // containerd kills the containers whose shims are gone, before they have done what they want to do.
+    for shims in [false, true] {
+        let some = || running().into_iter().filter(move |pid| is_containerd(*pid) == shims);
+        signal(some(), Signal::TERM);
+        for _ in 0..GRACE.1 {
+            process::ended();
+            if !some().any(heeds_term) {
+                break;
+            }
+            std::thread::sleep(GRACE.0);
         }
-        std::thread::sleep(GRACE.0);
     }
-    everybody(Signal::KILL);
+    signal(running().into_iter(), Signal::KILL);
     process::ended();
     rustix::fs::sync();
     mounts::leave_disks();
@@ -135,11 +139,18 @@ pub fn stop(action: Action) -> ExitCode {
     }
 }
 
-/// A signal to every process but this one.
-fn everybody(signal: Signal) {
-    for pid in running().into_iter().filter_map(Pid::from_raw) {
+fn signal(processes: impl Iterator<Item = i32>, signal: Signal) {
+    for pid in processes.filter_map(Pid::from_raw) {
         let _ = kill_process(pid, signal);
     }
+}
+
+/// Whether a process is containerd or one of its shims, by the name of the program.
+fn is_containerd(pid: i32) -> bool {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let program = line.split(|byte| *byte == 0).next().unwrap_or_default();
+    let name = program.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    name == b"containerd" || name.starts_with(b"containerd-shim")
 }
 
 /// The processes that run, but for this one.
