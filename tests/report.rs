@@ -107,8 +107,12 @@ fn flags_of_linuxkit_build_are_taken_or_explained() {
             "reading ",
         ),
         (
-            "build --pull=false --docker=false --no-sbom=false --size 1024M --o out.tar machine.yml",
+            "build --pull=false --docker=false --no-sbom=false --o out.tar machine.yml",
             "reading ",
+        ),
+        (
+            "build --size 1024M --o out.tar machine.yml",
+            "note: --size is for the files of disks",
         ),
     ] {
         let text = said(site.moby(&arguments.split(' ').collect::<Vec<_>>()));
