@@ -487,7 +487,7 @@ fn an_initrd_for_much_memory_is_warned_of() {
     fs::write(&yaml, example.replace("@pkg:", &format!("@pkg:{examples}")) + &files).unwrap();
     let said = |arguments: &[&str]| {
         let out = moby()
-            .args(["build", "-f", "raw-bios", "--dir"])
+            .args(["build", "--dir"])
             .arg(folder.path())
             .args(arguments)
             .arg(&yaml)
@@ -498,7 +498,7 @@ fn an_initrd_for_much_memory_is_warned_of() {
         said
     };
     // It is there twice.
-    let warned = said(&["--compress", "none"]);
+    let warned = said(&["-f", "kernel+initrd", "--compress", "none"]);
     let numbers = warned
         .split("needs more than ")
         .nth(1)
@@ -507,7 +507,7 @@ fn an_initrd_for_much_memory_is_warned_of() {
     assert!((1400..2000).contains(&needed), "{warned}");
     assert!(warned.contains("--root squashfs"), "{warned}");
     // It is the way out.
-    let quiet = said(&["--root", "squashfs", "--compress", "lz4"]);
+    let quiet = said(&["-f", "raw-bios", "--root", "squashfs", "--compress", "lz4"]);
     assert!(!quiet.contains("warning"), "{quiet}");
 }
 

@@ -190,6 +190,21 @@ fn services_start_again_from_a_disk() {
     check_ext4(&data);
 }
 
+/// It is not waited for for minutes, and says why, as there may be nobody to look for it.
+#[test]
+fn a_containerd_that_ends_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    machine("broken.yml", folder.path());
+    let texts = [
+        "service hello",
+        "containerd does not answer on",
+        "moby-init: containerd: ",
+        "moby-init: started",
+    ];
+    let log = boot(&folder.path().join("broken"), &[], &texts);
+    assert!(log.contains("failed to load TOML"), "{log}");
+}
+
 #[test]
 fn an_init_of_somebody_else_boots() {
     let folder = tempfile::tempdir().unwrap();

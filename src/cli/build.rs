@@ -291,44 +291,40 @@ impl Build {
                 formats.push(format);
             }
         }
+        if formats.is_empty() {
+            let default = if self.output.is_some() { "tar" } else { "kernel+initrd" };
+            formats.extend(find(default));
+        }
+        let names: Vec<&str> = formats.iter().map(|format| format.name).collect();
+        let names = names.join(", ");
         if self.compress_disk.is_some() && !formats.iter().any(|format| format.is_disk()) {
             return Err(Failure::usage(
                 "--compress-disk is for the files of disks, and there is none among the formats\nhelp: `moby formats` lists them; --compress is for initrds and squashfs",
             ));
         }
-        if let Some(compression) = self.compress
-            && let Some(format) = formats.iter().find(|format| !format.takes_compression(compression))
-            && (format.kind == Kind::OciArchive || formats.iter().all(|format| !format.takes_compression(compression)))
-        {
-            let help = match format.kind {
-                Kind::OciArchive => "gzip, zstd and none are for layers",
-                _ => {
-                    "--compress is for initrds, squashfs and layers; what is written to `-o -` can be compressed by others"
-                }
-            };
+        if self.compress.is_some() && !formats.iter().any(|format| format.compresses()) {
             return Err(Failure::usage(format!(
-                "--compress {compression} is not for the format {}\nhelp: {help}",
-                format.name
+                "--compress is for initrds, squashfs and the layers of OCI, and there is none in the formats: {names}\nhelp: what `-o -` writes can be compressed by another program"
+            )));
+        }
+        // The media types of layers (OCI Image Specification).
+        if let Some(compression @ (Compression::Lz4 | Compression::Xz(_))) = self.compress
+            && formats.iter().any(|format| format.kind == Kind::OciArchive)
+        {
+            return Err(Failure::usage(format!(
+                "--compress {compression} is not for the layers of the format oci\nhelp: gzip, zstd and none are"
             )));
         }
         if let Some(root) = self.root
             && !formats.iter().any(|format| format.takes_root(root))
         {
-            let formats = match self.formats.is_empty() {
-                true => "kernel+initrd".into(),
-                false => self.formats.join(", "),
-            };
             let message = match root {
                 Root::On(Filesystem::Iso9660) => {
-                    format!("--root iso is for CDs, and none of the formats takes it: {formats}")
+                    format!("--root iso is for CDs, and none of the formats takes it: {names}")
                 }
-                _ => format!("--root is for disks and CDs, and none of the formats takes it: {formats}"),
+                _ => format!("--root is for disks and CDs, and none of the formats takes it: {names}"),
             };
             return Err(Failure::usage(format!("{message}\nhelp: `moby formats` lists them")));
-        }
-        if formats.is_empty() {
-            let default = if self.output.is_some() { "tar" } else { "kernel+initrd" };
-            formats.extend(find(default));
         }
         match (&self.output, formats.as_slice()) {
             (Some(_), [one]) if one.is_stream() => Ok(formats),

@@ -18,6 +18,11 @@ pub enum Id {
     Name(String),
 }
 
+/// An empty list says no more than none.
+fn no_options(options: &Option<Vec<String>>) -> bool {
+    options.as_ref().is_none_or(Vec::is_empty)
+}
+
 /// A mount as the OCI runtime has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
@@ -31,7 +36,7 @@ pub struct Mount {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub source: String,
     /// Options, as in fstab.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "no_options")]
     pub options: Option<Vec<String>>,
     /// Mappings of users.
     #[serde(

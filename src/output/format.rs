@@ -223,14 +223,9 @@ impl Format {
         }
     }
 
-    /// Whether there is something in it that may be compressed by a given compressor: archives of the
-    /// tree are for others to compress, and those of OCI know few.
-    pub fn takes_compression(&self, compression: Compression) -> bool {
-        match self.kind {
-            Kind::Tar | Kind::Docker | Kind::DockerArchive => false,
-            Kind::OciArchive => !matches!(compression, Compression::Lz4 | Compression::Xz(_)),
-            _ => true,
-        }
+    /// Whether there is something compressed in it: archives of the tree are for others to compress.
+    pub fn compresses(&self) -> bool {
+        !matches!(self.kind, Kind::Tar | Kind::Docker | Kind::DockerArchive)
     }
 
     /// Whether `--size` may make it longer.

@@ -109,31 +109,13 @@ fn add(
             exclude,
         } => {
             let files = debian::fetch(debian, component.as_deref(), *closure, options)?;
-            let in_usr = deb::all_in_usr(&files)?;
-            let taken = Cell::new(0u64);
-            for file in files {
-                deb::unpack(&file, tree, &|path| {
-                    let outside = path.strip_prefix("usr/").filter(|_| in_usr);
-                    let is = |path| wanted(path, paths, &[]);
-                    let not = |path| wanted(path, &[], exclude);
-                    let take = (is(path) || outside.is_some_and(is)) && not(path) && outside.is_none_or(not);
-                    taken.set(taken.get() + u64::from(take));
-                    take
-                })?;
-            }
-            if taken.get() == 0 {
-                return Err(format!(
+            match unpack(tree, &files, paths, exclude)? {
+                true => Ok(()),
+                false => Err(format!(
                     "`paths` names none of the files of {}\nhelp: `dpkg --contents FILE.deb` lists them",
                     debian.join(", ")
-                ));
+                )),
             }
-            for name in ["bin", "sbin", "lib", "lib64"].iter().filter(|_| in_usr) {
-                let target = format!("usr/{name}");
-                if tree.lookup(target.as_bytes()).is_some() && tree.lookup(name.as_bytes()).is_none() {
-                    put(tree, name, meta(0o777), Kind::Symlink(target.into_bytes()))?;
-                }
-            }
-            Ok(())
         }
         Content::Cargo { cargo, bin, to } => {
             let program = cargo::build(cargo, bin.as_ref().unwrap_or(cargo), dir, options)?;
@@ -227,6 +209,33 @@ fn add(
         }
         Content::Linux { linux, config } => linux::build(linux, config, dir, options, tree, progress),
     }
+}
+
+/// Unpacks what is wanted of .debs, and returns whether there is anything. A path that a release has
+/// moved into `usr` is wanted by its name without it, too, and found by it.
+fn unpack(tree: &mut Tree, debs: &[PathBuf], paths: &[String], exclude: &[String]) -> Result<bool, String> {
+    let in_usr = deb::all_in_usr(debs)?;
+    let taken = Cell::new(false);
+    for file in debs {
+        deb::unpack(file, tree, &|path| {
+            let outside = path.strip_prefix("usr/").filter(|_| in_usr);
+            let names = [Some(path), outside];
+            let mut names = names.iter().flatten();
+            let take =
+                names.clone().any(|name| wanted(name, paths, &[])) && names.all(|name| wanted(name, &[], exclude));
+            taken.set(taken.get() || take);
+            take
+        })?;
+    }
+    for name in ["bin", "sbin", "lib", "lib64"].iter().filter(|_| in_usr) {
+        let target = format!("usr/{name}");
+        if tree.lookup(target.as_bytes()).is_some() && tree.lookup(name.as_bytes()).is_none() {
+            let link = Kind::Symlink(target.into_bytes());
+            let inserted = tree.insert(name.as_bytes(), meta(0o777), link, &meta(0o755));
+            inserted.map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(taken.get())
 }
 
 fn octal(mode: Option<&str>, default: u32) -> Result<u32, String> {

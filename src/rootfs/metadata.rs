@@ -15,7 +15,7 @@ pub fn write(config: &Config, format: &str) -> Vec<u8> {
                     *list = Value::Null;
                 }
             }
-            json_names(&mut value);
+            in_order(&mut value);
             super::spec::to_bytes(&value)
         }
         _ => {
@@ -25,16 +25,11 @@ pub fn write(config: &Config, format: &str) -> Vec<u8> {
     }
 }
 
-/// Resources in the order of the runtime specification; a mount without options has none.
-fn json_names(value: &mut Value) {
+/// Resources in the order of the runtime specification.
+fn in_order(value: &mut Value) {
     each_object(value, &|map| {
         if let Some(resources) = map.get_mut("resources") {
             *resources = super::spec::ordered("", resources);
-        }
-        for mount in map.get_mut("mounts").into_iter().flat_map(objects) {
-            if mount.get("options") == Some(&json!([])) {
-                mount.shift_remove("options");
-            }
         }
     });
 }
@@ -113,13 +108,6 @@ fn filled(form: &Value, given: &Value) -> Value {
         }
         (_, given) => given.clone(),
     }
-}
-
-fn objects(list: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
-    list.as_array_mut()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object_mut)
 }
 
 /// Changes every object, the outer ones first.

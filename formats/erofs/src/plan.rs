@@ -77,16 +77,7 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
     let mut placement = Placement::new();
     let lens = heads.iter().zip(&bodies.all);
     let places: Vec<u64> = lens.map(|(head, body)| placement.place(body.end(head))).collect();
-    let mut areas = Areas::new(
-        placement.end(),
-        shared.bytes().len(),
-        bodies.blocks,
-        contents.blocks.len(),
-    )?;
-    if u64::from(areas.end) == placement.end() && placement.is_full() {
-        // fsck.erofs 1.5 reads what would be the head of attributes behind an inode without any.
-        areas.end = areas.end.saturating_add(1);
-    }
+    let areas = Areas::new(&placement, shared.bytes().len(), bodies.blocks, contents.blocks.len())?;
 
     let mut assembly = Assembly {
         inventory: &inventory,
@@ -243,10 +234,15 @@ struct Areas {
 }
 
 impl Areas {
-    fn new(shared: u64, shared_len: usize, folders: u64, contents_len: u64) -> Result<Self, Error> {
+    fn new(inodes: &Placement, shared_len: usize, folders: u64, contents_len: u64) -> Result<Self, Error> {
+        let shared = inodes.end();
         let folders_start = shared + (shared_len as u64).div_ceil(BLOCK);
         let contents = folders_start + folders;
-        let blocks = contents + contents_len.div_ceil(BLOCK);
+        let mut blocks = contents + contents_len.div_ceil(BLOCK);
+        if blocks == shared && inodes.is_full() {
+            // fsck.erofs 1.5 reads what would be the head of attributes behind an inode without any.
+            blocks += 1;
+        }
         if blocks > MOST_BLOCKS {
             return Err(Error::TooLarge { blocks });
         }

@@ -120,12 +120,7 @@ pub fn start_services(folders: Vec<(String, runtime::Runtime)>) -> Option<Pid> {
     if Path::new(CONFIG).exists() {
         command.args(["--config", CONFIG]);
     }
-    if let Some(log) = log {
-        if let Ok(copy) = log.try_clone() {
-            command.stderr(copy);
-        }
-        command.stdout(log);
-    }
+    command.stdout(log()).stderr(log());
     // One that a crash left on a disk would be taken for the new one's.
     let _ = fs::remove_file(SOCKET);
     let pid = start(command)?;

@@ -110,13 +110,7 @@ pub fn start_services() -> Services {
         let log = log(&name);
         let logged = |arguments: &[&str]| {
             let mut command = runc(arguments);
-            match log
-                .as_ref()
-                .map(|log| Some((log.try_clone().ok()?, log.try_clone().ok()?)))
-            {
-                Some(Some((out, err))) => command.stdout(out).stderr(err),
-                _ => command.stdout(Stdio::null()).stderr(Stdio::null()),
-            };
+            command.stdout(log()).stderr(log());
             command
         };
         let pid = if runtime.wants_process() {
@@ -138,13 +132,17 @@ pub fn start_services() -> Services {
     services
 }
 
-/// The file for what a program says. Without one it runs nevertheless, and what it says is lost.
-pub fn log(name: &str) -> Option<fs::File> {
+/// Where what a program says goes: a file, or nowhere when there can be none.
+pub fn log(name: &str) -> impl Fn() -> Stdio + use<> {
     let path = format!("/var/log/{name}.log");
     // A disk may have been mounted on /var since the folder was made.
     let _ = fs::create_dir_all("/var/log");
     let log = fs::File::options().create(true).append(true).open(&path);
-    log.map_err(|error| say(&format!("{path}: {error}"))).ok()
+    let log = log.map_err(|error| say(&format!("{path}: {error}"))).ok();
+    move || {
+        let copy = log.as_ref().and_then(|log| log.try_clone().ok());
+        copy.map_or_else(Stdio::null, Stdio::from)
+    }
 }
 
 /// What a container is called.

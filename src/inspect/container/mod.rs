@@ -286,3 +286,21 @@ fn dynamic_vhd(content: &Extents) -> Result<Extents, String> {
     }
     Ok(disk.finish())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_without_end_is_not_read() {
+        // As a small file has it within that says that it is a long one.
+        let content = Extents::zeros(1 << 50);
+        let numbers = Numbers {
+            content: &content,
+            big_endian: true,
+        };
+        assert_eq!(numbers.table(0, 4, 1 << 20), Ok(vec![0; 1 << 20]));
+        let error = numbers.table(512, 4, 0xf000_0000).unwrap_err();
+        assert!(error.contains("byte 512") && error.contains("4026531840"), "{error}");
+    }
+}

@@ -194,9 +194,6 @@ pub fn compose(
 pub fn runtime_json(first: Vec<Mount>, runtime: &Runtime) -> Value {
     let mut mounts = first;
     mounts.extend(runtime.mounts.clone().unwrap_or_default());
-    for mount in &mut mounts {
-        mount.options.take_if(|options| options.is_empty());
-    }
     let path = |path: &Option<String>| path.clone().unwrap_or_default();
     let bind = &runtime.bind_ns;
     json!({
