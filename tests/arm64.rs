@@ -144,7 +144,7 @@ fn a_raspberry_pi_starts_what_is_on_its_card() {
     let network = format!("user,id=network,hostfwd=tcp:127.0.0.1:{port}-:80");
     let mut command = Command::new("qemu-system-aarch64");
     command
-        .args(["-machine", "raspi3b", "-display", "none", "-no-reboot"])
+        .args(["-machine", "raspi3b", "-accel", "tcg", "-display", "none", "-no-reboot"])
         // The second line is the one that is led out to the pins.
         .args(["-serial", "null", "-serial", "mon:stdio"])
         .args(["-kernel", "kernel8.img", "-initrd", "initrd.img"])

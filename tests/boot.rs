@@ -7,7 +7,7 @@ mod common;
 use std::net::TcpListener;
 
 use common::machine::Machine;
-use common::{build, get, moby};
+use common::{build, get, moby_run};
 
 #[test]
 fn hello_boots_serves_and_powers_off() {
@@ -15,8 +15,8 @@ fn hello_boots_serves_and_powers_off() {
     build("hello.yml", &[], folder.path());
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut machine = Machine::start(
-        moby()
-            .args(["run", "--publish", &format!("{port}:80")])
+        moby_run()
+            .args(["--publish", &format!("{port}:80")])
             .arg(folder.path().join("hello")),
     );
     for text in [
@@ -43,7 +43,7 @@ fn every_compression_boots() {
     for compression in ["zstd", "lz4", "xz:1", "none"] {
         let folder = tempfile::tempdir().unwrap();
         build("minimal.yml", &["--compress", compression], folder.path());
-        let mut machine = Machine::start(moby().args(["run", "--mem", "1536"]).arg(folder.path().join("minimal")));
+        let mut machine = Machine::start(moby_run().args(["--mem", "1536"]).arg(folder.path().join("minimal")));
         machine.log.push(compression.to_owned());
         machine.until("hello from a container");
         machine.until("moby-init: started");
@@ -58,8 +58,8 @@ fn services_run_without_containerd() {
     build("nginx.yml", &["--compress", "lz4"], folder.path());
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut machine = Machine::start(
-        moby()
-            .args(["run", "--publish", &format!("{port}:80")])
+        moby_run()
+            .args(["--publish", &format!("{port}:80")])
             .arg(folder.path().join("nginx")),
     );
     machine.until("moby-init: started");

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::machine::Machine;
-use common::{build, build_file, moby};
+use common::{build, build_file, moby_run};
 
 fn machine(name: &str, folder: &Path) {
     let yaml = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machines").join(name);
@@ -22,8 +22,8 @@ fn packages_do_what_they_are_for() {
     let folder = tempfile::tempdir().unwrap();
     machine("packages.yml", folder.path());
     let mut machine = Machine::start(
-        moby()
-            .args(["run", "--data", "a text for the machine"])
+        moby_run()
+            .args(["--data", "a text for the machine"])
             .arg(folder.path().join("packages")),
     );
     for text in [
@@ -59,8 +59,8 @@ fn packages_do_what_they_are_for() {
 /// Boots with disks until the texts have appeared, powers off, and returns the log. What begins with
 /// `> ` is typed.
 fn boot(name: &Path, disks: &[&Path], texts: &[&str]) -> String {
-    let mut command = moby();
-    command.arg("run").arg(name);
+    let mut command = moby_run();
+    command.arg(name);
     for disk in disks {
         command.arg("--disk").arg(disk);
     }
@@ -209,7 +209,7 @@ fn a_containerd_that_ends_is_told_of() {
 fn an_init_of_somebody_else_boots() {
     let folder = tempfile::tempdir().unwrap();
     machine("foreign-init.yml", folder.path());
-    let mut machine = Machine::start(moby().arg("run").arg(folder.path().join("foreign-init")));
+    let mut machine = Machine::start(moby_run().arg(folder.path().join("foreign-init")));
     for text in [
         "foreign init: /containers/onboot/000-hello config.json lower rootfs runtime.json tmp",
         "foreign init: runc is there",

@@ -93,6 +93,8 @@ fn boots(image: &Image, drive: &str, firmware: &[&str]) {
     let mut machine = Command::new("qemu-system-x86_64")
         .args([
             "-nodefaults",
+            "-accel",
+            "tcg",
             "-display",
             "none",
             "-no-reboot",

@@ -123,6 +123,8 @@ pub fn read(linux: Linux<'_>, images: &[&Extents], command: &str) -> (Vec<Tree>,
     let name = linux.filesystem;
     let mut qemu = Command::new("qemu-system-x86_64");
     qemu.args([
+        "-accel",
+        "tcg",
         "-m",
         "512",
         "-display",
