@@ -20,74 +20,79 @@ use crate::store::{self, Store};
 /// The arguments of `moby build`.
 #[derive(Debug, Args)]
 pub struct Build {
-    /// YAML files, merged from left to right; `-` is standard input
-    #[arg(required = true)]
+    /// YAML files, merged from left to right; `-` reads standard input
+    #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Output formats, separated by commas
-    #[arg(short, long = "format", value_delimiter = ',')]
+    /// Output formats, separated by commas; `moby formats` lists them [default: kernel+initrd, or
+    /// tar with --output]
+    #[arg(short, long = "format", value_name = "FORMAT", value_delimiter = ',')]
     formats: Vec<String>,
-    /// The folder for the outputs
+    /// Directory for the output files [default: the current directory]
     #[arg(long, conflicts_with = "output")]
     dir: Option<PathBuf>,
-    /// What the outputs' names begin with; by default the last file's name
+    /// Prefix of the output file names [default: the name of the last YAML file without its
+    /// extension]
     #[arg(long, conflicts_with = "output")]
     name: Option<String>,
-    /// Write a format of one file to this file; `-` is standard output
-    #[arg(short, long, visible_alias = "o")]
+    /// Write the output to this file; `-` writes to standard output. Needs one format that is a
+    /// single file
+    #[arg(short, long, value_name = "FILE", visible_alias = "o")]
     output: Option<PathBuf>,
-    /// The architecture
-    #[arg(long, default_value = host_arch())]
+    /// Target architecture: amd64, arm64, riscv64 or s390x [default: the host's]
+    #[arg(long, default_value = host_arch(), hide_default_value = true)]
     arch: String,
     /// The cache folder, which is an argument of moby itself.
     #[arg(skip)]
     cache: Option<PathBuf>,
-    /// Where else images are: OCI layout folders, OCI archives, or what `docker save` wrote
-    #[arg(long)]
+    /// Read images from this OCI layout directory, OCI archive or `docker save` tar, before the
+    /// cache; repeatable
+    #[arg(long, value_name = "PATH")]
     layout: Vec<PathBuf>,
-    /// A folder of .deb files, in place of apt-get, for packages that are built
-    #[arg(long)]
+    /// Take Debian packages from this directory of .deb files instead of running apt-get
+    #[arg(long, value_name = "DIR")]
     debs: Option<PathBuf>,
-    /// How the initrd, or a squashfs, is compressed: gzip, zstd, lz4, xz or none, with a level after a
-    /// colon [default: gzip]
-    #[arg(long)]
+    /// Compression of the initrd, squashfs, EROFS and OCI layers: gzip, zstd, lz4, xz or none. EROFS
+    /// takes lz4 and none, OCI layers gzip, zstd and none. Levels: gzip 1 to 9, zstd 1 to 19, xz 0 to
+    /// 9 [default: gzip; EROFS: none]
+    #[arg(long, value_name = "ALGORITHM[:LEVEL]")]
     compress: Option<Compression>,
-    /// Compress the files of disks as a whole: gzip, zstd, lz4 or xz, with a level after a colon
-    #[arg(long, value_name = "COMPRESS", value_parser = Compression::of_disk)]
+    /// Compress disk image files: gzip, zstd, lz4 or xz, with levels as for --compress
+    #[arg(long, value_name = "ALGORITHM[:LEVEL]", value_parser = Compression::of_disk)]
     compress_disk: Option<Compression>,
-    /// Where disks and CDs have the root filesystem: initramfs, squashfs, erofs or ext4, and on a
-    /// CD also iso [default: as the format has it]
-    #[arg(long, value_name = "WHERE")]
+    /// Root filesystem of disks and ISOs: initramfs, squashfs, erofs, ext4, or iso (ISOs only)
+    /// [default: depends on the format]
+    #[arg(long, value_name = "FILESYSTEM")]
     root: Option<Root>,
-    /// How many threads [default: one a processor]
-    #[arg(short, long)]
+    /// Number of threads [default: one per core]
+    #[arg(short, long, value_name = "N")]
     jobs: Option<usize>,
-    /// Store the kernel without its compression
+    /// Decompress the kernel
     #[arg(long)]
     decompress_kernel: bool,
-    /// The size of disk images, as 512M or 4G; without a letter in MiB [default: what is needed]
+    /// Size of disk images, such as 512M or 4G; a plain number is in MiB [default: as small as the
+    /// content allows]
     #[arg(long, value_parser = size)]
     size: Option<u64>,
-    /// Print the merged YAML, and build nothing
+    /// Print the merged YAML without building
     #[arg(long)]
     dry_run: bool,
-    /// Let an opaque whiteout hide what lower layers have in its folder, as Docker does; LinuxKit, and
-    /// moby without this, keep it
+    /// Apply opaque whiteouts as Docker does, so that they hide the files of lower layers.
+    /// LinuxKit keeps those files, and so does moby without this flag
     #[arg(long)]
     opaque_whiteouts: bool,
-    /// Write no SBOM into the root filesystem
+    /// Do not add an SBOM to the root filesystem
     #[arg(long)]
     no_sbom: bool,
-    /// The path of the SBOM in the root filesystem
+    /// Path of the SBOM in the root filesystem
     #[arg(long, value_name = "PATH", default_value = "sbom.spdx.json")]
     sbom_output: String,
-    /// Let the SBOM say the time of this build, so that no two builds are the same
+    /// Record the current time in the SBOM. The build is then not reproducible
     #[arg(long)]
     sbom_current_time: bool,
-    /// The tar of an earlier build, accepted for LinuxKit's sake: nothing is taken from it, as
-    /// building from the layers is no slower
-    #[arg(long)]
+    /// Ignored: the tar of an earlier build. It must exist
+    #[arg(long, value_name = "FILE", help_heading = foreign::COMPATIBILITY)]
     input_tar: Option<PathBuf>,
-    /// Use no network; moby never does
+    /// Accepted for compatibility: moby build never uses the network
     #[arg(long, hide = true)]
     offline: bool,
     #[command(flatten)]

@@ -24,34 +24,37 @@ enum Command {
     /// List the images
     #[command(visible_alias = "list")]
     Ls,
-    /// Copy images into the cache, out of an OCI layout, an OCI archive, or what `docker save` wrote
+    /// Copy images from an OCI layout directory, an OCI archive or a `docker save` tar into the cache
     Import {
-        /// The layout or archive
+        /// OCI layout directory, OCI archive or `docker save` tar
+        #[arg(value_name = "PATH")]
         from: PathBuf,
-        /// Which images [default: all that have a name]
+        /// Names of the images to copy [default: all that have a name]
+        #[arg(value_name = "IMAGE")]
         images: Vec<String>,
     },
     /// Write an image to a file
     Export {
-        /// The image
+        /// Image name, with a tag or digest
         image: String,
-        /// The file; `-` is standard output
-        #[arg(short, long, visible_alias = "outfile")]
+        /// Output file; `-` writes to standard output
+        #[arg(short, long, value_name = "FILE", visible_alias = "outfile")]
         output: PathBuf,
-        /// As what
+        /// Archive format
         #[arg(long, value_enum, default_value_t = Format::Oci)]
         format: Format,
-        /// The architecture, for docker and filesystem; an OCI archive has all that are there
-        #[arg(long, default_value = host_arch())]
+        /// Architecture to export, for docker and filesystem [default: the host's]. An OCI archive
+        /// holds every architecture of the image
+        #[arg(long, default_value = host_arch(), hide_default_value = true)]
         arch: String,
     },
-    /// Remove images and what only they need
+    /// Remove images, and the blobs that no other image needs
     Rm {
-        /// The images
-        #[arg(required = true)]
+        /// Image names, with a tag or digest
+        #[arg(required = true, value_name = "IMAGE")]
         images: Vec<String>,
     },
-    /// Remove what no image needs
+    /// Remove blobs and decompressed layers that no image needs
     Clean,
     /// Read every blob and compare it with its digest
     Verify,
@@ -60,11 +63,11 @@ enum Command {
 /// What an image is written as.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
-    /// An OCI archive.
+    /// OCI archive
     Oci,
-    /// What `docker load` reads.
+    /// Archive for `docker load`
     Docker,
-    /// Its files as a tar.
+    /// Root filesystem as a tar
     Filesystem,
 }
 

@@ -13,9 +13,8 @@ use crate::{pkg, rootfs};
 /// The arguments of `moby check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// YAML files of one machine, merged from left to right as `moby build` merges them; `-` is
-    /// standard input
-    #[arg(required = true)]
+    /// YAML files, merged from left to right as in `moby build`; `-` reads standard input
+    #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
 

@@ -8,6 +8,9 @@ use clap::Args;
 use super::Failure;
 use super::report::Report;
 
+/// The heading of flags without an effect.
+pub const COMPATIBILITY: &str = "Accepted for compatibility with LinuxKit";
+
 /// Flags that LinuxKit's parser also takes as `--flag=true` and `--flag=false`.
 const SWITCHES: [&str; 7] = [
     "pull",
@@ -40,13 +43,13 @@ pub fn respell(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
 /// Of all commands.
 #[derive(Debug, Args)]
 pub struct GlobalFlags {
-    /// How much LinuxKit says: nothing at 0
+    /// Accepted for compatibility with LinuxKit: 0 is --quiet, other levels change nothing
     #[arg(short, long, global = true, hide = true, value_name = "LEVEL")]
     verbose: Option<u8>,
-    /// Where LinuxKit finds a registry's images
+    /// Accepted for compatibility with LinuxKit, and ignored
     #[arg(long, global = true, hide = true)]
     mirror: Vec<String>,
-    /// Whose certificates LinuxKit trusts
+    /// Accepted for compatibility with LinuxKit, and ignored
     #[arg(long, global = true, hide = true)]
     cert_file: Vec<String>,
 }
@@ -72,11 +75,11 @@ impl GlobalFlags {
 /// Of `moby build`.
 #[derive(Debug, Args)]
 pub struct BuildFlags {
-    /// Accepted for LinuxKit's sake: images are taken from the cache folder and --layout as they are
-    #[arg(long)]
+    /// Ignored: moby does not pull images
+    #[arg(long, help_heading = COMPATIBILITY)]
     pull: bool,
-    /// Accepted for LinuxKit's sake: no Docker is asked for images
-    #[arg(long)]
+    /// Ignored: moby does not read images from Docker
+    #[arg(long, help_heading = COMPATIBILITY)]
     docker: bool,
 }
 

@@ -8,7 +8,7 @@ use crate::output::format::FORMATS;
 /// The arguments of `moby formats`.
 #[derive(Debug, Args)]
 pub struct Formats {
-    /// The names alone, one a line
+    /// Print only the names, one per line
     #[arg(long)]
     names: bool,
 }

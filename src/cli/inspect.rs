@@ -12,13 +12,13 @@ use crate::inspect;
 /// The arguments of `moby inspect`.
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// Any file that `moby build` writes: a disk, a CD, a filesystem, a tar, a kernel, an initrd
+    /// A file that `moby build` writes: disk image, ISO, filesystem, tar, kernel or initrd
     file: PathBuf,
-    /// List all files with their lengths
+    /// List all files with their sizes in bytes
     #[arg(long, conflicts_with = "cat")]
     ls: bool,
-    /// Write the file of this path, as --ls has it, to standard output
-    #[arg(long)]
+    /// Write one file to standard output, named by its path in the output of --ls
+    #[arg(long, value_name = "PATH")]
     cat: Option<String>,
 }
 

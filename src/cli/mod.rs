@@ -14,19 +14,37 @@ mod run;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use report::Report;
 
-/// Turn a YAML file into bootable Linux images: offline, without Docker, without root.
+/// The end of the long help and of the manual page.
+const AFTER_HELP: &str = "\
+Exit status:
+  0  success
+  1  the work failed
+  2  the command line or the YAML is wrong
+
+Environment:
+  MOBY_CACHE         image cache directory
+  LINUXKIT_CACHE     image cache directory, if MOBY_CACHE is not set
+  SOURCE_DATE_EPOCH  time of generated files, in seconds since 1970 [default: 1492533000, as LinuxKit]";
+
+/// Turn a YAML file into bootable Linux images: offline, without Docker, without root
 #[derive(Debug, Parser)]
 // As with LinuxKit, the last of an option that is given twice counts.
-#[command(name = "moby", version, propagate_version = true, args_override_self = true)]
+#[command(
+    name = "moby",
+    version,
+    propagate_version = true,
+    args_override_self = true,
+    after_long_help = AFTER_HELP
+)]
 struct Moby {
-    /// Say nothing but errors
+    /// Print errors only
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// The cache folder [default: MOBY_CACHE, LINUXKIT_CACHE or ~/.linuxkit/cache]
-    #[arg(long, global = true)]
+    /// Image cache directory [default: $MOBY_CACHE, $LINUXKIT_CACHE or ~/.linuxkit/cache]
+    #[arg(long, global = true, value_name = "DIR")]
     cache: Option<PathBuf>,
     #[command(flatten)]
     foreign: foreign::GlobalFlags,
@@ -38,17 +56,17 @@ struct Moby {
 enum Command {
     /// Build images from YAML files
     Build(Box<build::Build>),
-    /// Check YAML files, and build nothing
+    /// Check YAML files without building
     Check(check::Check),
     /// Print the JSON Schema of the YAML, for editors
     Schema,
-    /// Boot in QEMU what was built
+    /// Boot an image in QEMU
     Run(run::Run),
-    /// Show what is in a disk, a CD or an initrd
+    /// Show the contents of an image file: disk, ISO, initrd, archive
     Inspect(inspect::Inspect),
     /// Build packages
     Pkg(pkg::Pkg),
-    /// Look after the folder of images
+    /// Manage the image cache
     Cache(cache::Cache),
     /// List the output formats
     Formats(formats::Formats),
@@ -89,6 +107,11 @@ impl Moby {
             Command::Formats(formats) => formats.run(),
         }
     }
+}
+
+/// Returns the definition of the command line, from which the reference and the manual pages are made.
+pub fn command() -> clap::Command {
+    Moby::command()
 }
 
 /// Runs what the arguments say.

@@ -17,22 +17,22 @@ pub struct Pkg {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Build packages into the cache folder
+    /// Build packages into the image cache
     Build {
-        /// Folders with a build.yml
-        #[arg(required = true)]
+        /// Package directories, each with a build.yml
+        #[arg(required = true, value_name = "DIR")]
         dirs: Vec<PathBuf>,
-        /// The architecture
-        #[arg(long, default_value = host_arch())]
+        /// Target architecture: amd64 or arm64 [default: the host's]
+        #[arg(long, default_value = host_arch(), hide_default_value = true)]
         arch: String,
-        /// A folder of .deb files, in place of apt-get
-        #[arg(long)]
+        /// Take Debian packages from this directory of .deb files instead of running apt-get
+        #[arg(long, value_name = "DIR")]
         debs: Option<PathBuf>,
     },
-    /// Print the names that packages get
+    /// Print the image names of packages
     ShowTag {
-        /// Folders with a build.yml
-        #[arg(required = true)]
+        /// Package directories, each with a build.yml
+        #[arg(required = true, value_name = "DIR")]
         dirs: Vec<PathBuf>,
     },
 }
