@@ -125,8 +125,13 @@ impl Layout {
 
     /// The manifest of an image, with its platform in the descriptor.
     pub fn manifest(&self, arch: &str, layers: &[Layer]) -> Value {
+        self.manifest_with(arch, &json!({"Entrypoint": ["/a"]}), layers)
+    }
+
+    /// The manifest of an image whose containers have a configuration.
+    pub fn manifest_with(&self, arch: &str, config: &Value, layers: &[Layer]) -> Value {
         let diff_ids: Vec<&str> = layers.iter().map(|layer| layer.diff_id.as_str()).collect();
-        let config = json!({"architecture": arch, "os": "linux", "config": {"Entrypoint": ["/a"]}, "rootfs": {"type": "layers", "diff_ids": diff_ids}});
+        let config = json!({"architecture": arch, "os": "linux", "config": config, "rootfs": {"type": "layers", "diff_ids": diff_ids}});
         let config = self.blob(
             config.to_string().as_bytes(),
             "application/vnd.oci.image.config.v1+json",

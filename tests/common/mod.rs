@@ -3,6 +3,8 @@
 // No test uses all of it.
 #![allow(dead_code)]
 
+pub mod formats;
+pub mod images;
 pub mod layout;
 pub mod machine;
 pub mod media;
