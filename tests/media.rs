@@ -204,18 +204,20 @@ fn a_hybrid_master_boot_record_boots() {
     let raw = formats().find(|format| format.name == "raw").unwrap();
     let raw = Arc::new(FileBlob::open(&bootable(raw)).unwrap());
     let raw = Extents::from_slice(Slice::whole(raw));
-    let partition = disk::Partition {
-        kind: disk::Type::Efi,
-        name: "boot".into(),
-        guid: 1,
-        bootable: true,
-        content: raw.part(disk::ALIGNMENT, raw.len() - disk::ALIGNMENT - TAIL * disk::SECTOR),
-    };
-    let scheme = disk::Scheme::Hybrid { guid: 2, signature: 3 };
-    let code = fs::read("/usr/lib/syslinux/mbr/mbr.bin").unwrap();
-    let hybrid = disk::plan(scheme, &[partition], &code, None).unwrap();
+    let content = raw.part(disk::ALIGNMENT, raw.len() - disk::ALIGNMENT - TAIL * disk::SECTOR);
+    let mut boot = disk::Partition::new(disk::PartitionType::Esp, content);
+    boot.label = "boot".into();
+    boot.guid = disk::Uuid::from_u128(1);
+    boot.bootable = true;
+    let mut layout = disk::DiskLayout::new(disk::Table::Hybrid {
+        guid: disk::Uuid::from_u128(2),
+        signature: 3,
+    });
+    layout.boot_code = fs::read("/usr/lib/syslinux/mbr/mbr.bin").unwrap();
+    layout.partitions.push(boot);
+    let hybrid = disk::plan(&layout, None, disk::SECTOR).unwrap();
     let path = media().join("hybrid.img");
-    emit::to_path(&hybrid.extents, &path).unwrap();
+    emit::to_path(&hybrid, &path).unwrap();
     let said = checked("sgdisk", &["-v"], &path);
     assert!(said.contains("No problems found"), "{said}");
     boots(&path, &[], MARKER);

@@ -22,7 +22,7 @@ pub enum Error {
     #[error(transparent)]
     Iso(#[from] iso9660::Error),
     /// The partitions do not fit the disk.
-    #[error(transparent)]
+    #[error("{error}{help}", error = .0, help = disk_help(.0))]
     Disk(#[from] disk::Error),
     /// A boot loader that cannot be installed.
     #[error("{0}\nhelp: `moby pkg build pkg/syslinux` makes the image of the boot loader anew")]
@@ -88,4 +88,13 @@ pub enum Error {
         /// What failed.
         source: io::Error,
     },
+}
+
+/// The help for an error of the disk's layout.
+fn disk_help(error: &disk::Error) -> &'static str {
+    match error {
+        disk::Error::TooSmall { .. } => "\nhelp: give a larger --size, or put less on it",
+        disk::Error::TooLarge { .. } => "\nhelp: use a format with a GPT",
+        _ => "",
+    }
 }

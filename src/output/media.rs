@@ -14,6 +14,7 @@
 //! A root filesystem that is not in the initrd is in a second partition of a disk, and among the
 //! files of a CD.
 
+use disk::{Architecture, DiskLayout, Partition, PartitionType, Uuid};
 use extents::Extents;
 use iso9660::{BootEntry, BootImage, Hybrid};
 use syslinux::{Ldlinux, Run};
@@ -197,53 +198,33 @@ impl Media<'_> {
             Some(root) => root.identity,
             None => Identity::of(&volume)?,
         };
-        let boot = disk::Partition {
-            kind: if firmware.efi { disk::Type::Efi } else { disk::Type::Fat },
-            name: "boot".into(),
-            guid: identity.uuid("partition"),
-            bootable: firmware.bios,
-            content: volume,
-        };
-        let root = root.map(|root| disk::Partition {
-            kind: disk::Type::Root(processor(self.arch)),
-            name: "root".into(),
-            guid: identity.uuid("root"),
-            bootable: false,
-            content: root.content,
-        });
-        let partitions: Vec<disk::Partition> = [boot].into_iter().chain(root).collect();
-        let (scheme, code) = match table {
+        let (table, code) = match table {
             Table::Mbr => (mbr(&identity), "syslinux/mbr/mbr.bin"),
             Table::Gpt => (
-                disk::Scheme::Gpt {
-                    guid: identity.uuid("disk"),
+                disk::Table::Gpt {
+                    guid: uuid(&identity, "disk"),
                 },
                 "syslinux/mbr/gptmbr.bin",
             ),
         };
-        let code = match firmware.bios {
-            true => self.loaders.boot_code(code)?,
-            false => Vec::new(),
+        let kind = if firmware.efi {
+            PartitionType::Esp
+        } else {
+            PartitionType::BasicData
         };
-        Ok((self.divide(scheme, &partitions, &code, unit)?, identity))
-    }
-
-    /// A disk of partitions, whose length is a multiple of `unit` bytes.
-    fn divide(
-        &self,
-        scheme: disk::Scheme,
-        partitions: &[disk::Partition],
-        code: &[u8],
-        unit: u64,
-    ) -> Result<Extents, Error> {
-        let plan = |size| disk::plan(scheme, partitions, code, size);
-        let made = plan(self.size)?.extents;
-        let len = made.len().next_multiple_of(unit);
-        // A GPT has its other half at the end.
-        match len == made.len() {
-            true => Ok(made),
-            false => Ok(plan(Some(len))?.extents),
+        let mut layout = DiskLayout::new(table);
+        let mut boot = partition(kind, "boot", uuid(&identity, "partition"), volume);
+        boot.bootable = firmware.bios;
+        layout.partitions.push(boot);
+        if let Some(root) = root {
+            let kind = PartitionType::Root(architecture(self.arch));
+            let root = partition(kind, "root", uuid(&identity, "root"), root.content);
+            layout.partitions.push(root);
         }
+        if firmware.bios {
+            layout.boot_code = self.loaders.boot_code(code)?;
+        }
+        Ok((disk::plan(&layout, self.size, unit)?, identity))
     }
 
     /// A disk with one ext4 filesystem that has the root filesystem and what starts it.
@@ -285,15 +266,12 @@ impl Media<'_> {
             &format!("/{}", FOLDER_OF_ROOT.trim_end_matches('/')),
             hidden,
         )?;
-        let partition = disk::Partition {
-            kind: disk::Type::Linux,
-            name: "root".into(),
-            guid: identity.uuid("root"),
-            bootable: true,
-            content: volume,
-        };
-        let code = self.loaders.boot_code("syslinux/mbr/mbr.bin")?;
-        self.divide(mbr(identity), &[partition], &code, unit)
+        let mut root = partition(PartitionType::Linux, "root", uuid(identity, "root"), volume);
+        root.bootable = true;
+        let mut layout = DiskLayout::new(mbr(identity));
+        layout.boot_code = self.loaders.boot_code("syslinux/mbr/mbr.bin")?;
+        layout.partitions.push(root);
+        Ok(disk::plan(&layout, self.size, unit)?)
     }
 
     /// A disk with one FAT filesystem that no boot code is for: a Raspberry Pi reads it by itself.
@@ -311,14 +289,10 @@ impl Media<'_> {
         };
         let volume = fat::plan(files, &options)?.into_extents();
         let identity = Identity::of(&volume)?;
-        let partition = disk::Partition {
-            kind: disk::Type::Fat,
-            name: "boot".into(),
-            guid: identity.uuid("partition"),
-            bootable: false,
-            content: volume,
-        };
-        self.divide(mbr(&identity), &[partition], &[], disk::SECTOR)
+        let boot = partition(PartitionType::BasicData, "boot", uuid(&identity, "partition"), volume);
+        let mut layout = DiskLayout::new(mbr(&identity));
+        layout.partitions.push(boot);
+        Ok(disk::plan(&layout, self.size, disk::SECTOR)?)
     }
 
     /// The ESP of a CD.
@@ -378,17 +352,28 @@ impl Media<'_> {
     }
 }
 
-fn mbr(identity: &Identity) -> disk::Scheme {
-    disk::Scheme::Mbr {
+fn mbr(identity: &Identity) -> disk::Table {
+    disk::Table::Mbr {
         signature: identity.number("disk"),
     }
 }
 
-fn processor(arch: &str) -> disk::Processor {
+fn uuid(identity: &Identity, what: &str) -> Uuid {
+    Uuid::from_u128(identity.uuid(what))
+}
+
+fn partition(kind: PartitionType, label: &str, guid: Uuid, content: Extents) -> Partition {
+    let mut partition = Partition::new(kind, content);
+    partition.label = label.to_owned();
+    partition.guid = guid;
+    partition
+}
+
+fn architecture(arch: &str) -> Architecture {
     match arch {
-        "arm64" => disk::Processor::Arm64,
-        "riscv64" => disk::Processor::Riscv64,
-        "s390x" => disk::Processor::S390x,
-        _ => disk::Processor::X86_64,
+        "arm64" => Architecture::Arm64,
+        "riscv64" => Architecture::Riscv64,
+        "s390x" => Architecture::S390x,
+        _ => Architecture::X86_64,
     }
 }

@@ -1,14 +1,21 @@
-//! Extents that can be written like a file, for the crates that write tables.
+//! Extents as a device, for the crates that encode tables.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use extents::Extents;
 
-/// A file in memory, of which only what is written takes room.
+/// A virtual file that is read and written at a position.
 #[derive(Debug)]
-pub struct Device<'a> {
-    pub content: &'a mut Extents,
-    pub position: u64,
+pub(crate) struct Device<'a> {
+    content: &'a mut Extents,
+    position: u64,
+}
+
+impl<'a> Device<'a> {
+    /// Opens a virtual file at its first byte.
+    pub(crate) fn new(content: &'a mut Extents) -> Self {
+        Device { content, position: 0 }
+    }
 }
 
 impl Read for Device<'_> {

@@ -1,39 +1,94 @@
-//! What a disk cannot hold.
+//! Reasons why a layout cannot become a disk.
 
-/// Why there is no disk.
+use crate::{MAX_BOOT_CODE, MAX_LABEL};
+
+/// A layout that cannot become a disk. Partitions are numbered from 1.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// More partitions than the table has entries.
-    #[error("a disk with this partition table has at most {most} partitions, and {count} are asked for")]
-    Partitions {
-        /// How many were asked for.
+    /// The table has fewer entries than there are partitions.
+    #[error("the disk has {count} partitions, its partition table takes at most {max}")]
+    TooManyPartitions {
+        /// Number of partitions.
         count: usize,
-        /// How many there can be.
-        most: usize,
+        /// Number of entries in the table.
+        max: usize,
     },
-    /// The size given is too small.
-    #[error("the partitions need a disk of {needed} bytes, and it is to have {size}: {} bytes are missing\nhelp: give a larger --size, or put less on it", needed.saturating_sub(*size))]
-    TooSmall {
-        /// The least length in bytes.
-        needed: u64,
-        /// The length given, in bytes.
-        size: u64,
-    },
-    /// More sectors than the table can number.
+    /// The partitions do not fit the size of the disk.
     #[error(
-        "a disk of {size} bytes is larger than a master boot record can number (2 TiB)\nhelp: use a format with a GPT"
+        "the partitions need {needed} bytes, the disk has {size}: {} bytes are missing",
+        needed.saturating_sub(*size)
     )]
-    TooLarge {
-        /// The length in bytes.
+    TooSmall {
+        /// Minimum length of the disk in bytes.
+        needed: u64,
+        /// Length of the disk in bytes.
         size: u64,
     },
-    /// Boot code that does not fit before the table.
-    #[error("the boot code has {len} bytes, and there is room for 440")]
+    /// The table cannot address the whole disk.
+    #[error("the disk has {size} bytes, an MBR addresses at most 2 TiB")]
+    TooLarge {
+        /// Length of the disk in bytes.
+        size: u64,
+    },
+    /// Sizes that add up to more than 64 bits.
+    #[error("the partitions need more than 2^64 bytes")]
+    Overflow,
+    /// The boot code reaches into the table.
+    #[error("the boot code has {len} bytes, an MBR takes at most {MAX_BOOT_CODE}")]
     BootCode {
-        /// Its length in bytes.
+        /// Length of the code in bytes.
         len: usize,
     },
-    /// What the crates that write tables say.
-    #[error("the partition table cannot be written: {0}")]
-    Table(String),
+    /// A partition without content and minimum size.
+    #[error("partition {partition} is empty")]
+    EmptyPartition {
+        /// Number of the partition.
+        partition: usize,
+    },
+    /// The label does not fit the entry of a GPT.
+    #[error("the label of partition {partition} has {len} UTF-16 code units, a GPT takes at most {MAX_LABEL}")]
+    Label {
+        /// Number of the partition.
+        partition: usize,
+        /// Length of the label in UTF-16 code units.
+        len: usize,
+    },
+    /// The table has no code for the type of a partition.
+    #[error("partition {partition} has type {kind}, which a {table} cannot store")]
+    Type {
+        /// Number of the partition.
+        partition: usize,
+        /// The type.
+        kind: crate::PartitionType,
+        /// Name of the table.
+        table: &'static str,
+    },
+    /// The given start is not the first byte of a sector, or lies in the table or the partition
+    /// before.
+    #[error("partition {partition} cannot start at byte {start}: {reason}")]
+    Start {
+        /// Number of the partition.
+        partition: usize,
+        /// The given start in bytes.
+        start: u64,
+        /// Reason in a few words.
+        reason: &'static str,
+    },
+    /// A partition that cannot take the rest of the disk.
+    #[error("partition {partition} cannot grow: {reason}")]
+    Grow {
+        /// Number of the partition.
+        partition: usize,
+        /// Reason in a few words.
+        reason: &'static str,
+    },
+    /// The crate that encodes the table refused it.
+    #[error("cannot encode the {table}")]
+    Encode {
+        /// Name of the table.
+        table: &'static str,
+        /// Error of that crate.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }

@@ -127,4 +127,7 @@ pub enum Error {
         /// How many there are.
         count: usize,
     },
+    /// The partition table of a hybrid image cannot be written.
+    #[error(transparent)]
+    Disk(disk::Error),
 }

@@ -222,9 +222,7 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
     }
     image.set_len(u64::from(end) * BLOCK);
     if let (Some(hybrid), Some(id)) = (&options.hybrid, id) {
-        for (offset, bytes) in hybrid::tables(hybrid, &boots, end, id)? {
-            image.put_bytes(offset, bytes);
-        }
+        image = hybrid::put(image, hybrid, &boots, id)?;
     }
     Ok(Image {
         extents: image,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use extents::{Extents, emit};
-use ova::{Error, Firmware, Options};
+use ova_image::{Error, Firmware, Options};
 
 fn run(program: &str, arguments: &[&str], folder: &Path) -> String {
     let out = Command::new(program).args(arguments).current_dir(folder).output();
@@ -41,7 +41,7 @@ fn everybody_finds_in_it_what_went_in() {
     };
     let image = vmdk::stream_optimized(&disk, &stream).unwrap();
     for (firmware, word) in [(Firmware::Bios, "bios"), (Firmware::Efi, "efi")] {
-        let archive = ova::plan(&image, disk.len(), &options(firmware)).unwrap();
+        let archive = ova_image::plan(&image, disk.len(), &options(firmware)).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         emit::to_path(&archive, &folder.join("a.ova")).unwrap();
@@ -104,7 +104,7 @@ fn names_that_cannot_be() {
             name: name.to_owned(),
             ..options(Firmware::Bios)
         };
-        let error = ova::plan(&Extents::new(), 0, &options).unwrap_err();
+        let error = ova_image::plan(&Extents::new(), 0, &options).unwrap_err();
         assert!(matches!(error, Error::Name { .. }), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 
 use extents::{Extents, emit};
 use proptest::prelude::*;
-use qcow2::{Compressor, Error, Options};
+use qcow2_image::{Compressor, Error, Options};
 use testing::disk::{check, disks, qemu_img};
 
 const LARGE: u64 = 8 << 40;
@@ -13,7 +13,7 @@ proptest! {
 
     #[test]
     fn qemu_sees_the_same_disk(disk in disks()) {
-        check("qcow2", &disk, &qcow2::plan(&disk).unwrap(), &qcow2::plan(&disk).unwrap());
+        check("qcow2", &disk, &qcow2_image::plan(&disk).unwrap(), &qcow2_image::plan(&disk).unwrap());
     }
 }
 
@@ -22,7 +22,7 @@ fn a_large_disk_takes_no_room() {
     let mut disk = Extents::zeros(LARGE);
     disk.put_bytes(LARGE - 512, [1; 512]);
     disk.put_bytes(0, [1; 512]);
-    let image = qcow2::plan(&disk).unwrap();
+    let image = qcow2_image::plan(&disk).unwrap();
     let room: u64 = image.extents().iter().map(|extent| extent.data().len()).sum();
     assert!(room < 40 << 20, "{room}");
     let dir = tempfile::tempdir().unwrap();
@@ -32,7 +32,7 @@ fn a_large_disk_takes_no_room() {
     let info = qemu_img(&["info", "-f", "qcow2"], &made);
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");
     disk.set_len(u64::MAX >> 2);
-    assert!(qcow2::plan(&disk).is_err());
+    assert!(qcow2_image::plan(&disk).is_err());
 }
 
 fn options(compressor: Compressor, jobs: usize) -> Options {
@@ -68,7 +68,7 @@ proptest! {
             disk.put_bytes(0, mixture(disk.len().min(1_500_000) as usize));
         }
         let compressors = [Compressor::Zlib(1), Compressor::Zlib(9), Compressor::Zstd(3), Compressor::Zstd(13)];
-        let image = |jobs| qcow2::compressed(&disk, &options(compressors[which], jobs)).unwrap();
+        let image = |jobs| qcow2_image::compressed(&disk, &options(compressors[which], jobs)).unwrap();
         check("qcow2", &disk, &image(3), &image(1));
     }
 }
@@ -81,12 +81,12 @@ fn a_compressed_image_of_a_large_disk() {
     disk.put_bytes(100 << 20, vec![0; 10 << 20]);
     disk.put_bytes(5 << 30, mixture(3 << 20));
     for (compressor, name) in [(Compressor::Zlib(6), "zlib"), (Compressor::Zstd(9), "zstd")] {
-        let image = qcow2::compressed(&disk, &options(compressor, 2)).unwrap();
+        let image = qcow2_image::compressed(&disk, &options(compressor, 2)).unwrap();
         assert!(image.len() < 4 << 20, "{}", image.len());
         let dir = tempfile::tempdir().unwrap();
         let (made, plain) = (dir.path().join("made"), dir.path().join("plain"));
         emit::to_path(&image, &made).unwrap();
-        emit::to_path(&qcow2::plan(&disk).unwrap(), &plain).unwrap();
+        emit::to_path(&qcow2_image::plan(&disk).unwrap(), &plain).unwrap();
         let said = qemu_img(&["check", "-f", "qcow2"], &made);
         assert!(
             said.contains("No errors were found") && said.contains("% compressed clusters"),
@@ -110,15 +110,15 @@ fn what_cannot_be_compressed_is_refused() {
         Compressor::Zstd(0),
         Compressor::Zstd(23),
     ] {
-        let error = qcow2::compressed(&disk, &options(compressor, 1)).unwrap_err();
+        let error = qcow2_image::compressed(&disk, &options(compressor, 1)).unwrap_err();
         assert!(matches!(error, Error::Level { .. }), "{error}");
     }
     let nowhere = Options {
         folder: "/nonexistent".into(),
         ..options(Compressor::Zlib(6), 2)
     };
-    let error = qcow2::compressed(&disk, &nowhere).unwrap_err();
+    let error = qcow2_image::compressed(&disk, &nowhere).unwrap_err();
     assert!(matches!(error, Error::Spill { .. }), "{error}");
     let large = Extents::zeros(u64::MAX >> 2);
-    assert!(qcow2::compressed(&large, &options(Compressor::Zlib(6), 2)).is_err());
+    assert!(qcow2_image::compressed(&large, &options(Compressor::Zlib(6), 2)).is_err());
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use extents::{Extents, emit};
-use syslinux::{Ldlinux, Run, from_program};
+use syslinux_install::{Ldlinux, Run, from_program};
 use tree::{Kind, Meta, Tree};
 
 fn loader() -> Ldlinux {

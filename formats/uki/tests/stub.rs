@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use extents::{Extents, emit};
-use uki::{Error, Parts, plan};
+use uki_image::{Error, Parts, plan};
 
 fn stub() -> Extents {
     let bytes = std::fs::read("/usr/lib/systemd/boot/efi/linuxx64.efi.stub").expect("systemd-boot-efi");
@@ -101,17 +101,17 @@ fn what_cannot_be_made() {
     };
     assert!(matches!(error(stub(), huge), Error::TooLarge { .. }));
     // The stub has a .sbat, and a section only once.
-    let twice = uki::Section {
+    let twice = uki_image::Section {
         name: ".sbat".into(),
         content: Extents::zeros(1),
     };
     assert!(matches!(
-        uki::append(&stub(), std::slice::from_ref(&twice)),
+        uki_image::append(&stub(), std::slice::from_ref(&twice)),
         Err(Error::Section(_))
     ));
     let many = vec![twice; 8];
     assert!(matches!(
-        uki::append(&stub(), &many),
+        uki_image::append(&stub(), &many),
         Err(Error::Sections { room: 7, count: 8 })
     ));
 }

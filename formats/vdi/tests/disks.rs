@@ -12,7 +12,7 @@ proptest! {
 
     #[test]
     fn qemu_sees_the_same_disk(disk in disks()) {
-        check("vdi", &disk, &vdi::plan(&disk, 7).unwrap(), &vdi::plan(&disk, 7).unwrap());
+        check("vdi", &disk, &vdi_image::plan(&disk, 7).unwrap(), &vdi_image::plan(&disk, 7).unwrap());
     }
 }
 
@@ -21,7 +21,7 @@ fn a_large_disk_takes_no_room() {
     let mut disk = Extents::zeros(LARGE);
     disk.put_bytes(LARGE - 512, [1; 512]);
     disk.put_bytes(0, [1; 512]);
-    let image = vdi::plan(&disk, 7).unwrap();
+    let image = vdi_image::plan(&disk, 7).unwrap();
     let room: u64 = image.extents().iter().map(|extent| extent.data().len()).sum();
     assert!(room < 40 << 20, "{room}");
     let dir = tempfile::tempdir().unwrap();
@@ -31,5 +31,5 @@ fn a_large_disk_takes_no_room() {
     let info = qemu_img(&["info", "-f", "vdi"], &made);
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");
     disk.set_len(u64::MAX >> 2);
-    assert!(vdi::plan(&disk, 7).is_err());
+    assert!(vdi_image::plan(&disk, 7).is_err());
 }

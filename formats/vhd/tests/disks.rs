@@ -12,9 +12,9 @@ proptest! {
 
     #[test]
     fn qemu_sees_the_same_disk(disk in disks()) {
-        let options = vhd::Options { uuid: 7, time: 1_700_000_000 };
-        check("vpc", &disk, &vhd::dynamic(&disk, &options).unwrap(), &vhd::dynamic(&disk, &options).unwrap());
-        check("vpc", &disk, &vhd::fixed(&disk, &options).unwrap(), &vhd::fixed(&disk, &options).unwrap());
+        let options = vhd_image::Options { uuid: 7, time: 1_700_000_000 };
+        check("vpc", &disk, &vhd_image::dynamic(&disk, &options).unwrap(), &vhd_image::dynamic(&disk, &options).unwrap());
+        check("vpc", &disk, &vhd_image::fixed(&disk, &options).unwrap(), &vhd_image::fixed(&disk, &options).unwrap());
     }
 }
 
@@ -23,7 +23,7 @@ fn a_large_disk_takes_no_room() {
     let mut disk = Extents::zeros(LARGE);
     disk.put_bytes(LARGE - 512, [1; 512]);
     disk.put_bytes(0, [1; 512]);
-    let image = vhd::dynamic(&disk, &vhd::Options::default()).unwrap();
+    let image = vhd_image::dynamic(&disk, &vhd_image::Options::default()).unwrap();
     let room: u64 = image.extents().iter().map(|extent| extent.data().len()).sum();
     assert!(room < 40 << 20, "{room}");
     let dir = tempfile::tempdir().unwrap();
@@ -32,5 +32,5 @@ fn a_large_disk_takes_no_room() {
     let info = qemu_img(&["info", "-f", "vpc"], &made);
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");
     disk.set_len(u64::MAX >> 2);
-    assert!(vhd::dynamic(&disk, &vhd::Options::default()).is_err());
+    assert!(vhd_image::dynamic(&disk, &vhd_image::Options::default()).is_err());
 }

@@ -15,7 +15,7 @@ proptest! {
 
     #[test]
     fn qemu_sees_the_same_disk(disk in disks()) {
-        check("vhdx", &disk, &vhdx::plan(&disk, UUID).unwrap(), &vhdx::plan(&disk, UUID).unwrap());
+        check("vhdx", &disk, &vhdx_image::plan(&disk, UUID).unwrap(), &vhdx_image::plan(&disk, UUID).unwrap());
     }
 }
 
@@ -26,7 +26,7 @@ fn a_large_disk_takes_no_room() {
     // On both sides of the entry of a bitmap.
     disk.put_bytes((4 << 30) - 512, [1; 1024]);
     disk.put_bytes(0, [1; 512]);
-    let image = vhdx::plan(&disk, UUID).unwrap();
+    let image = vhdx_image::plan(&disk, UUID).unwrap();
     let room: u64 = image.extents().iter().map(|extent| extent.data().len()).sum();
     assert!(room < 1 << 20, "{room}");
     let dir = tempfile::tempdir().unwrap();
@@ -57,5 +57,5 @@ fn a_large_disk_takes_no_room() {
         );
     }
     disk.set_len(u64::MAX >> 2);
-    assert!(vhdx::plan(&disk, UUID).is_err());
+    assert!(vhdx_image::plan(&disk, UUID).is_err());
 }

@@ -12,7 +12,7 @@ proptest! {
 
     #[test]
     fn qemu_sees_the_same_disk(disk in disks()) {
-        check("vmdk", &disk, &vmdk::plan(&disk, 7, "disk.vmdk").unwrap(), &vmdk::plan(&disk, 7, "disk.vmdk").unwrap());
+        check("vmdk", &disk, &vmdk_image::plan(&disk, 7, "disk.vmdk").unwrap(), &vmdk_image::plan(&disk, 7, "disk.vmdk").unwrap());
     }
 }
 
@@ -21,7 +21,7 @@ fn a_large_disk_takes_no_room() {
     let mut disk = Extents::zeros(LARGE);
     disk.put_bytes(LARGE - 512, [1; 512]);
     disk.put_bytes(0, [1; 512]);
-    let image = vmdk::plan(&disk, 7, "disk.vmdk").unwrap();
+    let image = vmdk_image::plan(&disk, 7, "disk.vmdk").unwrap();
     let room: u64 = image.extents().iter().map(|extent| extent.data().len()).sum();
     assert!(room < 300 << 20, "{room}");
     let dir = tempfile::tempdir().unwrap();
@@ -31,11 +31,11 @@ fn a_large_disk_takes_no_room() {
     let info = qemu_img(&["info", "-f", "vmdk"], &made);
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");
     disk.set_len(u64::MAX >> 2);
-    assert!(vmdk::plan(&disk, 7, "disk.vmdk").is_err());
+    assert!(vmdk_image::plan(&disk, 7, "disk.vmdk").is_err());
 }
 
-fn options(jobs: usize) -> vmdk::Options {
-    vmdk::Options {
+fn options(jobs: usize) -> vmdk_image::Options {
+    vmdk_image::Options {
         id: 7,
         name: "disk.vmdk".to_owned(),
         jobs,
@@ -59,7 +59,7 @@ proptest! {
             .collect();
             disk.put_bytes(0, bytes);
         }
-        let image = |jobs| vmdk::stream_optimized(&disk, &options(jobs)).unwrap();
+        let image = |jobs| vmdk_image::stream_optimized(&disk, &options(jobs)).unwrap();
         check("vmdk", &disk, &image(3), &image(1));
     }
 }
@@ -70,7 +70,7 @@ fn a_compressed_image_of_a_large_disk() {
     disk.put_bytes(LARGE - 512, [1; 512]);
     disk.put_bytes(0, vec![1; 40 << 20]);
     disk.put_bytes(100 << 20, vec![0; 10 << 20]);
-    let image = vmdk::stream_optimized(&disk, &options(2)).unwrap();
+    let image = vmdk_image::stream_optimized(&disk, &options(2)).unwrap();
     assert!(image.len() < 1 << 20, "{}", image.len());
     let dir = tempfile::tempdir().unwrap();
     let made = dir.path().join("made");
@@ -85,11 +85,11 @@ fn a_compressed_image_of_a_large_disk() {
         assert!(info.contains(&line), "{line}\n{info}");
     }
     disk.set_len(u64::MAX >> 2);
-    assert!(vmdk::stream_optimized(&disk, &options(2)).is_err());
-    let nowhere = vmdk::Options {
+    assert!(vmdk_image::stream_optimized(&disk, &options(2)).is_err());
+    let nowhere = vmdk_image::Options {
         folder: "/nonexistent".into(),
         ..options(2)
     };
-    let error = vmdk::stream_optimized(&Extents::from_bytes([1; 512]), &nowhere).unwrap_err();
-    assert!(matches!(error, vmdk::Error::Spill { .. }), "{error}");
+    let error = vmdk_image::stream_optimized(&Extents::from_bytes([1; 512]), &nowhere).unwrap_err();
+    assert!(matches!(error, vmdk_image::Error::Spill { .. }), "{error}");
 }
