@@ -1,5 +1,5 @@
 //! What scripts written for `linuxkit build` pass and moby has no use for: it is taken, and told
-//! what to do instead (docs/linuxkit-differences.md).
+//! what to do instead (docs/reference/linuxkit-differences.md).
 
 use std::ffi::OsString;
 

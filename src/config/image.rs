@@ -155,7 +155,7 @@ pub struct Interface {
 /// field that is not there is taken from the label, then from the image's configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs)] // docs/yaml.md describes each
+#[allow(missing_docs)] // docs/reference/yaml.md describes each
 pub struct ImageConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Vec<String>>,

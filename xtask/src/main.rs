@@ -3,6 +3,7 @@
 mod bench;
 mod debian;
 mod deny;
+mod docs;
 mod foreign;
 mod fuzz;
 mod inputs;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         "windows" => windows::run(option.as_deref()),
         "macos" => macos::check(),
         "deny" => deny::check(),
+        "docs" => docs::run(option.as_deref()),
         _ => {
             eprintln!("cargo xtask test     install what the tests need, and run them, boots included");
             eprintln!(
@@ -50,6 +52,8 @@ fn main() -> ExitCode {
             eprintln!("                     `windows build` and `windows run` do one of the two");
             eprintln!("cargo xtask macos    check that moby and its tests compile for macOS");
             eprintln!("cargo xtask deny     check licences, advisories and sources of the dependencies");
+            eprintln!("cargo xtask docs     write docs/reference/cli.md and the manual pages in target/man;");
+            eprintln!("                     --check compares, and checks links, YAML and tables of the pages");
             return ExitCode::from(2);
         }
     };
