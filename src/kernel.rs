@@ -11,7 +11,7 @@ use std::io::{self, Read};
 
 use extents::Extents;
 
-use crate::store::decompress;
+use crate::codec::decompress;
 
 /// A kernel is not larger than this, in bytes, whatever its compressed form says.
 const LARGEST: u64 = 512 << 20;

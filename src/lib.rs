@@ -3,16 +3,25 @@
 //! The modules follow the way of the data, and each knows only those before it:
 //!
 //! ```text
-//! YAML ──config──▶ Config ──store──▶ images, verified ──rootfs──▶ Tree ──output──▶ files
+//! YAML ──config──▶ Config ──store──▶ images, verified ──assemble──▶ Tree ──plan──▶ files
 //! ```
 
+pub mod arch;
+pub mod assemble;
 pub mod cli;
+pub mod codec;
 pub mod config;
+mod content_id;
+pub mod debian;
+pub mod diagnostic;
 pub mod inspect;
 mod kernel;
-pub mod output;
+pub mod kmod;
+pub mod oci;
 pub mod pkg;
-pub mod rootfs;
+pub mod plan;
+pub mod reporter;
+pub mod resolve;
 pub mod run;
 pub mod store;
 mod time;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use common::media::{unpacked, ways};
 use common::{boots, build_file};
-use moby::output::format::{FORMATS, Format, Kind};
+use moby::plan::formats::{FORMATS, Format, Kind};
 use testing::program::checked;
 use testing::sample::noise;
 

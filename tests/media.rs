@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use common::media::{unpacked, ways};
 use common::{boots, build, moby};
 use extents::{Extents, FileBlob, Slice, emit};
-use moby::output::format::{Container, FORMATS, Format, Kind, Table};
+use moby::plan::formats::{Container, FORMATS, Format, Kind, Table};
 use testing::program::checked;
 
 /// What a container prints when the machine is up.

@@ -101,7 +101,7 @@ fn module(bytes: &[u8]) {
     let kind = Kind::File(file(bytes));
     tree.insert(b"lib/modules/6.1/a.ko", Meta::default(), kind, &Meta::default())
         .unwrap();
-    drop(moby::pkg::modules::index(&mut tree));
+    drop(moby::kmod::index(&mut tree));
 }
 
 fn yaml(bytes: &[u8]) {
@@ -111,19 +111,19 @@ fn yaml(bytes: &[u8]) {
         text: bytes.to_vec(),
     };
     let loaded = config::load(&[source], &|_| Ok("moby/a:1".into()));
-    if let Err(wrong) = loaded.and_then(|config| moby::rootfs::check(&config)) {
+    if let Err(wrong) = loaded.and_then(|config| moby::assemble::check(&config)) {
         assert!(!wrong.to_string().is_empty());
     }
 }
 
 fn reference(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    let Ok(name) = config::reference::parse(&text) else {
+    let Ok(name) = moby::oci::reference::parse(&text) else {
         return;
     };
     let expanded = name.without_latest();
     assert_eq!(
-        config::reference::parse(&expanded).unwrap().without_latest(),
+        moby::oci::reference::parse(&expanded).unwrap().without_latest(),
         expanded,
         "{text}"
     );
@@ -131,7 +131,7 @@ fn reference(bytes: &[u8]) {
 
 fn deb(bytes: &[u8]) {
     for which in ["control", "data"] {
-        if let Ok(tar) = moby::pkg::deb::member(bytes, which) {
+        if let Ok(tar) = moby::debian::deb::member(bytes, which) {
             pax::entries(&tar).for_each(drop);
         }
     }

@@ -252,7 +252,7 @@ fn versions_are_compared_as_dpkg_compares_them() {
     ];
     for a in versions {
         for b in versions {
-            let operator = match moby::pkg::version::compare(a, b) {
+            let operator = match moby::debian::version::compare(a, b) {
                 std::cmp::Ordering::Less => "lt",
                 std::cmp::Ordering::Equal => "eq",
                 std::cmp::Ordering::Greater => "gt",

@@ -12,7 +12,7 @@ use std::process::{Command, Output};
 
 use common::layout::digest;
 use common::site::{Site, files, good, refused};
-use moby::output::format::FORMATS;
+use moby::plan::formats::FORMATS;
 
 /// A machine with nothing but a program and a file, in a folder of a name that is its own, and
 /// its images as a layout.

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use moby::pkg::deb;
+use moby::debian::deb;
 
 fuzz_target!(|bytes: &[u8]| {
     for which in ["control", "data"] {

@@ -5,7 +5,7 @@
 
 use extents::Extents;
 use libfuzzer_sys::fuzz_target;
-use moby::store::{Layout, bundle::Bundle};
+use moby::store::{Layout, bundle::ImageGraph};
 use tree::{Kind, Meta, Tree};
 
 fuzz_target!(|text: &str| {
@@ -21,7 +21,7 @@ fuzz_target!(|text: &str| {
             let descriptor = format!(r#""digest": "{digest}", "size": {size}"#);
             part = part.replace(&format!("@{before}"), &descriptor);
         }
-        let mut bundle = Bundle::default();
+        let mut bundle = ImageGraph::default();
         let added = bundle.add(Extents::from_bytes(part.as_bytes()), "x").unwrap();
         let digest = added["digest"].as_str().unwrap_or_default().to_owned();
         put(&format!("blobs/{}", digest.replace(':', "/")), part.as_bytes());

@@ -12,6 +12,6 @@ fuzz_target!(|bytes: &[u8]| {
         let path = format!("lib/modules/6.1/kernel/{name}.ko");
         let file = Kind::File(Extents::from_bytes(bytes));
         tree.insert(path.as_bytes(), Meta::default(), file, &Meta::default()).unwrap();
-        drop(moby::pkg::modules::index(&mut tree));
+        drop(moby::kmod::index(&mut tree));
     }
 });

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use moby::config::reference::parse;
+use moby::oci::reference::parse;
 
 fuzz_target!(|text: &str| {
     let Ok(name) = parse(text) else { return };

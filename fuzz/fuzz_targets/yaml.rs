@@ -12,13 +12,13 @@ fuzz_target!(|text: &[u8]| {
     };
     match config::load(&[source.clone(), source], &|dir| Ok(format!("moby/{}:1", dir.display()))) {
         Ok(config) => {
-            drop(moby::rootfs::check(&config));
+            drop(moby::assemble::check(&config));
             let value = serde_json_value(&config);
             // What is printed is read again.
             let again = Source {
                 name: "again.yml".into(),
                 dir: "somewhere".into(),
-                text: moby::rootfs::metadata::yaml(&value).into_bytes(),
+                text: moby::assemble::metadata::yaml(&value).into_bytes(),
             };
             drop(config::load(&[again], &|_| Ok("moby/x:1".into())));
         }

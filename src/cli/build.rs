@@ -8,13 +8,16 @@ use clap::Args;
 use tree::Tree;
 
 use super::report::Report;
-use super::{Failure, cache, check, foreign, host_arch, loader};
+use super::{Failure, cache, check, foreign, host_arch};
+use crate::arch::Arch;
+use crate::assemble;
+use crate::codec::compress::Compression;
 use crate::config::Config;
-use crate::output::compress::Compression;
-use crate::output::format::{FORMATS, Filesystem, Format, Kind, Root, find};
-use crate::output::{self, Target};
 use crate::pkg;
-use crate::rootfs;
+use crate::plan::formats::{FORMATS, Filesystem, Format, Kind, Root, find};
+use crate::plan::{self, Target};
+use crate::reporter::Reporter;
+use crate::resolve::boot_files;
 use crate::store::{self, Store};
 
 /// The arguments of `moby build`.
@@ -40,7 +43,7 @@ pub struct Build {
     output: Option<PathBuf>,
     /// Target architecture: amd64, arm64, riscv64 or s390x [default: the host's]
     #[arg(long, default_value = host_arch(), hide_default_value = true)]
-    arch: String,
+    arch: Arch,
     /// The cache folder, which is an argument of moby itself.
     #[arg(skip)]
     cache: Option<PathBuf>,
@@ -104,19 +107,18 @@ impl Build {
         self.cache = cache;
         let formats = self.formats()?;
         if self.size.is_some() && !formats.iter().any(|format| format.takes_size()) {
-            report.say("note: --size is for the files of disks, and there is none among the formats");
+            report.info("note: --size is for the files of disks, and there is none among the formats");
         }
         let jobs = super::jobs(self.jobs);
-        let say = |text: &str| report.say(text);
         self.foreign.explain(self.input_tar.is_some(), report)?;
         self.check_input_tar()?;
         let config = check::load(&self.files, &|dir| match self.dry_run {
             true => pkg::tag(dir),
-            false => self.package(dir, jobs, &say),
+            false => self.package(dir, jobs, report),
         })?;
         if self.dry_run {
             let value = serde_json::to_value(&config).map_err(Failure::work)?;
-            return super::print(&rootfs::metadata::yaml(&value));
+            return super::print(&assemble::metadata::yaml(&value));
         }
         let mut store = Store::open(&self.store_options()).map_err(Failure::work)?;
         if jobs > 1 {
@@ -124,7 +126,7 @@ impl Build {
         }
         match self.make(&config, &store, &formats, jobs, report) {
             Err(_) if store.kept_damaged() => {
-                say("a layer that was kept decompressed is damaged: it is made again");
+                report.info("a layer that was kept decompressed is damaged: it is made again");
                 // Windows removes no file that is open.
                 drop(store);
                 let store = Store::open(&self.store_options()).map_err(Failure::work)?;
@@ -143,14 +145,14 @@ impl Build {
         jobs: usize,
         report: &Report,
     ) -> Result<(), Failure> {
-        let options = rootfs::Options {
-            arch: self.arch.clone(),
+        let options = assemble::Options {
+            arch: self.arch,
             jobs,
             decompress_kernel: self.decompress_kernel,
             sbom: self.sbom(),
         };
         std::thread::scope(|scope| {
-            let root = rootfs::build(config, store, &options, &|progress| report.layers(progress));
+            let root = assemble::build(config, store, &options, &|progress| report.progress(progress));
             explain_unhidden(store, report);
             let threads: Vec<_> = (1..jobs).map(|_| scope.spawn(|| store.settle())).collect();
             let threads = Cell::new(threads);
@@ -169,7 +171,7 @@ impl Build {
                 .and_then(|root| self.write(&root, config, formats, jobs, report, &sound));
             sound();
             if let Some(Err(error)) = settled.get() {
-                return Err(Failure::work(rootfs::explain(config, error)));
+                return Err(Failure::work(assemble::explain(config, error)));
             }
             written
         })
@@ -184,27 +186,21 @@ impl Build {
         report: &Report,
         sound: &dyn Fn() -> bool,
     ) -> Result<(), Failure> {
-        let say = |text: &str| report.say(text);
-        let options = output::Options {
+        let options = plan::Options {
             target: self.target(),
             name: self.name(),
             compression: self.compress,
             disk_compression: self.compress_disk,
             root: self.root,
             jobs,
-            arch: self.arch.clone(),
+            arch: self.arch,
             size: self.size,
             timeout: config.boot.timeout.unwrap_or(0),
         };
-        let package = |dir: &Path| self.package(dir, jobs, &say);
-        let find = |loader| loader::find(loader, &config.boot, &self.arch, &self.store_options(), &package);
-        let tell = output::Tell {
-            say: &say,
-            warn: &say,
-            begin: &|text| report.begin(text),
-        };
-        for path in output::write(root, formats, &options, &find, &tell, sound).map_err(Failure::work)? {
-            say(&format!("wrote {}", path.display()));
+        let package = |dir: &Path| self.package(dir, jobs, report);
+        let find = |loader| boot_files::find(loader, &config.boot, self.arch, &self.store_options(), &package);
+        for path in plan::write(root, formats, &options, &find, report, sound).map_err(Failure::work)? {
+            report.info(&format!("wrote {}", path.display()));
         }
         Ok(())
     }
@@ -223,14 +219,14 @@ impl Build {
         }
     }
 
-    fn sbom(&self) -> Option<rootfs::sbom::Options> {
+    fn sbom(&self) -> Option<assemble::sbom::Options> {
         let now = || {
             SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default()
                 .as_secs() as i64
         };
-        (!self.no_sbom).then(|| rootfs::sbom::Options {
+        (!self.no_sbom).then(|| assemble::sbom::Options {
             path: self.sbom_output.clone(),
             time: self.sbom_current_time.then(now),
         })
@@ -245,7 +241,7 @@ impl Build {
     }
 
     /// The name of a package, which is built when no layout has it.
-    fn package(&self, dir: &Path, jobs: usize, say: &dyn Fn(&str)) -> Result<String, String> {
+    fn package(&self, dir: &Path, jobs: usize, reporter: &dyn Reporter) -> Result<String, String> {
         let name = pkg::tag(dir)?;
         let store = cache(self.cache.clone()).ok_or("there is no home folder\nhelp: give --cache")?;
         let found = Store::open(&store::Options {
@@ -253,16 +249,16 @@ impl Build {
             layouts: self.layout.clone(),
             ..store::Options::default()
         });
-        if found.is_ok_and(|found| found.image(&name, &self.arch).is_ok()) {
+        if found.is_ok_and(|found| found.image(&name, self.arch).is_ok()) {
             return Ok(name);
         }
         let options = pkg::Options {
             store,
-            arch: self.arch.clone(),
+            arch: self.arch,
             debs: self.debs.clone(),
             jobs,
         };
-        pkg::build(dir, &options, say)
+        pkg::build(dir, &options, reporter)
     }
 
     fn formats(&self) -> Result<Vec<&'static Format>, Failure> {
@@ -270,16 +266,16 @@ impl Build {
         for name in &self.formats {
             let format = find(name).ok_or_else(|| {
                 let known = FORMATS.iter().map(|format| format.name);
-                let help = crate::config::diagnostic::nearest(name, known.clone())
+                let help = crate::diagnostic::nearest(name, known.clone())
                     .unwrap_or_else(|| format!("there are {}", known.collect::<Vec<_>>().join(", ")));
                 Failure::usage(format!("unknown format {name:?}\nhelp: {help}"))
             })?;
-            if !format.arches.contains(&self.arch.as_str()) {
+            if !format.arches.contains(&self.arch) {
                 return Err(Failure::usage(format!(
                     "the format {name} is not for {}, only for {}\nhelp: {}",
                     self.arch,
-                    format.arches.join(", "),
-                    others(&self.arch)
+                    names(format.arches).join(", "),
+                    others(self.arch)
                 )));
             }
             if let Some((other, file)) = formats
@@ -363,21 +359,23 @@ impl Build {
 fn explain_unhidden(store: &Store, report: &Report) {
     for (image, folders) in store.unhidden() {
         let folders: Vec<String> = folders.iter().map(|folder| folder.escape_ascii().to_string()).collect();
-        report.say(&format!(
+        report.info(&format!(
             "note: {image}: opaque whiteouts hide nothing, as in LinuxKit: /{} keep the files of lower layers\nhelp: --opaque-whiteouts hides them, as Docker does",
             folders.join(", /")
         ));
     }
 }
 
+/// Names of architectures.
+fn names(arches: &[Arch]) -> Vec<&'static str> {
+    arches.iter().map(|arch| arch.name()).collect()
+}
+
 /// The formats for an architecture.
-fn others(arch: &str) -> String {
+fn others(arch: Arch) -> String {
     let fitting = FORMATS.iter().filter(|format| format.arches.contains(&arch));
     let names: Vec<&str> = fitting.map(|format| format.name).collect();
-    match names.as_slice() {
-        [] => "there are amd64, arm64, riscv64 and s390x".into(),
-        names => format!("for {arch} there are {}", names.join(", ")),
-    }
+    format!("for {arch} there are {}", names.join(", "))
 }
 
 /// A size in bytes: with K, M, G or T, else in MiB, as LinuxKit has it.

@@ -8,8 +8,12 @@ use tree::Time;
 
 use super::report::Report;
 use super::{Failure, cache, host_arch};
+use crate::arch::Arch;
 use crate::config::canonical;
-use crate::store::{Layout, Store, Writer, archive};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::oci::{Layout, Writer};
+use crate::reporter::Reporter;
+use crate::store::Store;
 use crate::time;
 
 /// The arguments of `moby cache`.
@@ -46,7 +50,7 @@ enum Command {
         /// Architecture to export, for docker and filesystem [default: the host's]. An OCI archive
         /// holds every architecture of the image
         #[arg(long, default_value = host_arch(), hide_default_value = true)]
-        arch: String,
+        arch: Arch,
     },
     /// Remove images, and the blobs that no other image needs
     Rm {
@@ -74,19 +78,18 @@ enum Format {
 impl Cache {
     pub fn run(self, given: Option<PathBuf>, report: &Report) -> Result<(), Failure> {
         let folder = cache(given).ok_or_else(|| Failure::usage("there is no home folder\nhelp: give --cache"))?;
-        let say = |text: &str| report.say(text);
         match self.command {
             Command::Ls => ls(&folder),
-            Command::Import { from, images } => import(&folder, &from, images, &say),
+            Command::Import { from, images } => import(&folder, &from, images, report),
             Command::Export {
                 image,
                 output,
                 format,
                 arch,
-            } => export(&folder, &image, &output, format, &arch),
-            Command::Rm { images } => rm(&folder, &images, &say),
-            Command::Clean => clean(&Writer::open(&folder).map_err(Failure::work)?, &say),
-            Command::Verify => verify(&folder, &say),
+            } => export(&folder, &image, &output, format, arch),
+            Command::Rm { images } => rm(&folder, &images, report),
+            Command::Clean => clean(&Writer::open(&folder).map_err(Failure::work)?, report),
+            Command::Verify => verify(&folder, report),
         }
     }
 }
@@ -129,11 +132,13 @@ fn ls(folder: &Path) -> Result<(), Failure> {
 fn fail(damaged: Vec<String>) -> Result<(), Failure> {
     match damaged.is_empty() {
         true => Ok(()),
-        false => Err(Failure::Work(damaged.join("\n"))),
+        false => Err(Failure::Work(Diagnostics(
+            damaged.iter().map(|text| Diagnostic::from_text(text)).collect(),
+        ))),
     }
 }
 
-fn import(folder: &Path, from: &Path, images: Vec<String>, say: &dyn Fn(&str)) -> Result<(), Failure> {
+fn import(folder: &Path, from: &Path, images: Vec<String>, reporter: &dyn Reporter) -> Result<(), Failure> {
     let layout = Layout::open(from).map_err(Failure::work)?;
     let images = match images.is_empty() {
         true => layout.names(),
@@ -149,33 +154,33 @@ fn import(folder: &Path, from: &Path, images: Vec<String>, say: &dyn Fn(&str)) -
     }
     let writer = Writer::open(folder).map_err(Failure::work)?;
     for name in images {
-        let bundle = layout.bundle(&name, &|_| None).map_err(Failure::work)?.ok_or_else(|| {
+        let graph = layout.graph(&name, &|_| None).map_err(Failure::work)?.ok_or_else(|| {
             let known = layout.names();
-            let help = crate::config::diagnostic::nearest(&name, known.iter().map(String::as_str));
+            let help = crate::diagnostic::nearest(&name, known.iter().map(String::as_str));
             let help = help.unwrap_or_else(|| match known.is_empty() {
                 true => "no image there has a name".into(),
                 false => format!("there is {}", known.join(", ")),
             });
             Failure::work(format!("no image {name} in {}\nhelp: {help}", from.display()))
         })?;
-        writer.write(&bundle).map_err(Failure::work)?;
-        writer.name(&name, bundle.top).map_err(Failure::work)?;
-        say(&format!("imported {name}"));
+        writer.write(&graph).map_err(Failure::work)?;
+        writer.name(&name, graph.top).map_err(Failure::work)?;
+        reporter.info(&format!("imported {name}"));
     }
     Ok(())
 }
 
-fn export(folder: &Path, image: &str, output: &Path, format: Format, arch: &str) -> Result<(), Failure> {
+fn export(folder: &Path, image: &str, output: &Path, format: Format, arch: Arch) -> Result<(), Failure> {
     let (store, name) = (store(folder)?, canonical(image));
     let time = Time::from_seconds(time::fixed());
     let content = match format {
         Format::Oci => {
-            let bundle = store.bundle(&name, &|_| None).map_err(Failure::work)?;
-            pax::plan(&bundle.layout(&name, time)).map_err(Failure::work)?
+            let graph = store.graph(&name, &|_| None).map_err(Failure::work)?;
+            pax::plan(&graph.layout(&name, time)).map_err(Failure::work)?
         }
         Format::Docker => {
             let image = store.image(&name, arch).map_err(Failure::work)?;
-            let files = archive::docker(&store, &image, time).map_err(Failure::work)?;
+            let files = store.docker_archive(&image, time).map_err(Failure::work)?;
             pax::plan(&files).map_err(Failure::work)?
         }
         Format::Filesystem => {
@@ -195,7 +200,7 @@ fn write(content: &Extents, output: &Path) -> Result<(), Failure> {
     written.map_err(|error| Failure::work(format!("cannot write {}: {error}", output.display())))
 }
 
-fn rm(folder: &Path, images: &[String], say: &dyn Fn(&str)) -> Result<(), Failure> {
+fn rm(folder: &Path, images: &[String], reporter: &dyn Reporter) -> Result<(), Failure> {
     let writer = Writer::open(folder).map_err(Failure::work)?;
     for image in images {
         let name = canonical(image);
@@ -205,14 +210,14 @@ fn rm(folder: &Path, images: &[String], say: &dyn Fn(&str)) -> Result<(), Failur
                 folder.display()
             )));
         }
-        say(&format!("removed {name}"));
+        reporter.info(&format!("removed {name}"));
     }
-    clean(&writer, say)
+    clean(&writer, reporter)
 }
 
-fn clean(writer: &Writer, say: &dyn Fn(&str)) -> Result<(), Failure> {
+fn clean(writer: &Writer, reporter: &dyn Reporter) -> Result<(), Failure> {
     let cleaned = writer.clean().map_err(Failure::work)?;
-    say(&format!(
+    reporter.info(&format!(
         "removed {} files of {} MiB",
         cleaned.files,
         cleaned.bytes >> 20
@@ -221,14 +226,14 @@ fn clean(writer: &Writer, say: &dyn Fn(&str)) -> Result<(), Failure> {
 }
 
 /// Reads all images; says which are damaged, and fails when some are.
-fn verify(folder: &Path, say: &dyn Fn(&str)) -> Result<(), Failure> {
+fn verify(folder: &Path, reporter: &dyn Reporter) -> Result<(), Failure> {
     let store = store(folder)?;
     let mut damaged = Vec::new();
     for layout in store.layouts() {
         for (name, descriptor) in layout.descriptors() {
             let name = name.unwrap_or_else(|| descriptor.digest().to_string());
-            match layout.bundle_of(&name, descriptor, &|_| None) {
-                Ok(_) => say(&format!("{name} is whole")),
+            match layout.graph_of(&name, descriptor, &|_| None) {
+                Ok(_) => reporter.info(&format!("{name} is whole")),
                 Err(error) => damaged.push(error.to_string()),
             }
         }

@@ -8,7 +8,8 @@ use clap::Args;
 use super::Failure;
 use super::report::Report;
 use crate::config::{self, Config, Source};
-use crate::{pkg, rootfs};
+use crate::reporter::Reporter;
+use crate::{assemble, pkg};
 
 /// The arguments of `moby check`.
 #[derive(Debug, Args)]
@@ -22,7 +23,7 @@ impl Check {
     pub fn run(&self, report: &Report) -> Result<(), Failure> {
         load(&self.files, &pkg::tag)?;
         for file in &self.files {
-            report.say(&format!("{}: no mistakes found", file.display()));
+            report.info(&format!("{}: no mistakes found", file.display()));
         }
         Ok(())
     }
@@ -59,6 +60,6 @@ pub fn load(files: &[PathBuf], packages: &dyn Fn(&Path) -> Result<String, String
         });
     }
     let config = config::load(&sources, packages).map_err(Failure::usage)?;
-    rootfs::check(&config).map_err(Failure::usage)?;
+    assemble::check(&config).map_err(Failure::usage)?;
     Ok(config)
 }

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::Failure;
 use super::report::Report;
+use crate::reporter::Reporter;
 
 /// The heading of flags without an effect.
 pub const COMPATIBILITY: &str = "Accepted for compatibility with LinuxKit";
@@ -64,7 +65,7 @@ impl GlobalFlags {
     pub fn explain(&self, report: &Report) {
         for (flag, given) in [("--mirror", &self.mirror), ("--cert-file", &self.cert_file)] {
             if !given.is_empty() {
-                report.say(&format!(
+                report.info(&format!(
                     "note: {flag} changes nothing: moby asks no registry, and takes images from the cache folder and --layout"
                 ));
             }
@@ -90,13 +91,13 @@ impl BuildFlags {
             return Err(Failure::usage("--input-tar and --pull cannot be used together"));
         }
         if self.pull {
-            report.say(
+            report.info(
                 "note: --pull changes nothing: moby asks no registry\n\
                  help: where there is a network, `skopeo copy docker://NAME oci:CACHE:NAME` gets an image into the cache folder",
             );
         }
         if self.docker {
-            report.say(
+            report.info(
                 "note: --docker changes nothing: moby asks no Docker\n\
                  help: `docker save NAME -o images.tar`, and give --layout images.tar",
             );

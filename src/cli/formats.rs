@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::Failure;
-use crate::output::format::FORMATS;
+use crate::plan::formats::FORMATS;
 
 /// The arguments of `moby formats`.
 #[derive(Debug, Args)]
@@ -21,7 +21,8 @@ impl Formats {
             }
             let files = format.files.iter().map(|suffix| format!("NAME{suffix}"));
             let files: Vec<String> = files.collect();
-            let arches = format.arches.join(",");
+            let arches: Vec<_> = format.arches.iter().map(|arch| arch.name()).collect();
+            let arches = arches.join(",");
             format!(
                 "{:<18} {:<46} {:<26} {}\n",
                 format.name,

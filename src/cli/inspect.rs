@@ -33,8 +33,7 @@ impl Inspect {
             let path = path.trim_start_matches('/');
             let Some((_, content)) = found.files.iter().find(|(known, _)| known == path) else {
                 let known = found.files.iter().map(|(path, _)| path.as_str());
-                let help =
-                    crate::config::diagnostic::nearest(path, known).unwrap_or_else(|| "--ls lists the files".into());
+                let help = crate::diagnostic::nearest(path, known).unwrap_or_else(|| "--ls lists the files".into());
                 return Err(Failure::work(format!("{name} has no file {path}\nhelp: {help}")));
             };
             let mut out = std::io::stdout().lock();

@@ -6,7 +6,6 @@ mod check;
 mod foreign;
 mod formats;
 mod inspect;
-mod loader;
 mod pkg;
 mod report;
 mod run;
@@ -16,6 +15,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use report::Report;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
 
 /// The end of the long help and of the manual page.
 const AFTER_HELP: &str = "\
@@ -76,18 +77,18 @@ enum Command {
 #[derive(Debug)]
 pub enum Failure {
     /// The work failed.
-    Work(String),
+    Work(Diagnostics),
     /// The command line or the YAML is wrong.
-    Usage(String),
+    Usage(Diagnostics),
 }
 
 impl Failure {
     fn work(error: impl std::fmt::Display) -> Self {
-        Failure::Work(error.to_string())
+        Failure::Work(Diagnostic::from_text(&error.to_string()).into())
     }
 
     fn usage(error: impl std::fmt::Display) -> Self {
-        Failure::Usage(error.to_string())
+        Failure::Usage(Diagnostic::from_text(&error.to_string()).into())
     }
 }
 
@@ -117,7 +118,7 @@ pub fn command() -> clap::Command {
 /// Runs what the arguments say.
 pub fn main() -> ExitCode {
     let moby = Moby::parse_from(foreign::respell(std::env::args_os()));
-    let result = crate::time::check().map_err(Failure::Usage).and_then(|()| moby.run());
+    let result = crate::time::check().map_err(Failure::usage).and_then(|()| moby.run());
     let (message, code) = match result {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Work(message)) => (message, 1),

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::report::Report;
 use super::{Failure, cache, host_arch};
+use crate::arch::Arch;
 use crate::pkg;
 
 /// The arguments of `moby pkg`.
@@ -24,7 +25,7 @@ enum Command {
         dirs: Vec<PathBuf>,
         /// Target architecture: amd64 or arm64 [default: the host's]
         #[arg(long, default_value = host_arch(), hide_default_value = true)]
-        arch: String,
+        arch: Arch,
         /// Take Debian packages from this directory of .deb files instead of running apt-get
         #[arg(long, value_name = "DIR")]
         debs: Option<PathBuf>,
@@ -55,7 +56,7 @@ impl Pkg {
                     jobs: super::jobs(None),
                 };
                 for dir in dirs {
-                    let name = pkg::build(&dir, &options, &|text| report.say(text)).map_err(Failure::work)?;
+                    let name = pkg::build(&dir, &options, report).map_err(Failure::work)?;
                     super::print(&format!("{name}\n"))?;
                 }
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::store::Progress;
+use crate::reporter::{Progress, Reporter};
 
 /// How often a terminal sees that something is going on.
 const TICK: Duration = Duration::from_millis(100);
@@ -37,8 +37,16 @@ impl Report {
         }
     }
 
-    /// A line that stays.
-    pub fn say(&self, text: &str) {
+    fn show(&self, template: &str, text: &str) {
+        let Some(bar) = &self.bar else { return };
+        bar.set_style(style(template));
+        bar.set_message(text.to_owned());
+        bar.enable_steady_tick(TICK);
+    }
+}
+
+impl Reporter for Report {
+    fn info(&self, text: &str) {
         if self.quiet {
             return;
         }
@@ -52,13 +60,15 @@ impl Report {
         }
     }
 
-    /// What is begun, on a terminal.
-    pub fn begin(&self, text: &str) {
+    fn warn(&self, text: &str) {
+        self.info(text);
+    }
+
+    fn step(&self, text: &str) {
         self.show(STEP, text);
     }
 
-    /// How far the reading of layers is.
-    pub fn layers(&self, progress: Progress<'_>) {
+    fn progress(&self, progress: Progress<'_>) {
         match (progress, &self.bar) {
             (Progress::Total(bytes), Some(bar)) => {
                 self.show(BYTES, "reading layers");
@@ -70,18 +80,11 @@ impl Report {
             (Progress::Layer(image), None) => {
                 let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
                 if images.insert(image.to_owned()) {
-                    self.say(&format!("reading {image}"));
+                    self.info(&format!("reading {image}"));
                 }
             }
             (Progress::Total(_) | Progress::Read(_), None) => {}
         }
-    }
-
-    fn show(&self, template: &str, text: &str) {
-        let Some(bar) = &self.bar else { return };
-        bar.set_style(style(template));
-        bar.set_message(text.to_owned());
-        bar.enable_steady_tick(TICK);
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::diagnostic::{Diagnostics, Span};
 use super::{node, schema};
+use crate::diagnostic::{Diagnostics, Span};
 
 /// A number, or the name of a container, which stands for its number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -238,16 +238,16 @@ pub fn parse_label(text: &str, image: &str) -> Result<ImageConfig, Diagnostics> 
         dir: Default::default(),
         text: text.as_bytes().to_vec(),
     };
-    let fail = |complaints| super::diagnose(complaints, std::slice::from_ref(&source));
-    let parsed = node::parse(text.as_bytes(), 0).map_err(|complaint| fail(vec![complaint]))?;
+    let fail = |diagnostics| super::diagnose(diagnostics, std::slice::from_ref(&source));
+    let parsed = node::parse(text.as_bytes(), 0).map_err(|diagnostic| fail(vec![diagnostic]))?;
     let Some(node) = parsed else {
         return Ok(ImageConfig::default());
     };
-    let complaints: Vec<_> = schema::check(&node, Some("label"), &mut |_, _: Span| {});
-    if !complaints.is_empty() {
-        return Err(fail(complaints));
+    let diagnostics: Vec<_> = schema::check(&node, Some("label"), &mut |_, _: Span| {});
+    if !diagnostics.is_empty() {
+        return Err(fail(diagnostics));
     }
     let span = node.span;
     serde_json::from_value(node.to_json())
-        .map_err(|error| fail(vec![super::diagnostic::Complaint::new(span, error.to_string())]))
+        .map_err(|error| fail(vec![crate::diagnostic::Diagnostic::at(span, error.to_string())]))
 }

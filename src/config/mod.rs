@@ -1,9 +1,7 @@
 //! The YAML: text becomes a [`Config`] in which every name, type and reference is checked.
 
-pub mod diagnostic;
 mod image;
 pub(crate) mod node;
-pub mod reference;
 pub mod schema;
 
 use std::collections::BTreeMap;
@@ -11,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use diagnostic::{Complaint, Diagnostic, Diagnostics, Span};
+use crate::diagnostic::{Diagnostic, Diagnostics, Snippet, Span};
+use crate::oci::reference::{self, Reference};
 pub use image::{Device, Id, IdMapping, ImageConfig, Interface, Mount, Namespaces, Runtime, parse_label};
-use reference::Reference;
 
 /// How many mistakes are shown: each has its line, which may be as long as the file.
-const MOST_COMPLAINTS: usize = 100;
+const MAX_DIAGNOSTICS: usize = 100;
 
 /// One text.
 #[derive(Clone, Debug)]
@@ -181,13 +179,13 @@ pub fn load(sources: &[Source], packages: &dyn Fn(&Path) -> Result<String, Strin
     };
     for (at, source) in sources.iter().enumerate() {
         let mut spans = BTreeMap::new();
-        let part = read(source, at, &mut spans, packages).map_err(|complaints| diagnose(complaints, sources))?;
+        let part = read(source, at, &mut spans, packages).map_err(|diagnostics| diagnose(diagnostics, sources))?;
         config.append(part, spans);
     }
-    let complaints = config.check();
-    match complaints.is_empty() {
+    let diagnostics = config.check();
+    match diagnostics.is_empty() {
         true => Ok(config),
-        false => Err(diagnose(complaints, sources)),
+        false => Err(diagnose(diagnostics, sources)),
     }
 }
 
@@ -196,23 +194,23 @@ fn read(
     at: usize,
     spans: &mut BTreeMap<String, Span>,
     packages: &dyn Fn(&Path) -> Result<String, String>,
-) -> Result<Config, Vec<Complaint>> {
+) -> Result<Config, Vec<Diagnostic>> {
     let start = Span {
         source: at,
         line: 1,
         column: 1,
     };
-    let parsed = node::parse(&source.text, at).map_err(|complaint| vec![complaint])?;
-    let node = parsed.ok_or_else(|| vec![Complaint::new(start, "the file is empty")])?;
-    let complaints = schema::check(&node, None, &mut |path, span| {
+    let parsed = node::parse(&source.text, at).map_err(|diagnostic| vec![diagnostic])?;
+    let node = parsed.ok_or_else(|| vec![Diagnostic::at(start, "the file is empty")])?;
+    let diagnostics = schema::check(&node, None, &mut |path, span| {
         spans.insert(path.to_owned(), span);
     });
-    if !complaints.is_empty() {
-        return Err(complaints);
+    if !diagnostics.is_empty() {
+        return Err(diagnostics);
     }
     let mut config: Config =
-        serde_json::from_value(node.to_json()).map_err(|error| vec![Complaint::new(node.span, error.to_string())])?;
-    let mut complaints = Vec::new();
+        serde_json::from_value(node.to_json()).map_err(|error| vec![Diagnostic::at(node.span, error.to_string())])?;
+    let mut diagnostics = Vec::new();
     for (path, image) in config.images_mut() {
         let Some(dir) = image.strip_prefix("@pkg:") else {
             continue;
@@ -221,13 +219,13 @@ fn read(
             Ok(tag) => *image = tag,
             Err(message) => {
                 let span = spans.get(&path).copied().unwrap_or(start);
-                complaints.push(Complaint::from_text(span, &message));
+                diagnostics.push(Diagnostic::from_text(&message).with_span(span));
             }
         }
     }
-    match complaints.is_empty() {
+    match diagnostics.is_empty() {
         true => Ok(config),
-        false => Err(complaints),
+        false => Err(diagnostics),
     }
 }
 
@@ -306,18 +304,18 @@ impl Config {
     }
 
     /// What the schema cannot say.
-    fn check(&mut self) -> Vec<Complaint> {
-        let mut complaints = Vec::new();
+    fn check(&mut self) -> Vec<Diagnostic> {
+        let mut diagnostics = Vec::new();
         let mut names = BTreeMap::new();
         for (at, service) in self.services.iter().enumerate() {
             let span = self.span(&format!("services[{at}].name"));
             if let Some(source) = names.insert(&service.name, span.source) {
-                let mut complaint = Complaint::new(span, format!("duplicate service name: {}", service.name));
+                let mut diagnostic = Diagnostic::at(span, format!("duplicate service name: {}", service.name));
                 if source != span.source {
-                    complaint.help =
-                        Some("several files are merged; those of another machine are for another run".into());
+                    diagnostic =
+                        diagnostic.help("several files are merged; those of another machine are for another run");
                 }
-                complaints.push(complaint);
+                diagnostics.push(diagnostic);
             }
         }
         for (section, containers) in self.sections() {
@@ -326,7 +324,7 @@ impl Config {
                 if name.is_empty() || name.contains(['/', '\0']) || name == "." || name == ".." {
                     let span = self.span(&format!("{section}[{at}].name"));
                     let message = format!("{name:?} cannot be the name of a container, which is also a folder's");
-                    complaints.push(Complaint::new(span, message));
+                    diagnostics.push(Diagnostic::at(span, message));
                 }
             }
         }
@@ -336,25 +334,25 @@ impl Config {
             let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
             if volume.name.is_empty() || !volume.name.chars().all(fits) {
                 let message = format!("invalid volume name: {:?}", volume.name);
-                complaints.push(Complaint::new(span, message).help("use a to z, 0 to 9, - and _"));
+                diagnostics.push(Diagnostic::at(span, message).help("use a to z, 0 to 9, - and _"));
             }
             // Several files may say the same of a volume.
             let mut before = self.volumes.iter().take(at).enumerate();
             if before.any(|(before, other)| {
                 other.name == volume.name && (other != volume || span_of(before).source == span.source)
             }) {
-                complaints.push(Complaint::new(span, format!("duplicate volume name: {}", volume.name)));
+                diagnostics.push(Diagnostic::at(span, format!("duplicate volume name: {}", volume.name)));
             }
         }
         for (at, file) in self.files.iter().enumerate() {
             let span = |field: &str| self.span(&format!("files[{at}].{field}"));
             if !file.mode.is_empty() && u32::from_str_radix(&file.mode, 8).ok().is_none_or(|mode| mode > 0o7777) {
                 let message = format!("cannot parse file mode {:?} as octal value", file.mode);
-                complaints.push(Complaint::new(span("mode"), message).help("write it as \"0644\""));
+                diagnostics.push(Diagnostic::at(span("mode"), message).help("write it as \"0644\""));
             }
             if !["", "yaml", "json"].contains(&file.metadata.as_str()) {
                 let message = format!("unknown metadata format: {}", file.metadata);
-                complaints.push(Complaint::new(span("metadata"), message).help("yaml or json"));
+                diagnostics.push(Diagnostic::at(span("metadata"), message).help("yaml or json"));
             }
         }
         let mut broken = Vec::new();
@@ -368,9 +366,9 @@ impl Config {
         }
         let broken = broken
             .into_iter()
-            .map(|(path, error)| Complaint::new(self.span(&path), error));
-        complaints.extend(broken.collect::<Vec<_>>());
-        complaints
+            .map(|(path, error)| Diagnostic::at(self.span(&path), error));
+        diagnostics.extend(broken.collect::<Vec<_>>());
+        diagnostics
     }
 
     /// The three lists of containers with their names.
@@ -396,16 +394,32 @@ impl Config {
         }
     }
 
-    /// A complaint about a value, with its line.
+    /// Attaches its place to an error about a value.
+    pub fn locate(&self, error: Diagnostic) -> Diagnostics {
+        self.locate_all(vec![error])
+    }
+
+    /// Attaches their places to errors about values.
+    pub fn locate_all(&self, errors: Vec<Diagnostic>) -> Diagnostics {
+        let located = errors.into_iter().map(|error| {
+            let span = self.span(&error.field);
+            error.with_span(span)
+        });
+        diagnose(located.collect(), &self.sources)
+    }
+
+    /// Creates an error about a value from a text with remedies in lines of their own.
     pub fn complain(&self, path: &str, message: String) -> Diagnostics {
         self.complain_of(vec![(path.to_owned(), message)])
     }
 
-    /// Complaints about values, each with its line.
+    /// Creates errors about values, as [`Config::complain`].
     pub fn complain_of(&self, problems: Vec<(String, String)>) -> Diagnostics {
-        let complaints = problems.iter();
-        let complaints = complaints.map(|(path, message)| Complaint::from_text(self.span(path), message));
-        diagnose(complaints.collect(), &self.sources)
+        let errors = problems.into_iter().map(|(field, message)| Diagnostic {
+            field,
+            ..Diagnostic::from_text(&message)
+        });
+        self.locate_all(errors.collect())
     }
 
     /// The same with canonical names of images, as a metadata file shows it.
@@ -431,27 +445,24 @@ pub fn canonical(image: &str) -> String {
 }
 
 /// Complaints with the lines that they are about.
-pub(crate) fn diagnose(mut complaints: Vec<Complaint>, sources: &[Source]) -> Diagnostics {
-    let more = complaints.len().saturating_sub(MOST_COMPLAINTS);
-    complaints.truncate(MOST_COMPLAINTS);
-    if let Some(last) = complaints.last_mut().filter(|_| more > 0) {
+pub(crate) fn diagnose(mut diagnostics: Vec<Diagnostic>, sources: &[Source]) -> Diagnostics {
+    let more = diagnostics.len().saturating_sub(MAX_DIAGNOSTICS);
+    diagnostics.truncate(MAX_DIAGNOSTICS);
+    if let Some(last) = diagnostics.last_mut().filter(|_| more > 0) {
         last.message
             .push_str(&format!(" (and {more} more mistakes behind this one)"));
     }
-    let diagnostics = complaints.into_iter().map(|complaint| {
-        let Span { source, line, column } = complaint.span;
-        let source = sources.get(source);
-        let text = source
-            .map(|source| String::from_utf8_lossy(&source.text))
-            .unwrap_or_default();
-        let name = source.map_or("", |source| &source.name);
-        Diagnostic {
-            message: complaint.message,
-            place: format!("{name}:{line}:{column}"),
-            text: text.lines().nth(line.saturating_sub(1)).unwrap_or_default().to_owned(),
-            at: (line, column),
-            help: complaint.help,
-        }
+    let located = diagnostics.into_iter().map(|diagnostic| {
+        let Some(source) = diagnostic.span.and_then(|span| sources.get(span.source)) else {
+            return diagnostic;
+        };
+        let text = String::from_utf8_lossy(&source.text);
+        let line = diagnostic.span.map_or(0, |span| span.line.saturating_sub(1));
+        let snippet = Snippet {
+            file: source.name.clone(),
+            line: text.lines().nth(line).unwrap_or_default().to_owned(),
+        };
+        diagnostic.with_snippet(snippet)
     });
-    Diagnostics(diagnostics.collect())
+    Diagnostics(located.collect())
 }

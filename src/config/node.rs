@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
 
-use super::diagnostic::{Complaint, Span};
+use crate::diagnostic::{Diagnostic, Span};
 
 /// How many nodes there may be after aliases are filled in, and how deep they may nest.
 const MOST_NODES: usize = 200_000;
@@ -67,7 +67,7 @@ impl Node {
 }
 
 /// The first document of a text; `None` when there is none.
-pub fn parse(text: &[u8], source: usize) -> Result<Option<Node>, Complaint> {
+pub fn parse(text: &[u8], source: usize) -> Result<Option<Node>, Diagnostic> {
     let text = std::str::from_utf8(text).map_err(|error| {
         let before = text.get(..error.valid_up_to()).unwrap_or_default();
         let mut lines = before.split(|&byte| byte == b'\n');
@@ -77,7 +77,7 @@ pub fn parse(text: &[u8], source: usize) -> Result<Option<Node>, Complaint> {
             line: 1 + lines.count(),
             column: 1 + last.chars().count(),
         };
-        Complaint::new(span, "the file is not UTF-8 text")
+        Diagnostic::at(span, "the file is not UTF-8 text")
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     // A last line without a line feed gets none (YAML 1.2.2, b-chomped-last), as in LinuxKit.
@@ -105,7 +105,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn next(&mut self) -> Result<(Event<'a>, Span), Complaint> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), Diagnostic> {
         let at = |line, column: usize| Span {
             source: self.source,
             line,
@@ -117,19 +117,19 @@ impl<'a> Reader<'a> {
             Some(Ok((event, span))) => Ok((event, at(span.start.line(), span.start.col()))),
             Some(Err(error)) => {
                 let marker = error.marker();
-                let complaint = Complaint::new(
+                let diagnostic = Diagnostic::at(
                     at(marker.line(), marker.col()),
                     format!("not valid YAML: {}", error.info()),
                 );
-                Err(complaint)
+                Err(diagnostic)
             }
         }
     }
 
-    fn count(&mut self, nodes: usize, span: Span) -> Result<(), Complaint> {
+    fn count(&mut self, nodes: usize, span: Span) -> Result<(), Diagnostic> {
         self.nodes += nodes;
         if self.nodes > MOST_NODES {
-            return Err(Complaint::new(
+            return Err(Diagnostic::at(
                 span,
                 format!("with its aliases filled in the file has more than {MOST_NODES} values"),
             ));
@@ -137,9 +137,9 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Complaint> {
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Diagnostic> {
         if depth > DEEPEST {
-            return Err(Complaint::new(
+            return Err(Diagnostic::at(
                 span,
                 format!("values are nested more than {DEEPEST} deep"),
             ));
@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
         let (anchor, kind) = match event {
             Event::Alias(id) => {
                 let Some(node) = self.anchors.get(&id) else {
-                    return Err(Complaint::new(span, "the alias stands within what it names"));
+                    return Err(Diagnostic::at(span, "the alias stands within what it names"));
                 };
                 let node = Node {
                     span,
@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
                 (anchor, Kind::List(items))
             }
             Event::MappingStart(_, anchor, _) => (anchor, Kind::Map(self.entries(depth)?)),
-            _ => return Err(Complaint::new(span, "not valid YAML here")),
+            _ => return Err(Diagnostic::at(span, "not valid YAML here")),
         };
         let node = Node { span, kind };
         if anchor > 0 {
@@ -185,7 +185,7 @@ impl<'a> Reader<'a> {
         Ok(node)
     }
 
-    fn entries(&mut self, depth: usize) -> Result<Vec<(String, Span, Node)>, Complaint> {
+    fn entries(&mut self, depth: usize) -> Result<Vec<(String, Span, Node)>, Diagnostic> {
         let mut entries: Vec<(String, Span, Node)> = Vec::new();
         let mut lines = HashMap::new();
         let mut merged = Vec::new();
@@ -198,7 +198,7 @@ impl<'a> Reader<'a> {
                 Kind::Text(key) => key,
                 Kind::Int(key) => key.to_string(),
                 Kind::Bool(key) => key.to_string(),
-                other => return Err(Complaint::new(span, format!("{} cannot be a key", other.name()))),
+                other => return Err(Diagnostic::at(span, format!("{} cannot be a key", other.name()))),
             };
             let (event, value_span) = self.next()?;
             let value = self.node(event, value_span, depth + 1)?;
@@ -209,13 +209,13 @@ impl<'a> Reader<'a> {
                         Kind::Map(more) => more,
                         _ => Vec::new(),
                     })),
-                    _ => return Err(Complaint::new(value_span, "only mappings can be merged with <<")),
+                    _ => return Err(Diagnostic::at(value_span, "only mappings can be merged with <<")),
                 }
                 continue;
             }
             if let Some(first) = lines.insert(key.clone(), span.line) {
                 let message = format!("`{key}` stands here a second time");
-                return Err(Complaint::new(span, message).help(format!("the first is in line {first}")));
+                return Err(Diagnostic::at(span, message).help(format!("the first is in line {first}")));
             }
             entries.push((key, span, value));
         }
@@ -244,7 +244,7 @@ fn is_blank(tag: &Tag) -> bool {
 
 /// A scalar that says its type, in quotes or not, as yaml.v3 reads it: tags of somebody's own are
 /// texts.
-fn tagged(text: &str, tag: &Tag, span: Span) -> Result<Kind, Complaint> {
+fn tagged(text: &str, tag: &Tag, span: Span) -> Result<Kind, Diagnostic> {
     let name = tag.suffix_in_namespace("tag:yaml.org,2002:");
     let name = name.as_deref().unwrap_or_default();
     let kind = match (name, plain(text)) {
@@ -255,15 +255,15 @@ fn tagged(text: &str, tag: &Tag, span: Span) -> Result<Kind, Complaint> {
         ("binary", _) => {
             let packed: String = text.chars().filter(|c| !['\r', '\n'].contains(c)).collect();
             let bytes = BASE64_STANDARD.decode(packed);
-            let bytes = bytes.map_err(|error| Complaint::new(span, format!("this !!binary is not base64: {error}")))?;
+            let bytes = bytes.map_err(|error| Diagnostic::at(span, format!("this !!binary is not base64: {error}")))?;
             let text = String::from_utf8(bytes);
             Kind::Text(text.map_err(|_| {
-                let complaint = Complaint::new(span, "this !!binary is not UTF-8 text, which all values here are");
-                complaint.help("the `source:` of a file takes any content")
+                let diagnostic = Diagnostic::at(span, "this !!binary is not UTF-8 text, which all values here are");
+                diagnostic.help("the `source:` of a file takes any content")
             })?)
         }
         ("int" | "float" | "bool" | "null" | "map" | "seq", _) => {
-            return Err(Complaint::new(
+            return Err(Diagnostic::at(
                 span,
                 format!("{text:?} cannot be a !!{name}, as its tag says"),
             ));

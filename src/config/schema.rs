@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::diagnostic::{Complaint, Span, nearest};
 use super::node::{Kind, Node};
+use crate::diagnostic::{Diagnostic, Span, nearest};
 
 /// The schema that `moby schema` prints (draft 7). Its fields and types are LinuxKit's.
 pub fn schema() -> Value {
@@ -121,7 +121,7 @@ pub(crate) fn put(object: &mut Value, key: &str, value: Value) {
 
 /// Checks a node against the schema, or against one of its definitions. Tells each value's
 /// path (`services[0].image`) and place to `visit`.
-pub fn check(node: &Node, definition: Option<&str>, visit: &mut dyn FnMut(&str, Span)) -> Vec<Complaint> {
+pub fn check(node: &Node, definition: Option<&str>, visit: &mut dyn FnMut(&str, Span)) -> Vec<Diagnostic> {
     let schema = schema();
     let rule = match definition {
         Some(name) => schema.pointer(&format!("/definitions/{name}")).unwrap_or(&Value::Null),
@@ -131,19 +131,19 @@ pub fn check(node: &Node, definition: Option<&str>, visit: &mut dyn FnMut(&str, 
 }
 
 /// Checks a node against a rule of a schema, which may be all of it.
-pub(crate) fn against(schema: &Value, rule: &Value, node: &Node, visit: &mut dyn FnMut(&str, Span)) -> Vec<Complaint> {
+pub(crate) fn against(schema: &Value, rule: &Value, node: &Node, visit: &mut dyn FnMut(&str, Span)) -> Vec<Diagnostic> {
     let mut checker = Checker {
         schema,
-        complaints: Vec::new(),
+        diagnostics: Vec::new(),
         visit,
     };
     checker.node(node, rule, String::new());
-    checker.complaints
+    checker.diagnostics
 }
 
 struct Checker<'a> {
     schema: &'a Value,
-    complaints: Vec<Complaint>,
+    diagnostics: Vec<Diagnostic>,
     visit: &'a mut dyn FnMut(&str, Span),
 }
 
@@ -158,7 +158,7 @@ impl<'a> Checker<'a> {
             if !allowed.contains(&node.to_json()) {
                 let names: Vec<_> = allowed.iter().map(Value::to_string).collect();
                 let message = format!("{} must be one of {}", shown(&path), names.join(", "));
-                self.complaints.push(Complaint::new(node.span, message));
+                self.diagnostics.push(Diagnostic::at(node.span, message));
             }
             return;
         }
@@ -210,7 +210,7 @@ impl<'a> Checker<'a> {
             _ => return,
         };
         let message = format!("{} must be {range}, not {value}", shown(path));
-        self.complaints.push(Complaint::new(node.span, message));
+        self.diagnostics.push(Diagnostic::at(node.span, message));
     }
 
     /// A mapping that is one of several, by the field that each of them requires first.
@@ -239,11 +239,11 @@ impl<'a> Checker<'a> {
         };
         let meant = entries.iter().filter(|(key, _, _)| !known(key));
         let meant = meant.filter_map(|(key, span, _)| Some((key, *span, nearest(key, names())?)));
-        self.complaints.push(match meant.into_iter().next() {
-            Some((key, span, help)) => Complaint::new(span, format!("unknown field `{key}`")).help(help),
+        self.diagnostics.push(match meant.into_iter().next() {
+            Some((key, span, help)) => Diagnostic::at(span, format!("unknown field `{key}`")).help(help),
             None => {
                 let all = names().collect::<Vec<_>>().join(", ");
-                Complaint::new(node.span, format!("{} does not say what it is", shown(path)))
+                Diagnostic::at(node.span, format!("{} does not say what it is", shown(path)))
                     .help(format!("one of these fields must be there: {all}"))
             }
         });
@@ -261,15 +261,11 @@ impl<'a> Checker<'a> {
             match field.or(rule.get("additionalProperties").filter(|rule| rule.is_object())) {
                 Some(rule) => self.node(value, rule, below),
                 None => {
-                    let mut complaint = Complaint::new(*span, format!("unknown field `{key}`"));
+                    let mut diagnostic = Diagnostic::at(*span, format!("unknown field `{key}`"));
                     let known = || fields.into_iter().flat_map(Map::keys).map(String::as_str);
-                    complaint.help = nearest(key, known()).or_else(|| {
-                        Some(format!(
-                            "the fields here are {}",
-                            known().collect::<Vec<_>>().join(", ")
-                        ))
-                    });
-                    self.complaints.push(complaint);
+                    let fields = || format!("the fields here are {}", known().collect::<Vec<_>>().join(", "));
+                    diagnostic = diagnostic.help(nearest(key, known()).unwrap_or_else(fields));
+                    self.diagnostics.push(diagnostic);
                 }
             }
         }
@@ -277,7 +273,7 @@ impl<'a> Checker<'a> {
             let name = name.as_str().unwrap_or_default();
             if !entries.iter().any(|(key, _, _)| key == name) {
                 let message = format!("`{name}` is missing");
-                self.complaints.push(Complaint::new(node.span, message));
+                self.diagnostics.push(Diagnostic::at(node.span, message));
             }
         }
     }
@@ -297,7 +293,7 @@ impl<'a> Checker<'a> {
             wanted.join(" or "),
             node.kind.name()
         );
-        let mut complaint = Complaint::new(node.span, message);
+        let mut diagnostic = Diagnostic::at(node.span, message);
         let help = match (&node.kind, types) {
             (Kind::Int(_), ["string"]) if path.ends_with("].mode") => {
                 Some("write it in quotes, as octal digits alone: \"0644\"")
@@ -307,8 +303,8 @@ impl<'a> Checker<'a> {
             (Kind::Null, _) => Some("give it a value, or leave the key out"),
             _ => None,
         };
-        complaint.help = help.map(str::to_owned);
-        self.complaints.push(complaint);
+        diagnostic.help.extend(help.map(str::to_owned));
+        self.diagnostics.push(diagnostic);
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use extents::Extents;
 
 use super::lazy::Spool;
-use crate::store::decompress;
+use crate::codec::decompress;
 
 /// A block of LZ4's legacy frames, not compressed, in bytes (LZ4 Frame Format, "Legacy frame").
 const LZ4_BLOCK: usize = 8 << 20;

@@ -18,7 +18,7 @@ pub fn workspace(dir: &Path) -> Result<PathBuf, String> {
 /// Builds a program and returns it.
 pub fn build(package: &str, bin: &str, dir: &Path, options: &Options) -> Result<Vec<u8>, String> {
     let workspace = workspace(dir)?;
-    let toolchain = Toolchain::find(&options.arch)?;
+    let toolchain = Toolchain::find(options.arch)?;
     let folder = workspace.join("target/pkg");
     let mut flags = vec!["-C".to_owned(), "target-feature=+crt-static".into()];
     // Paths of the machine that builds must not get into the program.

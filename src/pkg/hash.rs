@@ -48,7 +48,7 @@ pub fn sources(dir: &Path, recipe: &Recipe) -> Result<String, String> {
     for entry in locked {
         hash.update(entry);
     }
-    let digest = crate::store::digest(hash);
+    let digest = crate::oci::digest(hash);
     Ok(digest.trim_start_matches("sha256:").chars().take(40).collect())
 }
 

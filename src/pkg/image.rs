@@ -5,8 +5,8 @@ use tree::Tree;
 
 use super::Options;
 use super::recipe::Recipe;
-use crate::output::compress::{self, Compression};
-use crate::store::{Bundle, Writer, bundle};
+use crate::codec::compress::{self, Compression};
+use crate::oci::{ImageGraph, Writer, graph};
 
 /// Writes the image under a name. Images of the name for other architectures stay.
 pub fn write(tree: &Tree, recipe: &Recipe, name: &str, options: &Options, store: &Writer) -> Result<(), String> {
@@ -26,10 +26,10 @@ pub fn write(tree: &Tree, recipe: &Recipe, name: &str, options: &Options, store:
         ("Labels", labels),
     ] {
         if let Some(value) = value {
-            bundle::set(&mut config, key, value);
+            graph::set(&mut config, key, value);
         }
     }
-    let image = Bundle::of_layer(&tar, packed, &config, &options.arch);
+    let image = ImageGraph::from_layer(&tar, packed, &config, options.arch);
     let mut image = image.map_err(|error| error.to_string())?;
 
     let mut manifests = vec![image.top.clone()];
@@ -38,14 +38,15 @@ pub fn write(tree: &Tree, recipe: &Recipe, name: &str, options: &Options, store:
         let old = digest.map(|digest| store.json(digest)).transpose();
         let old = old.map_err(|error| error.to_string())?.flatten();
         let kept = old.and_then(|old| old.get("manifests")?.as_array().cloned());
-        let other =
-            |entry: &Value| entry.pointer("/platform/architecture").and_then(Value::as_str) != Some(&options.arch);
+        let other = |entry: &Value| {
+            entry.pointer("/platform/architecture").and_then(Value::as_str) != Some(options.arch.name())
+        };
         manifests.extend(kept.into_iter().flatten().filter(other));
     }
     manifests.sort_by_key(|entry| entry.pointer("/platform/architecture").map(Value::to_string));
-    let index = json!({"schemaVersion": 2, "mediaType": bundle::INDEX, "manifests": manifests});
+    let index = json!({"schemaVersion": 2, "mediaType": graph::INDEX, "manifests": manifests});
     let index = image
-        .add_json(&index, bundle::INDEX)
+        .add_json(&index, graph::INDEX)
         .map_err(|error| error.to_string())?;
     store.write(&image).map_err(|error| error.to_string())?;
     store.name(name, index).map_err(|error| error.to_string())

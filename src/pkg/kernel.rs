@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use tree::{Kind, Tree};
 
-use super::{deb, meta, modules};
+use super::meta;
+use crate::debian::deb;
+use crate::kmod;
 
 /// Unpacks the kernel among the .debs, with the modules that are wanted.
 pub fn unpack(files: &[PathBuf], tree: &mut Tree, wanted: &dyn Fn(&str) -> bool) -> Result<(), String> {
@@ -20,7 +22,7 @@ pub fn unpack(files: &[PathBuf], tree: &mut Tree, wanted: &dyn Fn(&str) -> bool)
             path.starts_with("boot/")
                 || path == "lib"
                 || device_tree(path).is_some()
-                || modules && modules::plain(path).is_none_or(|path| wanted(path.trim_start_matches("usr/")))
+                || modules && kmod::plain(path).is_none_or(|path| wanted(path.trim_start_matches("usr/")))
         })?;
     }
     let parents = meta(0o755);
@@ -52,7 +54,7 @@ pub fn unpack(files: &[PathBuf], tree: &mut Tree, wanted: &dyn Fn(&str) -> bool)
         let inserted = all.insert(to.as_bytes(), meta(0o644), Kind::File(content), &parents);
         inserted.map_err(|error| error.to_string())?;
     }
-    modules::index(&mut all)?;
+    kmod::index(&mut all)?;
     let tar = pax::plan(&all).map_err(|error| error.to_string())?;
     put("kernel.tar", Kind::File(tar))
 }
@@ -98,8 +100,8 @@ mod tests {
     use extents::Extents;
     use tree::{Kind, Meta, Tree};
 
-    use super::super::modules::samples::{module, xz};
     use super::{device_tree, unpack};
+    use crate::kmod::samples::{module, xz};
 
     #[test]
     fn compressed_modules_are_chosen_by_their_names_without_it() {

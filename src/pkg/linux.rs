@@ -16,7 +16,10 @@ use std::process::{Command, Stdio};
 use extents::Extents;
 use tree::{Kind, Tree};
 
-use super::{Options, deb, debian, meta};
+use super::{Options, meta};
+use crate::arch::Arch;
+use crate::debian::{self, deb};
+use crate::reporter::Reporter;
 use crate::time;
 
 /// Programs that make a kernel (Documentation/process/changes.rst of Linux).
@@ -38,9 +41,9 @@ pub fn build(
     dir: &Path,
     options: &Options,
     tree: &mut Tree,
-    progress: &dyn Fn(&str),
+    reporter: &dyn Reporter,
 ) -> Result<(), String> {
-    if options.arch != "amd64" || std::env::consts::ARCH != "x86_64" || !cfg!(target_os = "linux") {
+    if options.arch != Arch::Amd64 || std::env::consts::ARCH != "x86_64" || !cfg!(target_os = "linux") {
         return Err(format!(
             "Linux is compiled on Linux for amd64 only, on such a machine, and this is {} for {}",
             std::env::consts::ARCH,
@@ -48,7 +51,7 @@ pub fn build(
         ));
     }
     complete()?;
-    let files = debian::fetch(&[package.to_owned()], None, false, options)?;
+    let files = debian::fetch(&[package.to_owned()], None, false, &options.debian())?;
     let source = Source {
         folder: options.store.join("moby/linux"),
     };
@@ -57,7 +60,7 @@ pub fn build(
     let fragments = source.configure(config, dir)?;
     check(&fragments, &String::from_utf8_lossy(&source.read(".config")?))?;
     let release = source.release()?;
-    progress(&format!("compiling Linux {release}, which takes minutes"));
+    reporter.info(&format!("compiling Linux {release}, which takes minutes"));
     source.make(&[&format!("-j{}", options.jobs.max(1)), "bzImage"])?;
     let mut modules = Tree::new(meta(0o755));
     let list = format!("lib/modules/{release}/modules.builtin");

@@ -7,18 +7,13 @@
 
 mod cargo;
 mod crates;
-pub mod deb;
-mod debian;
 mod fields;
 mod hash;
 mod image;
 mod kernel;
 mod linux;
-pub mod modules;
 mod recipe;
-mod sources;
 mod toolchain;
-pub mod version;
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -26,7 +21,10 @@ use std::path::{Path, PathBuf};
 use extents::Extents;
 use tree::{Kind, Meta, Time, Tree};
 
-use crate::store::Writer;
+use crate::arch::Arch;
+use crate::debian::{self, deb};
+use crate::oci::Writer;
+use crate::reporter::Reporter;
 use crate::time;
 use hash::Found;
 use recipe::{Content, Recipe};
@@ -36,12 +34,23 @@ use recipe::{Content, Recipe};
 pub struct Options {
     /// The OCI layout that the images go into.
     pub store: PathBuf,
-    /// The architecture as Go names it.
-    pub arch: String,
+    /// Architecture.
+    pub arch: Arch,
     /// A folder of .debs in place of apt-get.
     pub debs: Option<PathBuf>,
     /// How many threads.
     pub jobs: usize,
+}
+
+impl Options {
+    /// The part that fetching Debian packages needs.
+    fn debian(&self) -> debian::Options {
+        debian::Options {
+            store: self.store.clone(),
+            arch: self.arch,
+            debs: self.debs.clone(),
+        }
+    }
 }
 
 /// The name that the package in a folder has, with the hash of its sources as its tag.
@@ -62,10 +71,10 @@ pub fn tag(dir: &Path) -> Result<String, String> {
 ///
 /// # Errors
 /// A recipe that asks for what is not there, and programs that fail.
-pub fn build(dir: &Path, options: &Options, progress: &dyn Fn(&str)) -> Result<String, String> {
+pub fn build(dir: &Path, options: &Options, reporter: &dyn Reporter) -> Result<String, String> {
     let recipe = Recipe::read(dir)?;
     let name = tag(dir)?;
-    if !recipe.arches.contains(&options.arch) {
+    if !recipe.arches.iter().any(|arch| arch == options.arch.name()) {
         return Err(format!(
             "{name} is not for {}, only for {}",
             options.arch,
@@ -74,10 +83,10 @@ pub fn build(dir: &Path, options: &Options, progress: &dyn Fn(&str)) -> Result<S
     }
     // apt-get's state, too, can be changed by one at a time.
     let store = Writer::open(&options.store).map_err(|error| error.to_string())?;
-    progress(&format!("building {name}"));
+    reporter.info(&format!("building {name}"));
     let mut tree = Tree::new(meta(0o755));
     for content in &recipe.contents {
-        add(&mut tree, content, dir, options, progress).map_err(|error| format!("{}: {error}", dir.display()))?;
+        add(&mut tree, content, dir, options, reporter).map_err(|error| format!("{}: {error}", dir.display()))?;
     }
     image::write(&tree, &recipe, &name, options, &store)?;
     Ok(name)
@@ -93,7 +102,7 @@ fn add(
     content: &Content,
     dir: &Path,
     options: &Options,
-    progress: &dyn Fn(&str),
+    reporter: &dyn Reporter,
 ) -> Result<(), String> {
     let parents = meta(0o755);
     let put = |tree: &mut Tree, path: &str, meta: Meta, kind: Kind| {
@@ -108,7 +117,7 @@ fn add(
             paths,
             exclude,
         } => {
-            let files = debian::fetch(debian, component.as_deref(), *closure, options)?;
+            let files = debian::fetch(debian, component.as_deref(), *closure, &options.debian())?;
             match unpack(tree, &files, paths, exclude)? {
                 true => Ok(()),
                 false => Err(format!(
@@ -203,11 +212,11 @@ fn add(
             Ok(())
         }
         Content::Kernel { kernel, paths, exclude } => {
-            let package = kernel.for_arch(&options.arch)?;
-            let files = debian::fetch(&[package.to_owned()], None, true, options)?;
+            let package = kernel.for_arch(options.arch)?;
+            let files = debian::fetch(&[package.to_owned()], None, true, &options.debian())?;
             kernel::unpack(&files, tree, &|path| wanted(path, paths, exclude))
         }
-        Content::Linux { linux, config } => linux::build(linux, config, dir, options, tree, progress),
+        Content::Linux { linux, config } => linux::build(linux, config, dir, options, tree, reporter),
     }
 }
 

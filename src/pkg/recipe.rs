@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::fields;
-use crate::config::diagnostic::{Complaint, Span};
+use crate::arch::Arch;
 use crate::config::node::{self, Kind, Node};
 use crate::config::{self, Source, schema};
+use crate::diagnostic::{Diagnostic, Span};
 
 /// What a `build.yml` says.
 #[derive(Clone, Debug, Deserialize)]
@@ -135,11 +136,11 @@ pub enum Names {
 
 impl Names {
     /// The name for an architecture.
-    pub fn for_arch(&self, arch: &str) -> Result<&str, String> {
+    pub fn for_arch(&self, arch: Arch) -> Result<&str, String> {
         match self {
             Names::One(name) => Ok(name),
             Names::Each(names) => names
-                .get(arch)
+                .get(arch.name())
                 .map(String::as_str)
                 .ok_or_else(|| format!("there is no kernel for {arch}")),
         }
@@ -147,28 +148,28 @@ impl Names {
 }
 
 /// The YAML of a recipe.
-fn parse(text: &[u8]) -> Result<Node, Complaint> {
+fn parse(text: &[u8]) -> Result<Node, Diagnostic> {
     let start = Span {
         source: 0,
         line: 1,
         column: 1,
     };
-    node::parse(text, 0)?.ok_or_else(|| Complaint::new(start, "the file is empty"))
+    node::parse(text, 0)?.ok_or_else(|| Diagnostic::at(start, "the file is empty"))
 }
 
 /// The recipe, when all of its fields are known.
-fn check(node: &Node) -> Result<Recipe, Vec<Complaint>> {
+fn check(node: &Node) -> Result<Recipe, Vec<Diagnostic>> {
     let fields = fields::schema();
-    let mut complaints = schema::against(&fields, &fields, node, &mut |_, _| {});
-    complaints.extend(get(node, "contents").into_iter().flat_map(list).flat_map(outside));
-    if !complaints.is_empty() {
-        return Err(complaints);
+    let mut diagnostics = schema::against(&fields, &fields, node, &mut |_, _| {});
+    diagnostics.extend(get(node, "contents").into_iter().flat_map(list).flat_map(outside));
+    if !diagnostics.is_empty() {
+        return Err(diagnostics);
     }
-    serde_json::from_value(node.to_json()).map_err(|error| vec![Complaint::new(node.span, error.to_string())])
+    serde_json::from_value(node.to_json()).map_err(|error| vec![Diagnostic::at(node.span, error.to_string())])
 }
 
 /// What a step takes that is not in the package's folder, so that its tag would not cover it.
-fn outside(step: &Node) -> Vec<Complaint> {
+fn outside(step: &Node) -> Vec<Diagnostic> {
     let taken = ["copy", "config"].into_iter().filter_map(|key| get(step, key));
     let taken = taken.flat_map(|node| match &node.kind {
         Kind::List(files) => files.iter().collect(),
@@ -183,7 +184,7 @@ fn outside(step: &Node) -> Vec<Complaint> {
         let message = format!(
             "`{path}` is not in the package's folder, and the package's tag would not change with it\nhelp: put it beside build.yml"
         );
-        wrong.then(|| Complaint::new(node.span, message))
+        wrong.then(|| Diagnostic::at(node.span, message))
     };
     taken.filter_map(complain).collect()
 }
@@ -212,8 +213,8 @@ impl Recipe {
             dir: dir.to_owned(),
             text,
         };
-        let wrong = |complaints| config::diagnose(complaints, std::slice::from_ref(&source)).to_string();
-        let node = parse(&source.text).map_err(|complaint| wrong(vec![complaint]))?;
+        let wrong = |diagnostics| config::diagnose(diagnostics, std::slice::from_ref(&source)).to_string();
+        let node = parse(&source.text).map_err(|diagnostic| wrong(vec![diagnostic]))?;
         // Before the fields, which are for LinuxKit's eyes then.
         if !has_contents(&node) && dir.join("Dockerfile").exists() {
             return Err(format!(

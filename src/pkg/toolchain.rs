@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::arch::Arch;
+
 /// An architecture's names, and the C compiler that links for it on other machines.
 struct Target {
     /// As Rust names it.
@@ -41,10 +43,10 @@ impl Toolchain {
     /// What there is for an architecture: the usual compiler when it has the standard library
     /// for it (of this machine it always has), else Debian's in the same way, else one of the two
     /// that has the sources of the standard library.
-    pub fn find(arch: &str) -> Result<Toolchain, String> {
+    pub fn find(arch: Arch) -> Result<Toolchain, String> {
         let (target, host) = match arch {
-            "amd64" => (AMD64, "x86_64"),
-            "arm64" => (ARM64, "aarch64"),
+            Arch::Amd64 => (AMD64, "x86_64"),
+            Arch::Arm64 => (ARM64, "aarch64"),
             other => return Err(format!("programs cannot be built for {other} yet")),
         };
         let mut toolchain = Toolchain {
@@ -114,7 +116,7 @@ fn variable(triple: &str) -> String {
 }
 
 /// The linker; none when the user has named one.
-fn linker(arch: &str, target: &Target) -> Result<Option<&'static str>, String> {
+fn linker(arch: Arch, target: &Target) -> Result<Option<&'static str>, String> {
     let variable = variable(target.triple);
     if std::env::var_os(&variable).is_some() {
         return Ok(None);

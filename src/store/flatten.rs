@@ -5,7 +5,7 @@ use extents::Extents;
 use pax::Body;
 use tree::{Kind, Meta, Time, Tree};
 
-use super::{Error, Layer};
+use crate::oci::{Error, Layer};
 
 /// The prefix of a name that removes another.
 const WHITEOUT: &[u8] = b".wh.";

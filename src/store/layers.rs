@@ -1,20 +1,16 @@
 //! Decompressed layers: kept once, by diff_id, and verified at every use.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use extents::{Extents, FileBlob, Slice, emit};
-use sha2::{Digest, Sha256};
 
-use super::bundle::digest_of;
-use super::layout::{digest, verify};
-use super::{Error, Image, Layer, Progress, decompress, lock};
-
-/// Who is told of progress, by several threads.
-type Tell<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
+use crate::oci::layer::{Watch, copy, mismatch};
+use crate::oci::{Error, Image, Layer, digest_of, lock, verify};
+use crate::reporter::Progress;
 
 /// The decompressed layers of a store.
 #[derive(Debug)]
@@ -85,7 +81,7 @@ impl Layers {
     ///
     /// # Errors
     /// Those of [`Layers::get`].
-    pub fn prepare(&self, images: &[Image], jobs: usize, progress: Tell<'_>) -> Result<(), Error> {
+    pub fn prepare(&self, images: &[Image], jobs: usize, progress: Watch<'_>) -> Result<(), Error> {
         let mut wanted: Vec<&Layer> = images.iter().flat_map(|image| &image.layers).collect();
         wanted.sort_by_key(|layer| {
             (
@@ -125,7 +121,7 @@ impl Layers {
         self.get_telling(layer, &|_| {})
     }
 
-    fn get_telling(&self, layer: &Layer, progress: Tell<'_>) -> Result<Arc<FileBlob>, Error> {
+    fn get_telling(&self, layer: &Layer, progress: Watch<'_>) -> Result<Arc<FileBlob>, Error> {
         if let Some(ready) = self.lock().get(&layer.diff_id) {
             return Ok(ready.clone());
         }
@@ -203,7 +199,7 @@ impl Layers {
         }
     }
 
-    fn decompress(&self, layer: &Layer, compressed: &Slice, progress: Tell<'_>) -> Result<FileBlob, Error> {
+    fn decompress(&self, layer: &Layer, compressed: &Slice, progress: Watch<'_>) -> Result<FileBlob, Error> {
         if let Some((size, _)) = &layer.expected
             && *size != compressed.len()
         {
@@ -249,92 +245,6 @@ impl Layers {
     }
 }
 
-/// Decompresses a layer for its digests alone.
-///
-/// # Errors
-/// One that is damaged, or cannot be read.
-pub(super) fn check(layer: &Layer, compressed: &Slice) -> Result<(), Error> {
-    let unwritable = |source| Error::Read {
-        name: layer.image.clone(),
-        location: layer.location.clone(),
-        source,
-    };
-    copy(layer, compressed, &mut io::sink(), &|_| {}, &unwritable)
-}
-
-/// Decompresses while both digests are computed; nothing of it is used unless both are
-/// right.
-fn copy(
-    layer: &Layer,
-    compressed: &Slice,
-    to: &mut dyn Write,
-    progress: Tell<'_>,
-    unwritable: &dyn Fn(io::Error) -> Error,
-) -> Result<(), Error> {
-    let limit = decompress::limit(compressed.len());
-    let unreadable = |source| Error::Read {
-        name: layer.image.clone(),
-        location: layer.location.clone(),
-        source,
-    };
-    let mut source = Hashed {
-        slice: compressed,
-        at: 0,
-        progress,
-        hash: layer.expected.is_some().then(Sha256::new),
-    };
-    let mut hash = Sha256::new();
-    let mut written = 0u64;
-    let decompressed = (|| {
-        let mut reader = decompress::reader(&mut source).map_err(unreadable)?;
-        let mut buffer = vec![0; 256 << 10];
-        loop {
-            let read = reader.read(&mut buffer).map_err(unreadable)?;
-            let Some(part) = buffer.get(..read).filter(|part| !part.is_empty()) else {
-                return Ok(());
-            };
-            written += read as u64;
-            if written > limit && compressed.len() < written {
-                return Err(Error::Bomb {
-                    name: layer.image.clone(),
-                    location: layer.location.clone(),
-                    compressed: compressed.len(),
-                    limit,
-                });
-            }
-            hash.update(part);
-            to.write_all(part).map_err(unwritable)?;
-        }
-    })();
-    if let Err(error @ (Error::Bomb { .. } | Error::Write { .. })) = decompressed {
-        return Err(error);
-    }
-    // Damage shows best as a wrong digest, even when it also broke the compression.
-    io::copy(&mut source, &mut io::sink()).map_err(unreadable)?;
-    if let (Some((_, expected)), Some(hash)) = (&layer.expected, source.hash) {
-        let found = digest(hash);
-        if found != *expected {
-            return Err(mismatch(layer, "digest", expected, found));
-        }
-    }
-    decompressed?;
-    let found = digest(hash);
-    if found != layer.diff_id {
-        return Err(mismatch(layer, "diff_id", &layer.diff_id, found));
-    }
-    Ok(())
-}
-
-fn mismatch(layer: &Layer, what: &'static str, expected: &str, found: String) -> Error {
-    Error::Mismatch {
-        name: layer.image.clone(),
-        location: layer.location.clone(),
-        what,
-        expected: expected.to_owned(),
-        found,
-    }
-}
-
 /// A layer that is, or will turn out to be, what its diff_id says.
 fn known(layer: &Layer, blob: FileBlob) -> Arc<FileBlob> {
     Arc::new(blob.with_digest(layer.diff_id.as_bytes()))
@@ -344,36 +254,14 @@ fn whole(kept: Arc<FileBlob>) -> Extents {
     Extents::from_slice(Slice::whole(kept))
 }
 
-/// A blob read from its start, hashed on the way.
-struct Hashed<'a> {
-    slice: &'a Slice,
-    at: u64,
-    progress: Tell<'a>,
-    hash: Option<Sha256>,
-}
-
-impl Read for Hashed<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let take = (self.slice.len() - self.at).min(buffer.len() as u64);
-        let part = buffer.get_mut(..take as usize).unwrap_or_default();
-        self.slice.read_exact_at(part, self.at)?;
-        if let Some(hash) = &mut self.hash {
-            hash.update(&*part);
-        }
-        self.at += take;
-        (self.progress)(Progress::Read(take));
-        Ok(part.len())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::fs;
 
-    use super::super::{Location, Writer};
     use super::*;
+    use crate::oci::{Location, Writer};
 
     /// A layer of noise in a file outside of the cache, so that no image of the cache needs it.
     fn layer(folder: &Path) -> (Layer, Vec<u8>) {

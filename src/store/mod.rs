@@ -11,33 +11,23 @@
 //! its files has its name.
 //! What moby itself keeps stands in the folder `moby` beside `blobs`, where no other tool looks.
 
-pub mod archive;
-mod attestation;
-pub mod bundle;
-pub(crate) mod decompress;
-mod docker_save;
-mod error;
 pub mod flatten;
-mod image;
-mod index;
 mod layers;
-mod layout;
-mod lock;
-mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use extents::{Extents, Slice};
+use oci_spec::image::Descriptor;
+use serde_json::Value;
+use tree::{Time, Tree};
 
-pub use bundle::Bundle;
-pub use error::Error;
-pub use image::{Image, Layer};
+use crate::arch::Arch;
+use crate::oci::docker_archive;
+pub use crate::oci::{Error, Image, ImageGraph, Layer, Layout, Location};
+use crate::reporter::Progress;
 pub use layers::Layers;
-pub(crate) use layout::digest;
-pub use layout::{Layout, Location};
-pub use writer::{Cleaned, Writer};
 
 /// What `Store::open` needs to know.
 #[derive(Clone, Debug, Default)]
@@ -50,17 +40,6 @@ pub struct Options {
     /// Whether opaque whiteouts hide what lower layers have, as containerd has it. LinuxKit pays no
     /// heed to them.
     pub opaque_whiteouts: bool,
-}
-
-/// What is told while layers are read.
-#[derive(Clone, Copy, Debug)]
-pub enum Progress<'a> {
-    /// How many bytes are to be read in all.
-    Total(u64),
-    /// A layer of this image is begun.
-    Layer(&'a str),
-    /// So many bytes more were read.
-    Read(u64),
 }
 
 /// All places where images are looked for.
@@ -118,7 +97,7 @@ impl Store {
     /// # Errors
     /// An image that is not there, is not there for the architecture, or whose manifest or
     /// configuration is damaged.
-    pub fn image(&self, name: &str, arch: &str) -> Result<Image, Error> {
+    pub fn image(&self, name: &str, arch: Arch) -> Result<Image, Error> {
         let mut wrong_arch = None;
         for layout in &self.layouts {
             match layout.image(name, arch) {
@@ -224,6 +203,50 @@ impl Store {
             flatten::apply(&mut flat, &tar, &image.name, layer)?;
         }
         Ok(flat)
+    }
+
+    /// Reads an image with all its blobs, verified, from the first layout that has it. See
+    /// [`Layout::graph`].
+    ///
+    /// # Errors
+    /// An image that is not there, a blob that is missing or damaged, and an index with nothing
+    /// that is wanted.
+    pub fn graph(&self, name: &str, wanted: &dyn Fn(&Descriptor) -> Option<bool>) -> Result<ImageGraph, Error> {
+        for layout in &self.layouts {
+            if let Some(graph) = layout.graph(name, wanted)? {
+                return Ok(graph);
+            }
+        }
+        Err(self.not_found(name))
+    }
+
+    /// Reads the SPDX documents about an image for an architecture; none when it has no attestations.
+    ///
+    /// # Errors
+    /// Attestations that are named and missing, or damaged.
+    pub fn sboms(&self, name: &str, arch: Arch) -> Result<Vec<Value>, Error> {
+        for layout in &self.layouts {
+            if let Some(descriptor) = layout.find(name) {
+                return layout.sboms(name, arch, descriptor);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Builds the files of a `docker load` archive of an image.
+    ///
+    /// # Errors
+    /// Layers that are missing or damaged.
+    pub fn docker_archive(&self, image: &Image, time: Time) -> Result<Tree, Error> {
+        let layers: Result<Vec<Extents>, Error> = image
+            .layers
+            .iter()
+            .map(|layer| Ok(Extents::from_slice(Slice::whole(self.layers.get(layer)?))))
+            .collect();
+        let diff_ids = image.layers.iter().map(|layer| layer.diff_id.clone());
+        let layers = diff_ids.zip(layers?).collect();
+        let config = Extents::from_slice(image.source.clone());
+        Ok(docker_archive::tree(&image.name, config, layers, time))
     }
 
     fn leave(&self, image: &str, folder: Vec<u8>) {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use moby::output::format::{Format, Kind};
+use moby::plan::formats::{Format, Kind};
 
 use testing::program::checked;
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use extents::{Blob, Extents, Slice};
 
-use crate::store::decompress;
+use crate::codec::decompress;
 
 /// How many bytes of pieces that were read last are kept: a filesystem has its tables in one place
 /// and its files in another.

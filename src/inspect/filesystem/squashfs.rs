@@ -10,10 +10,10 @@ use backhand::{BackhandError, FilesystemCompressor, FilesystemReader, InnerNode,
 use extents::Extents;
 
 use super::{Files, wrong};
+use crate::codec::decompress;
 use crate::inspect::compressed::copy;
 use crate::inspect::source::Source;
 use crate::inspect::{Inside, Look, lazy};
-use crate::store::decompress;
 
 /// The files of a squashfs.
 pub fn squashfs(head: &[u8], content: &Extents) -> Result<Option<Inside>, String> {

@@ -1,0 +1,83 @@
+//! CPU architectures.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A CPU architecture for which images are built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Arch {
+    /// x86, 64 bits.
+    Amd64,
+    /// Arm, 64 bits.
+    Arm64,
+    /// RISC-V, 64 bits.
+    Riscv64,
+    /// IBM Z.
+    S390x,
+}
+
+/// A text that names no architecture.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown architecture {0:?}: expected amd64, arm64, riscv64 or s390x")]
+pub struct Unknown(String);
+
+impl Arch {
+    /// Every architecture.
+    pub const ALL: [Arch; 4] = [Arch::Amd64, Arch::Arm64, Arch::Riscv64, Arch::S390x];
+
+    /// Go's name, which OCI, Docker, LinuxKit and Debian use (`GOARCH`).
+    pub fn name(self) -> &'static str {
+        match self {
+            Arch::Amd64 => "amd64",
+            Arch::Arm64 => "arm64",
+            Arch::Riscv64 => "riscv64",
+            Arch::S390x => "s390x",
+        }
+    }
+
+    /// The suffix of UEFI file names, in lower case (UEFI 2.10, 3.5.1.1); none where UEFI is
+    /// unknown.
+    pub fn efi_suffix(self) -> Option<&'static str> {
+        match self {
+            Arch::Amd64 => Some("x64"),
+            Arch::Arm64 => Some("aa64"),
+            Arch::Riscv64 => Some("riscv64"),
+            Arch::S390x => None,
+        }
+    }
+
+    /// The platform of an OCI image, `linux/amd64`.
+    pub fn platform(self) -> String {
+        format!("linux/{self}")
+    }
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Arch {
+    type Err = Unknown;
+
+    fn from_str(text: &str) -> Result<Self, Unknown> {
+        let known = Arch::ALL.into_iter().find(|arch| arch.name() == text);
+        known.ok_or_else(|| Unknown(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_parsed() {
+        for arch in Arch::ALL {
+            assert_eq!(arch.name().parse(), Ok(arch));
+        }
+        for text in ["", "x86_64", "AMD64", "arm"] {
+            assert!(text.parse::<Arch>().is_err(), "{text}");
+        }
+    }
+}

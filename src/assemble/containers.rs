@@ -1,0 +1,138 @@
+//! The containers: their files, once for each image, and their configurations.
+
+use std::collections::BTreeMap;
+
+use extents::Extents;
+use tree::Kind;
+
+use super::image::Role;
+use super::spec::{self, Ids};
+use super::{Builder, Origin, volumes};
+use crate::config::{Config, Image, ImageConfig, Mount, canonical, parse_label};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+
+/// The number of the first container.
+const FIRST_ID: u32 = 100;
+
+/// The numbers of the containers: from 100 on, in the order of their sections.
+pub fn ids(config: &Config) -> Ids {
+    let all = config.sections().into_iter().flat_map(|(_, containers)| containers);
+    all.zip(FIRST_ID..)
+        .map(|(container, id)| (container.name.clone(), id))
+        .collect()
+}
+
+impl Builder<'_> {
+    pub(super) fn containers(&mut self) -> Result<(), Diagnostics> {
+        let ids = ids(self.config);
+        let mut unpacked = BTreeMap::new();
+        for (section, containers) in self.config.sections() {
+            for (at, container) in containers.iter().enumerate() {
+                let folder = match section {
+                    "services" => format!("containers/services/{}", container.name),
+                    _ => format!("containers/{section}/{at:03}-{}", container.name),
+                };
+                self.container(&format!("{section}[{at}]"), &folder, container, &ids, &mut unpacked)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn container(
+        &mut self,
+        field: &str,
+        folder: &str,
+        container: &Image,
+        ids: &Ids,
+        unpacked: &mut BTreeMap<String, String>,
+    ) -> Result<(), Diagnostics> {
+        let name = canonical(&container.image);
+        let origin = Origin::new(&name, field);
+        let image = self.image(&format!("{field}.image"), &container.image)?;
+        let label = match image.label("org.mobyproject.config").filter(|text| !text.is_empty()) {
+            Some(text) => parse_label(text, &name).map_err(|mut diagnostics| {
+                let named = self
+                    .config
+                    .complain(&format!("{field}.image"), "the label of this image is invalid".into());
+                diagnostics.0.extend(named.0);
+                diagnostics
+            })?,
+            None => ImageConfig::default(),
+        };
+        let complain = |error: Diagnostic| self.config.locate(error.below(field));
+        let yaml = volumes::bound(self.config, &container.config).map_err(complain)?;
+        let spec = spec::compose(&yaml, &label, &image.config, ids).map_err(|error| {
+            // The YAML by itself has passed [`super::check`].
+            let message = format!("with the label of {name}: {}", error.message);
+            complain(Diagnostic { message, ..error })
+        })?;
+
+        let image_field = format!("{field}.image");
+        let lower = match unpacked.get(&name) {
+            Some(first) => first.clone(),
+            None => {
+                let path = format!("{folder}/{}", if spec.readonly { "rootfs" } else { "lower" });
+                self.unpack(&image_field, &container.image, &path, Role::Container, &origin)?;
+                unpacked.insert(name, path.clone());
+                path
+            }
+        };
+        let directory = |builder: &mut Self, name: &str| {
+            builder.put(
+                field,
+                &format!("{folder}/{name}"),
+                origin.meta(0o755),
+                Kind::directory(),
+                &origin,
+            )
+        };
+        if !spec.readonly {
+            directory(self, "tmp")?;
+        }
+        directory(self, "rootfs")?;
+        let first = root_mounts(folder, &lower, spec.readonly);
+        let runtime = spec::runtime_json(first, &spec.runtime);
+        for (name, value) in [("config.json", &spec.config), ("runtime.json", &runtime)] {
+            let content = Kind::File(Extents::from_bytes(spec::to_bytes(value)));
+            self.put(field, &format!("{folder}/{name}"), origin.meta(0o644), content, &origin)?;
+        }
+        Ok(())
+    }
+}
+
+/// The mounts that make a container's rootfs: an overlay, or the image itself.
+fn root_mounts(folder: &str, lower: &str, readonly: bool) -> Vec<Mount> {
+    let texts = |options: &[&str]| Some(options.iter().map(|&option| option.to_owned()).collect());
+    let rootfs = format!("/{folder}/rootfs");
+    if readonly {
+        return vec![Mount {
+            destination: rootfs,
+            source: format!("/{lower}"),
+            options: texts(&["bind"]),
+            ..Mount::default()
+        }];
+    }
+    let tmp = format!("/{folder}/tmp");
+    let lower = format!("lowerdir=/{lower}");
+    let (upper, work) = (format!("upperdir={tmp}/upper"), format!("workdir={tmp}/work"));
+    vec![
+        Mount {
+            destination: tmp.clone(),
+            kind: "tmpfs".into(),
+            source: "tmpfs".into(),
+            ..Mount::default()
+        },
+        Mount {
+            destination: tmp,
+            options: texts(&["remount", "private"]),
+            ..Mount::default()
+        },
+        Mount {
+            destination: rootfs,
+            kind: "overlay".into(),
+            source: "overlay".into(),
+            options: texts(&[&lower, &upper, &work]),
+            ..Mount::default()
+        },
+    ]
+}

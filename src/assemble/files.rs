@@ -1,0 +1,119 @@
+//! The files that the YAML itself brings.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use extents::{Extents, FileBlob, Slice};
+use tree::{Kind, Meta};
+
+use super::spec;
+use super::{Builder, Origin, containers, metadata};
+use crate::config::File;
+use crate::diagnostic::Diagnostics;
+
+impl Builder<'_> {
+    pub(super) fn files(&mut self) -> Result<(), Diagnostics> {
+        let ids = containers::ids(self.config);
+        let config = self.config;
+        let mut made = BTreeSet::new();
+        for (at, file) in config.files.iter().enumerate() {
+            let field = format!("files[{at}]");
+            let Some(kind) = self.content(&field, file)? else {
+                continue;
+            };
+            let origin = Origin::new("linuxkit.files", &field);
+            let default = if file.directory { 0o700 } else { 0o600 };
+            let mode = u32::from_str_radix(&file.mode, 8).unwrap_or(default);
+            let owner = |id, name| spec::id(id, name, &ids).map_err(|error| config.locate(error.below(&field)));
+            let meta = Meta {
+                uid: owner(file.uid.as_ref(), "uid")?,
+                gid: owner(file.gid.as_ref(), "gid")?,
+                ..origin.meta(mode)
+            };
+            let path = normal(&file.path);
+            let path = path.as_str();
+            let parents: Vec<usize> = path.match_indices('/').map(|(at, _)| at).collect();
+            for end in parents {
+                let parent = path.get(..end).unwrap_or_default();
+                let found = self.tree.lookup(parent.as_bytes());
+                match found.map(|id| &self.tree.node(id).kind) {
+                    Some(Kind::Directory(_)) | None => {}
+                    // A link to a folder stays one: the machine's own /lib may be such.
+                    Some(Kind::Symlink(_)) => continue,
+                    Some(_) => {
+                        let message = format!(
+                            "`{parent}` is no folder, and `{path}` needs one there\nhelp: give one of the two another path"
+                        );
+                        return Err(config.complain(&format!("{field}.path"), message));
+                    }
+                }
+                if !made.insert(parent.to_owned()) {
+                    continue;
+                }
+                let meta = Meta {
+                    mode: searchable(mode),
+                    ..meta.clone()
+                };
+                self.put(&format!("{field}.path"), parent, meta, Kind::directory(), &origin)?;
+            }
+            made.insert(path.to_owned());
+            self.put(&format!("{field}.path"), path, meta, kind, &origin)?;
+        }
+        Ok(())
+    }
+
+    fn content(&self, field: &str, file: &File) -> Result<Option<Kind>, Diagnostics> {
+        let refuse = |key: &str, message: String| self.config.complain(&format!("{field}.{key}"), message);
+        if file.directory {
+            return Ok(Some(Kind::directory()));
+        }
+        if !file.symlink.is_empty() {
+            return Ok(Some(Kind::Symlink(file.symlink.clone().into_bytes())));
+        }
+        if let Some(contents) = &file.contents {
+            return Ok(Some(Kind::File(Extents::from_bytes(contents.as_bytes()))));
+        }
+        if !file.metadata.is_empty() {
+            let bytes = metadata::write(self.config, &file.metadata);
+            return Ok(Some(Kind::File(Extents::from_bytes(bytes))));
+        }
+        let source = match file.source.strip_prefix("~/") {
+            Some(rest) => std::env::home_dir().unwrap_or_default().join(rest),
+            None => PathBuf::from(&file.source),
+        };
+        let failed = |error: std::io::Error| format!("cannot read {}: {error}", source.display());
+        match std::fs::metadata(&source) {
+            Err(_) if file.optional => return Ok(None),
+            Err(error) => {
+                let help = "the path is relative to the current folder; optional: true lets it be missing";
+                return Err(refuse("source", format!("{}\nhelp: {help}", failed(error))));
+            }
+            Ok(found) if !found.is_file() => {
+                return Err(refuse("source", format!("{} is not a regular file", source.display())));
+            }
+            // Those of /proc tell no length.
+            Ok(found) if found.len() == 0 => {
+                let bytes = std::fs::read(&source).map_err(|error| refuse("source", failed(error)))?;
+                return Ok(Some(Kind::File(Extents::from_bytes(bytes))));
+            }
+            Ok(_) => {}
+        }
+        let blob = FileBlob::open(&source).map_err(|error| refuse("source", failed(error)))?;
+        Ok(Some(Kind::File(Extents::from_slice(Slice::whole(Arc::new(blob))))))
+    }
+}
+
+/// A path without what means nothing in it.
+pub(super) fn normal(path: &str) -> String {
+    let components = path.split('/').filter(|part| !part.is_empty() && *part != ".");
+    components.collect::<Vec<_>>().join("/")
+}
+
+/// A folder's mode for a file's: whoever has any right may search it.
+fn searchable(mode: u32) -> u32 {
+    [0o700, 0o070, 0o007]
+        .into_iter()
+        .filter(|class| mode & class != 0)
+        .fold(mode, |mode, class| mode | (class & 0o111))
+}

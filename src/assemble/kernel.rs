@@ -1,0 +1,118 @@
+//! The kernel image: the kernel, its command line, its modules and microcode.
+
+use extents::Extents;
+use pax::Body;
+use tree::{Kind, Meta, Tree};
+
+use super::{Builder, Origin};
+use crate::config::canonical;
+use crate::diagnostic::Diagnostics;
+use crate::kernel;
+
+impl Builder<'_> {
+    pub(super) fn kernel(&mut self, decompress: bool) -> Result<(), Diagnostics> {
+        let config = self.config;
+        let kernel = &config.kernel;
+        if kernel.image.is_empty() {
+            return Ok(());
+        }
+        let files = self.unpacked("kernel.image", &kernel.image)?;
+        let origin = Origin::new(&canonical(&kernel.image), "kernel");
+        let binary = if kernel.binary.is_empty() {
+            "kernel"
+        } else {
+            &kernel.binary
+        };
+        let field = if kernel.binary.is_empty() {
+            "kernel.image"
+        } else {
+            "kernel.binary"
+        };
+        let Some((meta, mut content)) = file(&files, binary) else {
+            return Err(config.complain(field, missing(&files, &kernel.image, binary)));
+        };
+        if decompress {
+            content = kernel::decompressed(&content)
+                .map_err(|error| config.complain(field, format!("--decompress-kernel: {error}")))?;
+        }
+        self.put("kernel", "boot", origin.meta(0o755), Kind::directory(), &origin)?;
+        let tar = kernel.tar.as_deref().unwrap_or("kernel.tar");
+        if !["", "none"].contains(&tar) {
+            let field = if kernel.tar.is_some() {
+                "kernel.tar"
+            } else {
+                "kernel.image"
+            };
+            let Some((_, content)) = file(&files, tar) else {
+                return Err(config.complain(field, missing(&files, &kernel.image, tar)));
+            };
+            self.modules(field, &content, &origin)?;
+        }
+        let cmdline = Kind::File(Extents::from_bytes(kernel.cmdline.as_bytes()));
+        self.put("kernel.cmdline", "boot/cmdline", origin.meta(0o644), cmdline, &origin)?;
+        self.put(
+            field,
+            "boot/kernel",
+            origin.meta(meta.mode),
+            Kind::File(content),
+            &origin,
+        )?;
+        if let Some(ucode) = kernel.ucode.as_deref().filter(|ucode| !ucode.is_empty()) {
+            let Some((meta, content)) = file(&files, ucode) else {
+                return Err(config.complain("kernel.ucode", missing(&files, &kernel.image, ucode)));
+            };
+            let meta = origin.meta(meta.mode);
+            self.put("kernel.ucode", "boot/ucode.cpio", meta, Kind::File(content), &origin)?;
+        }
+        self.take_sboms("kernel.image", &kernel.image, "")
+    }
+
+    /// Unpacks the kernel's tar over the root.
+    fn modules(&mut self, field: &str, tar: &Extents, origin: &Origin) -> Result<(), Diagnostics> {
+        let parents = origin.meta(0o755);
+        for entry in pax::entries(tar) {
+            let entry = entry.map_err(|error| {
+                self.config
+                    .complain(field, format!("the kernel's tar is damaged: {error}"))
+            })?;
+            let meta = Meta {
+                records: Some(origin.0.clone()),
+                ..entry.meta
+            };
+            let kind = match entry.body {
+                Body::Link(target) => {
+                    let linked = self.tree.link(&entry.path, &target, &parents);
+                    linked.map_err(|error| self.config.complain(field, format!("the kernel's tar: {error}")))?;
+                    continue;
+                }
+                Body::Node(kind) => kind,
+            };
+            let inserted = self.tree.insert(&entry.path, meta, kind, &parents);
+            inserted.map_err(|error| self.config.complain(field, format!("the kernel's tar: {error}")))?;
+        }
+        Ok(())
+    }
+}
+
+fn file(files: &Tree, name: &str) -> Option<(Meta, Extents)> {
+    let node = files.node(files.lookup_following(name.as_bytes())?);
+    match &node.kind {
+        Kind::File(content) => Some((node.meta.clone(), content.clone())),
+        _ => None,
+    }
+}
+
+fn missing(files: &Tree, image: &str, name: &str) -> String {
+    let there = files
+        .walk()
+        .filter(|item| !item.path.is_empty() && !item.path.contains(&b'/'));
+    let there: Vec<String> = there.take(12).map(|item| tree::show(&item.path)).collect();
+    format!(
+        "did not find {name} in kernel image {image}\nhelp: there is {}; kernel.binary and kernel.tar name other files",
+        if there.is_empty() {
+            "nothing".into()
+        } else {
+            there.join(", ")
+        }
+    )
+}

@@ -1,0 +1,354 @@
+//! The OCI runtime configuration of a container: YAML over label over image configuration
+//! (OCI Runtime Specification 1.2.1, and LinuxKit's rules for what replaces what).
+
+mod capabilities;
+mod json;
+mod mounts;
+mod resources;
+
+use std::collections::BTreeMap;
+
+use oci_spec::image::ImageConfiguration;
+use serde_json::{Map, Value, json};
+
+use crate::config::{Id, ImageConfig, Mount, Runtime};
+use crate::diagnostic::{Diagnostic, nearest};
+pub use json::to_bytes;
+pub use resources::ordered;
+
+/// The version of the specification that is written.
+const VERSION: &str = "1.2.1";
+
+/// An error about a field, with its remedy in lines of the message that begin with `help: `.
+pub fn problem(field: impl Into<String>, message: impl AsRef<str>) -> Diagnostic {
+    Diagnostic {
+        field: field.into(),
+        ..Diagnostic::from_text(message.as_ref())
+    }
+}
+
+/// The numbers that stand for the names of containers.
+pub type Ids = BTreeMap<String, u32>;
+
+/// The configuration of one container.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// `config.json`.
+    pub config: Value,
+    /// What the init does for the container.
+    pub runtime: Runtime,
+    /// Whether its root is only read.
+    pub readonly: bool,
+}
+
+/// The number of an owner: 0 when nothing is said.
+///
+/// # Errors
+/// A name that no container has, or a number of more than 32 bits.
+pub fn id(id: Option<&Id>, field: &str, ids: &Ids) -> Result<u32, Diagnostic> {
+    match id {
+        None => Ok(0),
+        Some(Id::Number(number)) => {
+            u32::try_from(*number).map_err(|_| problem(field, format!("{field} {number} is not from 0 to 4294967295")))
+        }
+        Some(Id::Name(name)) if name.is_empty() || name == "root" => Ok(0),
+        Some(Id::Name(name)) => ids.get(name).copied().ok_or_else(|| {
+            let help = match name.parse::<u32>() {
+                Ok(number) => format!("in quotes it is a name; the number is {number} without them"),
+                Err(_) => nearest(name, ids.keys().map(String::as_str))
+                    .unwrap_or_else(|| "use a number, root, or the name of a container".into()),
+            };
+            problem(field, format!("cannot find id: {name}\nhelp: {help}"))
+        }),
+    }
+}
+
+/// Composes the configuration from the YAML, the label and the image's configuration.
+///
+/// # Errors
+/// A field whose value cannot be used.
+pub fn compose(
+    yaml: &ImageConfig,
+    label: &ImageConfig,
+    image: &ImageConfiguration,
+    ids: &Ids,
+) -> Result<Spec, Diagnostic> {
+    let image = image.config().clone().unwrap_or_default();
+    let mut command = image.entrypoint().clone().unwrap_or_default();
+    command.extend(image.cmd().clone().unwrap_or_default());
+    let args = first(&yaml.command, &label.command).unwrap_or(command);
+    let env = first(&yaml.env, &label.env).unwrap_or_else(|| image.env().clone().unwrap_or_default());
+    let working = image.working_dir().clone().unwrap_or_default();
+    let cwd = filled([&yaml.cwd, &label.cwd, &working]).unwrap_or("/");
+    let readonly = first(&yaml.readonly, &label.readonly).unwrap_or(false);
+    let more_gids = first(&yaml.additional_gids, &label.additional_gids).unwrap_or_default();
+    let more_gids: Vec<u32> = more_gids
+        .iter()
+        .enumerate()
+        .map(|(at, gid)| id(Some(gid), &format!("additionalGids[{at}]"), ids))
+        .collect::<Result<_, _>>()?;
+    let mut user = Map::new();
+    user.insert(
+        "uid".into(),
+        json!(id(yaml.uid.as_ref().or(label.uid.as_ref()), "uid", ids)?),
+    );
+    user.insert(
+        "gid".into(),
+        json!(id(yaml.gid.as_ref().or(label.gid.as_ref()), "gid", ids)?),
+    );
+    put(&mut user, "additionalGids", more_gids);
+
+    let mut process = Map::new();
+    process.insert("user".into(), Value::Object(user));
+    put(&mut process, "args", args);
+    put(&mut process, "env", env);
+    process.insert("cwd".into(), json!(cwd));
+    process.insert("capabilities".into(), capabilities::compose(yaml, label)?);
+    put(
+        &mut process,
+        "rlimits",
+        resources::rlimits(&items("rlimits", yaml.rlimits.as_ref().or(label.rlimits.as_ref())))?,
+    );
+    if first(&yaml.no_new_privileges, &label.no_new_privileges).unwrap_or(false) {
+        process.insert("noNewPrivileges".into(), json!(true));
+    }
+    if let Some(adjustment) = first(&yaml.oom_score_adj, &label.oom_score_adj) {
+        process.insert("oomScoreAdj".into(), json!(adjustment));
+    }
+
+    let mut root = json!({"path": "rootfs"});
+    if readonly {
+        root = json!({"path": "rootfs", "readonly": true});
+    }
+    let (rules, devices) = resources::compose(yaml, label)?;
+    let mut linux = Map::new();
+    put(
+        &mut linux,
+        "uidMappings",
+        first(&yaml.uid_mappings, &label.uid_mappings).unwrap_or_default(),
+    );
+    put(
+        &mut linux,
+        "gidMappings",
+        first(&yaml.gid_mappings, &label.gid_mappings).unwrap_or_default(),
+    );
+    put(
+        &mut linux,
+        "sysctl",
+        first(&yaml.sysctl, &label.sysctl).unwrap_or_default(),
+    );
+    linux.insert("resources".into(), rules);
+    put(
+        &mut linux,
+        "cgroupsPath",
+        first(&yaml.cgroups_path, &label.cgroups_path).unwrap_or_default(),
+    );
+    linux.insert("namespaces".into(), namespaces(yaml, label));
+    put(&mut linux, "devices", devices);
+    let propagation = first(&yaml.rootfs_propagation, &label.rootfs_propagation);
+    put(&mut linux, "rootfsPropagation", propagation.unwrap_or_default());
+    put(
+        &mut linux,
+        "maskedPaths",
+        first(&yaml.masked_paths, &label.masked_paths).unwrap_or_default(),
+    );
+    put(
+        &mut linux,
+        "readonlyPaths",
+        first(&yaml.readonly_paths, &label.readonly_paths).unwrap_or_default(),
+    );
+
+    let mut config = Map::new();
+    config.insert("ociVersion".into(), json!(VERSION));
+    config.insert("process".into(), Value::Object(process));
+    config.insert("root".into(), root);
+    put(
+        &mut config,
+        "hostname",
+        filled([&yaml.hostname, &label.hostname]).unwrap_or_default(),
+    );
+    put(&mut config, "mounts", mounts::compose(yaml, label, readonly)?);
+    put(
+        &mut config,
+        "annotations",
+        first(&yaml.annotations, &label.annotations).unwrap_or_default(),
+    );
+    config.insert("linux".into(), Value::Object(linux));
+    Ok(Spec {
+        config: Value::Object(config),
+        runtime: runtime(yaml.runtime.as_ref(), label.runtime.as_ref()),
+        readonly,
+    })
+}
+
+/// `runtime.json`: the mounts that make the root filesystem, then what was asked for.
+pub fn runtime_json(first: Vec<Mount>, runtime: &Runtime) -> Value {
+    let mut mounts = first;
+    mounts.extend(runtime.mounts.clone().unwrap_or_default());
+    let path = |path: &Option<String>| path.clone().unwrap_or_default();
+    let bind = &runtime.bind_ns;
+    json!({
+        "cgroups": runtime.cgroups.clone().unwrap_or_default(),
+        "mounts": mounts,
+        "mkdir": runtime.mkdir.clone().unwrap_or_default(),
+        "interfaces": runtime.interfaces.clone().unwrap_or_default(),
+        "bindNS": {
+            "cgroup": path(&bind.cgroup), "ipc": path(&bind.ipc), "mnt": path(&bind.mnt), "net": path(&bind.net),
+            "pid": path(&bind.pid), "user": path(&bind.user), "uts": path(&bind.uts),
+        },
+        "namespace": path(&runtime.namespace),
+    })
+}
+
+fn runtime(yaml: Option<&Runtime>, label: Option<&Runtime>) -> Runtime {
+    let (yaml, label) = (yaml.cloned().unwrap_or_default(), label.cloned().unwrap_or_default());
+    let (bind, other) = (yaml.bind_ns, label.bind_ns);
+    Runtime {
+        cgroups: yaml.cgroups.or(label.cgroups),
+        mounts: yaml.mounts.or(label.mounts),
+        mkdir: yaml.mkdir.or(label.mkdir),
+        interfaces: yaml.interfaces.or(label.interfaces),
+        bind_ns: crate::config::Namespaces {
+            cgroup: bind.cgroup.or(other.cgroup),
+            ipc: bind.ipc.or(other.ipc),
+            mnt: bind.mnt.or(other.mnt),
+            net: bind.net.or(other.net),
+            pid: bind.pid.or(other.pid),
+            user: bind.user.or(other.user),
+            uts: bind.uts.or(other.uts),
+        },
+        namespace: yaml.namespace.or(label.namespace),
+    }
+}
+
+/// Network, IPC, UTS and user are the machine's own unless asked for; the process namespace
+/// is new unless `host` is asked for; the mount namespace is always new.
+fn namespaces(yaml: &ImageConfig, label: &ImageConfig) -> Value {
+    let mut list = Vec::new();
+    let mut add = |kind: &str, value: &str| {
+        if ["host", "root"].contains(&value) {
+            return;
+        }
+        let new = ["", "new"].contains(&value) || (kind == "network" && value == "none");
+        list.push(match new {
+            true => json!({"type": kind}),
+            false => json!({"type": kind, "path": value}),
+        });
+    };
+    add("network", filled([&yaml.net, &label.net]).unwrap_or("root"));
+    add("ipc", filled([&yaml.ipc, &label.ipc]).unwrap_or("root"));
+    add("uts", filled([&yaml.uts, &label.uts]).unwrap_or("root"));
+    add("pid", filled([&yaml.pid, &label.pid]).unwrap_or("new"));
+    add("user", filled([&yaml.userns, &label.userns]).unwrap_or("root"));
+    add("mount", "new");
+    Value::Array(list)
+}
+
+/// What is there wins, even when it is empty.
+fn first<T: Clone>(yaml: &Option<T>, label: &Option<T>) -> Option<T> {
+    yaml.clone().or_else(|| label.clone())
+}
+
+/// The first text that is not empty.
+fn filled<const N: usize>(texts: [&String; N]) -> Option<&str> {
+    texts.into_iter().map(String::as_str).find(|text| !text.is_empty())
+}
+
+/// An item of a list of texts, and its field as the YAML names it.
+struct Item {
+    field: String,
+    text: String,
+}
+
+/// The items of a field's list.
+fn items(field: &str, list: Option<&Vec<String>>) -> Vec<Item> {
+    let list = list.into_iter().flatten().enumerate();
+    let items = list.map(|(at, text)| Item {
+        field: format!("{field}[{at}]"),
+        text: text.clone(),
+    });
+    items.collect()
+}
+
+/// The label's list with the YAML's additions, unless the YAML has the whole list.
+fn added(
+    field: &str,
+    whole: Option<&Vec<String>>,
+    label: Option<&Vec<String>>,
+    more: Option<&Vec<String>>,
+) -> Vec<Item> {
+    match whole {
+        Some(_) => items(field, whole),
+        None => {
+            let mut list = items(field, label);
+            list.extend(items(&format!("{field}.add"), more));
+            list
+        }
+    }
+}
+
+/// Inserts a value unless it is empty.
+fn put(object: &mut Map<String, Value>, key: &str, value: impl serde::Serialize) {
+    let value = json!(value);
+    let empty = match &value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty(),
+        Value::String(text) => text.is_empty(),
+        _ => false,
+    };
+    if !empty {
+        object.insert(key.to_owned(), value);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::config::parse_label;
+
+    #[test]
+    fn advice_leads_to_what_is_right() {
+        let ids = Ids::from([("a".to_owned(), 100), ("web".to_owned(), 101)]);
+        for (yaml, expected) in [
+            ("additionalGids: [\"5\"]", "the number is 5 without them"),
+            ("uid: wep", "did you mean `web`?"),
+            ("uid: b", "use a number, root, or the name"),
+            ("capabilities: [CHOWN]", "did you mean `CAP_CHOWN`?"),
+            ("capabilities: [cap_net_admn]", "did you mean `CAP_NET_ADMIN`?"),
+            ("capabilities: [all, CAP_CHOWN]", "all and none stand alone"),
+            ("rlimits: [\"nofiles,1,2\"]", "did you mean `nofile`?"),
+            ("rlimits: [\"bogus,1,2\"]", "there are cpu, fsize,"),
+        ] {
+            let yaml = parse_label(yaml, "yaml").unwrap();
+            let composed = compose(&yaml, &ImageConfig::default(), &ImageConfiguration::default(), &ids);
+            let message = composed.unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn problems_name_the_item_of_a_list() {
+        let label = parse_label("{capabilities: [CAP_KILL], binds: [\"/a:/a\"]}", "image").unwrap();
+        for (yaml, expected) in [
+            ("capabilities: [CAP_KILL, CAP_BOGUS]", "capabilities[1]"),
+            ("capabilities.add: [CAP_CHOWN, CAP_BOGUS]", "capabilities.add[1]"),
+            ("ambient: [CAP_KILL, CAP_BOGUS]", "ambient[1]"),
+            ("rlimits: [\"nofile,1,2\", \"nofile,x,2\"]", "rlimits[1]"),
+            (
+                "devices: [{path: all, type: b}, {path: /dev/x, mode: x}]",
+                "devices[1].mode",
+            ),
+            ("binds: [\"/a:/a\", \"/b:/b\", /c]", "binds[2]"),
+            ("binds.add: [\"/b:/b\", /c]", "binds.add[1]"),
+            ("additionalGids: [1, 2, nobody]", "additionalGids[2]"),
+            ("tmpfs: [/a, \"/b:c:d\"]", "tmpfs[1]"),
+            ("mounts: [{type: proc}, {destination: /x}]", "mounts[1]"),
+            ("uid: nobody", "uid"),
+        ] {
+            let yaml = parse_label(yaml, "yaml").unwrap();
+            let composed = compose(&yaml, &label, &ImageConfiguration::default(), &Ids::new());
+            assert_eq!(composed.unwrap_err().field, expected);
+        }
+    }
+}

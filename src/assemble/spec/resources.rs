@@ -1,0 +1,206 @@
+//! Limits and devices of a container.
+
+use serde_json::{Map, Value, json};
+
+use super::{Item, first, problem};
+use crate::config::ImageConfig;
+use crate::diagnostic::{Diagnostic, nearest};
+
+const LIMITS: [&str; 16] = [
+    "RLIMIT_CPU",
+    "RLIMIT_FSIZE",
+    "RLIMIT_DATA",
+    "RLIMIT_STACK",
+    "RLIMIT_CORE",
+    "RLIMIT_RSS",
+    "RLIMIT_NPROC",
+    "RLIMIT_NOFILE",
+    "RLIMIT_MEMLOCK",
+    "RLIMIT_AS",
+    "RLIMIT_LOCKS",
+    "RLIMIT_SIGPENDING",
+    "RLIMIT_MSGQUEUE",
+    "RLIMIT_NICE",
+    "RLIMIT_RTPRIO",
+    "RLIMIT_RTTIME",
+];
+
+/// The objects of the runtime specification's `linux.resources` with their fields in order.
+const ORDER: [(&str, &[&str]); 8] = [
+    (
+        "",
+        &[
+            "devices",
+            "memory",
+            "cpu",
+            "pids",
+            "blockIO",
+            "hugepageLimits",
+            "network",
+        ],
+    ),
+    (
+        "memory",
+        &[
+            "limit",
+            "reservation",
+            "swap",
+            "kernel",
+            "kernelTCP",
+            "swappiness",
+            "disableOOMKiller",
+        ],
+    ),
+    (
+        "cpu",
+        &[
+            "shares",
+            "quota",
+            "period",
+            "realtimeRuntime",
+            "realtimePeriod",
+            "cpus",
+            "mems",
+        ],
+    ),
+    ("pids", &["limit"]),
+    (
+        "blockIO",
+        &[
+            "weight",
+            "leafWeight",
+            "weightDevice",
+            "throttleReadBpsDevice",
+            "throttleWriteBpsDevice",
+            "throttleReadIOPSDevice",
+            "throttleWriteIOPSDevice",
+        ],
+    ),
+    ("hugepageLimits", &["pageSize", "limit"]),
+    ("network", &["classID", "priorities"]),
+    ("devices", &["allow", "type", "major", "minor", "access"]),
+];
+
+/// `name,soft,hard` as the runtime has it.
+pub fn rlimits(list: &[Item]) -> Result<Vec<Value>, Diagnostic> {
+    let mut limits = Vec::new();
+    for Item { field, text } in list {
+        let parts: Vec<&str> = text.splitn(3, ',').map(str::trim).collect();
+        let [name, soft, hard] = parts.as_slice() else {
+            let message = format!("cannot parse rlimit: {text}\nhelp: write it as nofile,1024,4096");
+            return Err(problem(field, message));
+        };
+        let mut name = name.to_uppercase();
+        if !name.starts_with("RLIMIT_") {
+            name.insert_str(0, "RLIMIT_");
+        }
+        if !LIMITS.contains(&name.as_str()) {
+            let own = name.trim_start_matches("RLIMIT_").to_lowercase();
+            let known: Vec<String> = LIMITS
+                .iter()
+                .map(|limit| limit.trim_start_matches("RLIMIT_").to_lowercase())
+                .collect();
+            let help = nearest(&own, known.iter().map(String::as_str));
+            let help = help.unwrap_or_else(|| format!("there are {}", known.join(", ")));
+            return Err(problem(field, format!("unknown limit: {name}\nhelp: {help}")));
+        }
+        let number = |text: &str| match text.to_lowercase().as_str() {
+            "unlimited" => Ok(u64::MAX),
+            number => number.parse().map_err(|_| {
+                problem(
+                    field,
+                    format!("cannot parse {text} as a limit: it is a number or `unlimited`"),
+                )
+            }),
+        };
+        limits.push(json!({"type": name, "hard": number(hard)?, "soft": number(soft)?}));
+    }
+    Ok(limits)
+}
+
+/// `linux.resources` with the rules for the devices, and `linux.devices`.
+pub fn compose(yaml: &ImageConfig, label: &ImageConfig) -> Result<(Value, Vec<Value>), Diagnostic> {
+    let given = first(&yaml.resources, &label.resources).unwrap_or_default();
+    let mut rules = ordered("", &given);
+    let mut nodes = Vec::new();
+    let mut allowed = Vec::new();
+    let given = first(&yaml.devices, &label.devices).unwrap_or_default();
+    for (at, device) in given.into_iter().enumerate() {
+        if device.path == "all" {
+            allowed.push(json!({"allow": true, "type": device.kind, "access": "rwm"}));
+            continue;
+        }
+        let mode = u32::from_str_radix(&device.mode, 8).map_err(|_| {
+            let message = format!(
+                "cannot parse the mode {:?} of device {} as octal",
+                device.mode, device.path
+            );
+            problem(
+                format!("devices[{at}].mode"),
+                format!("{message}\nhelp: write it as \"0600\""),
+            )
+        })?;
+        let (kind, major, minor) = (&device.kind, device.major, device.minor);
+        nodes.push(json!({
+            "path": device.path, "type": kind, "major": major, "minor": minor, "fileMode": mode,
+        }));
+        allowed.push(json!({"allow": true, "type": kind, "major": major, "minor": minor, "access": "rwm"}));
+    }
+    if !allowed.is_empty()
+        && let Value::Object(rules) = &mut rules
+    {
+        let mut list = rules
+            .get("devices")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
+        list.extend(allowed);
+        let mut all = Map::new();
+        all.insert("devices".into(), Value::Array(list));
+        rules.shift_remove("devices");
+        all.append(rules);
+        *rules = all;
+    }
+    Ok((rules, nodes))
+}
+
+/// The same object with the specification's names and order of fields.
+pub fn ordered(name: &str, given: &Value) -> Value {
+    let order = ORDER
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, fields)| *fields);
+    match (given, order) {
+        (Value::Array(items), _) => items.iter().map(|item| ordered(name, item)).collect(),
+        (Value::Object(fields), Some(order)) => {
+            let mut object = Map::new();
+            for key in order {
+                let value = fields.get(*key).or_else(|| fields.get(&key.to_lowercase()));
+                match (*key, value) {
+                    ("pageSize", Some(Value::Number(bytes))) => {
+                        object.insert((*key).into(), json!(page_size(bytes.as_u64().unwrap_or(0))));
+                    }
+                    // The specification has no empty text and no empty list there.
+                    (_, Some(value)) if *value == json!("") || *value == json!([]) => {}
+                    (_, Some(value)) => {
+                        object.insert((*key).into(), ordered(key, value));
+                    }
+                    _ => {}
+                }
+            }
+            Value::Object(object)
+        }
+        (Value::Null, Some(_)) => Value::Object(Map::new()),
+        (other, _) => other.clone(),
+    }
+}
+
+/// "2MB": the kernel names the sizes of huge pages so.
+fn page_size(bytes: u64) -> String {
+    for (unit, shift) in [("GB", 30), ("MB", 20), ("KB", 10)] {
+        if bytes >> shift > 0 && bytes.trailing_zeros() >= shift {
+            return format!("{}{unit}", bytes >> shift);
+        }
+    }
+    format!("{bytes}B")
+}

@@ -1,0 +1,263 @@
+//! Compression of an initrd (and whatever else is one stream) on all cores, with the same
+//! bits for any number of them.
+
+mod gzip;
+mod lz4;
+mod xz;
+mod zstd;
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use extents::{Extents, FileBlob, Slice};
+
+use crate::content_id::ContentId;
+
+/// How to compress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// One gzip member; level 1 to 9, or as much effort as pays.
+    Gzip(Option<u32>),
+    /// One zstd frame; level 1 to 19.
+    Zstd(u32),
+    /// The legacy framing of LZ4, the one that Linux reads.
+    Lz4,
+    /// One xz stream; preset 0 to 9.
+    Xz(u32),
+    /// As it is.
+    None,
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        Compression::Gzip(None)
+    }
+}
+
+impl Compression {
+    /// How a disk is compressed as a whole when only gzip is said. The levels below look for no match of three
+    /// bytes, and make it larger than `gzip` and `qemu-img` do.
+    pub const DISK: Compression = Compression::Gzip(Some(9));
+
+    /// Reads how a disk is compressed.
+    ///
+    /// # Errors
+    /// As [`Compression::from_str`].
+    pub fn of_disk(text: &str) -> Result<Compression, String> {
+        match text {
+            "gzip" => Ok(Compression::DISK),
+            text => text.parse(),
+        }
+    }
+
+    /// What is added to the name of a file that is compressed so.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Compression::Gzip(_) => ".gz",
+            Compression::Zstd(_) => ".zst",
+            Compression::Lz4 => ".lz4",
+            Compression::Xz(_) => ".xz",
+            Compression::None => "",
+        }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Compression::Gzip(None) => write!(f, "gzip"),
+            Compression::Gzip(Some(level)) => write!(f, "gzip:{level}"),
+            Compression::Zstd(level) => write!(f, "zstd:{level}"),
+            Compression::Lz4 => write!(f, "lz4"),
+            Compression::Xz(level) => write!(f, "xz:{level}"),
+            Compression::None => write!(f, "none"),
+        }
+    }
+}
+
+impl FromStr for Compression {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, level) = match text.split_once(':') {
+            Some((name, level)) => (name, Some(level)),
+            None => (text, None),
+        };
+        let level = |range: std::ops::RangeInclusive<u32>| {
+            let Some(text) = level else { return Ok(None) };
+            let level = text.parse().ok().filter(|level| range.contains(level));
+            level.map(Some).ok_or_else(|| {
+                format!(
+                    "{name} has levels from {} to {}, not {text:?}",
+                    range.start(),
+                    range.end()
+                )
+            })
+        };
+        let without = |compression| match text.split_once(':') {
+            Some(_) => Err(format!("{name} has no levels")),
+            None => Ok(compression),
+        };
+        match name {
+            "gzip" => Ok(Compression::Gzip(level(1..=9)?)),
+            "zstd" => Ok(Compression::Zstd(level(1..=19)?.unwrap_or(1))),
+            "xz" => Ok(Compression::Xz(level(0..=9)?.unwrap_or(6))),
+            "lz4" => without(Compression::Lz4),
+            "none" => without(Compression::None),
+            _ => Err(format!("{name:?} is none of gzip, zstd, lz4, xz and none")),
+        }
+    }
+}
+
+/// The compressed bytes of a virtual file. They are kept in a file without a name in
+/// `folder`, since they need not fit the memory.
+///
+/// # Errors
+/// What reading the extents or writing the file fails with.
+pub fn compress(plain: &Extents, compression: Compression, jobs: usize, folder: &Path) -> io::Result<Extents> {
+    if compression == Compression::None {
+        return Ok(plain.clone());
+    }
+    let mut file = tempfile::tempfile_in(folder)?;
+    {
+        let mut out = io::BufWriter::with_capacity(1 << 20, &mut file);
+        write(plain, compression, jobs, &mut out)?;
+        io::Write::flush(&mut out)?;
+    }
+    let digest = ContentId::of(plain)?.made(&compression.to_string());
+    let blob = FileBlob::new(file)?.with_digest(digest);
+    Ok(Extents::from_slice(Slice::whole(Arc::new(blob))))
+}
+
+/// Writes the compressed bytes.
+///
+/// # Errors
+/// What reading the extents or writing fails with.
+pub fn write(plain: &Extents, compression: Compression, jobs: usize, out: &mut dyn io::Write) -> io::Result<()> {
+    match compression {
+        Compression::Gzip(level) => gzip::write(plain, level, jobs, out),
+        Compression::Zstd(level) => zstd::write(plain, level, out),
+        Compression::Lz4 => lz4::write(plain, jobs, out),
+        Compression::Xz(level) => xz::write(plain, level, jobs, out),
+        Compression::None => extents::emit::stream(plain, out),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    fn sample() -> Extents {
+        let mut text = Vec::new();
+        for line in 0..400_000u32 {
+            writeln!(text, "line {line} of {}", line.wrapping_mul(2_654_435_761) >> 20).unwrap();
+        }
+        let mut file = Extents::from_bytes(text);
+        file.push_zeros(3_000_000);
+        file.push_bytes(*b"the end");
+        file
+    }
+
+    fn foreign(program: &str, arguments: &[&str], input: Vec<u8>) -> Vec<u8> {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program} is missing ({error}): apt-get install gzip zstd lz4 xz-utils"));
+        let mut stdin = child.stdin.take().unwrap();
+        let feed = std::thread::spawn(move || stdin.write_all(&input));
+        let output = child.wait_with_output().unwrap();
+        feed.join().unwrap().unwrap();
+        assert!(output.status.success());
+        output.stdout
+    }
+
+    #[test]
+    fn the_usual_programs_read_it_and_threads_change_nothing() {
+        let plain = sample();
+        let expected = plain.to_vec().unwrap();
+        for (text, program) in [
+            ("gzip", "gzip"),
+            ("gzip:9", "gzip"),
+            ("zstd", "zstd"),
+            ("zstd:3", "zstd"),
+            ("lz4", "lz4"),
+            ("xz:1", "xz"),
+        ] {
+            let compression: Compression = text.parse().unwrap();
+            let pack = |jobs| {
+                let mut bytes = Vec::new();
+                write(&plain, compression, jobs, &mut bytes).unwrap();
+                bytes
+            };
+            let one = pack(1);
+            assert!(one == pack(3), "{text}");
+            assert!(one.len() < expected.len() / 2, "{text}: {}", one.len());
+            assert!(foreign(program, &["-dc"], one) == expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_thread_compressed_before_changes_nothing() {
+        // Code and tables, as in an initrd.
+        let program = std::env::current_exe().unwrap();
+        let program = Extents::from_slice(Slice::whole(Arc::new(FileBlob::open(&program).unwrap())));
+        let plain = program.part(0, program.len().min(24 << 20));
+        for text in ["gzip", "gzip:6", "lz4"] {
+            let pack = |jobs| {
+                let mut bytes = Vec::new();
+                write(&plain, text.parse().unwrap(), jobs, &mut bytes).unwrap();
+                bytes
+            };
+            let one = pack(1);
+            for jobs in [2, 3, 5] {
+                assert!(one == pack(jobs), "{text}, {jobs}");
+            }
+        }
+    }
+
+    #[test]
+    fn effort_goes_where_it_pays() {
+        let easy = sample().part(0, 3 << 20);
+        let hard = Extents::from_bytes(testing::sample::noise(3 << 20, 1));
+        let mut short = easy.part(0, 5000);
+        let mut all = easy.clone();
+        all.push(&hard);
+        all.push(&short);
+        let pack = |plain: &Extents, text: &str| {
+            let mut bytes = Vec::new();
+            write(plain, text.parse().unwrap(), 2, &mut bytes).unwrap();
+            assert!(foreign("gzip", &["-dc"], bytes.clone()) == plain.to_vec().unwrap());
+            bytes.len()
+        };
+        assert!(pack(&easy, "gzip") < pack(&easy, "gzip:3"));
+        assert_eq!(pack(&hard, "gzip"), pack(&hard, "gzip:3"));
+        assert!(pack(&all, "gzip") < pack(&all, "gzip:3"));
+        short.set_len(1);
+        pack(&short, "gzip");
+    }
+
+    #[test]
+    fn an_empty_file_is_a_valid_stream() {
+        for (text, program) in [("gzip", "gzip"), ("zstd", "zstd"), ("xz", "xz"), ("lz4", "lz4")] {
+            let mut bytes = Vec::new();
+            write(&Extents::new(), text.parse().unwrap(), 2, &mut bytes).unwrap();
+            assert!(foreign(program, &["-dc"], bytes).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn levels_are_checked() {
+        for text in ["gzip:0", "gzip:10", "zstd:20", "lz4:1", "none:1", "bzip2", "xz:a"] {
+            assert!(text.parse::<Compression>().is_err(), "{text}");
+        }
+        assert_eq!("zstd:19".parse(), Ok(Compression::Zstd(19)));
+        assert_eq!("gzip".parse(), Ok(Compression::default()));
+    }
+}

@@ -1,0 +1,4 @@
+//! Compression and decompression of streams.
+
+pub mod compress;
+pub(crate) mod decompress;

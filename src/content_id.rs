@@ -1,0 +1,94 @@
+//! Identifiers derived from content, so that two builds of the same have the same.
+
+use extents::{Data, Extents, emit};
+use sha2::{Digest, Sha256};
+
+/// What a content is known by: its layout, its bytes in memory, and the digests of what its slices
+/// are cut from, so that this differs when the content does, and little is read.
+#[derive(Clone, Copy, Debug)]
+pub struct ContentId([u8; 32]);
+
+impl ContentId {
+    /// Of a content.
+    ///
+    /// # Errors
+    /// What reading fails with.
+    pub fn of(content: &Extents) -> std::io::Result<ContentId> {
+        let mut hash = Sha256::new();
+        hash.update(content.len().to_le_bytes());
+        for extent in content.extents() {
+            hash.update(extent.offset().to_le_bytes());
+            hash.update(extent.data().len().to_le_bytes());
+            let known = match extent.data() {
+                Data::Slice(slice) => slice.blob().digest().map(|digest| (digest, slice.offset())),
+                Data::Bytes { .. } => None,
+            };
+            match known {
+                Some((digest, offset)) => {
+                    hash.update((digest.len() as u64).to_le_bytes());
+                    hash.update(digest);
+                    hash.update(offset.to_le_bytes());
+                }
+                None => emit::stream(&content.part(extent.offset(), extent.data().len()), &mut hash)?,
+            }
+        }
+        Ok(ContentId(hash.finalize().into()))
+    }
+
+    /// Of what is made of the content in a way that is told.
+    pub fn made(&self, how: &str) -> [u8; 32] {
+        Sha256::new().chain_update(self.0).chain_update(how).finalize().into()
+    }
+
+    /// A UUID for a use (RFC 9562, 5.8: version 8, made by other rules).
+    pub fn uuid(&self, what: &str) -> u128 {
+        let value = self
+            .made(what)
+            .iter()
+            .take(16)
+            .fold(0u128, |value, byte| value << 8 | u128::from(*byte));
+        value & !(0xf << 76) & !(3 << 62) | 8 << 76 | 2 << 62
+    }
+
+    /// A number of 32 bits for a use, not 0.
+    pub fn number(&self, what: &str) -> u32 {
+        (self.uuid(what) as u32).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Arc;
+
+    use extents::{FileBlob, Slice};
+
+    use super::*;
+
+    #[test]
+    fn a_byte_in_the_middle_makes_another() {
+        let of = |byte: u8, digest: Option<&str>| {
+            let mut content = vec![7; 100_000];
+            content[50_000] = byte;
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&content).unwrap();
+            let blob = FileBlob::new(file).unwrap();
+            let blob = match digest {
+                Some(digest) => blob.with_digest(digest),
+                None => blob,
+            };
+            let slice = Slice::whole(Arc::new(blob));
+            let cut = Extents::from_slice(slice.part(10, 90_000));
+            (
+                ContentId::of(&Extents::from_slice(slice)).unwrap().0,
+                ContentId::of(&cut).unwrap().0,
+            )
+        };
+        assert_eq!(of(1, None), of(1, None));
+        assert_ne!(of(1, None).0, of(2, None).0);
+        assert_ne!(of(1, None).1, of(2, None).1);
+        // What is known is not read.
+        assert_eq!(of(1, Some("a")), of(2, Some("a")));
+        assert_ne!(of(1, Some("a")), of(1, Some("b")));
+    }
+}

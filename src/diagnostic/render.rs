@@ -1,0 +1,60 @@
+//! Text of diagnostics, with the line that each points to.
+
+use std::fmt;
+
+use super::Diagnostic;
+
+/// Longest part of a line that is shown, in characters.
+const MAX_LINE: usize = 160;
+
+pub(super) fn diagnostic(diagnostic: &Diagnostic, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{}", diagnostic.message)?;
+    let (Some(span), Some(snippet)) = (diagnostic.span, &diagnostic.snippet) else {
+        for help in &diagnostic.help {
+            write!(f, "\nhelp: {help}")?;
+        }
+        return Ok(());
+    };
+    let number = span.line.to_string();
+    let margin = " ".repeat(number.len());
+    writeln!(f, "\n{margin}--> {}:{}:{}", snippet.file, span.line, span.column)?;
+    writeln!(f, "{margin} |")?;
+    let (text, indent) = window(&snippet.line, span.column.saturating_sub(1));
+    writeln!(f, "{number} | {text}")?;
+    write!(f, "{margin} | {}^", " ".repeat(indent))?;
+    for help in &diagnostic.help {
+        write!(f, "\n{margin} = help: {help}")?;
+    }
+    Ok(())
+}
+
+/// Returns the part of a line to show, and the position of the column in it, both in characters:
+/// the whole line if it is of usual length, else the part around the column. Control characters
+/// are replaced, since they would reach a terminal.
+fn window(text: &str, column: usize) -> (String, usize) {
+    let skip = if text.chars().count() > MAX_LINE {
+        column.saturating_sub(MAX_LINE / 2)
+    } else {
+        0
+    };
+    let shown = text.chars().skip(skip).take(MAX_LINE);
+    let shown = shown.map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c });
+    (shown.collect(), column - skip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_cut_around_the_column() {
+        assert_eq!(window("a: b", 3), ("a: b".to_owned(), 3));
+        let long = format!("{}wrong{}", "x".repeat(5000), "y".repeat(5000));
+        let (text, column) = window(&long, 5000);
+        assert!(
+            text.len() == MAX_LINE && text.split_at(column).1.starts_with("wrong"),
+            "{text} {column}"
+        );
+        assert_eq!(window("\x1b[31m", 0).0, "\u{fffd}[31m");
+    }
+}

@@ -1,0 +1,29 @@
+//! OCI images: references, layouts, archives, and the blobs that make up an image.
+//!
+//! ```text
+//! reference ──▶ layout (directory, OCI archive, docker save) ──▶ index ──▶ manifest ──▶ config
+//!                                                                                └──▶ layers
+//! ```
+//!
+//! A blob is used only after its size and digest were found to match its descriptor.
+
+mod attestation;
+pub mod docker_archive;
+mod docker_save;
+mod error;
+pub mod graph;
+mod image;
+mod index;
+pub(crate) mod layer;
+mod layout;
+pub(crate) mod lock;
+pub mod reference;
+mod writer;
+
+pub use error::Error;
+pub use graph::ImageGraph;
+pub(crate) use graph::digest_of;
+pub use image::{Image, Layer};
+pub use layout::{Layout, Location};
+pub(crate) use layout::{digest, verify};
+pub use writer::{Cleaned, Writer};
