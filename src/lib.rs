@@ -14,6 +14,7 @@ pub mod config;
 mod content_id;
 pub mod debian;
 pub mod diagnostic;
+#[cfg(feature = "inspect")]
 pub mod inspect;
 mod kernel;
 pub mod kmod;

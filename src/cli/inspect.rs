@@ -1,15 +1,23 @@
 //! `moby inspect`.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use extents::{Extents, FileBlob, Slice, emit};
 
 use super::Failure;
-use crate::inspect;
+use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
+use crate::inspect::{self, Limits, Line, Report};
+use crate::reporter::Reporter;
 
-/// The arguments of `moby inspect`.
+/// Lines of a summary without `--all`.
+const SCREEN: usize = 40;
+/// Errors that are printed.
+const MAX_ERRORS: usize = 10;
+
+/// Arguments of `moby inspect`.
 #[derive(Debug, Args)]
 pub struct Inspect {
     /// A file that `moby build` writes: disk image, ISO, filesystem, tar, kernel or initrd
@@ -20,38 +28,162 @@ pub struct Inspect {
     /// Write one file to standard output, named by its path in the output of --ls
     #[arg(long, value_name = "PATH")]
     cat: Option<String>,
+    /// Print the whole summary, and decompress without limit
+    #[arg(long)]
+    all: bool,
 }
 
 impl Inspect {
-    pub fn run(self) -> Result<(), Failure> {
-        let name = self.file.display();
-        let opened =
-            FileBlob::open(&self.file).map_err(|error| Failure::usage(format!("cannot read {name}: {error}")))?;
-        let content = Extents::from_slice(Slice::whole(std::sync::Arc::new(opened)));
-        let found = inspect::inspect(&content).map_err(|error| Failure::work(format!("{name}: {error}")))?;
-        if let Some(path) = self.cat {
-            let path = path.trim_start_matches('/');
-            let Some((_, content)) = found.files.iter().find(|(known, _)| known == path) else {
-                let known = found.files.iter().map(|(path, _)| path.as_str());
-                let help = crate::diagnostic::nearest(path, known).unwrap_or_else(|| "--ls lists the files".into());
-                return Err(Failure::work(format!("{name} has no file {path}\nhelp: {help}")));
-            };
-            let mut out = std::io::stdout().lock();
-            let written = emit::stream(content, &mut out).and_then(|()| out.flush());
-            return written.map_err(|error| Failure::work(format!("cannot copy {path} to standard output: {error}")));
+    pub fn run(self, reporter: &dyn Reporter) -> Result<(), Failure> {
+        let name = self.file.display().to_string();
+        let content = open(&self.file)?;
+        let limits = if self.all { Limits::Unbounded } else { Limits::Bounded };
+        let report = inspect::inspect(&content, limits);
+        if let Some(path) = &self.cat {
+            return cat(&name, report, path);
+        }
+        if report.lines.is_empty() && report.errors.is_empty() {
+            let unknown = Diagnostic::error(format!("cannot inspect {name}: unknown format"));
+            return Err(Failure::Work(unknown.help("`moby formats` lists the formats").into()));
         }
         if self.ls {
-            let lines = found
+            let lines = report
                 .files
                 .iter()
-                .map(|(path, content)| format!("{:>12} {path}\n", content.len()));
-            return super::print(&lines.collect::<String>());
+                .map(|(path, content)| format!("{:>12} {}\n", content.len(), printable(path)));
+            super::print(&lines.collect::<String>())?;
+        } else {
+            super::print(&summary(&report.lines, self.all))?;
         }
-        if found.lines.is_empty() {
-            return Err(Failure::work(format!(
-                "{name} is nothing that moby knows\nhelp: what `moby formats` lists is looked into"
-            )));
+        if !report.skipped.is_empty() {
+            reporter.warn(&format!(
+                "warning: {name} is compressed beyond the limit: {} not inspected\nhelp: --all lifts the limit",
+                count(report.skipped.len(), "compressed file")
+            ));
         }
-        super::print(&(found.lines.join("\n") + "\n"))
+        errors(&name, report)
+    }
+}
+
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
+}
+
+fn open(path: &Path) -> Result<Extents, Failure> {
+    let file = FileBlob::open(path).map_err(|error| {
+        let message = format!("cannot read {}: {error}", path.display());
+        Failure::Usage(Diagnostic::error(message).caused_by(error).into())
+    })?;
+    Ok(Extents::from_slice(Slice::whole(Arc::new(file))))
+}
+
+/// Writes one file to standard output.
+fn cat(name: &str, report: Report, path: &str) -> Result<(), Failure> {
+    let path = path.trim_start_matches('/');
+    let Some((_, content)) = report.files.iter().find(|(known, _)| known == path) else {
+        let known = report.files.iter().map(|(path, _)| path.as_str());
+        let help = nearest(path, known).unwrap_or_else(|| "--ls lists the files".into());
+        // The file may be in a part that cannot be read.
+        errors(name, report)?;
+        let missing = Diagnostic::error(format!("cannot find {path} in {name}"));
+        return Err(Failure::Work(missing.help(help).into()));
+    };
+    let mut out = std::io::stdout().lock();
+    let written = emit::stream(content, &mut out).and_then(|()| out.flush());
+    written.map_err(|error| {
+        let message = format!("cannot write {path} to standard output: {error}");
+        Failure::Work(Diagnostic::error(message).caused_by(error).into())
+    })
+}
+
+/// Fails if parts of the file cannot be read.
+fn errors(name: &str, report: Report) -> Result<(), Failure> {
+    let number = report.errors.len();
+    if number == 0 {
+        return Ok(());
+    }
+    let mut diagnostics: Vec<Diagnostic> = report
+        .errors
+        .into_iter()
+        .take(MAX_ERRORS)
+        .map(|error| Diagnostic::error(format!("cannot inspect {name}: {error}")).caused_by(error))
+        .collect();
+    if number > MAX_ERRORS {
+        let more = count(number - MAX_ERRORS, "more error");
+        diagnostics.push(Diagnostic::error(format!("cannot inspect {name}: {more}")));
+    }
+    Err(Failure::Work(Diagnostics(diagnostics)))
+}
+
+/// Returns the lines as text: all, or as many as fit on a screen, without quotes if need be.
+fn summary(lines: &[Line], all: bool) -> String {
+    let mut text = String::new();
+    let mut print = |line: &Line| {
+        let indent = "  ".repeat(line.depth);
+        text.push_str(&format!("{indent}{}\n", printable(&line.text)));
+    };
+    if all || lines.len() <= SCREEN {
+        lines.iter().for_each(print);
+        return text;
+    }
+    let shown = lines
+        .iter()
+        .filter(|line| !line.is_quote)
+        .take(SCREEN.saturating_sub(1));
+    let mut count = 0;
+    for line in shown {
+        print(line);
+        count += 1;
+    }
+    text.push_str(&format!("... {} more lines, shown by --all\n", lines.len() - count));
+    text
+}
+
+/// Escapes control characters, which could change a terminal.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() {
+            printable.extend(letter.escape_default());
+        } else {
+            printable.push(letter);
+        }
+    }
+    printable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(count: usize, is_quote: bool) -> Vec<Line> {
+        let line = |number| Line {
+            depth: 1,
+            text: format!("line {number}"),
+            is_quote,
+        };
+        (0..count).map(line).collect()
+    }
+
+    #[test]
+    fn a_summary_fits_on_a_screen() {
+        assert_eq!(summary(&lines(40, true), false).lines().count(), 40);
+        let long = [lines(3, false), lines(500, true), lines(2, false)].concat();
+        let text = summary(&long, false);
+        assert_eq!(text.lines().count(), 6);
+        assert!(text.ends_with("... 500 more lines, shown by --all\n"), "{text}");
+        let text = summary(&lines(100, false), false);
+        assert_eq!(text.lines().count(), SCREEN);
+        assert!(text.ends_with("... 61 more lines, shown by --all\n"), "{text}");
+        assert_eq!(summary(&long, true).lines().count(), 505);
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(printable("a\x1b[31m\nä"), "a\\u{1b}[31m\\nä");
     }
 }

@@ -5,6 +5,10 @@ mod cache;
 mod check;
 mod foreign;
 mod formats;
+#[cfg(feature = "inspect")]
+mod inspect;
+#[cfg(not(feature = "inspect"))]
+#[path = "inspect_disabled.rs"]
 mod inspect;
 mod pkg;
 mod report;
@@ -102,7 +106,7 @@ impl Moby {
             Command::Check(check) => check.run(&report),
             Command::Schema => print(&format!("{:#}\n", crate::config::schema::schema())),
             Command::Run(run) => run.run(),
-            Command::Inspect(inspect) => inspect.run(),
+            Command::Inspect(inspect) => inspect.run(&report),
             Command::Pkg(pkg) => pkg.run(cache, &report),
             Command::Cache(command) => command.run(cache, &report),
             Command::Formats(formats) => formats.run(),

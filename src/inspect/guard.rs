@@ -1,9 +1,11 @@
-//! Readers of other people panic on some damaged images: that is an error like any other, and
-//! nothing is printed.
+//! Panics of third-party readers, turned into errors. Some of those readers panic on corrupt
+//! images.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
+
+use super::Error;
 
 thread_local! {
     static GUARDED: Cell<u32> = const { Cell::new(0) };
@@ -11,28 +13,30 @@ thread_local! {
 
 static HOOK: Once = Once::new();
 
-/// What `work` returns, or what it panics with as an error.
-pub fn guard<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+/// Calls `read` and prints nothing if it panics.
+///
+/// # Errors
+/// Those of `read`, and [`Error::Panicked`].
+pub fn guard<T>(read: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     HOOK.call_once(|| {
-        let usual = std::panic::take_hook();
+        let default_hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             if GUARDED.get() == 0 {
-                usual(panic);
+                default_hook(panic);
             }
         }));
     });
     GUARDED.set(GUARDED.get().saturating_add(1));
-    let result = catch_unwind(AssertUnwindSafe(work));
+    let result = catch_unwind(AssertUnwindSafe(read));
     GUARDED.set(GUARDED.get().saturating_sub(1));
     result.unwrap_or_else(|panic| {
-        let text = panic
+        let reason = panic
             .downcast_ref::<String>()
             .map(String::as_str)
             .or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(format!(
-            "it is damaged in a way that its reader does not expect ({})",
-            text.unwrap_or("no reason is given")
-        ))
+        Err(Error::Panicked {
+            reason: reason.unwrap_or("no reason given").to_owned(),
+        })
     })
 }
 
@@ -44,7 +48,7 @@ mod tests {
     #[test]
     fn a_panic_becomes_an_error() {
         let error = guard::<()>(|| panic!("at byte {}", 7)).unwrap_err();
-        assert!(error.contains("at byte 7"), "{error}");
-        assert_eq!(guard(|| Ok(1)), Ok(1));
+        assert!(error.to_string().contains("at byte 7"), "{error}");
+        assert_eq!(guard(|| Ok(1)).unwrap(), 1);
     }
 }

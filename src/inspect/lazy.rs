@@ -1,4 +1,4 @@
-//! Files that are read when somebody wants their bytes: listing a filesystem reads none.
+//! Files that are read on demand: listing a filesystem reads no file.
 
 use std::fmt::{self, Debug};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -7,18 +7,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use extents::{Blob, Extents, FileBlob, Slice};
 use tempfile::{SpooledData, SpooledTempFile};
 
+use super::Error;
 use super::guard::guard;
 
-/// How much of a file is kept in memory, in bytes; what is more goes to a temporary file.
-const IN_MEMORY: usize = 64 << 20;
-/// Zeros are left out in units of this many bytes.
+/// Part of a file that is kept in memory, in bytes; a longer one goes to a temporary file.
+const MAX_IN_MEMORY: usize = 64 << 20;
+/// Unit in which zeros are left out, in bytes.
 const UNIT: usize = 64 << 10;
 static ZEROS: [u8; UNIT] = [0; UNIT];
 
-/// Writes a file's bytes.
+/// Writes the bytes of a file.
 type Load = dyn Fn(&mut Spool) -> io::Result<()> + Send + Sync;
 
-/// A file of `len` bytes that `load` writes when it is read for the first time.
+/// Returns a file of `len` bytes that `load` writes at the first read.
 pub fn file(len: u64, load: impl Fn(&mut Spool) -> io::Result<()> + Send + Sync + 'static) -> Extents {
     Extents::from_slice(Slice::whole(Arc::new(Lazy {
         len,
@@ -49,12 +50,12 @@ impl Blob for Lazy {
         if let Some(content) = &*loaded {
             return content.read_exact_at(buf, offset);
         }
-        let mut spool = Spool::new(self.len);
-        guard(|| (self.load)(&mut spool).map_err(|error| error.to_string())).map_err(io::Error::other)?;
+        let mut spool = Spool::new(self.len, self.len);
+        guard(|| (self.load)(&mut spool).map_err(Error::Read)).map_err(io::Error::other)?;
         let content = spool.finish()?;
         if content.len() != self.len {
             return Err(io::Error::other(format!(
-                "a file of {} bytes has only {}",
+                "a file of {} bytes has {} bytes of content",
                 self.len,
                 content.len()
             )));
@@ -65,45 +66,57 @@ impl Blob for Lazy {
     }
 }
 
-/// Takes bytes up to a limit, in memory or a temporary file, in which zeros take no room.
+/// A writer into memory or a temporary file, with a limit. Zeros take no space.
 pub struct Spool {
     file: SpooledTempFile,
-    /// What waits to become a unit.
+    /// Bytes that do not fill a unit yet.
     unit: Vec<u8>,
     len: u64,
-    /// How many bytes that are not zeros there may still be.
-    left: u64,
+    /// Number of bytes that may still follow, units of zeros not counted.
+    data_left: u64,
+    /// Limit of `len`.
+    max_len: u64,
 }
 
 impl Spool {
-    /// Nothing yet, and room for `limit` bytes, zeros not counted.
-    pub fn new(limit: u64) -> Spool {
+    /// Returns an empty spool for at most `max_len` bytes, of which `max_data` are not zeros.
+    pub fn new(max_data: u64, max_len: u64) -> Spool {
         Spool {
-            file: SpooledTempFile::new(IN_MEMORY),
+            file: SpooledTempFile::new(MAX_IN_MEMORY),
             unit: Vec::with_capacity(UNIT),
             len: 0,
-            left: limit,
+            data_left: max_data,
+            max_len,
         }
     }
 
-    fn put(&mut self) -> io::Result<()> {
+    /// Number of bytes written so far.
+    pub fn len(&self) -> u64 {
+        self.len.saturating_add(self.unit.len() as u64)
+    }
+
+    fn flush_unit(&mut self) -> io::Result<()> {
+        let too_large = || io::Error::other("it expands beyond the limit for its length");
         let len = self.unit.len() as u64;
         if Some(self.unit.as_slice()) != ZEROS.get(..self.unit.len()) {
-            self.left = self
-                .left
-                .checked_sub(len)
-                .ok_or_else(|| io::Error::other("it expands to more than real ones do"))?;
+            self.data_left = self.data_left.checked_sub(len).ok_or_else(too_large)?;
             self.file.seek(SeekFrom::Start(self.len))?;
             self.file.write_all(&self.unit)?;
         }
         self.len = self.len.saturating_add(len);
         self.unit.clear();
+        if self.len > self.max_len {
+            return Err(too_large());
+        }
         Ok(())
     }
 
-    /// All that was written.
+    /// Returns the bytes written.
+    ///
+    /// # Errors
+    /// Failures to write the temporary file.
     pub fn finish(mut self) -> io::Result<Extents> {
-        self.put()?;
+        self.flush_unit()?;
         self.file.flush()?;
         let mut content = match self.file.into_inner() {
             SpooledData::InMemory(bytes) => Extents::from_bytes(bytes.into_inner()),
@@ -117,11 +130,11 @@ impl Spool {
 
 impl Write for Spool {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = UNIT.saturating_sub(self.unit.len());
-        let (taken, _) = bytes.split_at(room.min(bytes.len()));
+        let free = UNIT.saturating_sub(self.unit.len());
+        let (taken, _) = bytes.split_at(free.min(bytes.len()));
         self.unit.extend_from_slice(taken);
         if self.unit.len() == UNIT {
-            self.put()?;
+            self.flush_unit()?;
         }
         Ok(taken.len())
     }
@@ -150,5 +163,12 @@ mod tests {
         assert!(file(9, |out| out.write_all(b"short")).to_vec().is_err());
         assert!(file(1, |out| out.write_all(b"long")).to_vec().is_err());
         assert!(file(1, |_| panic!("gone")).to_vec().is_err());
+    }
+
+    #[test]
+    fn zeros_count_toward_the_length() {
+        let mut spool = Spool::new(0, UNIT as u64);
+        spool.write_all(&[0; UNIT]).unwrap();
+        assert!(spool.write_all(&[0; UNIT]).is_err());
     }
 }

@@ -1,16 +1,16 @@
-//! A file as the crates that read filesystems want it, each in its own way.
+//! Content behind the traits that third-party filesystem readers ask for.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use extents::Extents;
 
-/// The sector of a disk, in bytes.
+/// Sector of a disk, in bytes.
 const SECTOR: hadris_storage::BlockSize = match hadris_storage::BlockSize::new(512) {
     Some(size) => size,
     None => unreachable!(),
 };
 
-/// A file that is read from a position, and refuses to be written.
+/// Content with a read position. Writing fails.
 #[derive(Clone, Debug)]
 pub struct Source {
     content: Extents,
@@ -18,7 +18,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Reads from the beginning.
+    /// Returns a source at position 0.
     pub fn new(content: Extents) -> Source {
         Source { content, position: 0 }
     }
@@ -70,7 +70,7 @@ impl lamfold::BlockSource for Source {
 
     fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> lamfold::Result<()> {
         let read = self.content.read_exact_at(buf, offset);
-        read.map_err(|_| lamfold::FoldError::Io("it ends before, or cannot be read"))
+        read.map_err(|_| lamfold::FoldError::Io("the content is truncated or unreadable"))
     }
 }
 
@@ -93,6 +93,6 @@ impl hadris_storage::sync::BlockDevice for Source {
         buf: &mut [u8],
     ) -> Result<(), hadris_io::Error<io::Error>> {
         let read = self.content.read_exact_at(buf, first.get().saturating_mul(512));
-        read.map_err(|error| hadris_io::Error::device(error, "the file cannot be read"))
+        read.map_err(|error| hadris_io::Error::device(error, "the content is unreadable"))
     }
 }

@@ -3,53 +3,60 @@
 use std::io;
 
 use extents::Extents;
-use lamfold::{BlockCache, FileKind, FoldFrontend, NoVerifier, SubstrateCtx};
+use indicatif::BinaryBytes;
+use lamfold::{BlockCache, FileKind, FoldError, FoldFrontend, NoVerifier, SubstrateCtx};
 use lamfold_erofs::Erofs;
 
-use super::{Files, erofs_index, wrong};
+use super::erofs_index;
+use super::listing::Listing;
 use crate::inspect::compressed::copy;
+use crate::inspect::contents::{Contents, Descend};
 use crate::inspect::source::Source;
-use crate::inspect::{Inside, Look, lazy};
+use crate::inspect::{Error, lazy};
 
-/// Where the superblock is, in bytes, with its magic number (fs/erofs/erofs_fs.h).
+const FORMAT: &str = "EROFS filesystem";
+/// Offset of the superblock, in bytes, and its magic number (fs/erofs/erofs_fs.h).
 const SUPERBLOCK: usize = 1024;
 const MAGIC: [u8; 4] = 0xe0f5_e1e2_u32.to_le_bytes();
 
-/// The files of an EROFS filesystem.
-pub fn erofs(head: &[u8], content: &Extents) -> Result<Option<Inside>, String> {
+/// Lists the files of an EROFS filesystem.
+///
+/// # Errors
+/// A filesystem that the reader rejects.
+pub fn open(head: &[u8], content: &Extents) -> Result<Option<Contents>, Error> {
     if head.get(SUPERBLOCK..SUPERBLOCK + 4) != Some(&MAGIC) {
         return Ok(None);
     }
-    let wrong = wrong("EROFS");
+    let rejected = |error: FoldError| Error::reader(FORMAT, error);
     let mut cache = BlockCache::new(0);
     let mut context = SubstrateCtx {
         cache: &mut cache,
         verifier: &NoVerifier,
     };
-    let mut volume = Erofs::open(Source::new(content.clone()), &mut context).map_err(|error| wrong(&error))?;
-    let mut files = Files::default();
-    let mut folders = vec![(String::new(), volume.root())];
-    while let Some((path, folder)) = folders.pop() {
-        let entries = volume.read_dir(folder, &mut context);
-        for entry in entries.map_err(|error| wrong(&error))? {
-            let path = files.path(&path, &entry.name)?;
+    let mut volume = Erofs::open(Source::new(content.clone()), &mut context).map_err(rejected)?;
+    let mut listing = Listing::new(FORMAT);
+    let mut directories = vec![(String::new(), volume.root())];
+    while let Some((path, directory)) = directories.pop() {
+        for entry in volume.read_dir(directory, &mut context).map_err(rejected)? {
+            let path = listing.path(&path, &entry.name)?;
             match entry.kind {
-                FileKind::Directory => folders.push((path, entry.node)),
+                FileKind::Directory => directories.push((path, entry.node)),
                 FileKind::Regular => {
-                    let about = volume.metadata(entry.node, &mut context);
-                    let len = about.map_err(|error| wrong(&error))?.size;
+                    let metadata = volume.metadata(entry.node, &mut context);
+                    let len = metadata.map_err(rejected)?.size;
                     let content = content.clone();
                     let file = lazy::file(len, move |out| read(&content, entry.node, out));
-                    files.add(path, file);
+                    listing.add(path, file);
                 }
                 _ => {}
             }
         }
     }
-    Ok(Some(Inside {
-        what: format!("EROFS filesystem of {} bytes", content.len()),
-        files: files.sorted(),
-        look: Look::Boot,
+    Ok(Some(Contents {
+        summary: format!("{FORMAT}, {}", BinaryBytes(content.len())),
+        details: Vec::new(),
+        files: listing.into_files(),
+        descend: Descend::Boot,
     }))
 }
 
@@ -57,16 +64,15 @@ fn read(content: &Extents, node: lamfold::NodeId, out: &mut dyn io::Write) -> io
     if erofs_index::read(content, node, out)? {
         return Ok(());
     }
-    let failed = |error: lamfold::FoldError| io::Error::other(error.to_string());
     let mut cache = BlockCache::new(0);
     let mut context = SubstrateCtx {
         cache: &mut cache,
         verifier: &NoVerifier,
     };
-    let mut volume = Erofs::open(Source::new(content.clone()), &mut context).map_err(failed)?;
+    let mut volume = Erofs::open(Source::new(content.clone()), &mut context).map_err(io::Error::other)?;
     let mut at = 0u64;
     let read = |buf: &mut [u8]| {
-        let len = volume.read_at(node, at, buf, &mut context).map_err(failed)?;
+        let len = volume.read_at(node, at, buf, &mut context).map_err(io::Error::other)?;
         at = at.saturating_add(len as u64);
         Ok(len)
     };

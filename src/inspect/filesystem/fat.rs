@@ -3,34 +3,42 @@
 use std::io;
 
 use extents::Extents;
-use fatfs::{FileSystem, FsOptions};
+use fatfs::{FatType, FileSystem, FsOptions};
+use indicatif::BinaryBytes;
 
-use super::{Files, wrong};
+use super::listing::Listing;
 use crate::inspect::compressed::copy;
+use crate::inspect::contents::{Contents, Descend};
 use crate::inspect::source::Source;
-use crate::inspect::{Inside, Look, lazy};
+use crate::inspect::{Error, lazy};
 
-/// The files of a FAT filesystem.
-pub fn fat(head: &[u8], content: &Extents) -> Result<Option<Inside>, String> {
-    let named = |at: usize| head.get(at..).is_some_and(|rest| rest.starts_with(b"FAT"));
-    if !(named(54) || named(82)) || head.get(510..512) != Some(&[0x55, 0xaa]) {
+const FORMAT: &str = "FAT filesystem";
+
+/// Lists the files of a FAT filesystem.
+///
+/// # Errors
+/// A filesystem that the reader rejects.
+pub fn open(head: &[u8], content: &Extents) -> Result<Option<Contents>, Error> {
+    // The field BS_FilSysType, of FAT12 and FAT16, and of FAT32.
+    let is_fat = |at: usize| head.get(at..).is_some_and(|rest| rest.starts_with(b"FAT"));
+    if !(is_fat(54) || is_fat(82)) || head.get(510..512) != Some(&[0x55, 0xaa]) {
         return Ok(None);
     }
-    let wrong = wrong("FAT");
+    let rejected = |error: io::Error| Error::reader(FORMAT, error);
     let mount = |content: &Extents| FileSystem::new(Source::new(content.clone()), FsOptions::new());
-    let volume = mount(content).map_err(|error| wrong(&error))?;
-    let mut files = Files::default();
-    let mut folders = vec![(String::new(), volume.root_dir())];
-    while let Some((path, folder)) = folders.pop() {
-        for entry in folder.iter() {
-            let entry = entry.map_err(|error| wrong(&error))?;
+    let volume = mount(content).map_err(rejected)?;
+    let mut listing = Listing::new(FORMAT);
+    let mut directories = vec![(String::new(), volume.root_dir())];
+    while let Some((path, directory)) = directories.pop() {
+        for entry in directory.iter() {
+            let entry = entry.map_err(rejected)?;
             let name = entry.file_name();
             if name == "." || name == ".." {
                 continue;
             }
-            let path = files.path(&path, &name)?;
+            let path = listing.path(&path, &name)?;
             if entry.is_dir() {
-                folders.push((path, entry.to_dir()));
+                directories.push((path, entry.to_dir()));
                 continue;
             }
             let (content, within) = (content.clone(), path.clone());
@@ -39,17 +47,28 @@ pub fn fat(head: &[u8], content: &Extents) -> Result<Option<Inside>, String> {
                 let mut file = volume.root_dir().open_file(&within)?;
                 copy(|buf| io::Read::read(&mut file, buf), out)
             });
-            files.add(path, file);
+            listing.add(path, file);
         }
     }
-    let loader = match head.get(3..11) {
-        Some(b"SYSLINUX") => ", with syslinux",
-        _ => "",
+    let name = match volume.fat_type() {
+        FatType::Fat12 => "FAT12",
+        FatType::Fat16 => "FAT16",
+        FatType::Fat32 => "FAT32",
     };
-    let (kind, label) = (volume.fat_type(), volume.volume_label());
-    Ok(Some(Inside {
-        what: format!("{kind:?} filesystem {:?}{loader}", label.trim()),
-        files: files.sorted(),
-        look: Look::All,
+    // The field BS_OEMName.
+    let loader = if head.get(3..11) == Some(b"SYSLINUX") {
+        ", boots by SYSLINUX"
+    } else {
+        ""
+    };
+    Ok(Some(Contents {
+        summary: format!(
+            "{name} filesystem {:?}, {}{loader}",
+            volume.volume_label().trim(),
+            BinaryBytes(content.len())
+        ),
+        details: Vec::new(),
+        files: listing.into_files(),
+        descend: Descend::All,
     }))
 }

@@ -1,60 +1,71 @@
 //! ISO 9660, read by the crate `hadris-iso`.
 
+use std::io;
+
 use extents::Extents;
 use hadris_fs::sync::Volume;
 use hadris_fs::{FileType, MountOptions, OpenOptions};
 use hadris_iso::sync::IsoFs;
+use indicatif::BinaryBytes;
 
-use super::{Files, wrong};
+use super::listing::Listing;
 use crate::inspect::compressed::copy;
+use crate::inspect::contents::{Contents, Descend};
 use crate::inspect::source::Source;
-use crate::inspect::{Inside, Look, disk, lazy};
+use crate::inspect::{Error, lazy, partitions};
 
-/// The files of a CD, and the partitions that it has as a disk.
-pub fn iso(head: &[u8], content: &Extents) -> Result<Option<Inside>, String> {
+const FORMAT: &str = "ISO 9660 filesystem";
+
+/// Lists the files of an ISO image, and the partitions of a hybrid one.
+///
+/// # Errors
+/// A filesystem that the reader rejects.
+pub fn open(head: &[u8], content: &Extents) -> Result<Option<Contents>, Error> {
     if head.get(0x8001..0x8006) != Some(b"CD001") {
         return Ok(None);
     }
-    let wrong = wrong("ISO 9660");
-    let volume = mount(content).map_err(|error| wrong(&error))?;
-    let mut files = Files::default();
-    let mut walk = volume.walk("/").map_err(|error| wrong(&error))?;
+    let volume = mount(content)?;
+    let mut listing = Listing::new(FORMAT);
+    let mut walk = volume.walk("/").map_err(|error| Error::reader(FORMAT, error))?;
     while let Some(item) = walk.next_entry() {
-        let item = item.map_err(|error| wrong(&error))?;
+        let item = item.map_err(|error| Error::reader(FORMAT, error))?;
         let within = item.path().to_vec();
-        let path = files.path("", String::from_utf8_lossy(&within).trim_start_matches('/'))?;
-        let about = item.entry().metadata();
-        if about.file_type() != FileType::File {
+        let path = listing.path("", String::from_utf8_lossy(&within).trim_start_matches('/'))?;
+        let metadata = item.entry().metadata();
+        if metadata.file_type() != FileType::File {
             continue;
         }
-        let cd = content.clone();
-        let file = lazy::file(about.len(), move |out| {
-            let volume = mount(&cd).map_err(std::io::Error::other)?;
-            let failed = |error: &dyn std::fmt::Display| std::io::Error::other(error.to_string());
-            let mut file = volume
-                .open(&within, OpenOptions::new().read())
-                .map_err(|error| failed(&error))?;
-            copy(|buf| file.read(buf).map_err(|error| failed(&error)), out)
+        let content = content.clone();
+        let file = lazy::file(metadata.len(), move |out| {
+            let volume = mount(&content).map_err(io::Error::other)?;
+            let file = volume.open(&within, OpenOptions::new().read());
+            let mut file = file.map_err(io::Error::other)?;
+            copy(|buf| file.read(buf).map_err(io::Error::other), out)
         });
-        files.add(path, file);
+        listing.add(path, file);
     }
     let label = head.get(0x8028..0x8048).unwrap_or_default();
     let label = String::from_utf8_lossy(label);
-    let mut what = format!("CD {:?} of {} bytes", label.trim(), content.len());
-    let mut files = files.sorted();
-    if let Some(partitions) = disk::partitions(head, content)? {
-        what = format!("{what}; {}", partitions.what);
-        // The first is the CD itself.
-        files.extend(partitions.files.into_iter().skip(1));
+    let mut details = Vec::new();
+    let mut files = listing.into_files();
+    if let Some(disk) = partitions::open(head, content)? {
+        details.push(disk.summary);
+        details.extend(disk.details);
+        // The first partition is the filesystem itself.
+        files.extend(disk.files.into_iter().skip(1));
     }
-    Ok(Some(Inside {
-        what,
+    Ok(Some(Contents {
+        summary: format!("ISO image {:?}, {}", label.trim(), BinaryBytes(content.len())),
+        details,
         files,
-        look: Look::Boot,
+        descend: Descend::Boot,
     }))
 }
 
-fn mount(content: &Extents) -> Result<Volume<IsoFs<Source>>, String> {
+fn mount(content: &Extents) -> Result<Volume<IsoFs<Source>>, Error> {
     let volume = IsoFs::mount(Source::new(content.clone()), MountOptions::new());
-    Ok(Volume::new(volume.map_err(|error| error.to_string())?))
+    // The error holds the source, which is no text.
+    Ok(Volume::new(
+        volume.map_err(|error| Error::reader(FORMAT, error.to_string()))?,
+    ))
 }
