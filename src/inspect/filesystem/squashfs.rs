@@ -11,11 +11,11 @@ use extents::Extents;
 use indicatif::BinaryBytes;
 
 use super::listing::Listing;
+use crate::codec::decompress;
 use crate::inspect::compressed::copy;
 use crate::inspect::contents::{Contents, Descend};
 use crate::inspect::source::Source;
 use crate::inspect::{Error, lazy};
-use crate::codec::decompress;
 
 const FORMAT: &str = "squashfs filesystem";
 
