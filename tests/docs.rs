@@ -301,6 +301,29 @@ fn every_format_is_in_the_reference() {
 }
 
 #[test]
+fn the_architecture_lists_every_module_and_crate() {
+    let page = fs::read_to_string(root().join("docs/internals/architecture.md")).unwrap();
+    let listed = |name: &str| {
+        page.lines()
+            .any(|line| line.starts_with("| ") && line.contains(&format!("`{name}`")))
+    };
+    let mut missing = Vec::new();
+    for dir in ["src", "formats"] {
+        for entry in fs::read_dir(root().join(dir)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            if !["lib", "main"].contains(&name.as_str()) && !listed(&name) {
+                missing.push(format!("{dir}/{name}"));
+            }
+        }
+    }
+    assert!(
+        missing.is_empty(),
+        "docs/internals/architecture.md does not list {missing:?}"
+    );
+}
+
+#[test]
 fn the_yaml_of_the_pages_is_valid() {
     let mut checked = 0;
     for page in pages() {
