@@ -18,41 +18,48 @@ const MEMORY: u64 = 1024;
 
 /// A disk in its container.
 pub fn wrap(disk: &Extents, container: Container, identity: &ContentId, options: &Options) -> Result<Extents, Error> {
-    let uuid = identity.uuid("container");
-    let vhd = vhd::Options {
-        uuid,
-        time: time::fixed(),
+    let uuid = disk::Uuid::from_u128(identity.uuid("container"));
+    let vhd = |kind| {
+        let mut vhd = vhd::Options::default();
+        (vhd.kind, vhd.uuid, vhd.time) = (kind, uuid, time::fixed());
+        vhd::plan(disk, &vhd)
     };
     Ok(match container {
         Container::Raw => disk.clone(),
-        Container::Qcow2 => qcow2::plan(disk)?,
+        Container::Qcow2 => qcow2::plan(disk, &qcow2::Options::default())?,
         Container::CompressedQcow2 => {
-            let how = qcow2::Options {
-                // What every reader knows; and see Compression::DISK.
-                compressor: qcow2::Compressor::Zlib(9),
-                jobs: options.jobs,
-                folder: options.spill(),
-            };
-            qcow2::compressed(disk, &how)?
+            let mut qcow2 = qcow2::Options::default();
+            // What every reader knows; and see Compression::DISK.
+            qcow2.compressor = Some(qcow2::Compressor::Zlib(9));
+            qcow2.jobs = options.jobs;
+            qcow2.temp_dir = options.spill();
+            qcow2::plan(disk, &qcow2)?
         }
-        Container::FixedVhd => vhd::fixed(disk, &vhd)?,
-        Container::DynamicVhd => vhd::dynamic(disk, &vhd)?,
-        Container::Vmdk => vmdk::plan(disk, identity.number("container"), "disk.vmdk")?,
-        Container::StreamVmdk => stream_vmdk(disk, "disk.vmdk", identity, options)?,
+        Container::FixedVhd => vhd(vhd::Kind::Fixed)?,
+        Container::DynamicVhd => vhd(vhd::Kind::Dynamic)?,
+        Container::Vmdk => vmdk(disk, vmdk::Kind::Sparse, "disk.vmdk", identity, options)?,
+        Container::StreamVmdk => vmdk(disk, vmdk::Kind::Stream, "disk.vmdk", identity, options)?,
         Container::Ova => {
             let name = options.name_within();
-            let packed = stream_vmdk(disk, &format!("{name}-disk1.vmdk"), identity, options)?;
-            let machine = ova::Options {
-                name,
-                cpus: 1,
-                memory: MEMORY,
-                firmware: ova::Firmware::Bios,
-                time: u64::try_from(time::fixed()).unwrap_or(0),
-            };
-            ova::plan(&packed, disk.len(), &machine)?
+            let image = format!("{name}-disk1.vmdk");
+            let image = vmdk(disk, vmdk::Kind::Stream, &image, identity, options)?;
+            let mut machine = ova::Options::default();
+            machine.name = name;
+            machine.capacity = disk.len();
+            machine.memory_mib = MEMORY;
+            machine.time = u64::try_from(time::fixed()).unwrap_or(0);
+            ova::plan(&image, &machine)?
         }
-        Container::Vhdx => vhdx::plan(disk, uuid)?,
-        Container::Vdi => vdi::plan(disk, uuid)?,
+        Container::Vhdx => {
+            let mut vhdx = vhdx::Options::default();
+            (vhdx.uuid, vhdx.creator) = (uuid, "moby".to_owned());
+            vhdx::plan(disk, &vhdx)?
+        }
+        Container::Vdi => {
+            let mut vdi = vdi::Options::default();
+            vdi.uuid = uuid;
+            vdi::plan(disk, &vdi)?
+        }
         Container::Gcp => {
             let tar = gnu_tar::sparse(disk, GCP_DISK, time::fixed());
             packed(&tar, Compression::DISK, options)?
@@ -61,14 +68,20 @@ pub fn wrap(disk: &Extents, container: Container, identity: &ContentId, options:
     })
 }
 
-fn stream_vmdk(disk: &Extents, name: &str, identity: &ContentId, options: &Options) -> Result<Extents, Error> {
-    let how = vmdk::Options {
-        id: identity.number("container"),
-        name: name.into(),
-        jobs: options.jobs,
-        folder: options.spill(),
-    };
-    Ok(vmdk::stream_optimized(disk, &how)?)
+fn vmdk(
+    disk: &Extents,
+    kind: vmdk::Kind,
+    name: &str,
+    identity: &ContentId,
+    options: &Options,
+) -> Result<Extents, Error> {
+    let mut vmdk = vmdk::Options::default();
+    vmdk.kind = kind;
+    vmdk.content_id = identity.number("container");
+    vmdk.file_name = name.to_owned();
+    vmdk.jobs = options.jobs;
+    vmdk.temp_dir = options.spill();
+    Ok(vmdk::plan(disk, &vmdk)?)
 }
 
 /// A file compressed as a whole.

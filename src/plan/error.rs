@@ -63,16 +63,16 @@ pub enum Error {
     #[error(transparent)]
     Qcow2(#[from] qcow2::Error),
     /// The same.
-    #[error(transparent)]
+    #[error("{0}\nhelp: use another format")]
     Vhd(#[from] vhd::Error),
     /// The same.
-    #[error(transparent)]
+    #[error("{error}{help}", error = .0, help = vmdk_help(.0))]
     Vmdk(#[from] vmdk::Error),
     /// The same.
-    #[error(transparent)]
+    #[error("{0}\nhelp: use another format")]
     Vdi(#[from] vdi::Error),
     /// The same.
-    #[error(transparent)]
+    #[error("{0}\nhelp: use another format")]
     Vhdx(#[from] vhdx::Error),
     /// It does not fit an appliance.
     #[error(transparent)]
@@ -95,6 +95,14 @@ fn disk_help(error: &disk::Error) -> &'static str {
     match error {
         disk::Error::TooSmall { .. } => "\nhelp: give a larger --size, or put less on it",
         disk::Error::TooLarge { .. } => "\nhelp: use a format with a GPT",
+        _ => "",
+    }
+}
+
+/// The help for an error of a VMDK image.
+fn vmdk_help(error: &vmdk::Error) -> &'static str {
+    match error {
+        vmdk::Error::TooLarge { .. } => "\nhelp: use another format",
         _ => "",
     }
 }

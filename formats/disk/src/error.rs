@@ -84,7 +84,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// The crate that encodes the table refused it.
-    #[error("cannot encode the {table}")]
+    #[error("cannot encode the {table}: {source}")]
     Encode {
         /// Name of the table.
         table: &'static str,

@@ -1,9 +1,9 @@
-//! The descriptor (DSP0243, 6 to 9). What is hung in where is CIM's (`ResourceType` and the others);
-//! the types of adapters are VMware's names.
+//! The descriptor (DSP0243, 6 to 9). Resources and their fields are those of CIM; the subtypes of
+//! adapters are VMware's names.
 
 use crate::{Firmware, Options};
 
-/// `ResourceType` of CIM_ResourceAllocationSettingData.
+/// `ResourceType` of `CIM_ResourceAllocationSettingData`.
 #[derive(Clone, Copy)]
 enum Resource {
     Processor = 3,
@@ -13,7 +13,7 @@ enum Resource {
     Disk = 17,
 }
 
-/// An `Item`: fields in the order of their names, which the schema demands.
+/// Writes an `Item` whose fields are in the order of their names, as the schema demands.
 fn item(id: u32, resource: Resource, name: &str, fields: &[(&str, &str)]) -> String {
     let id = id.to_string();
     let resource = (resource as u32).to_string();
@@ -26,14 +26,21 @@ fn item(id: u32, resource: Resource, name: &str, fields: &[(&str, &str)]) -> Str
     format!("      <Item>\n{}      </Item>\n", fields.collect::<String>())
 }
 
-/// The descriptor of a machine. Its name needs no escapes.
-pub(crate) fn xml(options: &Options, disk: &str, disk_len: u64, capacity: u64) -> String {
-    let Options { name, cpus, memory, .. } = options;
+/// Writes the descriptor of a machine whose disk image is the file `disk` of `disk_len` bytes. Names
+/// have no characters that XML would escape.
+pub(crate) fn xml(options: &Options, disk: &str, disk_len: u64) -> String {
+    let Options {
+        name,
+        capacity,
+        cpus,
+        memory_mib,
+        ..
+    } = options;
     let firmware = match options.firmware {
         Firmware::Bios => "bios",
         Firmware::Efi => "efi",
     };
-    let (cpus, memory) = (cpus.to_string(), memory.to_string());
+    let (cpus, memory) = (cpus.to_string(), memory_mib.to_string());
     let items = [
         item(
             1,
@@ -47,7 +54,7 @@ pub(crate) fn xml(options: &Options, disk: &str, disk_len: u64, capacity: u64) -
             "memory",
             &[("AllocationUnits", "byte * 2^20"), ("VirtualQuantity", &memory)],
         ),
-        // What both know by the same name; VirtualBox has not always known VMware's SATA.
+        // Both VMware and VirtualBox know it by this name; old VirtualBox does not know VMware's SATA.
         item(
             3,
             Resource::ScsiController,
@@ -64,7 +71,7 @@ pub(crate) fn xml(options: &Options, disk: &str, disk_len: u64, capacity: u64) -
                 ("Parent", "3"),
             ],
         ),
-        // The one of VMware's that kernels for virtual machines have.
+        // VMware's adapter, for which kernels for virtual machines have a driver.
         item(
             5,
             Resource::Network,

@@ -1,10 +1,11 @@
-//! Virtual appliances: a machine with one disk in one file, as VMware and VirtualBox import it (DMTF
-//! DSP0243, "Open Virtualization Format Specification" 1.1, which both have read the longest).
+//! OVA virtual appliances: a virtual machine with one disk in one file, as VMware and VirtualBox
+//! import it (DMTF DSP0243, "Open Virtualization Format Specification" 1.1, the version that both
+//! have supported the longest).
 //!
 //! ```text
-//! tar   NAME.ovf         the machine, in XML; it has to be the first
+//! tar   NAME.ovf         the virtual machine in XML, always the first file
 //!       NAME.mf          SHA-256 of the other two
-//!       NAME-disk1.vmdk  the disk, which has to be streamOptimized
+//!       NAME-disk1.vmdk  the disk image, a streamOptimized VMDK
 //! ```
 
 mod descriptor;
@@ -15,72 +16,89 @@ use std::io;
 use extents::Extents;
 use sha2::{Digest, Sha256};
 
-/// The longest name of an appliance in bytes, so that its files have room in a header of tar.
-pub const LONGEST_NAME: usize = 80;
-/// The most bytes of the appliance's disk image, which a header of tar can say.
-const LARGEST: u64 = u64::MAX >> 8;
+/// Maximum length of an appliance's name in bytes: the names of its files fit a tar header.
+pub const MAX_NAME: usize = 80;
+/// Maximum length of an appliance's disk image in bytes: the length that a tar header can express.
+pub const MAX_IMAGE_LEN: u64 = u64::MAX >> 8;
 
-/// Why there is no appliance.
+/// A disk image that cannot become an appliance.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// A name that cannot be that of files.
-    #[error(
-        "{name:?} cannot be the name of an appliance: {what}\nhelp: take letters, digits, and . _ - of at most {LONGEST_NAME} bytes"
-    )]
+    /// The name cannot be part of file names.
+    #[error("{name:?} cannot name an appliance: {reason}")]
     Name {
         /// The name.
         name: String,
-        /// What is wrong with it.
-        what: &'static str,
+        /// Reason in a few words.
+        reason: &'static str,
     },
-    /// A disk that is too large for the archive.
-    #[error("a disk image of {size} bytes is too large for an appliance: {LARGEST} at most")]
+    /// The disk image does not fit the archive.
+    #[error("the disk image has {size} bytes, an appliance holds at most {MAX_IMAGE_LEN}")]
     TooLarge {
-        /// Its length in bytes.
+        /// Length of the image in bytes.
         size: u64,
     },
-    /// The disk could not be read.
+    /// The disk image cannot be read.
     #[error("cannot read the disk image: {source}")]
     Read {
-        /// What reading failed with.
+        /// Error of the read.
         source: io::Error,
     },
 }
 
-/// What starts the machine.
+/// Firmware of a virtual machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Firmware {
-    /// A BIOS.
+    /// BIOS.
     #[default]
     Bios,
-    /// UEFI. VMware heeds it; VirtualBox does not, and it has to be chosen there after the import.
+    /// UEFI. VMware selects it; in VirtualBox it must be selected after the import.
     Efi,
 }
 
-/// The machine.
+/// Options of an appliance: its virtual machine.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Options {
-    /// Its name, and how the names of the files begin.
+    /// Name of the machine, with which the names of the files begin: 1 to [`MAX_NAME`] letters,
+    /// digits, `.`, `_` and `-`.
     pub name: String,
-    /// How many processors it has.
+    /// Capacity of the disk in bytes, which the disk image does not tell by its length.
+    pub capacity: u64,
+    /// Number of virtual CPUs.
     pub cpus: u32,
-    /// Its memory in MiB.
-    pub memory: u64,
-    /// What starts it.
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// Firmware.
     pub firmware: Firmware,
-    /// The time of the files, in seconds of the Unix epoch.
+    /// Modification time of the files in seconds of the Unix epoch.
     pub time: u64,
 }
 
-/// Plans an appliance around a disk image that is a streamOptimized VMDK. `capacity` is the length
-/// of the disk itself in bytes. The image is read once, for its digest.
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            name: "appliance".to_owned(),
+            capacity: 0,
+            cpus: 1,
+            memory_mib: 1024,
+            firmware: Firmware::default(),
+            time: 0,
+        }
+    }
+}
+
+/// Plans an appliance around `image`, a streamOptimized VMDK of the disk. The image is read once,
+/// for its digest.
 ///
 /// # Errors
-/// A name that cannot be, an image that is too large, or what reading it fails with.
-pub fn plan(disk: &Extents, capacity: u64, options: &Options) -> Result<Extents, Error> {
+/// A name with other characters or of another length, an image longer than [`MAX_IMAGE_LEN`], or
+/// one that cannot be read.
+pub fn plan(image: &Extents, options: &Options) -> Result<Extents, Error> {
     check_name(&options.name)?;
-    if disk.len() > LARGEST {
-        return Err(Error::TooLarge { size: disk.len() });
+    if image.len() > MAX_IMAGE_LEN {
+        return Err(Error::TooLarge { size: image.len() });
     }
     let name = &options.name;
     let files = [
@@ -88,16 +106,16 @@ pub fn plan(disk: &Extents, capacity: u64, options: &Options) -> Result<Extents,
         format!("{name}.mf"),
         format!("{name}-disk1.vmdk"),
     ];
-    let [descriptor_name, _, disk_name] = &files;
-    let descriptor = Extents::from_bytes(descriptor::xml(options, disk_name, disk.len(), capacity).into_bytes());
+    let [descriptor_name, _, image_name] = &files;
+    let descriptor = Extents::from_bytes(descriptor::xml(options, image_name, image.len()).into_bytes());
     let mut manifest = String::new();
-    for (name, content) in [(descriptor_name, &descriptor), (disk_name, disk)] {
-        manifest += &format!("SHA256({name})= {}\n", digest(content)?);
+    for (name, content) in [(descriptor_name, &descriptor), (image_name, image)] {
+        manifest += &format!("SHA256({name})= {}\n", sha256(content)?);
     }
     let manifest = Extents::from_bytes(manifest.into_bytes());
 
     let mut archive = Extents::new();
-    for (name, content) in files.iter().zip([&descriptor, &manifest, disk]) {
+    for (name, content) in files.iter().zip([&descriptor, &manifest, image]) {
         archive.push_bytes(tar::header(name, content.len(), options.time));
         archive.push(content);
         archive.align_to(tar::BLOCK);
@@ -108,22 +126,22 @@ pub fn plan(disk: &Extents, capacity: u64, options: &Options) -> Result<Extents,
 
 fn check_name(name: &str) -> Result<(), Error> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    let what = if name.is_empty() {
+    let reason = if name.is_empty() {
         "it is empty"
-    } else if name.len() > LONGEST_NAME {
-        "it is too long"
+    } else if name.len() > MAX_NAME {
+        "it has more than 80 bytes"
     } else if !name.bytes().all(is_plain) {
-        "it has other characters"
+        "it has characters other than letters, digits, `.`, `_` and `-`"
     } else {
         return Ok(());
     };
     Err(Error::Name {
         name: name.to_owned(),
-        what,
+        reason,
     })
 }
 
-fn digest(content: &Extents) -> Result<String, Error> {
+fn sha256(content: &Extents) -> Result<String, Error> {
     let mut hash = Sha256::new();
     io::copy(&mut io::BufReader::with_capacity(1 << 20, content.reader()), &mut hash)
         .map_err(|source| Error::Read { source })?;

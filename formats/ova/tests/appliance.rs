@@ -7,8 +7,8 @@ use std::process::Command;
 use extents::{Extents, emit};
 use ova_image::{Error, Firmware, Options};
 
-fn run(program: &str, arguments: &[&str], folder: &Path) -> String {
-    let out = Command::new(program).args(arguments).current_dir(folder).output();
+fn run(program: &str, arguments: &[&str], dir: &Path) -> String {
+    let out = Command::new(program).args(arguments).current_dir(dir).output();
     let out = out.unwrap_or_else(|error| panic!("{program}: {error}"));
     assert!(
         out.status.success(),
@@ -19,41 +19,40 @@ fn run(program: &str, arguments: &[&str], folder: &Path) -> String {
     String::from_utf8(out.stdout).unwrap()
 }
 
+const CAPACITY: u64 = 9 << 20;
+
 fn options(firmware: Firmware) -> Options {
-    Options {
-        name: "a-machine_1.0".to_owned(),
-        cpus: 3,
-        memory: 1536,
-        firmware,
-        time: 1_700_000_000,
-    }
+    let mut options = Options::default();
+    options.name = "a-machine_1.0".to_owned();
+    options.capacity = CAPACITY;
+    options.cpus = 3;
+    options.memory_mib = 1536;
+    options.firmware = firmware;
+    options.time = 1_700_000_000;
+    options
 }
 
 #[test]
-fn everybody_finds_in_it_what_went_in() {
-    let mut disk = Extents::zeros(9 << 20);
+fn foreign_programs_read_the_appliance() {
+    let mut disk = Extents::zeros(CAPACITY);
     disk.put_bytes(1 << 20, vec![7; 300_000]);
-    let stream = vmdk::Options {
-        id: 7,
-        name: "disk.vmdk".to_owned(),
-        jobs: 2,
-        folder: std::env::temp_dir(),
-    };
-    let image = vmdk::stream_optimized(&disk, &stream).unwrap();
+    let mut stream = vmdk::Options::default();
+    stream.kind = vmdk::Kind::Stream;
+    let image = vmdk::plan(&disk, &stream).unwrap();
     for (firmware, word) in [(Firmware::Bios, "bios"), (Firmware::Efi, "efi")] {
-        let archive = ova_image::plan(&image, disk.len(), &options(firmware)).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path();
-        emit::to_path(&archive, &folder.join("a.ova")).unwrap();
-        emit::to_path(&disk, &folder.join("raw")).unwrap();
-        let names = run("tar", &["-xvf", "a.ova"], folder);
+        let archive = ova_image::plan(&image, &options(firmware)).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        emit::to_path(&archive, &dir.join("a.ova")).unwrap();
+        emit::to_path(&disk, &dir.join("raw")).unwrap();
+        let names = run("tar", &["-xvf", "a.ova"], dir);
         assert_eq!(names, "a-machine_1.0.ovf\na-machine_1.0.mf\na-machine_1.0-disk1.vmdk\n");
         assert_eq!(
-            run("sha256sum", &["--check", "a-machine_1.0.mf"], folder),
+            run("sha256sum", &["--check", "a-machine_1.0.mf"], dir),
             "a-machine_1.0.ovf: OK\na-machine_1.0-disk1.vmdk: OK\n"
         );
-        let said = run("qemu-img", &["compare", "raw", "a-machine_1.0-disk1.vmdk"], folder);
-        assert!(said.contains("identical"), "{said}");
+        let report = run("qemu-img", &["compare", "raw", "a-machine_1.0-disk1.vmdk"], dir);
+        assert!(report.contains("identical"), "{report}");
         let item = |resource: u32, field: &str| {
             format!("//*[local-name()='Item'][*[local-name()='ResourceType']={resource}]/*[local-name()='{field}']")
         };
@@ -76,35 +75,33 @@ fn everybody_finds_in_it_what_went_in() {
             (item(4, "VirtualQuantity"), "1536"),
             (item(17, "HostResource"), "ovf:/disk/disk1"),
             // The disk hangs on the controller.
-            (item(17, "Parent"), run_value(folder, &item(6, "InstanceID")).as_str()),
+            (item(17, "Parent"), run_value(dir, &item(6, "InstanceID")).as_str()),
             // The network is one that there is.
             (
                 item(10, "Connection"),
-                run_value(folder, "//*[local-name()='Network']/@*[local-name()='name']").as_str(),
+                run_value(dir, "//*[local-name()='Network']/@*[local-name()='name']").as_str(),
             ),
         ] {
-            assert_eq!(run_value(folder, &path), expected, "{path}");
+            assert_eq!(run_value(dir, &path), expected, "{path}");
         }
     }
 }
 
-fn run_value(folder: &Path, path: &str) -> String {
+fn run_value(dir: &Path, path: &str) -> String {
     let value = run(
         "xmllint",
         &["--xpath", &format!("string({path})"), "a-machine_1.0.ovf"],
-        folder,
+        dir,
     );
     value.trim_end().to_owned()
 }
 
 #[test]
-fn names_that_cannot_be() {
+fn impossible_names_are_refused() {
     for name in ["", "a/b", "a b", "<x>", &"n".repeat(81)] {
-        let options = Options {
-            name: name.to_owned(),
-            ..options(Firmware::Bios)
-        };
-        let error = ova_image::plan(&Extents::new(), 0, &options).unwrap_err();
+        let mut options = options(Firmware::Bios);
+        options.name = name.to_owned();
+        let error = ova_image::plan(&Extents::new(), &options).unwrap_err();
         assert!(matches!(error, Error::Name { .. }), "{error}");
     }
 }

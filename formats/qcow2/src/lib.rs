@@ -1,92 +1,55 @@
-//! qcow2 disk images, version 3 (QEMU, docs/interop/qcow2.txt). Numbers are big-endian.
+//! qcow2 disk images, version 3 (QEMU, docs/interop/qcow2.txt), plain or compressed. Numbers are
+//! big-endian.
 //!
 //! ```text
 //! cluster 0   header
-//!         1   refcount table → refcount blocks   how often each cluster is used
-//!             L1 table → L2 tables               where the clusters of the disk stand
+//!         1   refcount table → refcount blocks   number of uses of each cluster
+//!             L1 table → L2 tables               offsets of the disk's clusters
 //!             clusters of the disk               those that are not all zeros
 //!             compressed clusters                one after another, without gaps
 //! ```
+//!
+//! Section names in these docs are those of the specification.
 
 mod compressed;
+mod error;
+mod options;
+mod plain;
 mod tables;
-
-use std::io;
-use std::path::PathBuf;
 
 use extents::Extents;
 
-pub use compressed::{Compressor, Options, compressed};
-use tables::{COPIED, Map, assemble};
+pub use error::Error;
+pub use options::{Compressor, Options};
 
-/// The length of a cluster in bytes, as 2 to this power.
+/// Length of a cluster, as a power of two in bytes.
 const CLUSTER_BITS: u32 = 16;
-/// The length of a cluster in bytes.
+/// Length of a cluster in bytes.
 pub const CLUSTER: u64 = 1 << CLUSTER_BITS;
-/// Entries of an L1, L2 or refcount table: 64 bits each.
+/// Number of entries of an L1, L2 or refcount table in a cluster: 64 bits each.
 const ENTRIES: u64 = CLUSTER / 8;
-/// The most bytes of a disk: its L1 table may have 32 MiB in QEMU (block/qcow2.h, QCOW_MAX_L1_SIZE).
-const LARGEST: u64 = (32 << 20) / 8 * ENTRIES * CLUSTER;
+/// Maximum length of a disk in bytes: QEMU limits its L1 table to 32 MiB (block/qcow2.h,
+/// `QCOW_MAX_L1_SIZE`).
+pub const MAX_DISK_LEN: u64 = (32 << 20) / 8 * ENTRIES * CLUSTER;
+/// Length of a disk's sector in bytes.
+const SECTOR: u64 = 512;
 
-/// Why there is no image.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The disk has more bytes than QEMU accepts.
-    #[error("a disk of {size} bytes is too large for qcow2 with clusters of 64 KiB: {LARGEST} at most")]
-    TooLarge {
-        /// Its length in bytes.
-        size: u64,
-    },
-    /// A level that the compressor does not have.
-    #[error("{} has levels from {} to {}, not {level}", compressor.name(), compressor.levels().start(), compressor.levels().end())]
-    Level {
-        /// The compressor.
-        compressor: Compressor,
-        /// The level asked for.
-        level: u32,
-    },
-    /// The disk could not be read.
-    #[error("cannot read the disk at {offset}: {source}")]
-    Read {
-        /// Where, in bytes.
-        offset: u64,
-        /// What reading failed with.
-        source: io::Error,
-    },
-    /// The file of compressed clusters could not be made or written.
-    #[error("cannot keep compressed clusters in {}: {source}", folder.display())]
-    Spill {
-        /// The folder that it is in.
-        folder: PathBuf,
-        /// What writing failed with.
-        source: io::Error,
-    },
-}
-
-/// The length of a disk in bytes: whole sectors.
-fn size(disk: &Extents) -> Result<u64, Error> {
-    let size = disk.len().next_multiple_of(512);
-    match size <= LARGEST {
-        true => Ok(size),
-        false => Err(Error::TooLarge { size }),
-    }
-}
-
-/// Plans an image of a disk. Clusters in which nothing stands take no room.
+/// Plans an image of `disk`, whose length is rounded up to whole sectors. Clusters without
+/// content take no space.
+///
+/// With a compressor the clusters are compressed now, by several threads, into a temporary file
+/// without a name that lives as long as the result. The number of threads does not change the image.
 ///
 /// # Errors
-/// A disk that is too large.
-pub fn plan(disk: &Extents) -> Result<Extents, Error> {
-    let size = size(disk)?;
-    let mut map = Map::default();
-    let mut plain = Extents::new();
-    for range in disk.occupied(CLUSTER) {
-        for (cluster, at) in range.clone().zip((plain.len()..).step_by(CLUSTER as usize)) {
-            map.set(cluster, at | COPIED);
-        }
-        let len = range.end - range.start;
-        plain.push(&disk.part(range.start * CLUSTER, len * CLUSTER));
-        plain.align_to(CLUSTER);
+/// A disk longer than [`MAX_DISK_LEN`], or a level that the compressor does not have. With a
+/// compressor, also a disk that cannot be read or a temporary file that cannot be written.
+pub fn plan(disk: &Extents, options: &Options) -> Result<Extents, Error> {
+    let size = disk.len().checked_next_multiple_of(SECTOR).unwrap_or(u64::MAX);
+    if size > MAX_DISK_LEN {
+        return Err(Error::TooLarge { size });
     }
-    Ok(assemble(size, map, &plain, &Extents::new(), &[], 0))
+    match options.compressor {
+        None => Ok(plain::plan(disk, size)),
+        Some(compressor) => compressed::plan(disk, size, compressor, options),
+    }
 }

@@ -1,29 +1,29 @@
-//! Header, refcounts, and the tables that say where clusters are.
+//! Header, refcounts, and the L1 and L2 tables.
 
 use extents::Extents;
 
 use crate::{CLUSTER, CLUSTER_BITS, ENTRIES};
 
-/// Entries of a refcount block: 16 bits each.
+/// Number of entries of a refcount block: 16 bits each.
 const REFCOUNTS: u64 = CLUSTER / 2;
-/// "Refcount is exactly one" in entries of L1 and L2 tables.
+/// Bit "refcount is exactly one" of entries of L1 and L2 tables.
 pub(crate) const COPIED: u64 = 1 << 63;
-/// "This cluster is compressed" in entries of L2 tables.
+/// Bit "this cluster is compressed" of entries of L2 tables.
 pub(crate) const COMPRESSED: u64 = 1 << 62;
-/// The length of the header in bytes.
-const HEADER_LENGTH: u32 = 112;
-/// An incompatible feature: the compression is not zlib.
-const OTHER_COMPRESSION: u64 = 1 << 3;
+/// Length of the header in bytes.
+const HEADER_LEN: u32 = 112;
+/// Incompatible feature bit 3: the compressor is not zlib.
+const COMPRESSION_TYPE: u64 = 1 << 3;
 
-/// L2 tables, with offsets in bytes that count from the first plain or compressed cluster.
+/// L2 tables, with offsets in bytes from the first plain or compressed cluster.
 #[derive(Debug, Default)]
 pub(crate) struct Map {
-    /// Those that are not empty, by their number.
+    /// Tables that are not empty, with their number.
     tables: Vec<(u64, Vec<u64>)>,
 }
 
 impl Map {
-    /// Sets the entry of a cluster; clusters come in ascending order.
+    /// Sets the entry of a cluster. Clusters come in ascending order.
     pub(crate) fn set(&mut self, cluster: u64, entry: u64) {
         let number = cluster / ENTRIES;
         if self.tables.last().is_none_or(|(last, _)| *last != number) {
@@ -36,8 +36,9 @@ impl Map {
     }
 }
 
-/// Puts an image together. `packed` are the compressed clusters, and `counts` says how many have
-/// something in each cluster of them; `compression` is the number of how that was done.
+/// Assembles an image of plain clusters and compressed ones (`packed`). `counts` has, for each
+/// cluster of `packed`, the number of compressed clusters with a byte in it; `compression` is the
+/// compressor's number in the header.
 pub(crate) fn assemble(
     size: u64,
     map: Map,
@@ -79,7 +80,7 @@ pub(crate) fn assemble(
         if let Some(entry) = l1_table.get_mut(*number as usize) {
             *entry = (at * CLUSTER) | COPIED;
         }
-        // Offsets have fewer bits than would reach into the marks.
+        // Offsets are too small to reach the flag bits.
         let placed = entries.iter().map(|entry| match *entry {
             0 => 0,
             entry if entry & COMPRESSED != 0 => entry + packed_start * CLUSTER,
@@ -107,19 +108,19 @@ fn header(size: u64, l1_entries: u64, l1_start: u64, table: u64, compression: u8
     header.extend_from_slice(&size.to_be_bytes());
     // No encryption.
     header.extend_from_slice(&[0; 4]);
-    // LARGEST keeps these within 32 bits.
+    // MAX_DISK_LEN keeps these within 32 bits.
     header.extend_from_slice(&(l1_entries as u32).to_be_bytes());
     header.extend_from_slice(&(l1_start * CLUSTER).to_be_bytes());
     header.extend_from_slice(&CLUSTER.to_be_bytes());
     header.extend_from_slice(&(table as u32).to_be_bytes());
     // No snapshots; features: incompatible, compatible, autoclear.
     header.extend_from_slice(&[0; 12]);
-    let incompatible = if compression == 0 { 0 } else { OTHER_COMPRESSION };
+    let incompatible = if compression == 0 { 0 } else { COMPRESSION_TYPE };
     header.extend_from_slice(&incompatible.to_be_bytes());
     header.extend_from_slice(&[0; 16]);
-    // Refcounts of 2 to the power of 4 bits.
+    // Refcounts of 2^4 bits.
     header.extend_from_slice(&4u32.to_be_bytes());
-    header.extend_from_slice(&HEADER_LENGTH.to_be_bytes());
+    header.extend_from_slice(&HEADER_LEN.to_be_bytes());
     header.extend_from_slice(&[compression, 0, 0, 0, 0, 0, 0, 0]);
     // No extensions.
     header.extend_from_slice(&[0; 8]);

@@ -1,9 +1,9 @@
-//! Random disks, compared by qemu-img with what they were made of.
+//! Images of random disks, compared with the disks by qemu-img.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use extents::{Extents, emit};
 use proptest::prelude::*;
-use qcow2_image::{Compressor, Error, Options};
+use qcow2_image::{Compressor, Error, Options, plan};
 use testing::disk::{check, disks, qemu_img};
 
 const LARGE: u64 = 8 << 40;
@@ -12,19 +12,20 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
-    fn qemu_sees_the_same_disk(disk in disks()) {
-        check("qcow2", &disk, &qcow2_image::plan(&disk).unwrap(), &qcow2_image::plan(&disk).unwrap());
+    fn qemu_reads_the_disk(disk in disks()) {
+        let image = || plan(&disk, &Options::default()).unwrap();
+        check("qcow2", &disk, &image(), &image());
     }
 }
 
 #[test]
-fn a_large_disk_takes_no_room() {
+fn large_sparse_disk_yields_a_small_image() {
     let mut disk = Extents::zeros(LARGE);
     disk.put_bytes(LARGE - 512, [1; 512]);
     disk.put_bytes(0, [1; 512]);
-    let image = qcow2_image::plan(&disk).unwrap();
-    let room: u64 = image.extents().iter().map(|extent| extent.data().len()).sum();
-    assert!(room < 40 << 20, "{room}");
+    let image = plan(&disk, &Options::default()).unwrap();
+    let len: u64 = image.extents().iter().map(|extent| extent.data().len()).sum();
+    assert!(len < 40 << 20, "{len}");
     let dir = tempfile::tempdir().unwrap();
     let made = dir.path().join("made");
     emit::to_path(&image, &made).unwrap();
@@ -32,18 +33,17 @@ fn a_large_disk_takes_no_room() {
     let info = qemu_img(&["info", "-f", "qcow2"], &made);
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");
     disk.set_len(u64::MAX >> 2);
-    assert!(qcow2_image::plan(&disk).is_err());
+    assert!(plan(&disk, &Options::default()).is_err());
 }
 
 fn options(compressor: Compressor, jobs: usize) -> Options {
-    Options {
-        compressor,
-        jobs,
-        folder: std::env::temp_dir(),
-    }
+    let mut options = Options::default();
+    options.compressor = Some(compressor);
+    options.jobs = jobs;
+    options
 }
 
-/// Bytes that no compressor makes smaller, and some that each does.
+/// Incompressible bytes, and some that compress well.
 fn mixture(len: usize) -> Vec<u8> {
     let mut state = 1u32;
     let noise = std::iter::repeat_with(move || {
@@ -62,38 +62,38 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
     #[test]
-    fn qemu_sees_the_same_disk_in_a_compressed_one(disk in disks(), which in 0usize..4, mixed in any::<bool>()) {
+    fn qemu_reads_the_compressed_disk(disk in disks(), which in 0usize..4, mixed in any::<bool>()) {
         let mut disk = disk;
         if mixed {
             disk.put_bytes(0, mixture(disk.len().min(1_500_000) as usize));
         }
         let compressors = [Compressor::Zlib(1), Compressor::Zlib(9), Compressor::Zstd(3), Compressor::Zstd(13)];
-        let image = |jobs| qcow2_image::compressed(&disk, &options(compressors[which], jobs)).unwrap();
+        let image = |jobs| plan(&disk, &options(compressors[which], jobs)).unwrap();
         check("qcow2", &disk, &image(3), &image(1));
     }
 }
 
 #[test]
-fn a_compressed_image_of_a_large_disk() {
+fn large_sparse_disk_is_compressed() {
     let mut disk = Extents::zeros(LARGE);
     disk.put_bytes(LARGE - 512, [1; 512]);
     disk.put_bytes(0, vec![1; 40 << 20]);
     disk.put_bytes(100 << 20, vec![0; 10 << 20]);
     disk.put_bytes(5 << 30, mixture(3 << 20));
     for (compressor, name) in [(Compressor::Zlib(6), "zlib"), (Compressor::Zstd(9), "zstd")] {
-        let image = qcow2_image::compressed(&disk, &options(compressor, 2)).unwrap();
+        let image = plan(&disk, &options(compressor, 2)).unwrap();
         assert!(image.len() < 4 << 20, "{}", image.len());
         let dir = tempfile::tempdir().unwrap();
         let (made, plain) = (dir.path().join("made"), dir.path().join("plain"));
         emit::to_path(&image, &made).unwrap();
-        emit::to_path(&qcow2_image::plan(&disk).unwrap(), &plain).unwrap();
-        let said = qemu_img(&["check", "-f", "qcow2"], &made);
+        emit::to_path(&plan(&disk, &Options::default()).unwrap(), &plain).unwrap();
+        let report = qemu_img(&["check", "-f", "qcow2"], &made);
         assert!(
-            said.contains("No errors were found") && said.contains("% compressed clusters"),
-            "{said}"
+            report.contains("No errors were found") && report.contains("% compressed clusters"),
+            "{report}"
         );
-        let said = qemu_img(&["compare", plain.to_str().unwrap()], &made);
-        assert!(said.contains("Images are identical"), "{said}");
+        let report = qemu_img(&["compare", plain.to_str().unwrap()], &made);
+        assert!(report.contains("Images are identical"), "{report}");
         let info = qemu_img(&["info", "-f", "qcow2"], &made);
         for line in [format!("({LARGE} bytes)"), format!("compression type: {name}")] {
             assert!(info.contains(&line), "{line}\n{info}");
@@ -102,7 +102,7 @@ fn a_compressed_image_of_a_large_disk() {
 }
 
 #[test]
-fn what_cannot_be_compressed_is_refused() {
+fn impossible_options_are_refused() {
     let disk = Extents::from_bytes([1; 512]);
     for compressor in [
         Compressor::Zlib(0),
@@ -110,15 +110,13 @@ fn what_cannot_be_compressed_is_refused() {
         Compressor::Zstd(0),
         Compressor::Zstd(23),
     ] {
-        let error = qcow2_image::compressed(&disk, &options(compressor, 1)).unwrap_err();
+        let error = plan(&disk, &options(compressor, 1)).unwrap_err();
         assert!(matches!(error, Error::Level { .. }), "{error}");
     }
-    let nowhere = Options {
-        folder: "/nonexistent".into(),
-        ..options(Compressor::Zlib(6), 2)
-    };
-    let error = qcow2_image::compressed(&disk, &nowhere).unwrap_err();
+    let mut nowhere = options(Compressor::Zlib(6), 2);
+    nowhere.temp_dir = "/nonexistent".into();
+    let error = plan(&disk, &nowhere).unwrap_err();
     assert!(matches!(error, Error::Spill { .. }), "{error}");
     let large = Extents::zeros(u64::MAX >> 2);
-    assert!(qcow2_image::compressed(&large, &options(Compressor::Zlib(6), 2)).is_err());
+    assert!(plan(&large, &options(Compressor::Zlib(6), 2)).is_err());
 }

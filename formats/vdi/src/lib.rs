@@ -1,47 +1,66 @@
-//! VDI disk images, VirtualBox's own (version 1.1; VirtualBox, src/VBox/Storage/VDICore.h).
+//! VDI, VirtualBox's disk image format, version 1.1 (VirtualBox, src/VBox/Storage/VDICore.h).
 //! Numbers are little-endian.
 //!
 //! ```text
 //! 0       pre-header with a text, header
-//! 1 MiB   block map: where each block stands
+//! 1 MiB   block map: position of each block
 //!         blocks of 1 MiB, those that are not all zeros
 //! ```
 
 use extents::Extents;
+/// Identifiers of images, re-exported from the crate `uuid`.
+pub use uuid::Uuid;
 
-/// The length of a block in bytes, and where the map begins.
+/// Length of a block in bytes, and offset of the block map.
 pub const BLOCK: u64 = 1 << 20;
 const TEXT: &[u8] = b"<<< Oracle VM VirtualBox Disk Image >>>\n";
+/// Length of the field for [`TEXT`] in bytes.
+const TEXT_LEN: usize = 64;
 const SIGNATURE: u32 = 0xbeda_107f;
 const VERSION: u32 = 0x0001_0001;
-/// The length of the header behind the pre-header of 72 bytes.
-const HEADER: u32 = 400;
-/// An image that grows.
+/// Length of the header behind the pre-header of 72 bytes, in bytes (`cbHeader`).
+const HEADER_LEN: u32 = 400;
+/// Length of the comment in bytes (`szComment`).
+const COMMENT_LEN: usize = 256;
+/// Image type of an image that grows (`VDI_IMAGE_TYPE_NORMAL`).
 const NORMAL: u32 = 1;
-/// A block that is not there.
+/// Entry of a block that is not in the image (`VDI_IMAGE_BLOCK_FREE`).
 const FREE: u32 = u32::MAX;
-/// The data begin below 4 GiB, behind the header and the map with its 4 bytes a block. QEMU takes
-/// little more (block/vdi.c, VDI_BLOCKS_IN_IMAGE_MAX).
-const LARGEST: u64 = ((4094 << 20) / 4) * BLOCK;
+/// Length of a sector in bytes.
+const SECTOR: u32 = 512;
+/// Maximum length of a disk in bytes. Blocks begin below 4 GiB, behind header and map with its 4
+/// bytes per block; QEMU takes little more (block/vdi.c, `VDI_BLOCKS_IN_IMAGE_MAX`).
+pub const MAX_DISK_LEN: u64 = ((4094 << 20) / 4) * BLOCK;
 
-/// Why there is no image.
+/// A disk that cannot become a VDI image.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// The disk has more bytes than the format can hold.
-    #[error("a disk of {size} bytes is too large for VDI: {LARGEST} at most\nhelp: use another format")]
+    /// The disk is longer than the format can hold.
+    #[error("the disk has {size} bytes, a VDI image holds at most {MAX_DISK_LEN}")]
     TooLarge {
-        /// Its length in bytes.
+        /// Length of the disk in bytes.
         size: u64,
     },
 }
 
-/// Plans an image of a disk that is known by `uuid`. Blocks in which nothing stands take no room.
+/// Options of an image.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// Identifier of the image (`uuidCreate`). VirtualBox refuses a second image that has the
+    /// identifier of one it knows.
+    pub uuid: Uuid,
+}
+
+/// Plans an image of `disk`, whose length is rounded up to whole sectors. Blocks without content
+/// take no space.
 ///
 /// # Errors
-/// A disk that is too large.
-pub fn plan(disk: &Extents, uuid: u128) -> Result<Extents, Error> {
-    let size = disk.len().next_multiple_of(512);
-    if size > LARGEST {
+/// A disk longer than [`MAX_DISK_LEN`].
+pub fn plan(disk: &Extents, options: &Options) -> Result<Extents, Error> {
+    let size = disk.len().checked_next_multiple_of(SECTOR.into()).unwrap_or(u64::MAX);
+    if size > MAX_DISK_LEN {
         return Err(Error::TooLarge { size });
     }
     let blocks = size.div_ceil(BLOCK);
@@ -62,24 +81,25 @@ pub fn plan(disk: &Extents, uuid: u128) -> Result<Extents, Error> {
     }
     let map: Vec<u8> = map.iter().flat_map(|entry| entry.to_le_bytes()).collect();
     image.put_bytes(BLOCK, map);
+    image.put_bytes(0, header(size, data_start, blocks, allocated, options.uuid));
+    Ok(image)
+}
 
+/// `VDIPREHEADER` and `VDIHEADER1PLUS`. [`MAX_DISK_LEN`] keeps all numbers within 32 bits.
+fn header(size: u64, data_start: u64, blocks: u64, allocated: u32, uuid: Uuid) -> Vec<u8> {
     let mut header = TEXT.to_vec();
-    header.resize(64, 0);
+    header.resize(TEXT_LEN, 0);
     let dwords = |header: &mut Vec<u8>, values: &[u32]| {
-        values
-            .iter()
-            .for_each(|value| header.extend_from_slice(&value.to_le_bytes()))
+        header.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     };
-    dwords(&mut header, &[SIGNATURE, VERSION, HEADER, NORMAL, 0]);
-    // No comment.
-    header.resize(header.len() + 256, 0);
-    // Offsets of map and data, no geometry, sectors of 512 bytes. LARGEST keeps these within 32 bits.
-    dwords(&mut header, &[BLOCK as u32, data_start as u32, 0, 0, 0, 512, 0]);
+    dwords(&mut header, &[SIGNATURE, VERSION, HEADER_LEN, NORMAL, 0]);
+    header.resize(header.len() + COMMENT_LEN, 0);
+    // Offsets of map and blocks; no geometry but the sector; unused.
+    dwords(&mut header, &[BLOCK as u32, data_start as u32, 0, 0, 0, SECTOR, 0]);
     header.extend_from_slice(&size.to_le_bytes());
     dwords(&mut header, &[BLOCK as u32, 0, blocks as u32, allocated]);
-    // The image's own UUIDs, and none of parents.
-    header.extend_from_slice(&uuid.to_be_bytes());
-    header.extend_from_slice(&(uuid ^ 1).to_be_bytes());
-    image.put_bytes(0, header);
-    Ok(image)
+    // The image's own identifiers (`uuidCreate`, `uuidModify`); those of parents stay zero.
+    header.extend_from_slice(uuid.as_bytes());
+    header.extend_from_slice(&(uuid.as_u128() ^ 1).to_be_bytes());
+    header
 }

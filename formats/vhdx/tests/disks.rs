@@ -1,4 +1,4 @@
-//! Random disks, compared by qemu-img with what they were made of.
+//! Images of random disks, compared with the disks by qemu-img.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::process::Command;
@@ -6,36 +6,43 @@ use std::process::Command;
 use extents::{Extents, emit};
 use proptest::prelude::*;
 use testing::disk::{check, disks, qemu_img};
+use vhdx_image::{Error, Options, Uuid, plan};
 
 const LARGE: u64 = 63 << 40;
-const UUID: u128 = 0x0123_4567_89ab_cdef_8123_4567_89ab_cdef;
+
+fn options() -> Options {
+    let mut options = Options::default();
+    options.uuid = Uuid::from_u128(0x0123_4567_89ab_cdef_8123_4567_89ab_cdef);
+    options
+}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
-    fn qemu_sees_the_same_disk(disk in disks()) {
-        check("vhdx", &disk, &vhdx_image::plan(&disk, UUID).unwrap(), &vhdx_image::plan(&disk, UUID).unwrap());
+    fn qemu_reads_the_disk(disk in disks()) {
+        let image = || plan(&disk, &options()).unwrap();
+        check("vhdx", &disk, &image(), &image());
     }
 }
 
 #[test]
-fn a_large_disk_takes_no_room() {
+fn large_sparse_disk_yields_a_small_image() {
     let mut disk = Extents::zeros(LARGE);
     disk.put_bytes(LARGE - 512, [1; 512]);
-    // On both sides of the entry of a bitmap.
+    // Before and after the entry of a bitmap.
     disk.put_bytes((4 << 30) - 512, [1; 1024]);
     disk.put_bytes(0, [1; 512]);
-    let image = vhdx_image::plan(&disk, UUID).unwrap();
-    let room: u64 = image.extents().iter().map(|extent| extent.data().len()).sum();
-    assert!(room < 1 << 20, "{room}");
+    let image = plan(&disk, &options()).unwrap();
+    let len: u64 = image.extents().iter().map(|extent| extent.data().len()).sum();
+    assert!(len < 1 << 20, "{len}");
     let dir = tempfile::tempdir().unwrap();
     let made = dir.path().join("made");
     emit::to_path(&image, &made).unwrap();
     qemu_img(&["check", "-f", "vhdx"], &made);
     let info = qemu_img(&["info", "-f", "vhdx"], &made);
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");
-    // The places around what is there, as qemu-img sees them.
+    // Sectors around the content, as QEMU reads them.
     for (at, byte) in [
         (0, 1),
         (512, 0),
@@ -45,17 +52,28 @@ fn a_large_disk_takes_no_room() {
         (LARGE - 512, 1),
     ] {
         let read = format!("read -P {byte} {at} 512");
-        let said = Command::new("qemu-io")
+        let report = Command::new("qemu-io")
             .args(["-r", "-f", "vhdx", "-c", &read])
             .arg(&made)
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let report = String::from_utf8_lossy(&report.stdout).into_owned();
         assert!(
-            said.contains("read 512/512 bytes") && !said.contains("failed"),
-            "{read}: {said}"
+            report.contains("read 512/512 bytes") && !report.contains("failed"),
+            "{read}: {report}"
         );
     }
     disk.set_len(u64::MAX >> 2);
-    assert!(vhdx_image::plan(&disk, UUID).is_err());
+    assert!(plan(&disk, &options()).is_err());
+}
+
+#[test]
+fn creator_is_stored_or_refused() {
+    let mut options = options();
+    options.creator = "é".repeat(256);
+    let image = plan(&Extents::zeros(1 << 20), &options).unwrap();
+    assert_eq!(image.part(8, 4).to_vec().unwrap(), [0xe9, 0, 0xe9, 0]);
+    options.creator.push('x');
+    let error = plan(&Extents::zeros(1 << 20), &options).unwrap_err();
+    assert!(matches!(error, Error::Creator { len: 257 }), "{error}");
 }

@@ -1,31 +1,28 @@
 //! `streamOptimized` ("Stream-Optimized Compressed Sparse Extents").
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 use deflate::Deflate;
 use extents::Extents;
 use ordered::Spill;
 
-use crate::{DESCRIPTOR, Error, GRAIN, Header, SECTOR, TABLE, TABLE_SECTORS, capacity, descriptor};
+use crate::header::{COMPRESSED_GRAINS, Header, MARKERS, VALID_NEWLINE_TEST};
+use crate::{Error, GRAIN, GRAIN_SECTORS, Options, SECTOR, TABLE_ENTRIES, TABLE_SECTORS, descriptor};
 
-/// What VMware writes.
+/// Version of the header, as VMware writes it.
 const VERSION: u32 = 3;
-/// The header detects broken line ends; grains are compressed; there are markers.
-const FLAGS: u32 = 1 | 1 << 16 | 1 << 17;
-/// Deflate.
-const COMPRESSION: u16 = 1;
-/// Where the grain directory is: that says the header at the end (`GD_AT_END`).
+/// Compression algorithm of the header: deflate.
+const DEFLATE: u16 = 1;
+/// Offset of the grain directory in the first header: the header at the end has it (`GD_AT_END`).
 const AT_END: u64 = u64::MAX;
-/// Before what the grains begin.
-const OVERHEAD: u64 = GRAIN;
-/// The length of a grain in bytes.
-const GRAIN_LEN: u64 = GRAIN * SECTOR;
-/// How hard is tried to compress. zlib-rs below 9 looks for no match of three bytes, and ends 3 % above
-/// what zlib makes by itself.
+/// Sectors before the first grain.
+const OVERHEAD: u64 = GRAIN_SECTORS;
+/// Compression level. zlib-rs finds no matches of three bytes below level 9, and stays 3 % above
+/// zlib's size at its default level.
 const LEVEL: u32 = 9;
 
-/// Types of markers.
+/// Types of markers ("Markers").
 #[derive(Clone, Copy)]
 enum Marker {
     End = 0,
@@ -35,10 +32,10 @@ enum Marker {
 }
 
 impl Marker {
-    /// A sector that says how many more follow.
+    /// Encodes the marker as a sector. `sectors` is the number of those that follow.
     fn encode(self, sectors: u64) -> Vec<u8> {
         let mut marker = sectors.to_le_bytes().to_vec();
-        // The length is for grains.
+        // The length of a compressed grain; 0 marks metadata.
         marker.extend_from_slice(&[0; 4]);
         marker.extend_from_slice(&(self as u32).to_le_bytes());
         marker.resize(SECTOR as usize, 0);
@@ -46,35 +43,17 @@ impl Marker {
     }
 }
 
-/// What the caller decides.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// What tells one content from another (CID).
-    pub id: u32,
-    /// The name of the file, which stands in the descriptor.
-    pub name: String,
-    /// How many threads compress.
-    pub jobs: usize,
-    /// The folder for the file without a name in which compressed grains are kept.
-    pub folder: PathBuf,
-}
-
-/// Makes a compressed image of a disk. The grains are compressed now, into a file that lives as long
-/// as the image; those of zeros take no room. The number of threads changes nothing in it.
-///
-/// # Errors
-/// A disk that is too large; what reading it or writing the compressed grains fails with.
-pub fn stream_optimized(disk: &Extents, options: &Options) -> Result<Extents, Error> {
-    let capacity = capacity(disk)?;
+/// Compresses a disk of `capacity` sectors, and plans its image.
+pub(crate) fn plan(disk: &Extents, capacity: u64, options: &Options) -> Result<Extents, Error> {
     let spill_error = |source: io::Error| Error::Spill {
-        folder: options.folder.clone(),
+        temp_dir: options.temp_dir.clone(),
         source,
     };
-    let mut body = Body::new(capacity, &options.folder);
+    let mut body = Body::new(capacity, &options.temp_dir);
     ordered::map(
-        disk.occupied(GRAIN_LEN).into_iter().flatten(),
+        disk.occupied(GRAIN).into_iter().flatten(),
         options.jobs,
-        || (Deflate::zlib(LEVEL), vec![0; GRAIN_LEN as usize]),
+        || (Deflate::zlib(LEVEL), vec![0; GRAIN as usize]),
         |(deflate, plain), number| Ok((number, compress(disk, number, deflate, plain)?)),
         |(number, grain): (u64, Option<Vec<u8>>)| match grain {
             Some(grain) => body.push(number, &grain).map_err(spill_error),
@@ -85,16 +64,16 @@ pub fn stream_optimized(disk: &Extents, options: &Options) -> Result<Extents, Er
 
     let mut header = Header {
         version: VERSION,
-        flags: FLAGS,
+        flags: VALID_NEWLINE_TEST | COMPRESSED_GRAINS | MARKERS,
         capacity,
-        second_directory: 0,
+        redundant_directory: 0,
         directory: AT_END,
         overhead: OVERHEAD,
-        compression: COMPRESSION,
+        compression: DEFLATE,
     };
     let mut image = Extents::from_bytes(header.encode());
-    let text = descriptor("streamOptimized", "RDONLY", capacity, options.id, &options.name);
-    image.put_bytes(DESCRIPTOR * SECTOR, text);
+    let text = descriptor::text("streamOptimized", "RDONLY", capacity, options);
+    image.put_bytes(descriptor::START * SECTOR, text);
     image.set_len(OVERHEAD * SECTOR);
     image.push(&body);
     let directory: Vec<u8> = directory.into_iter().flat_map(u32::to_le_bytes).collect();
@@ -108,65 +87,66 @@ pub fn stream_optimized(disk: &Extents, options: &Options) -> Result<Extents, Er
     Ok(image)
 }
 
-/// A grain with its marker, made whole sectors; nothing when it has only zeros.
+/// Compresses a grain, with its marker, to whole sectors; `None` if it has only zeros.
 fn compress(disk: &Extents, number: u64, deflate: &mut Deflate, plain: &mut [u8]) -> Result<Option<Vec<u8>>, Error> {
-    let offset = number * GRAIN_LEN;
+    let offset = number * GRAIN;
     let read_error = |source| Error::Read { offset, source };
-    let len = GRAIN_LEN.min(disk.len().saturating_sub(offset));
+    let len = GRAIN.min(disk.len().saturating_sub(offset));
     let (content, rest) = plain.split_at_mut(len as usize);
     disk.read_exact_at(content, offset).map_err(read_error)?;
     rest.fill(0);
     if plain.iter().all(|byte| *byte == 0) {
         return Ok(None);
     }
-    let mut grain = (number * GRAIN).to_le_bytes().to_vec();
+    let mut grain = (number * GRAIN_SECTORS).to_le_bytes().to_vec();
     grain.extend_from_slice(&[0; 4]);
-    let head = grain.len();
-    // More than deflate can make of it.
-    let room = plain.len() + plain.len() / 8 + 64;
-    if !deflate.compress(plain, room, &mut grain) {
-        return Err(read_error(io::Error::other("deflate made it too long")));
+    let start = grain.len();
+    // Deflate never makes more of it.
+    let max_len = plain.len() + plain.len() / 8 + 64;
+    if !deflate.compress(plain, max_len, &mut grain) {
+        return Err(read_error(io::Error::other("deflate exceeds its maximum length")));
     }
-    // Less than 128 KiB.
-    let size = ((grain.len() - head) as u32).to_le_bytes();
-    grain.splice(head - size.len()..head, size);
+    // At most 128 KiB.
+    let size = ((grain.len() - start) as u32).to_le_bytes();
+    grain.splice(start - size.len()..start, size);
     grain.resize(grain.len().next_multiple_of(SECTOR as usize), 0);
     Ok(Some(grain))
 }
 
-/// Grains, each 512 of them with a table behind.
+/// Grains, with a table behind each 512 of them.
 struct Body {
     spill: Spill,
-    /// Where the tables are; 0 where there is none.
+    /// Sectors of the tables; 0 for none.
     directory: Vec<u32>,
-    /// Which table is being filled, and what is in it.
+    /// Number of the table that is being filled.
     open: Option<u64>,
+    /// Entries of that table.
     table: Vec<u32>,
 }
 
 impl Body {
-    fn new(capacity: u64, folder: &std::path::Path) -> Self {
+    fn new(capacity: u64, temp_dir: &Path) -> Self {
         Body {
-            spill: Spill::new(folder),
-            directory: vec![0; capacity.div_ceil(GRAIN * TABLE) as usize],
+            spill: Spill::new(temp_dir),
+            directory: vec![0; capacity.div_ceil(GRAIN_SECTORS * TABLE_ENTRIES) as usize],
             open: None,
-            table: vec![0; TABLE as usize],
+            table: vec![0; TABLE_ENTRIES as usize],
         }
     }
 
-    /// The number of the next sector. The disk is no longer than can be counted, and deflate adds
-    /// little to what it cannot make smaller.
+    /// Number of the next sector. [`crate::MAX_DISK_LEN`] leaves enough for what deflate adds to
+    /// incompressible grains.
     fn sector(&self) -> u32 {
         (OVERHEAD + self.spill.len() / SECTOR) as u32
     }
 
     fn push(&mut self, number: u64, grain: &[u8]) -> io::Result<()> {
-        if self.open != Some(number / TABLE) {
+        if self.open != Some(number / TABLE_ENTRIES) {
             self.close()?;
-            self.open = Some(number / TABLE);
+            self.open = Some(number / TABLE_ENTRIES);
         }
         let sector = self.sector();
-        if let Some(entry) = self.table.get_mut((number % TABLE) as usize) {
+        if let Some(entry) = self.table.get_mut((number % TABLE_ENTRIES) as usize) {
             *entry = sector;
         }
         self.spill.push(grain)

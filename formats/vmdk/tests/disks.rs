@@ -1,9 +1,10 @@
-//! Random disks, compared by qemu-img with what they were made of.
+//! Images of random disks, compared with the disks by qemu-img.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use extents::{Extents, emit};
 use proptest::prelude::*;
 use testing::disk::{check, disks, qemu_img};
+use vmdk_image::{Error, Kind, Options, plan};
 
 const LARGE: u64 = 900 << 30;
 
@@ -11,19 +12,20 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
-    fn qemu_sees_the_same_disk(disk in disks()) {
-        check("vmdk", &disk, &vmdk_image::plan(&disk, 7, "disk.vmdk").unwrap(), &vmdk_image::plan(&disk, 7, "disk.vmdk").unwrap());
+    fn qemu_reads_the_disk(disk in disks()) {
+        let image = |jobs| plan(&disk, &options(Kind::Sparse, jobs)).unwrap();
+        check("vmdk", &disk, &image(1), &image(2));
     }
 }
 
 #[test]
-fn a_large_disk_takes_no_room() {
+fn large_sparse_disk_yields_a_small_image() {
     let mut disk = Extents::zeros(LARGE);
     disk.put_bytes(LARGE - 512, [1; 512]);
     disk.put_bytes(0, [1; 512]);
-    let image = vmdk_image::plan(&disk, 7, "disk.vmdk").unwrap();
-    let room: u64 = image.extents().iter().map(|extent| extent.data().len()).sum();
-    assert!(room < 300 << 20, "{room}");
+    let image = plan(&disk, &options(Kind::Sparse, 1)).unwrap();
+    let len: u64 = image.extents().iter().map(|extent| extent.data().len()).sum();
+    assert!(len < 300 << 20, "{len}");
     let dir = tempfile::tempdir().unwrap();
     let made = dir.path().join("made");
     emit::to_path(&image, &made).unwrap();
@@ -31,23 +33,22 @@ fn a_large_disk_takes_no_room() {
     let info = qemu_img(&["info", "-f", "vmdk"], &made);
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");
     disk.set_len(u64::MAX >> 2);
-    assert!(vmdk_image::plan(&disk, 7, "disk.vmdk").is_err());
+    assert!(plan(&disk, &options(Kind::Sparse, 1)).is_err());
 }
 
-fn options(jobs: usize) -> vmdk_image::Options {
-    vmdk_image::Options {
-        id: 7,
-        name: "disk.vmdk".to_owned(),
-        jobs,
-        folder: std::env::temp_dir(),
-    }
+fn options(kind: Kind, jobs: usize) -> Options {
+    let mut options = Options::default();
+    options.kind = kind;
+    options.content_id = 7;
+    options.jobs = jobs;
+    options
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
     #[test]
-    fn qemu_sees_the_same_disk_in_a_compressed_one(disk in disks(), noise in any::<bool>()) {
+    fn qemu_reads_the_compressed_disk(disk in disks(), noise in any::<bool>()) {
         let mut disk = disk;
         if noise {
             let mut state = 1u32;
@@ -59,18 +60,18 @@ proptest! {
             .collect();
             disk.put_bytes(0, bytes);
         }
-        let image = |jobs| vmdk_image::stream_optimized(&disk, &options(jobs)).unwrap();
+        let image = |jobs| plan(&disk, &options(Kind::Stream, jobs)).unwrap();
         check("vmdk", &disk, &image(3), &image(1));
     }
 }
 
 #[test]
-fn a_compressed_image_of_a_large_disk() {
+fn large_sparse_disk_is_compressed() {
     let mut disk = Extents::zeros(LARGE);
     disk.put_bytes(LARGE - 512, [1; 512]);
     disk.put_bytes(0, vec![1; 40 << 20]);
     disk.put_bytes(100 << 20, vec![0; 10 << 20]);
-    let image = vmdk_image::stream_optimized(&disk, &options(2)).unwrap();
+    let image = plan(&disk, &options(Kind::Stream, 2)).unwrap();
     assert!(image.len() < 1 << 20, "{}", image.len());
     let dir = tempfile::tempdir().unwrap();
     let made = dir.path().join("made");
@@ -85,11 +86,9 @@ fn a_compressed_image_of_a_large_disk() {
         assert!(info.contains(&line), "{line}\n{info}");
     }
     disk.set_len(u64::MAX >> 2);
-    assert!(vmdk_image::stream_optimized(&disk, &options(2)).is_err());
-    let nowhere = vmdk_image::Options {
-        folder: "/nonexistent".into(),
-        ..options(2)
-    };
-    let error = vmdk_image::stream_optimized(&Extents::from_bytes([1; 512]), &nowhere).unwrap_err();
-    assert!(matches!(error, vmdk_image::Error::Spill { .. }), "{error}");
+    assert!(plan(&disk, &options(Kind::Stream, 2)).is_err());
+    let mut nowhere = options(Kind::Stream, 2);
+    nowhere.temp_dir = "/nonexistent".into();
+    let error = plan(&Extents::from_bytes([1; 512]), &nowhere).unwrap_err();
+    assert!(matches!(error, Error::Spill { .. }), "{error}");
 }
