@@ -5,7 +5,7 @@
 
 use extents::Extents;
 use libfuzzer_sys::fuzz_target;
-use moby::store::{Layout, bundle::ImageGraph};
+use moby::oci::{ImageGraph, Layout};
 use tree::{Kind, Meta, Tree};
 
 fuzz_target!(|text: &str| {

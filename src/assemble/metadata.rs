@@ -356,7 +356,7 @@ volumes: []
             text: CONFIG.into(),
             dir: ".".into(),
         };
-        let config = load(&[source], &|_| Err("no packages".into())).unwrap();
+        let config = load(&[source]).unwrap();
         assert_eq!(String::from_utf8(write(&config, "yaml")).unwrap(), YAML);
         let json = String::from_utf8(write(&config, "json")).unwrap();
         let json: String = json.split_whitespace().collect();

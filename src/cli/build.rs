@@ -17,7 +17,7 @@ use crate::pkg;
 use crate::plan::formats::{FORMATS, Filesystem, Format, Kind, Root, find};
 use crate::plan::{self, Target};
 use crate::reporter::Reporter;
-use crate::resolve::boot_files;
+use crate::resolve::{boot_files, packages};
 use crate::store::{self, Store};
 
 /// The arguments of `moby build`.
@@ -112,10 +112,13 @@ impl Build {
         let jobs = super::jobs(self.jobs);
         self.foreign.explain(self.input_tar.is_some(), report)?;
         self.check_input_tar()?;
-        let config = check::load(&self.files, &|dir| match self.dry_run {
-            true => pkg::tag(dir),
-            false => self.package(dir, jobs, report),
-        })?;
+        let config = check::load(&self.files)?;
+        let config = if self.dry_run {
+            packages::tag(&config)
+        } else {
+            packages::replace(&config, &|dir| self.package(dir, jobs, report))
+        }
+        .map_err(Failure::Usage)?;
         if self.dry_run {
             let value = serde_json::to_value(&config).map_err(Failure::work)?;
             return super::print(&assemble::metadata::yaml(&value));

@@ -7,9 +7,10 @@ use clap::Args;
 
 use super::Failure;
 use super::report::Report;
+use crate::assemble;
 use crate::config::{self, Config, Source};
 use crate::reporter::Reporter;
-use crate::{assemble, pkg};
+use crate::resolve::packages;
 
 /// The arguments of `moby check`.
 #[derive(Debug, Args)]
@@ -21,7 +22,7 @@ pub struct Check {
 
 impl Check {
     pub fn run(&self, report: &Report) -> Result<(), Failure> {
-        load(&self.files, &pkg::tag)?;
+        packages::tag(&load(&self.files)?).map_err(Failure::Usage)?;
         for file in &self.files {
             report.info(&format!("{}: no mistakes found", file.display()));
         }
@@ -30,7 +31,7 @@ impl Check {
 }
 
 /// Reads and merges YAML files, and finds what is wrong with them without any image.
-pub fn load(files: &[PathBuf], packages: &dyn Fn(&Path) -> Result<String, String>) -> Result<Config, Failure> {
+pub fn load(files: &[PathBuf]) -> Result<Config, Failure> {
     let mut sources = Vec::new();
     for file in files {
         let mut text = Vec::new();
@@ -59,7 +60,7 @@ pub fn load(files: &[PathBuf], packages: &dyn Fn(&Path) -> Result<String, String
             text,
         });
     }
-    let config = config::load(&sources, packages).map_err(Failure::usage)?;
-    assemble::check(&config).map_err(Failure::usage)?;
+    let config = config::load(&sources).map_err(Failure::Usage)?;
+    assemble::check(&config).map_err(Failure::Usage)?;
     Ok(config)
 }

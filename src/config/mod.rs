@@ -5,7 +5,7 @@ pub(crate) mod node;
 pub mod schema;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,9 @@ pub use image::{Device, Id, IdMapping, ImageConfig, Interface, Mount, Namespaces
 
 /// How many mistakes are shown: each has its line, which may be as long as the file.
 const MAX_DIAGNOSTICS: usize = 100;
+
+/// Prefix of a reference to a package directory.
+const PACKAGE: &str = "@pkg:";
 
 /// One text.
 #[derive(Clone, Debug)]
@@ -172,29 +175,25 @@ pub struct Config {
 ///
 /// # Errors
 /// Everything that is wrong with them, each with its line.
-pub fn load(sources: &[Source], packages: &dyn Fn(&Path) -> Result<String, String>) -> Result<Config, Diagnostics> {
+pub fn load(sources: &[Source]) -> Result<Config, Diagnostics> {
     let mut config = Config {
         sources: sources.to_vec(),
         ..Config::default()
     };
     for (at, source) in sources.iter().enumerate() {
         let mut spans = BTreeMap::new();
-        let part = read(source, at, &mut spans, packages).map_err(|diagnostics| diagnose(diagnostics, sources))?;
+        let part = read(source, at, &mut spans).map_err(|diagnostics| diagnose(diagnostics, sources))?;
         config.append(part, spans);
     }
     let diagnostics = config.check();
-    match diagnostics.is_empty() {
-        true => Ok(config),
-        false => Err(diagnose(diagnostics, sources)),
+    if diagnostics.is_empty() {
+        Ok(config)
+    } else {
+        Err(diagnose(diagnostics, sources))
     }
 }
 
-fn read(
-    source: &Source,
-    at: usize,
-    spans: &mut BTreeMap<String, Span>,
-    packages: &dyn Fn(&Path) -> Result<String, String>,
-) -> Result<Config, Vec<Diagnostic>> {
+fn read(source: &Source, at: usize, spans: &mut BTreeMap<String, Span>) -> Result<Config, Vec<Diagnostic>> {
     let start = Span {
         source: at,
         line: 1,
@@ -208,28 +207,31 @@ fn read(
     if !diagnostics.is_empty() {
         return Err(diagnostics);
     }
-    let mut config: Config =
-        serde_json::from_value(node.to_json()).map_err(|error| vec![Diagnostic::at(node.span, error.to_string())])?;
-    let mut diagnostics = Vec::new();
-    for (path, image) in config.images_mut() {
-        let Some(dir) = image.strip_prefix("@pkg:") else {
-            continue;
-        };
-        match packages(&source.dir.join(dir)) {
-            Ok(tag) => *image = tag,
-            Err(message) => {
-                let span = spans.get(&path).copied().unwrap_or(start);
-                diagnostics.push(Diagnostic::from_text(&message).with_span(span));
-            }
-        }
-    }
-    match diagnostics.is_empty() {
-        true => Ok(config),
-        false => Err(diagnostics),
-    }
+    serde_json::from_value(node.to_json()).map_err(|error| vec![Diagnostic::at(node.span, error.to_string())])
 }
 
 impl Config {
+    /// Returns the package directories that `@pkg:` references name, each with the path of its field.
+    pub fn packages(&self) -> Vec<(String, PathBuf)> {
+        let mut config = self.clone();
+        let images = config.images_mut().into_iter().filter_map(|(field, image)| {
+            let dir = image.strip_prefix(PACKAGE)?;
+            let source = self.sources.get(self.span(&field).source);
+            let base = source.map(|source| source.dir.clone()).unwrap_or_default();
+            Some((field, base.join(dir)))
+        });
+        images.collect()
+    }
+
+    /// Replaces the image reference at a path that [`Config::packages`] returned.
+    pub fn set_image(&mut self, field: &str, name: &str) {
+        for (path, image) in self.images_mut() {
+            if path == field {
+                name.clone_into(image);
+            }
+        }
+    }
+
     /// Every field that names an image, with its path.
     fn images_mut(&mut self) -> Vec<(String, &mut String)> {
         let mut images = vec![
@@ -360,7 +362,10 @@ impl Config {
             // A machine may do without a kernel, a volume without content, and moby has boot loaders.
             let optional = ["kernel.", "boot.", "volumes["];
             let left_out = image.is_empty() && optional.iter().any(|prefix| path.starts_with(prefix));
-            if !left_out && let Err(error) = reference::parse(image) {
+            if !left_out
+                && !image.starts_with(PACKAGE)
+                && let Err(error) = reference::parse(image)
+            {
                 broken.push((path, error.to_string()));
             }
         }
