@@ -3,7 +3,7 @@
 /// Writes docs/reference/cli.md and target/man/*.1, or only checks all pages.
 pub fn run(option: Option<&str>) -> Result<(), String> {
     let mut cargo = std::process::Command::new("cargo");
-    cargo.args(["test", "--quiet", "--package", "moby", "--test", "docs"]);
+    cargo.args(["test", "--quiet", "--package", "moby", "--test", "it", "cli::docs::"]);
     match option {
         Some("--check") => {}
         None => {

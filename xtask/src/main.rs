@@ -1,4 +1,4 @@
-//! What a developer runs: `cargo xtask test`.
+//! The project's own commands: `cargo xtask test` and others.
 
 mod bench;
 mod debian;
@@ -14,6 +14,24 @@ mod tools;
 mod windows;
 
 use std::process::{Command, ExitCode};
+
+const HELP: &str = "\
+cargo xtask test          install what the tests need (as root), and run all of them
+cargo xtask test fast     run the tests that need no other program, no root, no network and no QEMU
+cargo xtask test PART     run one part of all tests: formats, boots or rest, each below ten minutes
+cargo xtask test --all    run all tests and those that compile a kernel, half an hour more
+cargo xtask bench         time the formats against the programs that write the same
+                          --peer PATH compares `moby build` with the linuxkit program at PATH
+cargo xtask fuzz [SECONDS]
+                          run each fuzz target for a minute, or for so many seconds
+cargo xtask fuzz check    compile the fuzz targets
+cargo xtask windows       build moby.exe, run it under wine, and compare its output with Linux
+                          `windows build` and `windows run` do one of the two
+cargo xtask macos         check that moby and its tests compile for macOS
+cargo xtask deny          check licences, advisories and sources of the dependencies
+cargo xtask docs          write docs/reference/cli.md and the manual pages in target/man
+                          --check compares, and checks links, YAML and tables of the pages
+";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
@@ -39,21 +57,7 @@ fn main() -> ExitCode {
         "deny" => deny::check(),
         "docs" => docs::run(option.as_deref()),
         _ => {
-            eprintln!("cargo xtask test     install what the tests need, and run them, boots included");
-            eprintln!(
-                "                     `test media`, `test boots` and `test rest` are its parts, of some minutes each;"
-            );
-            eprintln!("                     `test --all` runs those as well that compile a kernel, half an hour more");
-            eprintln!("cargo xtask bench    time the formats against the programs that do the same");
-            eprintln!("                     --peer PATH compares `moby build` with the linuxkit program at PATH");
-            eprintln!("cargo xtask fuzz     run each fuzz target for a minute, or for so many seconds;");
-            eprintln!("                     `fuzz check` only compiles them");
-            eprintln!("cargo xtask windows  build moby.exe, run it under wine, and compare what it writes with Linux;");
-            eprintln!("                     `windows build` and `windows run` do one of the two");
-            eprintln!("cargo xtask macos    check that moby and its tests compile for macOS");
-            eprintln!("cargo xtask deny     check licences, advisories and sources of the dependencies");
-            eprintln!("cargo xtask docs     write docs/reference/cli.md and the manual pages in target/man;");
-            eprintln!("                     --check compares, and checks links, YAML and tables of the pages");
+            eprint!("{HELP}");
             return ExitCode::from(2);
         }
     };

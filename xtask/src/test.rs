@@ -6,71 +6,68 @@ use std::path::{Path, PathBuf};
 use crate::foreign::root;
 use crate::tools;
 
-/// Parts by the names of files in `tests`; all other tests are the rest.
-const PARTS: &[(&str, &[&str])] = &[
-    ("media", &["media"]),
-    ("boots", &["alone", "arm64", "boot", "larger", "vm"]),
-];
+/// The test binary of the tool, `tests/it`.
+const TOOL: &str = "it";
+/// Its modules that need nothing installed.
+const FAST: &[&str] = &["cli::"];
+/// Parts that run some of its modules. All other tests are the rest.
+const PARTS: &[(&str, &[&str])] = &[("formats", &["formats::"]), ("boots", &["boot::"])];
 
-/// Installs what the tests need, and runs them, or a part of them.
+/// Runs all tests, or a part of them, after installing what they need.
 pub fn run(part: Option<&str>) -> Result<(), String> {
+    if part == Some("fast") {
+        cargo(&["--lib", "--bins"], &[])?;
+        return cargo(&["--test", TOOL], FAST);
+    }
     tools::install(part == Some("--all"))?;
     let Some(part) = part else {
-        return cargo(&[]);
+        return cargo(&[], &[]);
     };
     if part == "--all" {
-        return cargo(&["--".into(), "--include-ignored".into()]);
+        return cargo(&[], &["--include-ignored"]);
     }
-    if let Some((_, names)) = PARTS.iter().find(|(name, _)| *name == part) {
-        return cargo(&select(names.iter().map(|name| (*name).to_owned())));
+    if let Some((_, modules)) = PARTS.iter().find(|(name, _)| *name == part) {
+        return cargo(&["--test", TOOL], modules);
     }
     if part != "rest" {
-        return Err(format!("{part} is not known\nhelp: media, boots, rest and --all are"));
+        return Err(format!(
+            "there is no part {part:?} of the tests\nhelp: use fast, formats, boots, rest or --all"
+        ));
     }
-    let mut names = names(&root())?;
-    for name in PARTS.iter().flat_map(|(_, names)| *names) {
-        names.remove(*name);
-    }
-    let mut arguments = vec!["--lib".to_owned(), "--bins".to_owned()];
-    arguments.extend(select(names.into_iter()));
-    cargo(&arguments)?;
-    cargo(&["--doc".into()])
+    let names = names(&root())?;
+    let others: Vec<&str> = names.iter().flat_map(|name| ["--test", name.as_str()]).collect();
+    cargo(&[&["--lib", "--bins"], others.as_slice()].concat(), &[])?;
+    let modules = PARTS.iter().flat_map(|(_, modules)| *modules);
+    let skipped: Vec<&str> = modules.flat_map(|module| ["--skip", *module]).collect();
+    cargo(&["--test", TOOL], &skipped)?;
+    cargo(&["--doc"], &[])
 }
 
-fn cargo(arguments: &[String]) -> Result<(), String> {
-    let arguments = arguments.iter().map(String::as_str);
-    crate::run(
-        "cargo",
-        &["test", "--workspace"].into_iter().chain(arguments).collect::<Vec<_>>(),
-    )
+/// Runs `cargo test` on the whole workspace, so that every part compiles the dependencies with the
+/// same features.
+fn cargo(targets: &[&str], arguments: &[&str]) -> Result<(), String> {
+    let all = [&["test", "--workspace"], targets, &["--"], arguments].concat();
+    crate::run("cargo", &all)
 }
 
-fn select(names: impl Iterator<Item = String>) -> Vec<String> {
-    names.flat_map(|name| ["--test".to_owned(), name]).collect()
-}
-
-/// The names of all files of tests, in every package of the workspace.
+/// The names of the test files of all packages but the tool itself.
 fn names(root: &Path) -> Result<BTreeSet<String>, String> {
-    let mut folders = vec![root.join("tests")];
-    for group in ["formats", "pkg"] {
-        folders.extend(
-            list(&root.join(group))?
-                .into_iter()
-                .map(|package| package.join("tests")),
-        );
-    }
     let mut names = BTreeSet::new();
-    for folder in folders.iter().filter(|folder| folder.is_dir()) {
-        for path in list(folder)? {
-            if path.extension().is_some_and(|extension| extension == "rs") {
-                names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+    for group in ["formats", "pkg"] {
+        for package in list(&root.join(group))? {
+            let tests = package.join("tests");
+            for path in tests.is_dir().then(|| list(&tests)).transpose()?.into_iter().flatten() {
+                if path.extension().is_some_and(|extension| extension == "rs") {
+                    names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+                }
             }
         }
     }
     Ok(names)
 }
 
-fn list(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let listed = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+fn list(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let listed =
+        std::fs::read_dir(directory).map_err(|error| format!("cannot read {}: {error}", directory.display()))?;
     Ok(listed.flatten().map(|entry| entry.path()).collect())
 }

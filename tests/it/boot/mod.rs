@@ -1,0 +1,6 @@
+//! Machines that boot in QEMU.
+
+mod arm64;
+mod kernel;
+mod large_image;
+mod machines;

@@ -1,0 +1,420 @@
+//! `moby cache` on folders that others wrote, damaged or changed at the same time.
+
+use std::fs;
+
+use crate::common::layout::{Layer, Layout, tar};
+use crate::common::site::{Site, files, good, refused};
+use serde_json::{Value, json};
+
+/// An image of one file, `a`.
+fn image(layout: &Layout, content: &[u8]) -> Value {
+    layout.manifest("amd64", &[Layer::gzip(&tar(&[(b'0', "a", "", content)]))])
+}
+
+#[test]
+fn an_index_that_cannot_be_read_is_left_as_it_is() {
+    let site = Site::new();
+    let mut other = Layout::new(&site.path("other"));
+    let one = image(&other, b"one");
+    other.name("example.org/one", one);
+    good(site.moby(&["-q", "pkg", "build", "init"]));
+    let (index, blobs) = (site.path("cache/index.json"), site.path("cache/blobs/sha256"));
+    let whole = fs::read(&index).unwrap();
+    let before = files(&blobs);
+    let none = br#"{"schemaVersion": 2}"#.to_vec();
+    for damaged in [&whole[..whole.len() - 1], b"", b"\0\0\0\0", b"[]", &none] {
+        fs::write(&index, damaged).unwrap();
+        for arguments in [
+            &["cache", "import", "other"][..],
+            &["cache", "rm", "example.org/one"],
+            &["cache", "clean"],
+            &["pkg", "build", "kernel"],
+        ] {
+            let message = refused(site.moby(arguments), 1);
+            assert!(
+                message.contains("cache/index.json") && message.contains("help: "),
+                "{arguments:?}: {message}"
+            );
+            assert!(fs::read(&index).unwrap() == damaged, "{arguments:?}");
+            assert_eq!(files(&blobs), before, "{arguments:?}");
+        }
+    }
+    // Not a file at all, as when the system cannot read it.
+    fs::remove_file(&index).unwrap();
+    fs::create_dir(&index).unwrap();
+    let message = refused(site.moby(&["cache", "import", "other"]), 1);
+    assert!(message.contains("cache/index.json"), "{message}");
+    fs::remove_dir(&index).unwrap();
+    // Put back, all is there; without one, the folder is a new one.
+    fs::write(&index, &whole).unwrap();
+    good(site.moby(&["cache", "import", "other"]));
+    good(site.moby(&["cache", "verify"]));
+    fs::write(&index, r#"{"schemaVersion": 2, "manifests": null}"#).unwrap();
+    good(site.moby(&["cache", "import", "other"]));
+    fs::remove_file(&index).unwrap();
+    good(site.moby(&["cache", "import", "other"]));
+    let listed = String::from_utf8(good(site.moby(&["cache", "ls"]))).unwrap();
+    assert!(
+        listed.starts_with("example.org/one ") && listed.lines().count() == 1,
+        "{listed}"
+    );
+}
+
+#[test]
+fn a_tag_beside_a_name_is_no_name() {
+    let site = Site::new();
+    let (tag, containerd) = ("org.opencontainers.image.ref.name", "io.containerd.image.name");
+    let mut saved = Layout::new(&site.path("saved"));
+    for (name, annotations) in [
+        // docker save, of two tags of one image.
+        (
+            "docker.io/library/both",
+            json!({containerd: "docker.io/library/both:latest", tag: "latest"}),
+        ),
+        (
+            "docker.io/library/both:1",
+            json!({containerd: "docker.io/library/both:1", tag: "1"}),
+        ),
+        // LinuxKit: what its builder gave it, and one that got another name later.
+        (
+            "docker.io/linuxkit/a:hash",
+            json!({containerd: "docker.io/linuxkit/a:hash", tag: "docker.io/linuxkit/a:hash"}),
+        ),
+        (
+            "docker.io/linuxkit/a:v1",
+            json!({containerd: "docker.io/linuxkit/a:old", tag: "docker.io/linuxkit/a:v1"}),
+        ),
+        // skopeo, and containerd alone.
+        ("docker.io/library/short", json!({tag: "short"})),
+        (
+            "docker.io/library/long",
+            json!({containerd: "docker.io/library/long:latest"}),
+        ),
+    ] {
+        let one = image(&saved, name.as_bytes());
+        saved.annotate(annotations, one);
+    }
+    let all = [
+        "docker.io/library/both",
+        "docker.io/library/both:1",
+        "docker.io/library/long",
+        "docker.io/library/short",
+        "docker.io/linuxkit/a:hash",
+        "docker.io/linuxkit/a:v1",
+    ];
+    good(site.moby(&["cache", "import", "saved"]));
+    for folder in ["saved", "cache"] {
+        assert_eq!(names(&site, folder), all, "{folder}");
+        for name in all {
+            let tar = good(site.moby(&[
+                "cache",
+                "--cache",
+                folder,
+                "export",
+                name,
+                "--arch",
+                "amd64",
+                "--format",
+                "filesystem",
+                "-o",
+                "-",
+            ]));
+            assert!(contains(&tar, name), "{name} in {folder}");
+        }
+        for name in ["latest", "1", "linuxkit/a:old"] {
+            let message = refused(site.moby(&["cache", "--cache", folder, "export", name, "-o", "x"]), 1);
+            assert!(message.contains("no image"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn help_is_a_command_that_works() {
+    let site = Site::new();
+    let mut layout = Layout::new(&site.path("layout"));
+    let one = image(&layout, b"one");
+    layout.annotate(json!({}), one);
+    site.run("sh", &["-c", "tar -cf oci.tar -C layout ."]);
+    for (from, transport) in [("oci.tar", "oci-archive:oci.tar"), ("layout", "oci:layout")] {
+        let message = refused(site.moby(&["cache", "import", from]), 1);
+        assert!(message.contains(&format!("skopeo copy {transport} ")), "{message}");
+        let message = refused(site.moby(&["cache", "import", from, "a"]), 1);
+        assert!(message.contains("help: no image there has a name"), "{message}");
+    }
+    let digest = format!("sha256:{}", "0".repeat(64));
+    for (name, asked) in [
+        ("localhost:5000/a/b:1", "localhost:5000/a/b"),
+        ("localhost:5000/b", "localhost:5000/b"),
+        ("c:2", "docker.io/library/c"),
+    ] {
+        site.write("m.yml", &format!("init: ['{name}@{digest}']\n"));
+        let message = refused(site.build(&["-f", "tar", "m.yml"]), 1);
+        assert!(message.contains(&format!("docker://{asked}@{digest} ")), "{message}");
+    }
+}
+
+#[test]
+fn what_is_listed_can_be_removed() {
+    let site = Site::new();
+    let (usual, containerd) = ("org.opencontainers.image.ref.name", "io.containerd.image.name");
+    let fill = || {
+        let mut layout = Layout::new(&site.path("cache"));
+        let one = image(&layout, b"one");
+        for annotations in [
+            json!({usual: "docker.io/t/late:latest"}),
+            json!({usual: "docker.io/t/plain"}),
+            json!({usual: "short"}),
+            json!({usual: "1", containerd: "docker.io/t/saved:1"}),
+            json!({containerd: "docker.io/t/only:latest"}),
+        ] {
+            layout.annotate(annotations, one.clone());
+        }
+    };
+    let listed = [
+        "docker.io/library/short",
+        "docker.io/t/late",
+        "docker.io/t/only",
+        "docker.io/t/plain",
+        "docker.io/t/saved:1",
+    ];
+    let short = ["short", "t/late", "t/only:latest", "t/plain:latest", "t/saved:1"];
+    for (at, name) in listed.into_iter().enumerate() {
+        for asked in [name, short[at]] {
+            fill();
+            assert_eq!(names(&site, "cache"), listed);
+            good(site.moby(&["cache", "rm", asked]));
+            let mut left = listed.to_vec();
+            left.remove(at);
+            assert_eq!(names(&site, "cache"), left, "{asked}");
+            let message = refused(site.moby(&["cache", "rm", asked]), 1);
+            assert!(message.contains("no image"), "{message}");
+        }
+    }
+    // Nor is a name there twice after an import.
+    fill();
+    let mut other = Layout::new(&site.path("other"));
+    let two = image(&other, b"two");
+    other.name("t/late", two);
+    good(site.moby(&["cache", "import", "other"]));
+    assert_eq!(names(&site, "cache"), listed);
+    let tar = good(site.moby(&[
+        "cache",
+        "export",
+        "t/late:latest",
+        "--arch",
+        "amd64",
+        "--format",
+        "filesystem",
+        "-o",
+        "-",
+    ]));
+    assert!(contains(&tar, "two"));
+}
+
+/// An index that lists an index, which lists an image for amd64 and one for arm64.
+fn nested(layout: &Layout) -> (Value, Value) {
+    let both = ["amd64", "arm64"].map(|arch| {
+        let tar = tar(&[(b'0', "a", "", arch.as_bytes())]);
+        layout.manifest(arch, &[Layer::gzip(&tar)])
+    });
+    let inner = layout.index(&both);
+    (layout.index(std::slice::from_ref(&inner)), inner)
+}
+
+#[test]
+fn indexes_in_indexes_are_imported_and_exported() {
+    let site = Site::new();
+    let mut layout = Layout::new(&site.path("layout"));
+    let (outer, inner) = nested(&layout);
+    layout.name("example.org/nested", outer);
+    good(site.moby(&["cache", "import", "layout"]));
+    good(site.moby(&["cache", "verify"]));
+    assert_eq!(
+        files(&site.path("cache/blobs/sha256")),
+        files(&site.path("layout/blobs/sha256"))
+    );
+    let listed = String::from_utf8(good(site.moby(&["cache", "ls"]))).unwrap();
+    assert!(listed.ends_with(" linux/amd64,linux/arm64\n"), "{listed}");
+    good(site.moby(&["cache", "export", "example.org/nested", "-o", "nested.tar"]));
+    good(site.moby(&["cache", "--cache", "again", "import", "nested.tar"]));
+    good(site.moby(&["cache", "clean"]));
+    for cache in ["cache", "again"] {
+        for arch in ["amd64", "arm64"] {
+            let tar = good(site.moby(&[
+                "cache",
+                "--cache",
+                cache,
+                "export",
+                "example.org/nested",
+                "--arch",
+                arch,
+                "--format",
+                "filesystem",
+                "-o",
+                "-",
+            ]));
+            assert!(contains(&tar, arch));
+        }
+    }
+    // Of a volume one platform is taken, wherever it is listed.
+    site.write(
+        "one.yml",
+        "volumes:\n  - {name: one, image: example.org/nested, format: oci, platforms: [linux/arm64]}\nfiles: [{path: x, contents: y}]\n",
+    );
+    good(site.build(&["-f", "tar", "one.yml"]));
+    let members = String::from_utf8(site.run("tar", &["-tf", "one.tar"])).unwrap();
+    let blobs = members
+        .lines()
+        .filter(|line| line.contains("/blobs/sha256/") && !line.ends_with('/'))
+        .count();
+    assert_eq!(blobs, 5, "{members}");
+    // The index within is missing: nothing is there.
+    let hex = inner["digest"].as_str().unwrap().replace("sha256:", "");
+    fs::remove_file(site.path("layout/blobs/sha256").join(hex)).unwrap();
+    let message = refused(site.moby(&["cache", "--cache", "third", "import", "layout"]), 1);
+    assert!(message.contains("example.org/nested"), "{message}");
+}
+
+#[test]
+fn what_has_no_name_is_verified_too() {
+    let site = Site::new();
+    let mut layout = Layout::new(&site.path("cache"));
+    let one = image(&layout, b"one");
+    let digest = one["digest"].as_str().unwrap().to_owned();
+    layout.annotate(json!({}), one);
+    let output = site.moby(&["cache", "verify"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    good(output);
+    assert!(said.contains(&format!("{digest} is whole")), "{said}");
+    fs::write(site.path("cache/blobs").join(digest.replace(':', "/")), "damaged").unwrap();
+    let message = refused(site.moby(&["cache", "verify"]), 1);
+    assert!(message.contains(&digest), "{message}");
+}
+
+/// As its image is known by its digest, and there are fields that nobody here knows.
+#[test]
+fn a_configuration_is_exported_as_it_is() {
+    let site = Site::new();
+    let mut layout = Layout::new(&site.path("cache"));
+    let config = br#"{"os":"linux","architecture":"amd64","config":{"Healthcheck":{"Test":["NONE"]},"Labels":{"b":"1","a":"2","c":"3"}},"rootfs":{"type":"layers","diff_ids":[]}}"#;
+    let config = layout.blob(config, "application/vnd.oci.image.config.v1+json");
+    let hex = config["digest"].as_str().unwrap().replace("sha256:", "");
+    let manifest = json!({"schemaVersion": 2, "config": config, "layers": []});
+    let manifest = layout.blob(
+        manifest.to_string().as_bytes(),
+        "application/vnd.oci.image.manifest.v1+json",
+    );
+    layout.name("example.org/one:1", manifest);
+    let export = ["cache", "export", "--format", "docker", "-o", "-", "example.org/one:1"];
+    let tar = good(site.moby(&export));
+    let text = String::from_utf8(tar).unwrap();
+    assert!(
+        text.contains(&format!("{hex}.json")) && text.contains("Healthcheck"),
+        "{text}"
+    );
+}
+
+#[test]
+fn indexes_without_end_are_not_followed() {
+    let site = Site::new();
+    let mut layout = Layout::new(&site.path("cache"));
+    let mut deep = image(&layout, b"deep");
+    for _ in 0..6 {
+        deep = layout.index(&[deep]);
+    }
+    layout.name("example.org/deep", deep);
+    let one = image(&layout, b"wide");
+    let many: Vec<Value> = (0..70)
+        .map(|at| {
+            let mut one = one.clone();
+            one["annotations"] = json!({"number": format!("{at}")});
+            layout.index(&[one])
+        })
+        .collect();
+    let wide = layout.index(&many);
+    layout.name("example.org/wide", wide);
+    for (name, expected) in [("example.org/deep", "4 deep"), ("example.org/wide", "64 indexes")] {
+        for arguments in [
+            &["cache", "export", name, "-o", "x"][..],
+            &["cache", "verify"],
+            &["cache", "ls"],
+        ] {
+            let message = refused(site.moby(arguments), 1);
+            assert!(message.contains(name) && message.contains(expected), "{message}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_index_harms_no_other_image() {
+    let site = Site::new();
+    let mut layout = Layout::new(&site.path("cache"));
+    let manifests: Vec<Value> = ["one", "two", "three"]
+        .map(|name| image(&layout, name.as_bytes()))
+        .into();
+    let mut lost = Vec::new();
+    for (at, name) in ["one", "two", "three"].into_iter().enumerate() {
+        let index = layout.index(&manifests[at..=at]);
+        let hex = index["digest"].as_str().unwrap().replace("sha256:", "");
+        lost.push(site.path("cache/blobs/sha256").join(hex));
+        layout.name(&format!("example.org/{name}"), index);
+    }
+    fs::remove_file(&lost[0]).unwrap();
+    fs::write(&lost[1], "damaged").unwrap();
+    // The others are listed, and the bad ones too.
+    let output = site.moby(&["cache", "ls"]);
+    let listed = String::from_utf8(output.stdout.clone()).unwrap();
+    let lines: Vec<&str> = listed.lines().collect();
+    assert_eq!(lines.len(), 3, "{listed}");
+    assert!(
+        lines[0].starts_with("example.org/one ") && lines[0].ends_with(" damaged"),
+        "{listed}"
+    );
+    assert!(
+        lines[1].starts_with("example.org/three ") && lines[1].ends_with(" linux/amd64"),
+        "{listed}"
+    );
+    assert!(
+        lines[2].starts_with("example.org/two ") && lines[2].ends_with(" damaged"),
+        "{listed}"
+    );
+    let message = refused(output, 1);
+    for name in ["example.org/one", "example.org/two"] {
+        assert!(message.contains(&format!("{name}: ")), "{message}");
+    }
+    assert!(!message.contains("example.org/three"), "{message}");
+    // By its digest the manifest below the last is found.
+    let digest = manifests[2]["digest"].as_str().unwrap();
+    for asked in [format!("example.org/three@{digest}"), "example.org/three".into()] {
+        let tar = good(site.moby(&[
+            "cache",
+            "export",
+            &asked,
+            "--arch",
+            "amd64",
+            "--format",
+            "filesystem",
+            "-o",
+            "-",
+        ]));
+        assert!(contains(&tar, "three"));
+    }
+    let nowhere = format!("example.org/four@sha256:{}", "0".repeat(64));
+    let message = refused(
+        site.moby(&["cache", "export", &nowhere, "--format", "docker", "-o", "x"]),
+        1,
+    );
+    assert!(message.contains("no image example.org/four"), "{message}");
+}
+
+/// Whether the content of the only file of a tar begins with a text.
+fn contains(tar: &[u8], text: &str) -> bool {
+    tar.get(512..).is_some_and(|rest| rest.starts_with(text.as_bytes()))
+}
+
+/// The names that are listed, in order.
+fn names(site: &Site, folder: &str) -> Vec<String> {
+    let listed = String::from_utf8(good(site.moby(&["cache", "--cache", folder, "ls"]))).unwrap();
+    let first = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
+    listed.lines().map(first).collect()
+}

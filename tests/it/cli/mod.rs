@@ -1,0 +1,16 @@
+//! Tests that need the program alone, with the usual programs of a Linux system at most (a shell,
+//! tar, gzip): no network, no privileges, no QEMU. `cargo xtask test fast` runs them.
+
+mod build;
+mod cache;
+mod docs;
+mod formats;
+mod golden;
+mod hostile;
+#[cfg(feature = "inspect")]
+mod hostile_inspect;
+mod kernel;
+mod modules;
+mod outputs;
+mod report;
+mod rootfs;

@@ -1,0 +1,49 @@
+//! Ways to start the files of a format.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use testing::program::checked;
+
+use super::formats::Format;
+
+/// The flags of `moby run` for each firmware that starts a format; an ISO image is also a USB drive.
+pub fn ways(format: &Format) -> Vec<Vec<&'static str>> {
+    if !format.boots() {
+        return vec![vec![]];
+    }
+    let mut ways = Vec::new();
+    for (boots, flags) in [(format.bios, &[][..]), (format.efi, &["--uefi"][..])] {
+        if boots {
+            ways.push(flags.to_vec());
+            if format.medium == "iso" {
+                ways.push([flags, &["--stick"]].concat());
+            }
+        }
+    }
+    ways
+}
+
+/// A disk taken out of an archive or a compressed file, in a directory beside it; other files as they
+/// are.
+pub fn unpacked(file: &Path) -> PathBuf {
+    let name = file.file_name().unwrap().to_str().unwrap();
+    let folder = file.with_file_name(format!("unpacked-{name}"));
+    let (program, disk) = match name.rsplit_once('.').unwrap_or((name, "")) {
+        (stem, "gz") if !stem.ends_with(".tar") => ("gzip", folder.join(stem)),
+        (stem, "xz") => ("xz", folder.join(stem)),
+        (_, "gz") => ("tar", folder.join("disk.raw")),
+        (stem, "ova") => ("tar", folder.join(format!("{stem}-disk1.vmdk"))),
+        _ => return file.to_owned(),
+    };
+    if !disk.exists() {
+        fs::create_dir_all(&folder).unwrap();
+        if program == "tar" {
+            checked("tar", &["-C", folder.to_str().unwrap(), "-xSf"], file);
+        } else {
+            fs::copy(file, folder.join(name)).unwrap();
+            checked(program, &["-dq"], &folder.join(name));
+        }
+    }
+    disk
+}

@@ -1,0 +1,108 @@
+//! The table of formats that `testdata/golden/formats.txt` holds, so that no test takes what it
+//! expects from the program.
+
+use std::sync::LazyLock;
+
+/// A row of `testdata/golden/formats.txt`.
+#[derive(Debug)]
+pub struct Format {
+    pub name: &'static str,
+    pub arches: Vec<&'static str>,
+    /// Whether a BIOS and UEFI start a machine from it.
+    pub bios: bool,
+    pub efi: bool,
+    /// `kernel`, `rootfs`, `archive`, `program`, `iso`, `card`, or a disk: `mbr`, `gpt`, or `ext4`
+    /// for an MBR with one ext4 partition, a slash, and the driver with which QEMU reads the file.
+    pub medium: &'static str,
+    /// Where `--root` may move its root filesystem from.
+    pub root: Option<&'static str>,
+    /// What is added to the name of a build, one for each file.
+    pub files: Vec<&'static str>,
+}
+
+impl Format {
+    /// Whether a machine starts from it by itself.
+    pub fn boots(&self) -> bool {
+        self.bios || self.efi
+    }
+
+    /// How the disk is divided and QEMU's driver for it, if the file is a disk.
+    pub fn disk(&self) -> Option<(&'static str, &'static str)> {
+        self.medium.split_once('/')
+    }
+
+    /// Whether it is a disk in another format than the bytes of the disk, or compressed.
+    pub fn is_wrapped(&self) -> bool {
+        let compressed = self.files[0].ends_with(".gz") || self.files[0].ends_with(".xz");
+        self.disk().is_some_and(|(_, driver)| driver != "raw" || compressed)
+    }
+
+    /// The file that `moby run` starts: a disk, an ISO image, or the root filesystem beside a kernel.
+    pub fn started(&self) -> &'static str {
+        self.files[usize::from(self.medium == "rootfs")]
+    }
+
+    /// The values of `--root` that it takes.
+    pub fn roots(&self) -> &'static [&'static str] {
+        match (self.root, self.medium) {
+            (None, _) => &[],
+            (_, "iso") => &["initramfs", "squashfs", "erofs", "ext4", "iso"],
+            _ => &["initramfs", "squashfs", "erofs", "ext4"],
+        }
+    }
+
+    /// Whether both have a file of one name that may differ.
+    pub fn clashes(&self, other: &Format) -> bool {
+        let own = |file: &&&str| !["-kernel", "-cmdline"].contains(*file);
+        self.files.iter().filter(own).any(|file| other.files.contains(file))
+    }
+}
+
+/// All rows.
+pub static FORMATS: LazyLock<Vec<Format>> = LazyLock::new(|| {
+    let lines = include_str!("../../../testdata/golden/formats.txt").lines();
+    lines.filter(|line| !line.starts_with('#')).map(row).collect()
+});
+
+fn row(line: &'static str) -> Format {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let [name, arches, firmware, medium, root, files @ ..] = fields.as_slice() else {
+        panic!("formats.txt: {line:?}")
+    };
+    Format {
+        name,
+        arches: arches.split(',').collect(),
+        bios: firmware.split(',').any(|name| name == "bios"),
+        efi: firmware.split(',').any(|name| name == "efi"),
+        medium,
+        root: (*root != "-").then_some(*root),
+        files: files.to_vec(),
+    }
+}
+
+/// The formats that consist of a kernel and a root filesystem.
+pub fn with_rootfs() -> impl Iterator<Item = &'static Format> {
+    FORMATS.iter().filter(|format| format.medium == "rootfs")
+}
+
+/// The row of a name.
+pub fn named(name: &str) -> &'static Format {
+    FORMATS
+        .iter()
+        .find(|format| format.name == name)
+        .unwrap_or_else(|| panic!("formats.txt has no {name}"))
+}
+
+/// Formats in groups of at most `max_len` without two files of one name.
+pub fn groups(formats: impl Iterator<Item = &'static Format>, max_len: usize) -> Vec<Vec<&'static Format>> {
+    let mut groups: Vec<Vec<&Format>> = Vec::new();
+    for format in formats {
+        let fits =
+            |group: &&mut Vec<&Format>| group.len() < max_len && !group.iter().any(|other| other.clashes(format));
+        match groups.iter_mut().find(fits) {
+            Some(group) => group.push(format),
+            None => groups.push(vec![format]),
+        }
+    }
+    groups
+}

@@ -1,0 +1,14 @@
+//! Tests beside other programs: skopeo, umoci, dpkg, depmod, the checkers of filesystems, and others
+//! that `cargo xtask test` installs.
+
+mod compiled_kernel;
+mod crash_safety;
+mod debian;
+mod images;
+#[cfg(feature = "inspect")]
+mod inspect;
+mod mutation;
+mod offline;
+mod reproducible;
+mod rootfs;
+mod store;
