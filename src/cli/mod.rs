@@ -105,7 +105,7 @@ impl Moby {
             Command::Build(build) => build.run(cache, &report),
             Command::Check(check) => check.run(&report),
             Command::Schema => print(&format!("{:#}\n", crate::config::schema::schema())),
-            Command::Run(run) => run.run(),
+            Command::Run(run) => run.run(cache, &report),
             Command::Inspect(inspect) => inspect.run(&report),
             Command::Pkg(pkg) => pkg.run(cache, &report),
             Command::Cache(command) => command.run(cache, &report),
@@ -121,6 +121,11 @@ pub fn command() -> clap::Command {
 
 /// Runs what the arguments say.
 pub fn main() -> ExitCode {
+    // Not a command for people: arguments of another program follow.
+    if let Some(error) = crate::run::parent::exec_if_asked(std::env::args_os()) {
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("error: {error}\n").as_bytes());
+        return ExitCode::FAILURE;
+    }
     let moby = Moby::parse_from(foreign::respell(std::env::args_os()));
     let result = crate::time::check().map_err(Failure::usage).and_then(|()| moby.run());
     let (message, code) = match result {

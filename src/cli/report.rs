@@ -61,7 +61,7 @@ impl Reporter for Report {
     }
 
     fn warn(&self, text: &str) {
-        self.info(text);
+        self.info(&format!("warning: {text}"));
     }
 
     fn step(&self, text: &str) {

@@ -4,42 +4,45 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::report::Report;
 use super::{Failure, host_arch};
+use crate::diagnostic::Diagnostic;
 use crate::run::{self, Data, Machine};
 
 /// The arguments of `moby run`.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// The name of a build with kernel and initrd, or the file of a disk or a CD
+    /// The name of a build with kernel and initrd, or the file of a disk or an ISO image
     name: PathBuf,
-    /// Start a disk or a CD by UEFI instead of a BIOS
+    /// Boot a disk or an ISO image by UEFI instead of BIOS
     #[arg(long)]
     uefi: bool,
-    /// Attach the file of a CD as a disk, as if it were on a USB stick
+    /// Attach an ISO image as a USB drive
     #[arg(long)]
     stick: bool,
-    /// How many processors
-    #[arg(long, default_value_t = 1)]
+    /// Number of CPUs
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     cpus: u32,
-    /// Memory in MiB
-    #[arg(long, default_value_t = 1024)]
+    /// Memory, as 512M or 2G; MiB without a unit
+    #[arg(long, default_value = "1024", value_parser = run::parse_memory)]
     mem: u32,
-    /// A disk image for the machine; may be given several times
+    /// Attach a disk image; may be given several times
     #[arg(long)]
     disk: Vec<PathBuf>,
-    /// A text for the machine, in the file `config` of a CD
+    /// Give the machine a text, as the file `config` of an ISO image
     #[arg(long, value_name = "TEXT")]
     data: Option<String>,
-    /// A file for the machine, as `config` of a CD
+    /// Give the machine a file, as `config` of an ISO image
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     data_file: Option<PathBuf>,
-    /// Forward a TCP port of the host, HOST:GUEST
+    /// Forward a TCP port of this host to the machine, as HOST:GUEST
     #[arg(long, value_parser = run::parse_publish)]
     publish: Vec<(u16, u16)>,
-    /// The architecture
+    /// Architecture
     #[arg(long, default_value = host_arch())]
     arch: String,
-    /// How QEMU accelerates: kvm, hvf, tcg [default: what works]
+    /// QEMU's accelerator: kvm, hvf, whpx or tcg [default: the host's, or tcg where guests fail
+    /// under it]
     #[arg(long)]
     accel: Option<String>,
     /// Show the machine's screen in a window
@@ -48,7 +51,7 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn run(self) -> Result<(), Failure> {
+    pub fn run(self, cache: Option<PathBuf>, report: &Report) -> Result<(), Failure> {
         let machine = Machine {
             name: self.name,
             uefi: self.uefi,
@@ -61,7 +64,12 @@ impl Run {
             publish: self.publish,
             gui: self.gui,
             accel: self.accel,
+            cache: super::cache(cache),
         };
-        run::run(&machine).map_err(Failure::work)
+        run::run(&machine, report).map_err(|error| {
+            let mut diagnostic = Diagnostic::error(error.to_string());
+            diagnostic.help.extend(error.help());
+            Failure::Work(diagnostic.into())
+        })
     }
 }

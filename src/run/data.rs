@@ -1,15 +1,21 @@
-//! Data for the machine: a CD with a file `config`, as LinuxKit's `pkg/metadata` reads it.
+//! Data for the machine: an ISO image with a file `config`, as LinuxKit's `pkg/metadata` reads it.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use extents::Extents;
 use tempfile::TempPath;
 use tree::{Kind, Meta, Time, Tree};
 
-/// The name of the file, and of the volume.
-const NAME: &str = "config";
+use super::Error;
 
-/// What the machine is told.
+/// The name of the file and of the volume.
+const NAME: &str = "config";
+/// The maximum size of the data in bytes.
+const MAX_DATA: u64 = 64 << 20;
+
+/// Data for the machine.
 #[derive(Clone, Debug)]
 pub enum Data {
     /// The text itself.
@@ -19,28 +25,47 @@ pub enum Data {
 }
 
 impl Data {
-    /// Makes the CD as a file that is removed in the end.
-    pub fn cd(&self) -> Result<TempPath, String> {
+    /// Writes the ISO image to a temporary file, which is removed when its path is dropped.
+    pub fn write_iso(&self) -> Result<TempPath, Error> {
         let bytes = match self {
             Data::Text(text) => text.clone().into_bytes(),
-            Data::File(path) => {
-                std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?
-            }
+            Data::File(path) => read(path)?,
         };
-        let image = image(bytes).map_err(|error| format!("cannot make a CD of the data: {error}"))?;
+        let image = image(bytes)?;
+        let written = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Write { path, source }
+        };
         let file = tempfile::Builder::new().suffix(".iso").tempfile();
-        let file = file.map_err(|error| format!("cannot make a temporary file: {error}"))?;
-        extents::emit::fill(&image, file.as_file())
-            .map_err(|error| format!("cannot write {}: {error}", file.path().display()))?;
+        let file = file.map_err(written(&std::env::temp_dir()))?;
+        extents::emit::fill(&image, file.as_file()).map_err(written(file.path()))?;
         Ok(file.into_temp_path())
     }
+}
+
+/// Reads a file of at most [`MAX_DATA`] bytes; it may be a pipe.
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let error = |source| Error::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(error)?;
+    file.take(MAX_DATA + 1).read_to_end(&mut bytes).map_err(error)?;
+    if bytes.len() as u64 > MAX_DATA {
+        return Err(error(io::Error::other(format!(
+            "it has more than {} MiB",
+            MAX_DATA >> 20
+        ))));
+    }
+    Ok(bytes)
 }
 
 fn image(bytes: Vec<u8>) -> Result<Extents, iso9660::Error> {
     let meta = |mode| Meta::new(mode, Time::from_seconds(crate::time::fixed()));
     let mut tree = Tree::new(meta(0o755));
     let file = Kind::File(Extents::from_bytes(bytes));
-    // The name is a good one, and the tree empty.
+    // The name is valid, and the tree empty.
     let _ = tree.insert(NAME.as_bytes(), meta(0o644), file, &meta(0o755));
     let options = iso9660::Options {
         volume_id: NAME.to_owned(),
@@ -56,7 +81,7 @@ mod tests {
     #[test]
     fn data_is_in_a_file_of_the_volume() {
         let image = image(b"user data".to_vec()).unwrap().to_vec().unwrap();
-        // The volume's name stands at byte 40 of the primary descriptor (ECMA-119 8.4).
+        // The volume identifier is at byte 40 of the primary descriptor (ECMA-119 8.4).
         assert_eq!(&image[16 * 2048 + 40..][..8], b"config  ");
         assert!(image.windows(9).any(|bytes| bytes == b"user data"));
     }

@@ -1,216 +1,210 @@
-//! Booting in QEMU what `moby build` made.
+//! Booting the outputs of `moby build` in QEMU.
 
+mod accelerator;
+mod arguments;
+mod boot_disk;
+mod check;
+mod console;
 mod data;
-mod medium;
+mod error;
+mod guest;
+mod monitor;
+pub(crate) mod parent;
 mod rootfs;
 
 use std::ffi::OsString;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
+pub use console::Symptom;
 pub use data::Data;
+pub use error::Error;
+use guest::{Ending, Watch};
 
-/// How the machine is.
+use crate::reporter::Reporter;
+
+/// A machine to boot.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    /// What the files of a build with kernel and initrd begin with, or the file of a disk or a CD.
+    /// The common name of the files of a build with kernel and initrd, or the file of a disk or an
+    /// ISO image.
     pub name: PathBuf,
-    /// Whether a disk or a CD is started by UEFI.
+    /// Whether a disk or an ISO image boots by UEFI instead of BIOS.
     pub uefi: bool,
-    /// Whether a CD is attached as a disk.
+    /// Whether an ISO image is attached as a disk, as a USB drive is.
     pub stick: bool,
     /// The architecture as Go names it.
     pub arch: String,
-    /// How many processors.
+    /// The number of CPUs.
     pub cpus: u32,
     /// Memory in MiB.
     pub mem: u32,
-    /// Disk images.
+    /// Disk images to attach.
     pub disks: Vec<PathBuf>,
-    /// What the machine finds on a CD.
+    /// Data that the machine finds in an ISO image.
     pub data: Option<Data>,
-    /// Ports of the host and the guest.
+    /// TCP ports of the host and of the guest.
     pub publish: Vec<(u16, u16)>,
-    /// Whether there is a window.
+    /// Whether the machine's screen is shown in a window.
     pub gui: bool,
-    /// How QEMU accelerates; what works is found out when nothing is said.
+    /// The accelerator, as `-accel` of QEMU takes it; chosen if absent.
     pub accel: Option<String>,
+    /// The cache directory, which remembers an accelerator that failed.
+    pub cache: Option<PathBuf>,
 }
 
-/// Takes `HOST:GUEST` apart.
+/// Runs a machine on this terminal until it ends.
+///
+/// Without an accelerator that was asked for, a guest that fails as guests do under an accelerator
+/// that does not work on the host is started again under TCG, unless it has written to its disks.
 ///
 /// # Errors
-/// A text that is not two ports.
-pub fn parse_publish(text: &str) -> Result<(u16, u16), String> {
-    let ports = text.trim_end_matches("/tcp").split_once(':');
-    let ports = ports.and_then(|(host, guest)| Some((host.parse().ok()?, guest.parse().ok()?)));
-    ports.ok_or_else(|| format!("{text:?} is not HOST:GUEST, two port numbers"))
-}
-
-/// The program and the Debian package that has it.
-fn program(arch: &str) -> Result<(&'static str, &'static str), String> {
-    match arch {
-        "amd64" => Ok(("qemu-system-x86_64", "qemu-system-x86")),
-        "arm64" => Ok(("qemu-system-aarch64", "qemu-system-arm")),
-        other => Err(format!("there is no machine for {other}")),
-    }
-}
-
-/// Runs the machine on this terminal until it ends.
-///
-/// # Errors
-/// Files that are missing, QEMU missing, or a QEMU that fails.
-pub fn run(machine: &Machine) -> Result<(), String> {
-    let (program, package) = program(&machine.arch)?;
-    let mut arguments = arguments(machine, program)?;
+/// Missing or unusable files, a port in use, no QEMU, a guest that failed under its accelerator,
+/// and a QEMU that ends with a status other than 0.
+pub fn run(machine: &Machine, reporter: &dyn Reporter) -> Result<(), Error> {
+    let qemu = arguments::qemu(&machine.arch)?;
+    check::inputs(machine)?;
     // Removed when the machine has ended.
-    let cd = machine.data.as_ref().map(Data::cd).transpose()?;
-    if let Some(cd) = &cd {
-        arguments.extend(medium::cd("data", "", &machine.arch, cd)?);
+    let data = machine.data.as_ref().map(Data::write_iso).transpose()?;
+    let arguments = |accelerator: &str| arguments::arguments(machine, qemu, accelerator, data.as_deref());
+    // Missing files are reported whether or not QEMU is installed.
+    arguments(accelerator::TCG)?;
+    check::installed(qemu)?;
+    let Some(accelerator) = &machine.accel else {
+        return run_automatically(machine, qemu, &arguments, reporter);
+    };
+    if is_emulation(accelerator) {
+        return emulate(qemu.program, &arguments(accelerator)?);
     }
-    let status = Command::new(program).args(arguments).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{program} ended with {status}")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(format!(
-            "{program} is not installed\nhelp: on Debian: apt-get install {package}; on macOS: brew install qemu; on Windows: the installer of qemu.org, and its folder in PATH"
-        )),
-        Err(error) => Err(format!("cannot run {program}: {error}")),
+    let watch = Watch {
+        has_console: !machine.gui,
+        registers: true,
+    };
+    match guest::watch(qemu.program, &arguments(accelerator)?, watch).map_err(start_error(qemu.program))? {
+        Ending::Failed { symptom, .. } => Err(Error::Guest {
+            accelerator: accelerator.clone(),
+            symptom,
+        }),
+        Ending::Exited(status) => check::status(qemu.program, status),
+        Ending::Off => Ok(()),
     }
 }
 
-/// The arguments for QEMU.
-fn arguments(machine: &Machine, program: &str) -> Result<Vec<OsString>, String> {
-    let mut arguments: Vec<OsString> = Vec::new();
-    let mut add = |texts: &[&str]| arguments.extend(texts.iter().map(OsString::from));
-    let native = matches!(
-        (machine.arch.as_str(), std::env::consts::ARCH),
-        ("amd64", "x86_64") | ("arm64", "aarch64")
-    );
-    let kind = if machine.arch == "arm64" { "virt" } else { "pc" };
-    let accel = match &machine.accel {
-        Some(accel) => accel.as_str(),
-        None if native && usable(Path::new("/dev/kvm")) && works(program, kind, "kvm") => "kvm",
-        None if native && cfg!(target_os = "macos") => "hvf",
-        None => "tcg",
-    };
-    add(&["-machine", kind, "-accel", accel]);
-    let cpu = match (accel, machine.arch.as_str()) {
-        ("tcg", "arm64") => Some("cortex-a57"),
-        ("tcg", _) => None,
-        _ => Some("host"),
-    };
-    if let Some(cpu) = cpu {
-        add(&["-cpu", cpu]);
-    }
-    add(&[
-        "-smp",
-        &machine.cpus.to_string(),
-        "-m",
-        &machine.mem.to_string(),
-        "-no-reboot",
-    ]);
-    if machine.gui {
-        add(&["-serial", "mon:stdio"]);
+/// Runs a machine under the host's accelerator if it works, else under TCG.
+fn run_automatically(
+    machine: &Machine,
+    qemu: arguments::Qemu,
+    arguments: &dyn Fn(&str) -> Result<Vec<OsString>, Error>,
+    reporter: &dyn Reporter,
+) -> Result<(), Error> {
+    let cache = machine.cache.as_deref();
+    let accelerator = if qemu.is_native {
+        accelerator::choose(qemu.program, qemu.machine, cache)
     } else {
-        add(&["-nographic"]);
-    }
-    let mut network = String::from("user,model=virtio-net-pci");
-    for (host, guest) in &machine.publish {
-        network.push_str(&format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
-    }
-    add(&["-nic", &network, "-device", "virtio-rng-pci"]);
-    for disk in &machine.disks {
-        let format = medium::format(disk);
-        add(&[
-            "-drive",
-            &format!("if=virtio,format={format},file={}", medium::value(disk)?),
-        ]);
-    }
-    // A busy host may be too late for the kernel's test of the timer, and it panics. Under KVM it
-    // leaves the test out by itself (arch/x86/kernel/kvm.c).
-    let words = match accel == "tcg" && machine.arch == "amd64" {
-        true => "no_timer_check ",
-        false => "",
+        accelerator::TCG
     };
-    match (rootfs::of(&machine.name), machine.name.is_file()) {
-        (Some(root), _) => arguments.extend(rootfs::arguments(&root, words)),
-        (None, true) => arguments.extend(medium::arguments(machine)?),
-        (None, false) => arguments.extend(kernel(&machine.name, words)?),
+    if is_emulation(accelerator) {
+        return emulate(qemu.program, &arguments(accelerator)?);
     }
-    Ok(arguments)
-}
-
-/// The arguments for kernel, initrd and command line, before which a text is put.
-fn kernel(name: &Path, first: &str) -> Result<Vec<OsString>, String> {
-    let file = |suffix: &str| {
-        let mut path = name.to_owned().into_os_string();
-        path.push(suffix);
-        PathBuf::from(path)
+    let watch = Watch {
+        has_console: !machine.gui,
+        registers: false,
     };
-    let kernel = file("-kernel");
-    if !kernel.exists() {
-        return Err(format!(
-            "there is no {}, and no {}\nhelp: `moby build -f kernel+initrd` makes the first; moby run takes the name without -kernel, or the file of a disk or a CD",
-            kernel.display(),
-            name.display()
-        ));
+    match guest::watch(qemu.program, &arguments(accelerator)?, watch).map_err(start_error(qemu.program))? {
+        Ending::Exited(status) => check::status(qemu.program, status),
+        Ending::Off => Ok(()),
+        Ending::Failed { symptom, written } => {
+            accelerator::remember(cache, accelerator, symptom);
+            if written && !machine.disks.is_empty() {
+                return Err(Error::Written {
+                    accelerator: accelerator.to_owned(),
+                    symptom,
+                });
+            }
+            reporter.warn(&format!(
+                "the guest failed under the accelerator {accelerator}: {symptom}; starting it again under TCG, which this host's next runs use at once (`--accel {accelerator}` overrides)"
+            ));
+            emulate(qemu.program, &arguments(accelerator::TCG)?)
+        }
     }
-    let initrd = file("-initrd.img");
-    if !initrd.exists() {
-        let help = match rootfs::beside(name) {
-            Some(image) => format!(
-                "`moby run {}` boots with the root filesystem beside it",
-                image.display()
-            ),
-            None => "`moby build -f kernel+initrd` makes it".into(),
-        };
-        return Err(format!("there is no {}\nhelp: {help}", initrd.display()));
-    }
-    let cmdline = std::fs::read_to_string(file("-cmdline")).unwrap_or_default();
-    Ok(vec![
-        "-kernel".into(),
-        kernel.into(),
-        "-initrd".into(),
-        initrd.into(),
-        "-append".into(),
-        format!("{first}{cmdline}").into(),
-    ])
 }
 
-/// Whether an accelerator works: on some machines KVM is there and fails at the first use. A
-/// machine that does not start is set up and left again.
-fn works(program: &str, kind: &str, accel: &str) -> bool {
-    let child = Command::new(program)
-        .args(["-machine", kind, "-accel", accel, "-cpu", "host", "-S", "-nodefaults"])
-        .args(["-display", "none", "-monitor", "stdio"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let Ok(mut child) = child else { return false };
-    if let Some(mut stdin) = child.stdin.take() {
-        // It may have failed already, and then nobody reads.
-        let _ = io::Write::write_all(&mut stdin, b"quit\n");
-    }
-    child.wait().is_ok_and(|status| status.success())
+/// Runs a machine that nothing has to watch.
+fn emulate(program: &'static str, arguments: &[OsString]) -> Result<(), Error> {
+    let status = guest::run(program, arguments).map_err(start_error(program))?;
+    check::status(program, status)
 }
 
-/// Whether the current user may use a device.
-fn usable(path: &Path) -> bool {
-    std::fs::File::options().read(true).write(true).open(path).is_ok()
+fn is_emulation(accelerator: &str) -> bool {
+    accelerator.split(',').next() == Some(accelerator::TCG)
+}
+
+fn start_error(program: &'static str) -> impl Fn(std::io::Error) -> Error {
+    move |source| Error::Start { program, source }
+}
+
+/// Parses `HOST:GUEST`, two TCP ports other than 0.
+///
+/// # Errors
+/// A text of another form.
+pub fn parse_publish(text: &str) -> Result<(u16, u16), PublishError> {
+    let port = |text: &str| text.parse().ok().filter(|port| *port != 0);
+    let ports = text.trim_end_matches("/tcp").split_once(':');
+    let ports = ports.and_then(|(host, guest)| Some((port(host)?, port(guest)?)));
+    ports.ok_or(PublishError)
+}
+
+/// A text that is not a pair of ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected HOST:GUEST, two port numbers from 1 to 65535")]
+pub struct PublishError;
+
+/// Parses an amount of memory: a number of MiB, or a number with M or G.
+///
+/// # Errors
+/// A text of another form, and 0.
+pub fn parse_memory(text: &str) -> Result<u32, MemoryError> {
+    let (digits, unit) = match text.trim_end_matches(['b', 'B', 'i']) {
+        text if text.ends_with(['m', 'M']) => (text.get(..text.len() - 1), 1),
+        text if text.ends_with(['g', 'G']) => (text.get(..text.len() - 1), 1024),
+        text => (Some(text), 1),
+    };
+    let number = digits.and_then(|digits| digits.parse::<u32>().ok());
+    let mebibytes = number.and_then(|number| number.checked_mul(unit));
+    mebibytes.filter(|mebibytes| *mebibytes > 0).ok_or(MemoryError)
+}
+
+/// A text that is not an amount of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a number of MiB, or a number with a unit, as in 512M or 2G")]
+pub struct MemoryError;
+
+/// The path of the files of a build with a suffix.
+fn with_suffix(name: &Path, suffix: &str) -> PathBuf {
+    let mut path = name.to_owned().into_os_string();
+    path.push(suffix);
+    path.into()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse_publish;
+    use super::*;
 
     #[test]
     fn ports_come_in_pairs() {
         assert_eq!(parse_publish("8080:80"), Ok((8080, 80)));
         assert_eq!(parse_publish("8080:80/tcp"), Ok((8080, 80)));
-        assert!(parse_publish("80").is_err());
-        assert!(parse_publish("a:b").is_err());
+        for text in ["80", "a:b", "0:80", "80:0", "1:65536"] {
+            assert_eq!(parse_publish(text), Err(PublishError), "{text}");
+        }
+    }
+
+    #[test]
+    fn memory_has_a_unit() {
+        for (text, mebibytes) in [("512", 512), ("512M", 512), ("2G", 2048), ("1GiB", 1024), ("2gb", 2048)] {
+            assert_eq!(parse_memory(text), Ok(mebibytes), "{text}");
+        }
+        for text in ["", "0", "G", "1T", "-1", "5000000G"] {
+            assert_eq!(parse_memory(text), Err(MemoryError), "{text}");
+        }
     }
 }

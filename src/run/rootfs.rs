@@ -1,11 +1,11 @@
-//! A machine whose kernel QEMU loads, and whose root filesystem is an image of its own.
+//! Machines whose kernel QEMU loads, and whose root filesystem is an image of its own.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// What `moby build` adds to a name for a root filesystem and for the initrd that mounts it.
+/// Suffixes of `moby build` for a root filesystem image and for the initrd that mounts it.
 const SUFFIXES: [(&str, &str); 4] = [
     ("-squashfs.img", "-squashfs-initrd.img"),
     ("-erofs.img", "-erofs-initrd.img"),
@@ -21,7 +21,7 @@ pub struct Rootfs {
     initrd: PathBuf,
 }
 
-/// Finds the kernel that was built with a root filesystem; nothing when the file is something else.
+/// Finds the kernel that was built with a root filesystem image, if the file is one.
 pub fn of(image: &Path) -> Option<Rootfs> {
     let name = image.to_str()?;
     let (stem, initrd) = SUFFIXES
@@ -34,18 +34,18 @@ pub fn of(image: &Path) -> Option<Rootfs> {
         cmdline: file("-cmdline"),
         initrd: file(initrd),
     };
-    (image.is_file() && found.kernel.is_file() && !starts_by_itself(image)).then_some(found)
+    (image.is_file() && found.kernel.is_file() && !is_bootable(image)).then_some(found)
 }
 
-/// A root filesystem that was built under a name.
+/// Finds a root filesystem image that was built under a name.
 pub fn beside(name: &Path) -> Option<PathBuf> {
     let image = |(suffix, _): &(&str, &str)| PathBuf::from(format!("{}{suffix}", name.display()));
     SUFFIXES.iter().map(image).find(|image| of(image).is_some())
 }
 
-/// Whether an image is a CD that firmware starts (El Torito 1.0, 2.0: the boot record volume
+/// Whether firmware boots an ISO image (El Torito 1.0, 2.0: the boot record volume
 /// descriptor is in sector 17).
-fn starts_by_itself(image: &Path) -> bool {
+fn is_bootable(image: &Path) -> bool {
     let read = || -> std::io::Result<[u8; 30]> {
         let mut bytes = [0; 30];
         let mut file = File::open(image)?;
@@ -56,12 +56,12 @@ fn starts_by_itself(image: &Path) -> bool {
     read().is_ok_and(|bytes| bytes.starts_with(b"\0CD001\x01EL TORITO"))
 }
 
-/// The arguments for kernel and root filesystem, with words before the command line. Nothing is
-/// written to the file.
-pub fn arguments(rootfs: &Rootfs, words: &str) -> Vec<OsString> {
+/// The arguments for kernel and root filesystem, with kernel arguments before those of the build.
+/// QEMU keeps the guest's changes apart from the file, and drops them in the end.
+pub fn arguments(rootfs: &Rootfs, first: &str) -> Vec<OsString> {
     let image = rootfs.image.display().to_string().replace(',', ",,");
     let cmdline = fs::read_to_string(&rootfs.cmdline).unwrap_or_default();
-    let mut cmdline = format!("{words}{cmdline}");
+    let mut cmdline = format!("{first}{cmdline}");
     let mut arguments: Vec<OsString> = vec!["-kernel".into(), (&rootfs.kernel).into()];
     if rootfs.initrd.is_file() {
         arguments.extend(["-initrd".into(), (&rootfs.initrd).into()]);

@@ -97,12 +97,12 @@ fn what_cannot_be_run_is_said() {
     good(site.build(&["-f", "kernel+squashfs,tar", "machine.yml"]));
     for (name, says) in [
         ("machine.tar", "it has no boot record\nhelp: `moby inspect machine.tar`"),
-        ("machine.yml", "it has no boot record"),
+        ("machine.yml", "machine.yml is a YAML file"),
         (
             "machine",
-            "there is no machine-initrd.img\nhelp: `moby run machine-squashfs.img`",
+            "machine-initrd.img does not exist\nhelp: `moby run machine-squashfs.img`",
         ),
-        ("nothing", "there is no nothing-kernel"),
+        ("nothing", "nothing-kernel does not exist"),
     ] {
         let message = refused(site.moby(&["run", "--accel", "tcg", name]), 1);
         assert!(message.contains(says), "{message}");

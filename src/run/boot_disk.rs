@@ -1,13 +1,13 @@
-//! A machine that is started from a disk or a CD by its firmware.
+//! Disks and ISO images that firmware boots.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::Machine;
+use super::{Error, Machine};
 
-/// Where distributions put UEFI: its code, and the variables that it begins with.
+/// Files of UEFI firmware as distributions install it: code, and a template of the variables.
 const X64: &[(&str, &str)] = &[
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
     ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
@@ -36,16 +36,16 @@ const AA64: &[(&str, &str)] = &[
     ),
 ];
 
-/// The arguments for firmware and medium. Nothing is written to the file: what the machine
-/// changes is gone when it ends.
-pub fn arguments(machine: &Machine) -> Result<Vec<OsString>, String> {
+/// The arguments for firmware and boot disk. QEMU keeps the guest's changes apart from the file, and
+/// drops them in the end.
+pub fn arguments(machine: &Machine) -> Result<Vec<OsString>, Error> {
     let mut arguments: Vec<OsString> = Vec::new();
     if machine.uefi || machine.arch != "amd64" {
         let (code, variables) = firmware(&machine.arch)?;
-        let flash = |unit: u32, how: &str, path: &Path| {
+        let flash = |unit: u32, mode: &str, path: &Path| {
             let file = value(path)?;
-            Ok::<_, String>(OsString::from(format!(
-                "if=pflash,unit={unit},format=raw,{how}=on,file={file}"
+            Ok::<_, Error>(OsString::from(format!(
+                "if=pflash,unit={unit},format=raw,{mode}=on,file={file}"
             )))
         };
         arguments.extend(["-drive".into(), flash(0, "readonly", &code)?]);
@@ -56,15 +56,17 @@ pub fn arguments(machine: &Machine) -> Result<Vec<OsString>, String> {
         .extension()
         .is_some_and(|end| end.eq_ignore_ascii_case("iso"));
     if is_iso && !machine.stick {
-        arguments.extend(cd("boot", ",bootindex=0", &machine.arch, &machine.name)?);
+        arguments.extend(cdrom("boot", ",bootindex=0", &machine.arch, &machine.name)?);
         return Ok(arguments);
     }
     let (format, file) = (format(&machine.name), value(&machine.name)?);
     if format == "raw" && !has_boot_record(&machine.name) {
-        return Err(format!(
-            "{0} is no disk that a machine starts from: it has no boot record\nhelp: `moby inspect {0}` says what it is",
-            machine.name.display()
-        ));
+        let is_yaml = machine
+            .name
+            .extension()
+            .is_some_and(|extension| extension == "yml" || extension == "yaml");
+        let error = if is_yaml { Error::Yaml } else { Error::NoBootRecord };
+        return Err(error(machine.name.clone()));
     }
     let drive = format!("id=boot,if=none,snapshot=on,format={format},file={file}");
     let device = "virtio-blk-pci,drive=boot,bootindex=0";
@@ -72,8 +74,8 @@ pub fn arguments(machine: &Machine) -> Result<Vec<OsString>, String> {
     Ok(arguments)
 }
 
-/// The arguments for a CD: on a PC an IDE one, else one of SCSI.
-pub fn cd(id: &str, options: &str, arch: &str, path: &Path) -> Result<Vec<OsString>, String> {
+/// The arguments for a CD drive with an ISO image: an IDE drive on a PC, else a SCSI drive.
+pub fn cdrom(id: &str, options: &str, arch: &str, path: &Path) -> Result<Vec<OsString>, Error> {
     let mut arguments: Vec<OsString> = Vec::new();
     let device = match arch {
         "amd64" => "ide-cd",
@@ -96,8 +98,8 @@ pub fn cd(id: &str, options: &str, arch: &str, path: &Path) -> Result<Vec<OsStri
     Ok(arguments)
 }
 
-/// What QEMU calls the format of a file, by the end of its name. It does not write the start of
-/// a disk whose format it has to guess.
+/// QEMU's name for a disk image format, by the extension of the file. QEMU refuses writes to the
+/// start of a disk whose format it has to guess.
 pub fn format(path: &Path) -> &'static str {
     let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     match extension.as_str() {
@@ -110,24 +112,22 @@ pub fn format(path: &Path) -> &'static str {
     }
 }
 
-/// Whether a disk begins as all do that firmware starts (UEFI 2.10, 5.2.1: the signature of the
-/// master boot record, which a GPT has too).
+/// Whether a disk has the signature of a master boot record, which a GPT disk has too (UEFI 2.10,
+/// 5.2.1).
 fn has_boot_record(path: &Path) -> bool {
     let mut sector = [0; 512];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut sector));
     read.is_ok() && sector.ends_with(&[0x55, 0xaa])
 }
 
-/// A path in a value of QEMU's, where a comma is written twice.
-pub fn value(path: &Path) -> Result<String, String> {
-    let text = path
-        .to_str()
-        .ok_or_else(|| format!("{} is not UTF-8", path.display()))?;
+/// Quotes a path for an option of QEMU's, where a comma is doubled.
+pub fn value(path: &Path) -> Result<String, Error> {
+    let text = path.to_str().ok_or_else(|| Error::NotUtf8(path.to_owned()))?;
     Ok(text.replace(',', ",,"))
 }
 
-/// UEFI for an architecture.
-fn firmware(arch: &str) -> Result<(PathBuf, PathBuf), String> {
+/// Finds UEFI firmware for an architecture: code, and a template of the variables.
+fn firmware(arch: &str) -> Result<(PathBuf, PathBuf), Error> {
     let (known, package) = match arch {
         "arm64" => (AA64, "qemu-efi-aarch64"),
         _ => (X64, "ovmf"),
@@ -137,5 +137,8 @@ fn firmware(arch: &str) -> Result<(PathBuf, PathBuf), String> {
         .find(|(code, variables)| Path::new(code).is_file() && Path::new(variables).is_file());
     found
         .map(|(code, variables)| (code.into(), variables.into()))
-        .ok_or_else(|| format!("there is no UEFI firmware for {arch} in the usual places\nhelp: on Debian: apt-get install {package}; on macOS it comes with qemu"))
+        .ok_or_else(|| Error::NoFirmware {
+            arch: arch.to_owned(),
+            package,
+        })
 }

@@ -1,0 +1,121 @@
+//! The arguments for QEMU.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::{Error, Machine, accelerator, boot_disk, is_emulation, rootfs, with_suffix};
+
+/// The head of the identifiers of attached disks, by which QEMU's statistics name them.
+pub const DISK: &str = "disk-";
+
+/// QEMU for an architecture.
+#[derive(Clone, Copy, Debug)]
+pub struct Qemu {
+    /// The program.
+    pub program: &'static str,
+    /// Debian's package with the program.
+    pub package: &'static str,
+    /// The machine type.
+    pub machine: &'static str,
+    /// Whether the architecture is the host's.
+    pub is_native: bool,
+}
+
+/// Returns QEMU for an architecture.
+pub fn qemu(arch: &str) -> Result<Qemu, Error> {
+    let host = std::env::consts::ARCH;
+    match arch {
+        "amd64" => Ok(Qemu {
+            program: "qemu-system-x86_64",
+            package: "qemu-system-x86",
+            machine: "pc",
+            is_native: host == "x86_64",
+        }),
+        "arm64" => Ok(Qemu {
+            program: "qemu-system-aarch64",
+            package: "qemu-system-arm",
+            machine: "virt",
+            is_native: host == "aarch64",
+        }),
+        other => Err(Error::Arch(other.to_owned())),
+    }
+}
+
+/// Composes the arguments for a machine, with an ISO image of data for it.
+pub fn arguments(
+    machine: &Machine,
+    qemu: Qemu,
+    accelerator: &str,
+    data: Option<&Path>,
+) -> Result<Vec<OsString>, Error> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    let mut add = |texts: &[&str]| arguments.extend(texts.iter().map(OsString::from));
+    add(&["-machine", qemu.machine, "-accel", accelerator]);
+    match (is_emulation(accelerator), machine.arch.as_str()) {
+        (true, "arm64") => add(&["-cpu", "cortex-a57"]),
+        (true, _) => {}
+        (false, _) => add(&["-cpu", "host"]),
+    }
+    let (cpus, mem) = (machine.cpus.to_string(), machine.mem.to_string());
+    add(&["-smp", &cpus, "-m", &mem, "-no-reboot"]);
+    if machine.gui {
+        add(&["-serial", "mon:stdio"]);
+    } else {
+        add(&["-nographic"]);
+    }
+    let mut network = String::from("user,model=virtio-net-pci");
+    for (host, guest) in &machine.publish {
+        network.push_str(&format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
+    }
+    add(&["-nic", &network, "-device", "virtio-rng-pci"]);
+    for (at, disk) in machine.disks.iter().enumerate() {
+        let (format, file) = (boot_disk::format(disk), boot_disk::value(disk)?);
+        add(&[
+            "-drive",
+            &format!("id={DISK}{at},if=virtio,format={format},file={file}"),
+        ]);
+    }
+    // The kernel's test of the timer fails on a host too busy to emulate it in time, and the kernel
+    // panics. Under KVM the kernel leaves the test out by itself (arch/x86/kernel/kvm.c).
+    let kernel_arguments = if accelerator == accelerator::TCG && machine.arch == "amd64" {
+        "no_timer_check "
+    } else {
+        ""
+    };
+    match (rootfs::of(&machine.name), machine.name.is_file()) {
+        (Some(root), _) => arguments.extend(rootfs::arguments(&root, kernel_arguments)),
+        (None, true) => arguments.extend(boot_disk::arguments(machine)?),
+        (None, false) => arguments.extend(kernel(&machine.name, kernel_arguments)?),
+    }
+    if let Some(data) = data {
+        arguments.extend(boot_disk::cdrom("data", "", &machine.arch, data)?);
+    }
+    Ok(arguments)
+}
+
+/// The arguments for kernel, initrd and kernel arguments, with further ones before them.
+fn kernel(name: &Path, first: &str) -> Result<Vec<OsString>, Error> {
+    let kernel = with_suffix(name, "-kernel");
+    if !kernel.exists() {
+        return Err(Error::NoKernel {
+            kernel,
+            name: name.to_owned(),
+        });
+    }
+    let initrd = with_suffix(name, "-initrd.img");
+    if !initrd.exists() {
+        return Err(Error::NoInitrd {
+            initrd,
+            beside: rootfs::beside(name),
+        });
+    }
+    let cmdline = std::fs::read_to_string(with_suffix(name, "-cmdline")).unwrap_or_default();
+    Ok(vec![
+        "-kernel".into(),
+        kernel.into(),
+        "-initrd".into(),
+        initrd.into(),
+        "-append".into(),
+        format!("{first}{cmdline}").into(),
+    ])
+}

@@ -1,0 +1,157 @@
+//! Errors of `moby run`.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+use super::console::Symptom;
+
+/// An error of `moby run`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An architecture that QEMU is not asked for here.
+    #[error("moby run has no machine for the architecture {0}")]
+    Arch(String),
+    /// QEMU is not installed.
+    #[error("{program} is not installed")]
+    NoQemu {
+        /// The program.
+        program: &'static str,
+        /// Debian's package with the program.
+        package: &'static str,
+    },
+    /// QEMU cannot be started.
+    #[error("cannot start {program}: {source}")]
+    Start {
+        /// The program.
+        program: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+    /// QEMU ended with a status other than 0.
+    #[error("{program} ended with {status}")]
+    Status {
+        /// The program.
+        program: &'static str,
+        /// Its exit status.
+        status: ExitStatus,
+    },
+    /// A guest that failed under an accelerator that was asked for.
+    #[error("the guest failed under the accelerator {accelerator}: {symptom}")]
+    Guest {
+        /// The accelerator.
+        accelerator: String,
+        /// The observed failure.
+        symptom: Symptom,
+    },
+    /// A guest that failed under an accelerator, after it had perhaps written to its disks.
+    #[error(
+        "the guest failed under the accelerator {accelerator}: {symptom}; it has written to its disks, which are as after a power cut"
+    )]
+    Written {
+        /// The accelerator.
+        accelerator: String,
+        /// The observed failure.
+        symptom: Symptom,
+    },
+    /// A file that cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A disk image that does not exist.
+    #[error("the disk {} does not exist", .0.display())]
+    NoDisk(PathBuf),
+    /// A disk image that is attached twice, or is the boot disk as well.
+    #[error("the disk {} is attached twice", .0.display())]
+    SameDisk(PathBuf),
+    /// A port of the host that cannot be listened on.
+    #[error("cannot publish port {port} of this host: {source}")]
+    Port {
+        /// The port.
+        port: u16,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A file that no firmware boots.
+    #[error("{} is not a bootable disk: it has no boot record", .0.display())]
+    NoBootRecord(PathBuf),
+    /// A YAML in place of an image.
+    #[error("{} is a YAML file, and moby run boots images", .0.display())]
+    Yaml(PathBuf),
+    /// A name without a kernel, and without a disk image of that name.
+    #[error("{} does not exist, and neither does {}", kernel.display(), name.display())]
+    NoKernel {
+        /// The kernel.
+        kernel: PathBuf,
+        /// The name that was given.
+        name: PathBuf,
+    },
+    /// A kernel without an initrd.
+    #[error("{} does not exist", initrd.display())]
+    NoInitrd {
+        /// The initrd.
+        initrd: PathBuf,
+        /// A root filesystem image of that name, which boots without it.
+        beside: Option<PathBuf>,
+    },
+    /// A path that QEMU cannot be given.
+    #[error("the path {} is not UTF-8", .0.display())]
+    NotUtf8(PathBuf),
+    /// No UEFI firmware for an architecture.
+    #[error("no UEFI firmware for {arch} is installed")]
+    NoFirmware {
+        /// The architecture.
+        arch: String,
+        /// Debian's package with the firmware.
+        package: &'static str,
+    },
+    /// An ISO image with the data that cannot be planned.
+    #[error("cannot make an ISO image of the data: {0}")]
+    Data(#[from] iso9660::Error),
+    /// A temporary file that cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Returns the remedy, where there is one.
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
+            Error::NoQemu { package, .. } => format!(
+                "on Debian: apt-get install {package}; on macOS: brew install qemu; on Windows: the installer of qemu.org, and its directory in PATH"
+            ),
+            Error::Guest { .. } => "`--accel tcg` emulates the CPU and works on every host".into(),
+            Error::Written { .. } => "run it again: moby uses TCG on this host until its next boot; to keep a disk as it is now, copy it first".into(),
+            Error::NoDisk(path) => format!("`truncate -s 1G {}` makes an empty disk", path.display()),
+            Error::SameDisk(_) => "attach each disk once, and not the one that is booted".into(),
+            Error::Port { .. } => "end the program that uses it (`ss -ltnp` lists them), or publish another port".into(),
+            Error::NoBootRecord(path) => format!("`moby inspect {}` shows its content", path.display()),
+            Error::Yaml(path) => format!(
+                "`moby build {}` builds the image; `moby run {}` then boots it",
+                path.display(),
+                path.with_extension("").display()
+            ),
+            Error::NoKernel { .. } => {
+                "`moby build -f kernel+initrd` makes the kernel; moby run takes that name without -kernel, or the file of a disk or an ISO image".into()
+            }
+            Error::NoInitrd { beside: Some(image), .. } => {
+                format!("`moby run {}` boots the root filesystem image of that name", image.display())
+            }
+            Error::NoInitrd { beside: None, .. } => "`moby build -f kernel+initrd` makes it".into(),
+            Error::NoFirmware { package, .. } => {
+                format!("on Debian: apt-get install {package}; on macOS it comes with qemu")
+            }
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,56 @@
+//! Programs that end with moby, even when moby is killed.
+
+use std::ffi::OsString;
+use std::io;
+use std::process::Command;
+
+/// The first argument by which moby starts itself; its process ID, a program and the program's
+/// arguments follow.
+const EXEC: &str = "exec-with-parent";
+
+/// Creates a command for a program that does not outlive moby.
+///
+/// On Linux moby starts itself, ties the new process to its parent, and lets it become the program.
+/// Elsewhere the program outlives a moby that is killed.
+pub fn command(program: &str) -> Command {
+    if cfg!(target_os = "linux") {
+        let mut command = Command::new("/proc/self/exe");
+        command.args([EXEC, &std::process::id().to_string(), program]);
+        command
+    } else {
+        Command::new(program)
+    }
+}
+
+/// Becomes the program that a [`command`] is for, if these are its arguments. Returns only if they
+/// are not, or with the error that prevented it.
+pub fn exec_if_asked(arguments: impl Iterator<Item = OsString>) -> Option<io::Error> {
+    let mut arguments = arguments.skip(1);
+    if arguments.next()? != EXEC {
+        return None;
+    }
+    let parent = arguments.next()?.to_str()?.parse().ok()?;
+    let program = arguments.next()?;
+    Some(exec(parent, &program, arguments))
+}
+
+#[cfg(target_os = "linux")]
+fn exec(parent: u32, program: &OsString, arguments: impl Iterator<Item = OsString>) -> io::Error {
+    use std::os::unix::process::CommandExt;
+
+    use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+
+    if let Err(error) = set_parent_process_death_signal(Some(Signal::KILL)) {
+        return error.into();
+    }
+    // The parent may have ended before this process was tied to it.
+    if getppid().is_none_or(|found| found.as_raw_nonzero().get().unsigned_abs() != parent) {
+        return io::Error::other("moby has ended");
+    }
+    Command::new(program).args(arguments).exec()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exec(_: u32, _: &OsString, _: impl Iterator<Item = OsString>) -> io::Error {
+    io::ErrorKind::Unsupported.into()
+}
