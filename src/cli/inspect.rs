@@ -57,7 +57,7 @@ impl Inspect {
         }
         if !report.skipped.is_empty() {
             reporter.warn(&format!(
-                "warning: {name} is compressed beyond the limit: {} not inspected\nhelp: --all lifts the limit",
+                "{name} is compressed beyond the limit: {} not inspected\nhelp: --all lifts the limit",
                 count(report.skipped.len(), "compressed file")
             ));
         }

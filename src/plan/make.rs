@@ -326,7 +326,7 @@ impl<'a> Maker<'a> {
         }
         let mib = |bytes: u64| bytes >> 20;
         let text = format!(
-            "warning: the initrd has {} MiB and is unpacked to {} MiB: the machine needs more than {} MiB of memory\nhelp: `--root squashfs` leaves the root filesystem on the medium; `--compress zstd:19` or xz makes the initrd smaller",
+            "the initrd has {} MiB and is unpacked to {} MiB: the machine needs more than {} MiB of memory\nhelp: `--root squashfs` leaves the root filesystem on the medium; `--compress zstd:19` or xz makes the initrd smaller",
             mib(packed),
             mib(payload.unpacked),
             mib(memory)
