@@ -14,3 +14,5 @@ mod modules;
 mod outputs;
 mod report;
 mod rootfs;
+#[cfg(target_os = "linux")]
+mod run;

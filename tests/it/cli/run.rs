@@ -1,17 +1,12 @@
 //! `moby run` with a stand-in for QEMU that behaves as on hosts whose KVM does not work.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-#![cfg(target_os = "linux")]
-
-mod common;
-
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::site::Site;
+use crate::common::site::Site;
 
 /// A stand-in for QEMU. Under TCG its guest boots and powers off. Under another accelerator it does
 /// what `$BEHAVIOUR` says. Its arguments go to the file `calls`, one line a call.
