@@ -136,7 +136,7 @@ impl Writer {
             };
             for file in files.flatten() {
                 let name = file.file_name().to_string_lossy().into_owned();
-                if keep.contains(&name) || (!unfinished && name.starts_with(emit::TEMPORARY)) {
+                if keep.contains(&name) || (!unfinished && name.starts_with(emit::TEMP_PREFIX)) {
                     continue;
                 }
                 cleaned.bytes += match remove(&file) {

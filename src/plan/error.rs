@@ -40,7 +40,7 @@ pub enum Error {
     #[error("{0}")]
     Filesystem(String),
     /// No unified kernel image can be made.
-    #[error(transparent)]
+    #[error("{error}{help}", error = .0, help = uki_help(.0))]
     Uki(#[from] uki::Error),
     /// There is no boot loader.
     #[error("{0}")]
@@ -103,6 +103,16 @@ fn disk_help(error: &disk::Error) -> &'static str {
 fn vmdk_help(error: &vmdk::Error) -> &'static str {
     match error {
         vmdk::Error::TooLarge { .. } => "\nhelp: use another format",
+        _ => "",
+    }
+}
+
+/// The help for an error of a unified kernel image.
+fn uki_help(error: &uki::Error) -> &'static str {
+    match error {
+        uki::Error::TooLarge { .. } => {
+            "\nhelp: make the initrd smaller, or use a format with the root filesystem on the disk"
+        }
         _ => "",
     }
 }

@@ -116,13 +116,12 @@ impl Media<'_> {
     /// The unified kernel image.
     pub fn uki(&self) -> Result<Extents, Error> {
         let stub = self.loaders.efi("stub", self.arch)?;
-        let parts = uki::Parts {
-            kernel: kernel::program(&self.kernel()?).map_err(Error::Kernel)?,
-            initrd: self.payload.combined_initrd().unwrap_or_default(),
-            cmdline: self.payload.cmdline_text()?,
-            os_release: self.payload.os_release.clone(),
-            uname: self.payload.kernel_version()?.unwrap_or_default(),
-        };
+        let mut parts = uki::Parts::default();
+        parts.kernel = kernel::program(&self.kernel()?).map_err(Error::Kernel)?;
+        parts.initrd = self.payload.combined_initrd().unwrap_or_default();
+        parts.cmdline = self.payload.cmdline_text()?;
+        parts.os_release = self.payload.os_release.clone();
+        parts.uname = self.payload.kernel_version()?.unwrap_or_default();
         Ok(uki::plan(&stub, &parts)?)
     }
 

@@ -114,7 +114,7 @@ pub fn write(
         })?;
     }
     let mut maker = Maker::new(root, options, find, reporter)?;
-    let mut made: Vec<(PathBuf, emit::Written)> = Vec::new();
+    let mut made: Vec<(PathBuf, emit::StagedFile)> = Vec::new();
     let mut written: Vec<PathBuf> = Vec::new();
     for format in formats {
         reporter.step(&format!("making {}", format.name));
@@ -142,7 +142,7 @@ pub fn write(
                 written.push(path);
                 continue;
             }
-            let file = emit::beside(&content, &path).map_err(unwritable(&path))?;
+            let file = emit::stage(&content, &path).map_err(unwritable(&path))?;
             made.push((path, file));
         }
     }

@@ -218,7 +218,7 @@ impl Layers {
         });
         // Where files without a name are unknown, cleaning leaves those alone that are being written.
         let lock = path.as_ref().and(self.cache.as_deref()).map(lock::decompressing);
-        let in_cache = path.and_then(|path| emit::empty(&path).ok());
+        let in_cache = path.and_then(|path| emit::stage_empty(&path).ok());
         let Some(written) = in_cache else {
             let mut file = tempfile::tempfile().map_err(|source| self.unwritable(source))?;
             copy(layer, compressed, &mut file, progress, &|source| {
@@ -311,7 +311,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let kept = folder.path().join("moby/layers/sha256");
         fs::create_dir_all(&kept).unwrap();
-        fs::write(kept.join(".moby-1"), "half").unwrap();
+        fs::write(kept.join(format!("{}1", emit::TEMP_PREFIX)), "half").unwrap();
         let build = lock::decompressing(folder.path()).unwrap();
         assert_eq!(Writer::open(folder.path()).unwrap().clean().unwrap().files, 0);
         drop(build);

@@ -1,4 +1,4 @@
-//! What slices are cut from.
+//! Blobs, and slices of them.
 
 use std::fmt::Debug;
 use std::fs::File;
@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use crate::sys;
 
-/// Something with bytes at fixed places that can be read by several threads at once.
+/// Immutable bytes that several threads can read at any offset.
 pub trait Blob: Debug + Send + Sync {
-    /// Length in bytes.
+    /// Returns the length in bytes.
     fn len(&self) -> u64;
 
-    /// Whether there is nothing in it.
+    /// Returns whether the length is 0.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -21,22 +21,22 @@ pub trait Blob: Debug + Send + Sync {
     /// Fills `buf` with the bytes from `offset` on.
     ///
     /// # Errors
-    /// `UnexpectedEof` when the blob ends before; otherwise what reading fails with.
+    /// `UnexpectedEof` if the blob ends before, or the error of the read.
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
 
-    /// A digest, where one is known: what no other content has.
+    /// Returns a digest of the content, if one is known. Blobs with equal digests are equal.
     fn digest(&self) -> Option<&[u8]> {
         None
     }
 
-    /// The file behind it and where the blob starts in it, when there is one: copying can
-    /// then be left to the operating system.
+    /// Returns the file that has the blob, and the blob's offset in it in bytes, if there is one.
+    /// The operating system can then copy.
     fn as_file(&self) -> Option<(&File, u64)> {
         None
     }
 }
 
-/// A file on the host, its length taken when it was opened.
+/// A file of the operating system, with the length that it had when it was opened.
 #[derive(Debug)]
 pub struct FileBlob {
     file: File,
@@ -48,15 +48,15 @@ impl FileBlob {
     /// Opens a file for reading.
     ///
     /// # Errors
-    /// What opening or asking for the length fails with.
+    /// The file cannot be opened, or its length cannot be read.
     pub fn open(path: &Path) -> io::Result<Self> {
         Self::new(File::open(path)?)
     }
 
-    /// Takes a file that is open for reading.
+    /// Creates a blob of a file that is open for reading.
     ///
     /// # Errors
-    /// What asking for the length fails with.
+    /// The length cannot be read.
     pub fn new(file: File) -> io::Result<Self> {
         let len = file.metadata()?.len();
         Ok(FileBlob {
@@ -66,7 +66,7 @@ impl FileBlob {
         })
     }
 
-    /// The same with a digest that is known of it.
+    /// Sets the digest of the content, which the caller knows.
     pub fn with_digest(self, digest: impl Into<Vec<u8>>) -> Self {
         FileBlob {
             digest: Some(digest.into()),
@@ -102,38 +102,38 @@ pub struct Slice {
 }
 
 impl Slice {
-    /// The whole blob.
+    /// Creates a slice of a whole blob.
     pub fn whole(blob: Arc<dyn Blob>) -> Self {
         let len = blob.len();
         Slice { blob, offset: 0, len }
     }
 
-    /// `len` bytes of a blob from `offset` on, or nothing when the blob ends before.
+    /// Creates a slice of `len` bytes from `offset` on; `None` if the blob ends before.
     pub fn new(blob: Arc<dyn Blob>, offset: u64, len: u64) -> Option<Self> {
         (offset.checked_add(len)? <= blob.len()).then_some(Slice { blob, offset, len })
     }
 
-    /// The blob that it is cut from.
+    /// Returns the blob.
     pub fn blob(&self) -> &Arc<dyn Blob> {
         &self.blob
     }
 
-    /// Where it starts in the blob, in bytes.
+    /// Returns the offset in the blob, in bytes.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Length in bytes.
+    /// Returns the length in bytes.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether there is nothing in it.
+    /// Returns whether the length is 0.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The part from `start` on of `len` bytes, both cut to what there is.
+    /// Returns the part of `len` bytes from `start` on, both limited to the length.
     pub fn part(&self, start: u64, len: u64) -> Slice {
         let start = start.min(self.len);
         Slice {
@@ -146,7 +146,7 @@ impl Slice {
     /// Fills `buf` with the bytes from `skip` on.
     ///
     /// # Errors
-    /// `UnexpectedEof` when the slice ends before; otherwise what reading the blob fails with.
+    /// `UnexpectedEof` if the slice ends before, or the blob cannot be read.
     pub fn read_exact_at(&self, buf: &mut [u8], skip: u64) -> io::Result<()> {
         if skip.checked_add(buf.len() as u64).is_none_or(|end| end > self.len) {
             return Err(io::ErrorKind::UnexpectedEof.into());

@@ -1,4 +1,4 @@
-//! The one place where planned bytes are copied.
+//! Writing of virtual files: the one place where planned bytes are copied.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -9,19 +9,19 @@ use tempfile::NamedTempFile;
 
 use crate::{Data, Extent, Extents, sys};
 
-/// How files begin that have not got their names yet, where the system knows none without a name.
-pub const TEMPORARY: &str = ".moby-";
-/// Slices shorter than this are copied through memory, in bytes.
-const BY_HAND: u64 = 64 << 10;
-/// How much of what is copied through memory is written at once, in bytes.
-const WRITE: usize = 1 << 20;
-/// How much is copied before the system is told to bring it to the disk, in bytes.
-const WRITE_BACK: u64 = 8 << 20;
+/// Prefix of the names of temporary files, where the filesystem has no files without a name.
+pub const TEMP_PREFIX: &str = ".extents-";
+/// Minimum length of a slice that the kernel copies, in bytes; shorter ones are copied in memory.
+const MIN_KERNEL_COPY: u64 = 64 << 10;
+/// Length of a write of bytes copied in memory, in bytes.
+const WRITE_LEN: usize = 1 << 20;
+/// Interval of the hints to write back, in bytes.
+const WRITE_BACK_LEN: u64 = 8 << 20;
 
-/// Writes the file from its first to its last byte, zeros included.
+/// Writes a file to a stream, from its first to its last byte, zeros included.
 ///
 /// # Errors
-/// What reading a blob or writing fails with.
+/// A blob cannot be read, or the stream cannot be written.
 pub fn stream(file: &Extents, out: &mut dyn Write) -> io::Result<()> {
     let mut buf = vec![0; (1usize << 20).min(usize::try_from(file.len()).unwrap_or(usize::MAX))];
     let mut offset = 0;
@@ -35,82 +35,84 @@ pub fn stream(file: &Extents, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes the file under `path`, which is replaced only when all is written and synced: until
-/// then the bytes are in a file of its folder that has no name, or a temporary one where the system
-/// has no such files. Zeros become holes. A device or a pipe is written to, and not replaced.
+/// Writes a file to `path`. A file there is replaced once everything is written and synced; until
+/// then the bytes are in a file without a name in its directory, or in one that begins with
+/// [`TEMP_PREFIX`]. Zeros become holes. A device or a pipe is written to, not replaced.
 ///
 /// # Errors
-/// What reading a blob, or creating, writing, syncing or renaming the file fails with; the
-/// temporary file is then removed.
+/// A blob cannot be read, or the file cannot be created, written, synced or renamed. The temporary
+/// file is then removed.
 pub fn to_path(file: &Extents, path: &Path) -> io::Result<()> {
     if is_stream(path) {
         let mut out = File::options().write(true).open(path)?;
         stream(file, &mut out)?;
-        // A disk says only now whether all went well; pipes and the like have nothing to wait for.
+        // A disk reports failed writes only now; pipes cannot be synced.
         return match out.sync_all() {
             Err(error) if error.kind() != io::ErrorKind::InvalidInput => Err(error),
             _ => Ok(()),
         };
     }
-    beside(file, path)?.persist()
+    stage(file, path)?.persist()
 }
 
-/// Whether there is a device, a pipe or the like at a path.
+/// Returns whether `path` is a device, a pipe or the like, which is written to and not replaced.
 pub fn is_stream(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
-/// Writes the file, and syncs it, in the folder of `path`, or where that leads when it is a
-/// symbolic link.
+/// Writes a file to the directory of `path`, and syncs it, without giving it its name. If `path`
+/// is a symbolic link, its target will be replaced.
 ///
 /// # Errors
-/// As [`to_path`].
-pub fn beside(file: &Extents, path: &Path) -> io::Result<Written> {
-    let found = match path.is_symlink() {
-        true => path.canonicalize().ok(),
-        false => None,
+/// A blob cannot be read, `path` is a directory, or the file cannot be created, written or synced.
+pub fn stage(file: &Extents, path: &Path) -> io::Result<StagedFile> {
+    let target = if path.is_symlink() {
+        path.canonicalize().ok()
+    } else {
+        None
     };
-    let path = found.as_deref().unwrap_or(path);
+    let path = target.as_deref().unwrap_or(path);
     if path.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
-    let written = empty(path)?;
-    fill(file, written.file())?;
-    written.file().sync_all()?;
-    Ok(written)
+    let staged = stage_empty(path)?;
+    fill(file, staged.file())?;
+    staged.file().sync_all()?;
+    Ok(staged)
 }
 
-/// An empty file in the folder of `path`, to be written and read by others.
+/// Creates an empty file in the directory of `path`, open for reading and writing, without giving
+/// it its name.
 ///
 /// # Errors
-/// What creating a file fails with.
-pub fn empty(path: &Path) -> io::Result<Written> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
+/// The file cannot be created.
+pub fn stage_empty(path: &Path) -> io::Result<StagedFile> {
+    let dir = match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
     };
-    let temporary = match sys::unnamed(folder) {
+    let temporary = match sys::unnamed(dir) {
         Some(file) => Temporary::Unnamed(file),
-        None => Temporary::Named(named(folder, |path| {
+        None => Temporary::Named(named(dir, |path| {
             File::options().read(true).write(true).create_new(true).open(path)
         })?),
     };
-    Ok(Written {
+    Ok(StagedFile {
         temporary,
-        folder: folder.to_owned(),
+        dir: dir.to_owned(),
         path: path.to_owned(),
     })
 }
 
-fn named<F>(folder: &Path, make: impl FnMut(&Path) -> io::Result<F>) -> io::Result<NamedTempFile<F>> {
-    tempfile::Builder::new().prefix(TEMPORARY).make_in(folder, make)
+fn named<F>(dir: &Path, make: impl FnMut(&Path) -> io::Result<F>) -> io::Result<NamedTempFile<F>> {
+    tempfile::Builder::new().prefix(TEMP_PREFIX).make_in(dir, make)
 }
 
-/// A file that is written and has not its name yet. It is removed when this is dropped.
+/// A file that does not have its name yet. It is removed when this is dropped.
 #[derive(Debug)]
-pub struct Written {
+pub struct StagedFile {
     temporary: Temporary,
-    folder: PathBuf,
+    dir: PathBuf,
     path: PathBuf,
 }
 
@@ -120,8 +122,8 @@ enum Temporary {
     Named(NamedTempFile),
 }
 
-impl Written {
-    /// The file itself.
+impl StagedFile {
+    /// Returns the file.
     pub fn file(&self) -> &File {
         match &self.temporary {
             Temporary::Unnamed(file) => file,
@@ -129,17 +131,17 @@ impl Written {
         }
     }
 
-    /// Gives it its name, in place of a file that has the name already.
+    /// Gives the file its name, and replaces the file that has it.
     ///
     /// # Errors
-    /// What linking or renaming fails with; the temporary file is then removed.
+    /// The file cannot be linked or renamed. It is then removed.
     pub fn persist(self) -> io::Result<()> {
         match self.temporary {
             Temporary::Named(file) => persist(file, &self.path),
             Temporary::Unnamed(file) => match sys::link(&file, &self.path) {
-                // Only renaming takes the place of a file.
+                // Only a rename replaces a file.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    persist(named(&self.folder, |path| sys::link(&file, path))?, &self.path)
+                    persist(named(&self.dir, |path| sys::link(&file, path))?, &self.path)
                 }
                 linked => linked,
             },
@@ -147,7 +149,7 @@ impl Written {
     }
 }
 
-/// Closes a temporary file and gives it its name, in place of a file that has the name already.
+/// Closes a temporary file and gives it its name, which replaces the file that has it.
 fn persist<F>(temporary: NamedTempFile<F>, path: &Path) -> io::Result<()> {
     let mut temporary = temporary.into_temp_path();
     sys::rename(&temporary, path)?;
@@ -155,41 +157,41 @@ fn persist<F>(temporary: NamedTempFile<F>, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes all extents into an empty file and sets its length.
+/// Writes all extents to an empty file and sets its length.
 ///
-/// One thread copies, as those that write to one file wait for each other. Another has the system
-/// bring to the disk what is copied, so that syncing the file waits for little.
+/// One thread copies, since threads that write to one file wait for each other. Another one has the
+/// operating system write back the copied bytes, so that syncing the file is short.
 ///
 /// # Errors
-/// What reading a blob or writing fails with.
+/// A blob cannot be read, or the file cannot be written.
 pub fn fill(file: &Extents, out: &File) -> io::Result<()> {
     out.set_len(file.len())?;
     std::thread::scope(|scope| {
         let (copied, ready) = mpsc::channel::<u64>();
         scope.spawn(move || {
-            let mut begun = 0;
+            let mut start = 0;
             for end in ready {
-                sys::write_back(out, begun, end - begun);
-                begun = end;
+                sys::write_back(out, start, end - start);
+                start = end;
             }
         });
         let mut run = Run::new(out);
-        let mut told = 0;
+        let mut hinted = 0;
         for extent in file.extents() {
             let mut done = 0;
             while done < extent.data().len() {
-                let take = (extent.data().len() - done).min(WRITE_BACK);
+                let take = (extent.data().len() - done).min(WRITE_BACK_LEN);
                 let part = Extent {
                     offset: extent.offset + done,
                     data: extent.data().part(done, take),
                 };
                 copy(&part, &mut run)?;
                 done += take;
-                if part.end() - told >= WRITE_BACK {
+                if part.end() - hinted >= WRITE_BACK_LEN {
                     run.flush()?;
-                    told = part.end();
-                    // Nobody listens where the system takes no hint.
-                    let _ = copied.send(told);
+                    hinted = part.end();
+                    // A hint that cannot be sent loses nothing.
+                    let _ = copied.send(hinted);
                 }
             }
         }
@@ -201,7 +203,7 @@ fn copy(extent: &Extent, run: &mut Run<'_>) -> io::Result<()> {
     let len = extent.data().len();
     let mut done = 0;
     if let Data::Slice(slice) = extent.data()
-        && len >= BY_HAND
+        && len >= MIN_KERNEL_COPY
         && let Some((from, start)) = slice.blob().as_file()
     {
         let from_offset = start + slice.offset();
@@ -215,7 +217,7 @@ fn copy(extent: &Extent, run: &mut Run<'_>) -> io::Result<()> {
     run.add(extent, done)
 }
 
-/// Bytes that follow each other in the file, and are written at once.
+/// Adjacent bytes of the file, gathered into one write.
 struct Run<'a> {
     out: &'a File,
     offset: u64,
@@ -227,20 +229,20 @@ impl<'a> Run<'a> {
         Run {
             out,
             offset: 0,
-            bytes: Vec::with_capacity(WRITE),
+            bytes: Vec::with_capacity(WRITE_LEN),
         }
     }
 
-    /// Adds what of an extent is not done.
+    /// Adds the bytes of an extent from `done` on.
     fn add(&mut self, extent: &Extent, mut done: u64) -> io::Result<()> {
         while done < extent.data().len() {
             let offset = extent.offset() + done;
-            if self.bytes.len() == WRITE || self.offset + self.bytes.len() as u64 != offset {
+            if self.bytes.len() == WRITE_LEN || self.offset + self.bytes.len() as u64 != offset {
                 self.flush()?;
                 self.offset = offset;
             }
             let start = self.bytes.len();
-            let take = (extent.data().len() - done).min((WRITE - start) as u64);
+            let take = (extent.data().len() - done).min((WRITE_LEN - start) as u64);
             self.bytes.resize(start + take as usize, 0);
             extent.read_exact_at(self.bytes.get_mut(start..).unwrap_or_default(), done)?;
             done += take;
@@ -264,9 +266,9 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn a_file_and_a_pipe_get_the_same_bytes() {
-        let folder = tempfile::tempdir().unwrap();
-        let source = folder.path().join("source");
+    fn file_and_stream_get_the_same_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().join("source");
         let noise: Vec<u8> = (0..9_000_000u32)
             .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
             .collect();
@@ -279,33 +281,33 @@ mod tests {
         file.push_zeros(77);
         let mut streamed = Vec::new();
         stream(&file, &mut streamed).unwrap();
-        let path = folder.path().join("out");
+        let path = dir.path().join("out");
         to_path(&file, &path).unwrap();
         assert!(std::fs::read(&path).unwrap() == streamed);
-        // Nothing of a file has a name before it is whole, where the system has such files.
-        let replaced = beside(&file, &path).unwrap();
+        // Nothing has a name before it is complete, where the system has files without a name.
+        let replaced = stage(&file, &path).unwrap();
         if cfg!(target_os = "linux") {
             assert!(matches!(replaced.temporary, Temporary::Unnamed(_)));
-            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
         }
         drop(replaced);
-        beside(&file, &path).unwrap().persist().unwrap();
+        stage(&file, &path).unwrap().persist().unwrap();
         assert!(std::fs::read(&path).unwrap() == streamed);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 
     #[test]
-    fn a_file_is_replaced_or_left_as_it_was() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
+    fn file_is_replaced_or_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
         to_path(&Extents::from_bytes(*b"old"), &path).unwrap();
         to_path(&Extents::from_bytes(*b"new"), &path).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
-        // A folder is in the way: an error, and no temporary file stays.
-        let taken = folder.path().join("taken");
+        // A directory cannot be replaced, and no temporary file stays.
+        let taken = dir.path().join("taken");
         std::fs::create_dir(&taken).unwrap();
         std::fs::write(taken.join("file"), "").unwrap();
         to_path(&Extents::from_bytes(*b"new"), &taken).unwrap_err();
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 }

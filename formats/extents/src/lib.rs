@@ -1,19 +1,18 @@
-//! A virtual file that consists of extents.
+//! Virtual files made of extents, for programs that write images.
 //!
-//! A format writer plans instead of writing: it says which bytes stand where, and an
-//! [`Extents`] remembers that without copying them.
+//! A format writer plans instead of writing: it decides which bytes have which offsets, and an
+//! [`Extents`] records that without copying them.
 //!
 //! ```text
 //! offset  0          512            4096                 4096+n        len
-//!         | bytes    |   (nothing)  | slice of a layer   |  (nothing)  |
-//!         | metadata |   = zeros    | layer[a .. a+n]    |  = zeros    |
+//!         | bytes    |   no extent  | slice of a file    |  no extent  |
+//!         | metadata |   = zeros    | file[a .. a+n]     |  = zeros    |
 //! ```
 //!
-//! An extent is bytes in memory or a [`Slice`] of a [`Blob`] that exists already; what no
-//! extent covers reads as zeros. Extents nest by [`Extents::put`]: the partition table takes
-//! the extents of the file system, the disk container takes those of the disk, and only
-//! [`emit`] copies anything. [`Extents::reader`] lets any `Read + Seek` consumer look at the
-//! file before it exists.
+//! An extent is bytes in memory or a [`Slice`] of a [`Blob`], such as a file; bytes that no extent
+//! covers are zeros. Extents nest by [`Extents::put`]: a partition table wraps the extents of its
+//! filesystems, a disk image format wraps those of the disk, and only [`emit`] copies anything.
+//! [`Extents::reader`] gives any `Read + Seek` consumer the file before it exists.
 
 mod blob;
 pub mod emit;
@@ -22,36 +21,37 @@ mod sys;
 
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 pub use blob::{Blob, FileBlob, Slice};
 pub use reader::Reader;
 
-/// Bytes or a slice at an offset of the virtual file.
+/// Bytes or a slice at an offset of a virtual file.
 #[derive(Clone, Debug)]
 pub struct Extent {
     offset: u64,
     data: Data,
 }
 
-/// What an extent consists of.
+/// Content of an extent.
 #[derive(Clone, Debug)]
 pub enum Data {
     /// A range of a buffer in memory.
     Bytes {
-        /// The buffer, shared by all extents cut from it.
+        /// Buffer, shared by all extents cut from it.
         buffer: Arc<[u8]>,
-        /// Where the extent starts in the buffer, in bytes.
+        /// Offset of the extent in the buffer, in bytes.
         start: usize,
-        /// How long the extent is, in bytes.
+        /// Length of the extent in bytes.
         len: usize,
     },
-    /// A range of something that exists already.
+    /// A range of a blob.
     Slice(Slice),
 }
 
 impl Data {
-    /// Length in bytes.
+    /// Returns the length in bytes.
     pub fn len(&self) -> u64 {
         match self {
             Data::Bytes { len, .. } => *len as u64,
@@ -59,13 +59,13 @@ impl Data {
         }
     }
 
-    /// Whether there is nothing in it.
+    /// Returns whether the length is 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether it begins where `other` does.
-    fn begins(&self, other: &Data) -> bool {
+    /// Returns whether both begin at one place of one buffer or blob.
+    fn begins_like(&self, other: &Data) -> bool {
         match (self, other) {
             (
                 Data::Bytes { buffer, start, .. },
@@ -83,12 +83,12 @@ impl Data {
         }
     }
 
-    /// Whether it is the same range of the same.
+    /// Returns whether both are one range of one buffer or blob.
     fn is(&self, other: &Data) -> bool {
-        self.len() == other.len() && self.begins(other)
+        self.len() == other.len() && self.begins_like(other)
     }
 
-    /// The part from `start` on of `len` bytes, both cut to what there is.
+    /// Returns the part of `len` bytes from `start` on, both limited to the length.
     fn part(&self, start: u64, len: u64) -> Data {
         match self {
             Data::Bytes {
@@ -110,17 +110,17 @@ impl Data {
 }
 
 impl Extent {
-    /// Where the extent starts in the virtual file, in bytes.
+    /// Returns the offset in the virtual file, in bytes.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The first byte behind the extent.
+    /// Returns the offset of the first byte behind the extent.
     pub fn end(&self) -> u64 {
         self.offset + self.data.len()
     }
 
-    /// What it consists of.
+    /// Returns the content.
     pub fn data(&self) -> &Data {
         &self.data
     }
@@ -147,12 +147,12 @@ pub struct Extents {
 }
 
 impl Extents {
-    /// An empty file.
+    /// Creates an empty file.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A file of `len` zeros.
+    /// Creates a file of `len` zeros.
     pub fn zeros(len: u64) -> Self {
         Extents {
             len,
@@ -160,31 +160,49 @@ impl Extents {
         }
     }
 
-    /// A file with these bytes.
+    /// Creates a file with these bytes.
     pub fn from_bytes(bytes: impl Into<Arc<[u8]>>) -> Self {
         let mut file = Self::new();
         file.push_bytes(bytes);
         file
     }
 
-    /// A file that is a slice of a blob.
+    /// Creates a file that is a slice of a blob.
     pub fn from_slice(slice: Slice) -> Self {
         let mut file = Self::new();
         file.push_data(Data::Slice(slice));
         file
     }
 
-    /// Length in bytes.
+    /// Opens a file of the operating system. It is read when the virtual file is, and must not
+    /// change until then.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or its length cannot be read.
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        let blob = FileBlob::open(path.as_ref())?;
+        Ok(Self::from_slice(Slice::whole(Arc::new(blob))))
+    }
+
+    /// Writes the file to `path`, as [`emit::to_path`] does.
+    ///
+    /// # Errors
+    /// A blob cannot be read, or the file cannot be created, written, synced or renamed.
+    pub fn write_to(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        emit::to_path(self, path.as_ref())
+    }
+
+    /// Returns the length in bytes.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether the file has no bytes.
+    /// Returns whether the length is 0.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The extents in order of offset.
+    /// Returns the extents in the order of their offsets.
     pub fn extents(&self) -> &[Extent] {
         &self.extents
     }
@@ -216,7 +234,7 @@ impl Extents {
         self.len = self.len.next_multiple_of(unit.max(1));
     }
 
-    /// Makes the file `len` bytes long: cut, or continued with zeros.
+    /// Sets the length to `len` bytes: truncates, or appends zeros.
     pub fn set_len(&mut self, len: u64) {
         if len < self.len {
             self.clear(len, self.len - len);
@@ -224,15 +242,15 @@ impl Extents {
         self.len = len;
     }
 
-    /// Writes bytes at `offset` over what was there; the file grows when needed.
+    /// Replaces the bytes from `offset` on. The file grows if needed.
     pub fn put_bytes(&mut self, offset: u64, bytes: impl Into<Arc<[u8]>>) {
         let buffer = bytes.into();
         let len = buffer.len();
         self.put_data(offset, Data::Bytes { buffer, start: 0, len });
     }
 
-    /// Lays another virtual file at `offset` over what was there, its zeros included; the
-    /// file grows when needed.
+    /// Replaces the bytes from `offset` on by another virtual file, zeros included. The file grows
+    /// if needed.
     pub fn put(&mut self, offset: u64, other: &Extents) {
         let end = offset.saturating_add(other.len);
         self.clear(offset, other.len);
@@ -245,7 +263,7 @@ impl Extents {
         self.len = self.len.max(end);
     }
 
-    /// The part of `len` bytes from `offset` on, cut to what there is, as a file of its own.
+    /// Returns the part of `len` bytes from `offset` on, both limited to the length.
     pub fn part(&self, offset: u64, len: u64) -> Extents {
         let offset = offset.min(self.len);
         let len = len.min(self.len - offset);
@@ -263,8 +281,8 @@ impl Extents {
         part
     }
 
-    /// Where another virtual file stands in this one, whole and made of the same buffers and slices.
-    /// Bytes are not compared; of zeros alone nothing is found.
+    /// Returns the first offset at which `other` is a part of this file: made of one and the same
+    /// buffers and slices. Bytes are not compared, and a file of zeros only is not found.
     pub fn find(&self, other: &Extents) -> Option<u64> {
         let first = other.extents.first()?;
         let same = |a: &Extent, b: &Extent| a.offset == b.offset && a.data.is(&b.data);
@@ -274,14 +292,17 @@ impl Extents {
                 && part.extents.len() == other.extents.len()
                 && part.extents.iter().zip(&other.extents).all(|(a, b)| same(a, b))
         };
-        let candidates = self.extents.iter().filter(|extent| extent.data.begins(&first.data));
+        let candidates = self
+            .extents
+            .iter()
+            .filter(|extent| extent.data.begins_like(&first.data));
         candidates
             .filter_map(|extent| extent.offset.checked_sub(first.offset))
             .find(there)
     }
 
-    /// Which units of `unit` bytes something stands in, as ranges of their numbers; the others
-    /// are all zeros.
+    /// Returns the units of `unit` bytes in which an extent lies, as ranges of their numbers. All
+    /// others are zeros.
     pub fn occupied(&self, unit: u64) -> Vec<Range<u64>> {
         let unit = unit.max(1);
         let mut ranges: Vec<Range<u64>> = Vec::new();
@@ -298,7 +319,7 @@ impl Extents {
     /// Fills `buf` with the bytes from `offset` on.
     ///
     /// # Errors
-    /// `UnexpectedEof` when the file ends before; whatever reading a blob fails with.
+    /// `UnexpectedEof` if the file ends before, or a blob cannot be read.
     pub fn read_exact_at(&self, mut buf: &mut [u8], mut offset: u64) -> io::Result<()> {
         if offset.checked_add(buf.len() as u64).is_none_or(|end| end > self.len) {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -325,10 +346,10 @@ impl Extents {
         Ok(())
     }
 
-    /// The whole file in memory: for what is known to be small.
+    /// Reads the whole file into memory, which suits small files.
     ///
     /// # Errors
-    /// Whatever reading a blob fails with.
+    /// A blob cannot be read.
     pub fn to_vec(&self) -> io::Result<Vec<u8>> {
         let len = usize::try_from(self.len).map_err(|_| io::ErrorKind::OutOfMemory)?;
         let mut bytes = vec![0; len];
@@ -336,7 +357,7 @@ impl Extents {
         Ok(bytes)
     }
 
-    /// A `Read + Seek` view, for readers that know nothing of extents.
+    /// Returns a reader of the file with `Read` and `Seek`.
     pub fn reader(&self) -> Reader<'_> {
         Reader::new(self)
     }
@@ -359,7 +380,7 @@ impl Extents {
         }
     }
 
-    /// Makes a range zeros: drops, cuts or splits the extents that reach into it.
+    /// Makes a range zeros: drops, cuts or splits the extents in it.
     fn clear(&mut self, offset: u64, len: u64) {
         let end = offset.saturating_add(len);
         let first = self.extents.partition_point(|e| e.end() <= offset);
@@ -399,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_found_by_what_it_is_made_of() {
+    fn part_is_found_by_its_buffers_and_slices() {
         let mut part = Extents::zeros(3);
         part.push_bytes(*b"one");
         part.push_zeros(2);
@@ -409,28 +430,27 @@ mod tests {
         whole.push_bytes(*b"more");
         whole.push(&part);
         assert_eq!(whole.find(&part), Some(3));
-        assert_eq!(whole.find(&part.part(3, 2)), Some(6), "the begin of an extent");
-        assert_eq!(whole.find(&part.part(4, 2)), None, "from the middle of one on");
+        assert_eq!(whole.find(&part.part(3, 2)), Some(6), "start of an extent");
+        assert_eq!(whole.find(&part.part(4, 2)), None, "from the middle of an extent on");
         assert_eq!(whole.part(4, 100).find(&part), Some(14));
         assert_eq!(whole.part(0, whole.len() - 1).part(4, 100).find(&part), None, "cut");
         assert_eq!(whole.find(&Extents::from_bytes(*b"one")), None, "other bytes");
         assert_eq!(whole.find(&Extents::zeros(2)), None);
         assert_eq!(Extents::new().find(&part), None);
         whole.put_bytes(5, *b"!");
-        assert_eq!(whole.find(&part), Some(18), "the first is written over");
+        assert_eq!(whole.find(&part), Some(18), "the first is overwritten");
     }
 
     #[test]
-    fn reading_behind_the_end_is_an_error() {
+    fn reading_beyond_the_end_fails() {
         let file = Extents::zeros(4);
         assert!(file.read_exact_at(&mut [0; 5], 0).is_err());
         assert!(file.read_exact_at(&mut [0; 1], u64::MAX).is_err());
     }
 
     proptest! {
-        /// Any sequence of writes leaves what the same writes leave in a plain buffer.
         #[test]
-        fn like_a_buffer(writes in prop::collection::vec((0usize..200, prop::collection::vec(any::<u8>(), 0..50), any::<bool>()), 0..30)) {
+        fn writes_have_the_effect_that_they_have_on_a_buffer(writes in prop::collection::vec((0usize..200, prop::collection::vec(any::<u8>(), 0..50), any::<bool>()), 0..30)) {
             let mut model: Vec<u8> = Vec::new();
             let mut file = Extents::new();
             for (offset, bytes, zeros) in writes {

@@ -4,7 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use crate::Extents;
 
-/// A position in an [`Extents`].
+/// A reader of an [`Extents`], with a position.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     file: &'a Extents,

@@ -1,12 +1,12 @@
-//! The calls that differ between operating systems: reading and writing at a place, files without
-//! a name, renaming over a file, copying within the kernel, and hints.
+//! Calls that differ between operating systems: reading and writing at an offset, files without a
+//! name, replacing a file, copying in the kernel, and hints.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// Fills `buf` from `offset` on. On Windows this moves the file's position, which nothing here
-/// relies on.
+/// Fills `buf` from `offset` on. On Windows this moves the file's position, on which nothing here
+/// relies.
 pub(crate) fn read_exact_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<()> {
     #[cfg(unix)]
     return std::os::unix::fs::FileExt::read_exact_at(file, buf, offset);
@@ -49,13 +49,13 @@ pub(crate) fn write_all_at(file: &File, buf: &[u8], offset: u64) -> io::Result<(
     }
 }
 
-/// A file to write and read in a folder that has no name, so that nothing of it is left after a kill. `None`
-/// where there is no such thing, or where [`link()`] could give it none.
+/// Creates a file without a name in `dir`, of which nothing is left when the process is killed.
+/// `None` if the filesystem has no such files, or [`link()`] could not give it a name.
 #[cfg(target_os = "linux")]
-pub(crate) fn unnamed(folder: &Path) -> Option<File> {
+pub(crate) fn unnamed(dir: &Path) -> Option<File> {
     use rustix::fs::{CWD, Mode, OFlags};
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(CWD, folder, flags, Mode::from_raw_mode(0o666)).ok()?;
+    let file = rustix::fs::openat(CWD, dir, flags, Mode::from_raw_mode(0o666)).ok()?;
     let file = File::from(file);
     in_proc(&file).symlink_metadata().is_ok().then_some(file)
 }
@@ -65,14 +65,14 @@ pub(crate) fn unnamed(_: &Path) -> Option<File> {
     None
 }
 
-/// The link to an open file (open(2), O_TMPFILE).
+/// Path of the link to an open file (open(2), `O_TMPFILE`).
 #[cfg(target_os = "linux")]
 fn in_proc(file: &File) -> std::path::PathBuf {
     use std::os::fd::AsRawFd;
     format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
-/// Gives a file of [`unnamed`] a name, which no other file may have yet.
+/// Gives a file of [`unnamed`] a name that no other file has.
 #[cfg(target_os = "linux")]
 pub(crate) fn link(file: &File, path: &Path) -> io::Result<()> {
     use rustix::fs::{AtFlags, CWD};
@@ -90,25 +90,24 @@ pub(crate) fn link(_: &File, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Renames a file, in place of one that has the name already.
+/// Renames a file and replaces the one that has the new name.
 #[cfg(not(windows))]
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     std::fs::rename(from, to)
 }
 
-/// Renames a file, in place of one that has the name already. Scanners and indexers open files
-/// that are new, and Windows refuses to rename a file as long as they do.
+/// Renames a file and replaces the one that has the new name. Scanners and indexers open new
+/// files, and Windows refuses to rename a file that is open, so this tries again for two seconds.
 #[cfg(windows)]
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     use std::time::Duration;
-    /// ERROR_SHARING_VIOLATION: another program has the file open.
+    /// `ERROR_SHARING_VIOLATION`: another program has the file open.
     const IN_USE: i32 = 32;
     let mut pause = Duration::from_millis(1);
     loop {
         let result = std::fs::rename(from, to);
         let Err(error) = &result else { return result };
         let in_use = error.raw_os_error() == Some(IN_USE) || error.kind() == io::ErrorKind::PermissionDenied;
-        // No longer than about two seconds in all.
         if !in_use || to.is_dir() || pause > Duration::from_secs(1) {
             return result;
         }
@@ -117,8 +116,8 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Copies up to `len` bytes between files within the kernel. `None` when this system or
-/// these file systems cannot; the caller then copies by hand.
+/// Copies up to `len` bytes between files in the kernel, and returns their number. `None` if the
+/// operating system or the filesystems cannot.
 #[cfg(target_os = "linux")]
 pub(crate) fn copy_range(from: &File, from_offset: u64, to: &File, to_offset: u64, len: u64) -> Option<u64> {
     let (mut from_offset, mut to_offset) = (from_offset, to_offset);
@@ -134,11 +133,11 @@ pub(crate) fn copy_range(_: &File, _: u64, _: &File, _: u64, _: u64) -> Option<u
     None
 }
 
-/// Has the system begin to bring what was written to the disk, where it takes such a hint.
+/// Starts writing a range of a file back to the disk, if the operating system takes the hint.
 #[cfg(target_os = "linux")]
 pub(crate) fn write_back(file: &File, offset: u64, len: u64) {
-    // Nothing is lost by a hint that is not taken. The call waits for nothing: mm/fadvise.c starts the
-    // writing of dirty pages, and forgets only those that are on the disk already.
+    // An ignored hint loses nothing. The call does not wait: mm/fadvise.c starts writeback of dirty
+    // pages, and drops only clean ones.
     let _ = rustix::fs::fadvise(
         file,
         offset,

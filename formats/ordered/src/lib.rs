@@ -1,11 +1,12 @@
-//! Work on pieces by several threads, results in order.
+//! Parallel map with ordered results, for compressors of independent blocks.
 //!
 //! ```text
-//! pieces  1 2 3 4 ...  ──▶  threads, each with a tool  ──▶  results  1 2 3 4 ...  ──▶  Spill
+//! items  1 2 3 4 ...  ──▶  threads, each with its own state  ──▶  results  1 2 3 4 ...  ──▶  Spill
 //! ```
 //!
-//! What compresses goes through [`map`] and keeps its results in a [`Spill`], since they need not
-//! fit the memory. The number of threads changes nothing in what comes out.
+//! [`map`] gives items to threads and takes the results in the order of the items, so that the
+//! number of threads does not change the output. A [`Spill`] keeps results that may not fit the
+//! memory in a temporary file.
 
 mod spill;
 
@@ -14,26 +15,26 @@ pub use spill::Spill;
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// How many results a thread may be ahead of the one that is taken next.
-const AHEAD: u64 = 4;
+/// Maximum number of results per thread that wait to be taken.
+const MAX_AHEAD: u64 = 4;
 
 struct State<I, T, E> {
     items: I,
-    /// The next piece to be given out.
+    /// Number of the item that the next thread gets.
     next: u64,
-    /// The next result to be taken.
+    /// Number of results taken.
     taken: u64,
-    /// There are no more pieces.
+    /// There are no more items.
     ended: bool,
-    /// No more work is wanted.
+    /// Threads stop: an error occurred, or a thread panicked.
     stopped: bool,
     results: BTreeMap<u64, Result<T, E>>,
 }
 
-/// Stops all when the thread that holds it panics; otherwise they would wait for its result.
-struct Alarm<F: Fn()>(F);
+/// Stops all threads when the one that holds it panics, since they would wait for its result.
+struct StopOnPanic<F: Fn()>(F);
 
-impl<F: Fn()> Drop for Alarm<F> {
+impl<F: Fn()> Drop for StopOnPanic<F> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             (self.0)();
@@ -41,15 +42,15 @@ impl<F: Fn()> Drop for Alarm<F> {
     }
 }
 
-/// Calls `work` for each item on `jobs` threads, each with a tool made by `tool`, and `take` with
-/// the results in the order of the items. No more than a few results wait at any time.
+/// Calls `work` for each item on `jobs` threads, each with its own state from `state`, and `take`
+/// with the results in the order of the items. At most four results per thread wait to be taken.
 ///
 /// # Errors
-/// The first error, in the order of the items, of `work` or `take`.
+/// The first error of `work` or `take`, in the order of the items. No further item is taken.
 pub fn map<I, W, T, E>(
     items: I,
     jobs: usize,
-    tool: impl Fn() -> W + Sync,
+    state: impl Fn() -> W + Sync,
     work: impl Fn(&mut W, I::Item) -> Result<T, E> + Sync,
     mut take: impl FnMut(T) -> Result<(), E>,
 ) -> Result<(), E>
@@ -59,8 +60,8 @@ where
     E: Send,
 {
     let jobs = jobs.max(1);
-    let ahead = AHEAD.saturating_mul(jobs as u64);
-    let state = Mutex::new(State {
+    let max_ahead = MAX_AHEAD.saturating_mul(jobs as u64);
+    let shared = Mutex::new(State {
         items,
         next: 0,
         taken: 0,
@@ -69,18 +70,18 @@ where
         results: BTreeMap::new(),
     });
     let changed = Condvar::new();
-    let lock = || -> MutexGuard<'_, State<I, T, E>> { state.lock().unwrap_or_else(PoisonError::into_inner) };
+    let lock = || -> MutexGuard<'_, State<I, T, E>> { shared.lock().unwrap_or_else(PoisonError::into_inner) };
     let wait = |guard| changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
     let stop = || {
         lock().stopped = true;
         changed.notify_all();
     };
     let worker = || {
-        let _alarm = Alarm(stop);
-        let mut tool = tool();
+        let _guard = StopOnPanic(stop);
+        let mut state = state();
         loop {
             let mut guard = lock();
-            while !guard.stopped && !guard.ended && guard.next >= guard.taken.saturating_add(ahead) {
+            while !guard.stopped && !guard.ended && guard.next >= guard.taken.saturating_add(max_ahead) {
                 guard = wait(guard);
             }
             if guard.stopped || guard.ended {
@@ -94,7 +95,7 @@ where
             let index = guard.next;
             guard.next += 1;
             drop(guard);
-            let result = work(&mut tool, item);
+            let result = work(&mut state, item);
             lock().results.insert(index, result);
             changed.notify_all();
         }
@@ -103,7 +104,7 @@ where
         for _ in 0..jobs {
             scope.spawn(worker);
         }
-        let _alarm = Alarm(stop);
+        let _guard = StopOnPanic(stop);
         let mut outcome = Ok(());
         loop {
             let mut guard = lock();

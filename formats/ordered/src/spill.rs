@@ -1,4 +1,4 @@
-//! What need not fit the memory.
+//! Temporary files for results that may not fit the memory.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -7,33 +7,34 @@ use std::sync::Arc;
 
 use extents::{Extents, FileBlob, Slice};
 
-/// How much is written at once, in bytes.
-const BUFFER: usize = 1 << 20;
+/// Length of the write buffer in bytes.
+const BUFFER_LEN: usize = 1 << 20;
 
-/// A file without a name, made when the first bytes come. It lives as long as what is cut from it.
+/// A temporary file without a name, created with the first bytes. It lives as long as the extents
+/// of it.
 #[derive(Debug)]
 pub struct Spill {
-    folder: PathBuf,
+    dir: PathBuf,
     out: Option<BufWriter<File>>,
     len: u64,
 }
 
 impl Spill {
-    /// One that will be in this folder.
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
+    /// Prepares a file in the directory `dir`.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
         Spill {
-            folder: folder.into(),
+            dir: dir.into(),
             out: None,
             len: 0,
         }
     }
 
-    /// How many bytes it has.
+    /// Returns the length in bytes.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether nothing was appended.
+    /// Returns whether the length is 0.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -41,7 +42,7 @@ impl Spill {
     /// Appends bytes.
     ///
     /// # Errors
-    /// What making or writing the file fails with.
+    /// The file cannot be created or written.
     pub fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         if bytes.is_empty() {
             return Ok(());
@@ -49,8 +50,8 @@ impl Spill {
         let out = match &mut self.out {
             Some(out) => out,
             none => {
-                let file = tempfile::tempfile_in(&self.folder)?;
-                none.insert(BufWriter::with_capacity(BUFFER, file))
+                let file = tempfile::tempfile_in(&self.dir)?;
+                none.insert(BufWriter::with_capacity(BUFFER_LEN, file))
             }
         };
         out.write_all(bytes)?;
@@ -58,10 +59,10 @@ impl Spill {
         Ok(())
     }
 
-    /// All bytes, to cut slices from.
+    /// Flushes the file and returns its bytes.
     ///
     /// # Errors
-    /// What writing the file fails with.
+    /// The file cannot be written.
     pub fn finish(self) -> io::Result<Extents> {
         let Some(out) = self.out else {
             return Ok(Extents::new());
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_in_comes_out() {
+    fn appended_bytes_are_read_back() {
         let mut spill = Spill::new(std::env::temp_dir());
         let mut all = Vec::new();
         for number in 0..40_000u32 {

@@ -1,22 +1,23 @@
-//! The auxiliary data vector (libinstaller/setadv.c).
+//! The auxiliary data vector, ADV (libinstaller/setadv.c).
 
 use crate::SECTOR;
 
-const HEAD: u32 = 0x5a2d_2fa5;
-const SUM: u32 = 0xa304_1767;
-const TAIL: u32 = 0xdd28_bf64;
+/// Magic numbers of the start and the end of an ADV.
+const START: u32 = 0x5a2d_2fa5;
+const END: u32 = 0xdd28_bf64;
+/// Checksum of an ADV without data: the number from which the sum is subtracted.
+const CHECKSUM: u32 = 0xa304_1767;
 
-/// How many sectors it takes: it is there twice.
-pub const SECTORS: usize = 2;
+/// Length in sectors: there are two copies.
+pub(crate) const SECTORS: usize = 2;
 
-/// An empty one, twice.
-pub fn empty() -> Vec<u8> {
+/// Returns both copies of an ADV without data.
+pub(crate) fn empty() -> Vec<u8> {
     let mut sector = Vec::with_capacity(SECTOR * SECTORS);
-    sector.extend_from_slice(&HEAD.to_le_bytes());
-    // The sum of no data is zero.
-    sector.extend_from_slice(&SUM.to_le_bytes());
+    sector.extend_from_slice(&START.to_le_bytes());
+    sector.extend_from_slice(&CHECKSUM.to_le_bytes());
     sector.resize(SECTOR - 4, 0);
-    sector.extend_from_slice(&TAIL.to_le_bytes());
+    sector.extend_from_slice(&END.to_le_bytes());
     sector.extend_from_within(..);
     sector
 }

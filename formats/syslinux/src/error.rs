@@ -1,54 +1,55 @@
-//! What is wrong with a loader, or with where it is to go.
+//! Reasons why a loader cannot be installed.
 
-/// Why there is no installation.
+/// A loader that cannot be installed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// A part of the loader has another length than it must have.
-    #[error("{what} has {len} bytes, not {wanted}: it is damaged or of another version")]
+    /// A part of the loader has the wrong length.
+    #[error("{part} has {len} bytes, not {expected}: it is damaged or of another version")]
     Length {
-        /// Which part.
-        what: &'static str,
-        /// Bytes expected.
-        wanted: usize,
-        /// Bytes there.
+        /// The part.
+        part: &'static str,
+        /// Expected length in bytes.
+        expected: usize,
+        /// Length in bytes.
         len: usize,
     },
-    /// A part of the loader is not what it should be.
-    #[error("{what} is damaged or of another version: {found}")]
+    /// A part of the loader has the wrong content.
+    #[error("{part} is damaged or of another version: {found}")]
     Damaged {
-        /// Which part.
-        what: &'static str,
-        /// What was found.
+        /// The part.
+        part: &'static str,
+        /// Finding in a few words.
         found: &'static str,
     },
-    /// The file stands elsewhere, or is shorter, than the loader needs.
-    #[error("ldlinux.sys needs {needed} sectors of 512 bytes, and its file has {have}")]
+    /// The runs of the file have fewer sectors than the loader.
+    #[error("ldlinux.sys needs {needed} sectors of 512 bytes, its file has {have}")]
     Sectors {
-        /// How many it needs.
+        /// Number of sectors of the loader.
         needed: usize,
-        /// How many there are.
+        /// Number of sectors of the file.
         have: usize,
     },
-    /// The file is in more pieces than the loader has room to remember.
-    #[error("ldlinux.sys is in {pieces} pieces of at most 64 KiB, and the loader can follow {most}")]
-    Pieces {
-        /// How many pieces.
-        pieces: usize,
-        /// How many can be followed.
-        most: usize,
+    /// The file is too fragmented for the loader's list.
+    #[error("ldlinux.sys has {count} extents of less than 64 KiB, the loader follows at most {max}")]
+    Fragments {
+        /// Number of extents of the file.
+        count: usize,
+        /// Number of extents that fit the list.
+        max: usize,
     },
-    /// The filesystem is none that the loader reads.
-    #[error("syslinux cannot start from this filesystem: {0}")]
+    /// The loader cannot read the filesystem.
+    #[error("syslinux cannot read this filesystem: {0}")]
     Filesystem(&'static str),
-    /// The folder's path is too long.
-    #[error("the path of the folder of ldlinux.sys has {len} bytes, and there is room for {most}")]
-    Folder {
-        /// Bytes of the path.
+    /// The path of the loader's directory does not fit the loader.
+    #[error("the path of the directory of ldlinux.sys has {len} bytes, the loader takes at most {max}")]
+    Directory {
+        /// Length of the path in bytes.
         len: usize,
-        /// Bytes there are for it.
-        most: usize,
+        /// Maximum length in bytes.
+        max: usize,
     },
-    /// Reading the filesystem's first sector failed.
+    /// The first sector of the filesystem cannot be read.
     #[error("cannot read the boot sector: {0}")]
     Read(#[from] std::io::Error),
 }

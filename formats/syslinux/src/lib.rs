@@ -1,5 +1,5 @@
-//! syslinux on a FAT filesystem and extlinux on ext2, ext3 and ext4: what the programs of these
-//! names do when they install, as functions over extents.
+//! Installation of the boot loaders syslinux, on a FAT filesystem, and extlinux, on ext2, ext3 and
+//! ext4, as functions over extents: no mounted filesystem, no root.
 //!
 //! The fields are those of libinstaller/syslxint.h, syslxmod.c, setadv.c and of
 //! core/diskstart.inc of syslinux 6.04, cited by file.
@@ -9,12 +9,12 @@
 //!                                            │ sector number of
 //! ldlinux.sys                 ▼
 //!   0      first sector: code, patch area ──────── extended patch area
-//!   1..n   the rest, found by the list of sectors there
-//!   n..    auxiliary data vector (ADV), twice: settings that last over a boot
+//!   1..n   remaining sectors, listed in the extended patch area
+//!   n..    auxiliary data vector (ADV), twice: settings that survive a reboot
 //! ```
 //!
-//! The loader finds itself by sector numbers, so its file must never move. `ldlinux.c32` of the
-//! same version must stand in the same folder.
+//! The loader finds itself by sector numbers, so its file must never move. `ldlinux.c32` of its
+//! version must be in its directory.
 
 mod adv;
 mod error;
@@ -26,21 +26,24 @@ pub use error::Error;
 pub use ldlinux::{Ldlinux, Run};
 pub use program::from_program;
 
-/// The length of a sector in bytes.
+/// Length of a sector in bytes.
 pub const SECTOR: usize = 512;
 
-/// The boot code of a master boot record that starts a partition of a fixed number in place of
-/// the active one: `altmbr.bin` with the number behind it (mbr/altmbr.S).
+/// Length of `altmbr.bin` in bytes, without the number of the partition.
+const ALTMBR_LEN: usize = 439;
+
+/// Returns boot code for an MBR that boots the partition of a fixed number rather than the active
+/// one: `altmbr.bin` followed by the number (mbr/altmbr.S).
 ///
 /// # Errors
-/// Code that is not 439 bytes long.
+/// `code` does not have 439 bytes.
 pub fn altmbr(code: &[u8], partition: u8) -> Result<Vec<u8>, Error> {
-    match code.len() {
-        439 => Ok([code, &[partition]].concat()),
-        len => Err(Error::Length {
-            what: "altmbr.bin",
-            wanted: 439,
-            len,
-        }),
+    if code.len() != ALTMBR_LEN {
+        return Err(Error::Length {
+            part: "altmbr.bin",
+            expected: ALTMBR_LEN,
+            len: code.len(),
+        });
     }
+    Ok([code, &[partition]].concat())
 }

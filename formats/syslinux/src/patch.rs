@@ -1,79 +1,86 @@
-//! The patch area and its extension (libinstaller/syslxint.h, struct patch_area and ext_patch_area).
+//! The patch area and its extension (libinstaller/syslxint.h, `struct patch_area` and
+//! `struct ext_patch_area`).
 
 use crate::{Error, SECTOR};
 
-/// What marks the patch area, and what all of ldlinux.sys adds up to.
-pub const MAGIC: u32 = 0x3eb2_02fe;
+/// Magic number of the patch area, and sum of all 32-bit words of an installed ldlinux.sys.
+pub(crate) const MAGIC: u32 = 0x3eb2_02fe;
+/// Length of an extent in the list of sectors: a sector of 64 bits and a count of 16, in bytes.
+pub(crate) const EXTENT_LEN: usize = 10;
+/// Offset in the patch area of the offset of its extension (`epaoffset`).
+const EXTENSION: usize = 22;
 
-const WHAT: &str = "ldlinux.sys";
-
-/// Where the fields of a loader are, as offsets in ldlinux.sys, or in the boot sector.
+/// Offsets of a loader's fields, in ldlinux.sys unless they say otherwise.
 #[derive(Clone, Copy, Debug)]
-pub struct Area {
-    /// The patch area.
+pub(crate) struct Area {
+    /// Offset of the patch area.
     pub start: usize,
-    /// Two numbers of 64 bits: the sectors of the ADV.
+    /// Offset of the two sector numbers of the ADV, of 64 bits each (`advptroffset`).
     pub adv: usize,
-    /// The path of the folder, and how many bytes there are for it.
-    pub folder: usize,
-    pub folder_len: usize,
-    /// The list of pieces, and how many there can be.
-    pub pieces: usize,
-    pub most_pieces: usize,
-    /// In the boot sector: the lower and the upper half of the number of the first sector.
+    /// Offset of the directory's path (`diroffset`).
+    pub directory: usize,
+    /// Length of the field for the path in bytes, with its final zero (`dirlen`).
+    pub directory_len: usize,
+    /// Offset of the list of sectors (`secptroffset`).
+    pub extents: usize,
+    /// Number of extents that fit the list (`secptrcnt`).
+    pub max_extents: usize,
+    /// Offset in the boot sector of the lower half of the first sector's number (`sect1ptr0`).
     pub first_low: usize,
+    /// Offset in the boot sector of the upper half of the first sector's number (`sect1ptr1`).
     pub first_high: usize,
 }
 
-/// The length of a piece in the list: a sector of 64 bits and a count of 16.
-pub const PIECE: usize = 10;
-
 impl Area {
-    /// Finds the fields.
-    pub fn find(system: &[u8]) -> Result<Area, Error> {
-        let damaged = |found| Error::Damaged { what: WHAT, found };
+    /// Finds the fields of an ldlinux.sys.
+    pub(crate) fn find(system: &[u8]) -> Result<Area, Error> {
+        let damaged = |found| Error::Damaged {
+            part: "ldlinux.sys",
+            found,
+        };
         let start = (0..SECTOR)
             .step_by(4)
             .find(|at| dword(system, *at) == Some(MAGIC))
             .ok_or_else(|| damaged("there is no patch area in its first sector"))?;
-        let extension = word(system, start + 22).ok_or_else(|| damaged("its patch area is cut"))?;
-        let field =
-            |index: usize| word(system, extension + 2 * index).ok_or_else(|| damaged("its extended patch area is cut"));
+        let extension = word(system, start + EXTENSION).ok_or_else(|| damaged("its patch area is truncated"))?;
+        let field = |index: usize| {
+            word(system, extension + 2 * index).ok_or_else(|| damaged("its extended patch area is truncated"))
+        };
         let area = Area {
             start,
             adv: field(0)?,
-            folder: field(1)?,
-            folder_len: field(2)?,
-            pieces: field(5)?,
-            most_pieces: field(6)?,
+            directory: field(1)?,
+            directory_len: field(2)?,
+            extents: field(5)?,
+            max_extents: field(6)?,
             first_low: field(7)?,
             first_high: field(8)?,
         };
         let inside = |at: usize, len: usize, of: usize| at >= 4 && at.checked_add(len).is_some_and(|end| end <= of);
         let all = inside(area.adv, 16, system.len())
-            && inside(area.folder, area.folder_len, system.len())
-            && inside(area.pieces, area.most_pieces * PIECE, system.len())
+            && inside(area.directory, area.directory_len, system.len())
+            && inside(area.extents, area.max_extents * EXTENT_LEN, system.len())
             && inside(area.first_low, 4, SECTOR - 2)
             && inside(area.first_high, 4, SECTOR - 2);
         all.then_some(area)
-            .ok_or_else(|| damaged("its patch area names places outside of it"))
+            .ok_or_else(|| damaged("its patch area has offsets beyond its end"))
     }
 }
 
-/// A number of 16 bits.
-pub fn word(bytes: &[u8], at: usize) -> Option<usize> {
+/// Reads a number of 16 bits.
+pub(crate) fn word(bytes: &[u8], at: usize) -> Option<usize> {
     let two: [u8; 2] = bytes.get(at..at.checked_add(2)?)?.try_into().ok()?;
     Some(u16::from_le_bytes(two).into())
 }
 
-/// A number of 32 bits.
-pub fn dword(bytes: &[u8], at: usize) -> Option<u32> {
+/// Reads a number of 32 bits.
+pub(crate) fn dword(bytes: &[u8], at: usize) -> Option<u32> {
     let four: [u8; 4] = bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
     Some(u32::from_le_bytes(four))
 }
 
-/// Writes over bytes; what is behind the end is left out.
-pub fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
+/// Replaces bytes; those beyond the end are dropped.
+pub(crate) fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     for (to, from) in bytes.iter_mut().skip(at).zip(value) {
         *to = *from;
     }

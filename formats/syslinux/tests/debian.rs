@@ -1,4 +1,4 @@
-//! Installations, compared with those of Debian's syslinux.
+//! Installations, compared with those by Debian's syslinux.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::Path;
@@ -12,11 +12,13 @@ fn loader() -> Ldlinux {
     from_program(&std::fs::read("/usr/bin/extlinux").expect("extlinux")).unwrap()
 }
 
-/// A filesystem with a file for the loader, installed by us or left alone.
-fn filesystem(kind: fat::Type, folder: &str, install: bool) -> Extents {
+/// A filesystem with a file for the loader, which is installed or not.
+fn filesystem(kind: fat::Type, directory: &str, install: bool) -> Extents {
     let mut tree = Tree::default();
     let meta = Meta::default();
-    let path = format!("{folder}/ldlinux.sys").trim_start_matches('/').to_uppercase();
+    let path = format!("{directory}/ldlinux.sys")
+        .trim_start_matches('/')
+        .to_uppercase();
     let loader = loader();
     for (name, content) in [(path.as_str(), loader.file()), ("first", vec![1; 70_000])] {
         let content = Extents::from_bytes(content);
@@ -25,7 +27,7 @@ fn filesystem(kind: fat::Type, folder: &str, install: bool) -> Extents {
     }
     let options = fat::Options {
         kind: Some(kind),
-        // Room for the files that Debian's program makes anew.
+        // Debian's program needs free space to write its files again.
         size: Some(if kind == fat::Type::Fat32 {
             48 << 20
         } else {
@@ -41,7 +43,7 @@ fn filesystem(kind: fat::Type, folder: &str, install: bool) -> Extents {
     if install {
         let count = len.div_ceil(512);
         loader
-            .install_fat(&mut extents, &[Run { first, count }], folder)
+            .install_fat(&mut extents, &[Run { first, count }], directory)
             .unwrap();
     }
     extents
@@ -59,22 +61,22 @@ fn read(path: &Path, name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn as_debian_installs() {
+fn installation_has_debians_bytes() {
     let dir = tempfile::tempdir().unwrap();
     for kind in fat::Type::ALL {
-        for folder in ["", "/boot/syslinux"] {
+        for directory in ["", "/boot/syslinux"] {
             let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
-            emit::to_path(&filesystem(kind, folder, true), &ours).unwrap();
-            emit::to_path(&filesystem(kind, folder, false), &theirs).unwrap();
+            emit::to_path(&filesystem(kind, directory, true), &ours).unwrap();
+            emit::to_path(&filesystem(kind, directory, false), &theirs).unwrap();
             let mut install = Command::new("syslinux");
             install.arg("--install");
-            if !folder.is_empty() {
-                install.args(["--directory", folder]);
+            if !directory.is_empty() {
+                install.args(["--directory", directory]);
             }
             let status = install.arg(&theirs).status().expect("syslinux");
             assert!(status.success());
-            let name = format!("{folder}/ldlinux.sys");
-            // Its mtools may move the file: then the lists of sectors differ, and only they.
+            let name = format!("{directory}/ldlinux.sys");
+            // Its mtools may move the file; then only the lists of sectors differ.
             if read(&ours, &name) != read(&theirs, &name) {
                 let show = |path: &Path| {
                     let out = Command::new("mshowfat")
@@ -88,23 +90,23 @@ fn as_debian_installs() {
                 assert_ne!(
                     show(&ours),
                     show(&theirs),
-                    "{kind} {folder:?}: other bytes at the same place"
+                    "{kind} {directory:?}: other bytes in one place"
                 );
-                // Installed by us where Debian put it, it must be the same.
-                reinstall(&theirs, &name, folder);
+                // Installed where Debian put it, it has Debian's bytes.
+                reinstall(&theirs, &name, directory);
                 continue;
             }
             assert_eq!(
                 std::fs::read(&ours).unwrap()[..512],
                 std::fs::read(&theirs).unwrap()[..512],
-                "{kind} {folder:?}"
+                "{kind} {directory:?}"
             );
         }
     }
 }
 
-/// Installs over Debian's installation, and finds nothing changed.
-fn reinstall(image: &Path, name: &str, folder: &str) {
+/// Installs over Debian's installation, which must not change it.
+fn reinstall(image: &Path, name: &str, directory: &str) {
     let before = std::fs::read(image).unwrap();
     let out = Command::new("mshowfat")
         .arg("-i")
@@ -142,12 +144,12 @@ fn reinstall(image: &Path, name: &str, folder: &str) {
         })
         .collect();
     let mut extents = Extents::from_bytes(before.clone());
-    loader().install_fat(&mut extents, &runs, folder).unwrap();
+    loader().install_fat(&mut extents, &runs, directory).unwrap();
     assert!(extents.to_vec().unwrap() == before, "{text}: other bytes than Debian's");
 }
 
 #[test]
-fn what_cannot_be_installed() {
+fn impossible_installations_are_refused() {
     let loader = loader();
     let damaged = |sector: &[u8], system: &[u8]| Ldlinux::new(sector, system).unwrap_err().to_string();
     let (sector, system) = (loader.boot_sector(), loader.system());

@@ -1,80 +1,91 @@
-//! Unified kernel images: a kernel, its initrd and its command line in one program for UEFI
-//! (UAPI.5), made from a stub such as systemd's `linuxx64.efi.stub`.
+//! Unified kernel images (UKI): a kernel, its initrd and its command line in one UEFI application
+//! (UAPI.5), assembled from a stub such as systemd's `linuxx64.efi.stub`.
 //!
-//! Sections are appended as "PE Format" (Microsoft, of 2024) has them; its sections are cited.
+//! Sections are appended as specified by "PE Format" (Microsoft, 2024), which the code cites.
 //!
 //! ```text
 //! DOS header → PE header | optional header | section table    changed
-//! .text .data ... of the stub                                 as they are
-//! .osrel .cmdline .uname .initrd .linux                       appended, whole file alignments
-//! (room for a certificate table: the end is a multiple of 8)
+//! .text .data ... of the stub                                 unchanged
+//! .osrel .cmdline .uname .initrd .linux                       appended at page boundaries
+//!                                                             padding to a multiple of 8, where
+//!                                                             a certificate table can follow
 //! ```
 
 mod pe;
 
 use extents::Extents;
 
-/// Why there is no image.
+/// Parts that cannot become an image.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// The stub is no program for UEFI that sections can be added to.
+    /// The stub is not a UEFI application to which sections can be appended.
     #[error("the stub cannot be used: {0}")]
     Stub(&'static str),
-    /// The stub's header has too little room.
-    #[error("the stub has room for {room} more sections, and {count} are to be added")]
-    Sections {
-        /// How many could be added.
-        room: usize,
-        /// How many were to be.
+    /// The headers of the stub do not have enough free space.
+    #[error("the stub takes at most {max} more sections, not {count}")]
+    TooManySections {
+        /// Number of sections that fit.
+        max: usize,
+        /// Number of sections to append.
         count: usize,
     },
-    /// A section is there twice, or is empty.
-    #[error("the section {0} cannot be added: the stub has it, it is given twice, or its name has more than 8 bytes")]
-    Section(String),
-    /// The image is larger than firmware loads.
-    #[error(
-        "the unified kernel image would have {size} bytes, and firmware loads less than 2 GiB\nhelp: make the initrd smaller, or use a format with the root filesystem on the disk"
-    )]
+    /// The stub has a section of that name, or the name occurs twice.
+    #[error("cannot append section {name}: there is one of that name")]
+    DuplicateSection {
+        /// Name of the section.
+        name: String,
+    },
+    /// The name does not fit a section header.
+    #[error("cannot append section {name}: its name has more than 8 bytes")]
+    SectionName {
+        /// Name of the section.
+        name: String,
+    },
+    /// The image exceeds the size that firmware loads.
+    #[error("the unified kernel image has {size} bytes, firmware loads less than 2 GiB")]
     TooLarge {
-        /// Its size in memory in bytes.
+        /// Size in memory in bytes.
         size: u64,
     },
-    /// Reading what goes into it failed.
-    #[error("cannot read what goes into the unified kernel image: {0}")]
+    /// A part cannot be read.
+    #[error("cannot read a part of the unified kernel image: {0}")]
     Read(#[from] std::io::Error),
 }
 
 /// A section of an image.
 #[derive(Clone, Debug)]
 pub struct Section {
-    /// Its name, as `.linux`.
+    /// Name, such as `.linux`, at most 8 bytes.
     pub name: String,
-    /// Its content.
+    /// Content.
     pub content: Extents,
 }
 
-/// What an image consists of.
+/// Parts of an image. A part that is empty becomes no section.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Parts {
-    /// The kernel: a program for UEFI itself.
+    /// Kernel with an EFI stub, that is, a UEFI application (`.linux`).
     pub kernel: Extents,
-    /// The initrd.
+    /// Initrd (`.initrd`).
     pub initrd: Extents,
-    /// The command line, without a newline.
+    /// Kernel command line, without a newline (`.cmdline`).
     pub cmdline: String,
-    /// os-release, by which systemd-boot names it; none when empty.
+    /// Text of os-release, from which systemd-boot takes the name of its entry (`.osrel`).
     pub os_release: String,
-    /// The kernel's version; none when empty.
+    /// Kernel version, as `uname -r` prints it (`.uname`).
     pub uname: String,
 }
 
-/// Plans an image from a stub.
+/// Plans an image of `parts`, started by `stub`.
 ///
 /// # Errors
-/// A stub that does not fit, and an image that is too large.
+/// A stub that is not a UEFI application or has no free space for sections, an image that is too
+/// large, or parts that cannot be read.
 pub fn plan(stub: &Extents, parts: &Parts) -> Result<Extents, Error> {
     let text = |text: &str| Extents::from_bytes(text.as_bytes());
-    // The kernel last: some stubs let it unpack itself behind its end.
+    // The kernel is last: some stubs let it decompress itself beyond its end.
     let sections = [
         (".osrel", text(&parts.os_release)),
         (".cmdline", text(&parts.cmdline)),
@@ -82,8 +93,9 @@ pub fn plan(stub: &Extents, parts: &Parts) -> Result<Extents, Error> {
         (".initrd", parts.initrd.clone()),
         (".linux", parts.kernel.clone()),
     ];
-    let there = sections.into_iter().filter(|(_, content)| !content.is_empty());
-    let sections: Vec<Section> = there
+    let sections: Vec<Section> = sections
+        .into_iter()
+        .filter(|(_, content)| !content.is_empty())
         .map(|(name, content)| Section {
             name: name.into(),
             content,
@@ -92,10 +104,11 @@ pub fn plan(stub: &Extents, parts: &Parts) -> Result<Extents, Error> {
     pe::append(stub, &sections)
 }
 
-/// Appends sections of data to a program for UEFI.
+/// Appends sections of data to a UEFI application.
 ///
 /// # Errors
-/// As [`plan`].
+/// A program that is not a UEFI application or has no free space for sections, a name that is too
+/// long or not unique, an image that is too large, or content that cannot be read.
 pub fn append(program: &Extents, sections: &[Section]) -> Result<Extents, Error> {
     pe::append(program, sections)
 }

@@ -1,4 +1,4 @@
-//! Sections behind those that a program has.
+//! Sections appended to those of a program.
 
 use std::io::Read;
 
@@ -6,18 +6,18 @@ use extents::Extents;
 
 use crate::{Error, Section};
 
-/// Sections begin at pages in memory, whatever the stub asks for.
+/// Minimum alignment of sections in memory, in bytes.
 const PAGE: u64 = 4096;
 /// "Section Flags": initialized data, readable.
 const FLAGS: u32 = 0x4000_0040;
-/// The length of a section header ("Section Table").
+/// Length of a section header in bytes ("Section Table").
 const HEADER: usize = 40;
-/// A certificate table begins at a multiple of this ("The Attribute Certificate Table").
+/// Alignment of a certificate table in bytes ("The Attribute Certificate Table").
 const CERTIFICATE: u64 = 8;
-/// What firmware refuses to load.
+/// Minimum size in memory that firmware refuses to load, in bytes.
 const TOO_LARGE: u64 = 1 << 31;
 
-/// Offsets in the optional header ("Optional Header (Image Only)", PE32+).
+/// Offsets in the optional header ("Optional Header (Image Only)", PE32+), in bytes.
 const INITIALIZED_DATA: usize = 8;
 const SECTION_ALIGNMENT: usize = 32;
 const FILE_ALIGNMENT: usize = 36;
@@ -26,16 +26,16 @@ const SIZE_OF_HEADERS: usize = 60;
 const CHECKSUM: usize = 64;
 const SUBSYSTEM: usize = 68;
 const DIRECTORIES: usize = 108;
-/// The entry of the certificate table.
+/// Offset of the certificate table's entry among the data directories, in bytes.
 const SECURITY: usize = 112 + 4 * 8;
 
-/// The headers of a program, read and changed in place.
+/// Headers of a program, which are changed in place.
 struct Headers(Vec<u8>);
 
 impl Headers {
     fn number(&self, at: usize, len: usize) -> Result<u64, Error> {
         let bytes = at.checked_add(len).and_then(|end| self.0.get(at..end));
-        let bytes = bytes.ok_or(Error::Stub("its headers are cut"))?;
+        let bytes = bytes.ok_or(Error::Stub("its headers are truncated"))?;
         Ok(bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
     }
 
@@ -49,18 +49,18 @@ impl Headers {
         }
     }
 
-    /// Puts a number of 32 bits, which all are here: [`TOO_LARGE`] is checked before.
+    /// Writes a number of 32 bits. [`TOO_LARGE`] keeps all numbers within them.
     fn put_dword(&mut self, at: usize, value: u64) {
         self.put(at, &(value as u32).to_le_bytes());
     }
 }
 
-pub fn append(program: &Extents, sections: &[Section]) -> Result<Extents, Error> {
+pub(crate) fn append(program: &Extents, sections: &[Section]) -> Result<Extents, Error> {
     let bytes = program.to_vec()?;
     let mut headers = Headers(bytes);
     let pe = headers.dword(0x3c)? as usize;
     if headers.0.get(..2) != Some(b"MZ") || headers.dword(pe)? != u64::from(u32::from_le_bytes(*b"PE\0\0")) {
-        return Err(Error::Stub("it is not a program for UEFI"));
+        return Err(Error::Stub("it is not a UEFI application"));
     }
     let count = headers.number(pe + 6, 2)? as usize;
     let optional_len = headers.number(pe + 20, 2)? as usize;
@@ -71,12 +71,12 @@ pub fn append(program: &Extents, sections: &[Section]) -> Result<Extents, Error>
         || headers.dword(optional + DIRECTORIES)? < 5
     {
         return Err(Error::Stub(
-            "it is not a program of 64 bits with a place for a signature",
+            "it is not a 64-bit program with an entry for a certificate table",
         ));
     }
-    // 10 is an application for EFI ("Windows Subsystem").
+    // 10 is an EFI application ("Windows Subsystem").
     if headers.number(optional + SUBSYSTEM, 2)? != 10 {
-        return Err(Error::Stub("it is not an application for UEFI"));
+        return Err(Error::Stub("it is not a UEFI application"));
     }
     let power = |value: u64| (value.is_power_of_two()).then_some(value);
     let alignments = (
@@ -84,7 +84,7 @@ pub fn append(program: &Extents, sections: &[Section]) -> Result<Extents, Error>
         power(headers.dword(optional + FILE_ALIGNMENT)?),
     );
     let (Some(section_alignment), Some(file_alignment)) = alignments else {
-        return Err(Error::Stub("its alignments are no powers of two"));
+        return Err(Error::Stub("its alignments are not powers of two"));
     };
     let section_alignment = section_alignment.max(PAGE);
 
@@ -103,17 +103,17 @@ pub fn append(program: &Extents, sections: &[Section]) -> Result<Extents, Error>
         names.push(headers.0.get(at..at + 8).unwrap_or_default().to_vec());
     }
     if file_end > program.len() {
-        return Err(Error::Stub("it is cut"));
+        return Err(Error::Stub("it is truncated"));
     }
-    let room = (first_data as usize).saturating_sub(table + count * HEADER) / HEADER;
-    if sections.len() > room {
-        return Err(Error::Sections {
-            room,
+    let max = (first_data as usize).saturating_sub(table + count * HEADER) / HEADER;
+    if sections.len() > max {
+        return Err(Error::TooManySections {
+            max,
             count: sections.len(),
         });
     }
 
-    // What is behind the sections of the stub are symbols for debuggers: left out.
+    // Behind the sections of the stub are symbols for debuggers, which are dropped.
     headers.put(pe + 12, &[0; 8]);
     headers.put(optional + SECURITY, &[0; 8]);
     let mut data = headers.dword(optional + INITIALIZED_DATA)?;
@@ -122,14 +122,19 @@ pub fn append(program: &Extents, sections: &[Section]) -> Result<Extents, Error>
     for (index, section) in sections.iter().enumerate() {
         let mut name = section.name.clone().into_bytes();
         name.resize(name.len().max(8), 0);
-        if name.len() > 8 || names.contains(&name) {
-            return Err(Error::Section(section.name.clone()));
+        if name.len() > 8 {
+            let name = section.name.clone();
+            return Err(Error::SectionName { name });
+        }
+        if names.contains(&name) {
+            let name = section.name.clone();
+            return Err(Error::DuplicateSection { name });
         }
         let len = section.content.len();
         let start = memory_end.next_multiple_of(section_alignment);
         let raw_start = tail_start + tail.len();
-        // The next begins at a block of any medium. There is no gap before it: what is signed is the
-        // headers and all sections, one behind the other.
+        // The next section begins at a block of any disk, without a gap before it: signatures cover the
+        // headers and all sections, one after another.
         let raw = (raw_start + len).next_multiple_of(file_alignment.max(PAGE)) - raw_start;
         memory_end = start.saturating_add(raw);
         if memory_end >= TOO_LARGE {
@@ -164,15 +169,15 @@ pub fn append(program: &Extents, sections: &[Section]) -> Result<Extents, Error>
     Ok(image)
 }
 
-/// The checksum of a program whose field for it is zero: the sum of its words with the carries
-/// added to it, and its length (as ImageHlp computes it).
+/// Computes the checksum of a program whose field for it is zero: the sum of its 16-bit words with
+/// the carries added, plus its length, as ImageHlp computes it.
 fn checksum(image: &Extents) -> Result<u32, Error> {
     let mut reader = image.reader();
     let mut buffer = vec![0; 1 << 18];
     let mut sum = 0u64;
     loop {
         let mut have = 0;
-        // Whole buffers, so that words are not cut.
+        // Full buffers, so that no word is split.
         while have < buffer.len() {
             match reader.read(buffer.get_mut(have..).unwrap_or_default())? {
                 0 => break,

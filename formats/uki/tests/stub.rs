@@ -1,4 +1,4 @@
-//! Images from systemd's stub, read by others.
+//! Images with systemd's stub, read by goblin and binutils.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::process::Command;
@@ -12,13 +12,13 @@ fn stub() -> Extents {
 }
 
 fn parts() -> Parts {
-    Parts {
-        kernel: Extents::from_bytes(vec![7; 100_001]),
-        initrd: Extents::from_bytes(vec![9; 5000]),
-        cmdline: "console=ttyS0".into(),
-        os_release: "ID=moby\n".into(),
-        uname: "6.1.0".into(),
-    }
+    let mut parts = Parts::default();
+    parts.kernel = Extents::from_bytes(vec![7; 100_001]);
+    parts.initrd = Extents::from_bytes(vec![9; 5000]);
+    parts.cmdline = "console=ttyS0".into();
+    parts.os_release = "ID=example\n".into();
+    parts.uname = "6.1.0".into();
+    parts
 }
 
 #[test]
@@ -41,9 +41,9 @@ fn sections_are_found() {
     assert_eq!(section(".linux"), vec![7; 100_001]);
     assert_eq!(section(".initrd"), vec![9; 5000]);
     assert_eq!(section(".cmdline"), b"console=ttyS0");
-    assert_eq!(section(".osrel"), b"ID=moby\n");
+    assert_eq!(section(".osrel"), b"ID=example\n");
     assert_eq!(section(".uname"), b"6.1.0");
-    // No two of them overlap, and all are within the image.
+    // Sections do not overlap, and lie within the image.
     let mut places: Vec<(u32, u32)> = pe
         .sections
         .iter()
@@ -51,7 +51,7 @@ fn sections_are_found() {
         .collect();
     places.sort_unstable();
     assert!(places.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{places:x?}");
-    // In the file they follow each other without gaps, large ones from whole blocks on.
+    // In the file there are no gaps between them, and large ones begin at whole blocks.
     let raw = pe.sections.iter().map(|s| (s.pointer_to_raw_data, s.size_of_raw_data));
     let mut raw: Vec<(u32, u32)> = raw.filter(|(_, len)| *len > 0).collect();
     raw.sort_unstable();
@@ -88,17 +88,18 @@ fn objdump_and_objcopy_agree() {
 }
 
 #[test]
-fn what_cannot_be_made() {
+fn impossible_images_are_refused() {
     let error = |stub: Extents, parts: Parts| plan(&stub, &parts).unwrap_err();
     assert!(matches!(
         error(Extents::from_bytes(*b"nothing"), parts()),
         Error::Stub(_)
     ));
-    assert!(matches!(error(stub().part(0, 4000), parts()), Error::Stub("it is cut")));
-    let huge = Parts {
-        initrd: Extents::zeros(1 << 31),
-        ..parts()
-    };
+    assert!(matches!(
+        error(stub().part(0, 4000), parts()),
+        Error::Stub("it is truncated")
+    ));
+    let mut huge = parts();
+    huge.initrd = Extents::zeros(1 << 31);
     assert!(matches!(error(stub(), huge), Error::TooLarge { .. }));
     // The stub has a .sbat, and a section only once.
     let twice = uki_image::Section {
@@ -107,11 +108,11 @@ fn what_cannot_be_made() {
     };
     assert!(matches!(
         uki_image::append(&stub(), std::slice::from_ref(&twice)),
-        Err(Error::Section(_))
+        Err(Error::DuplicateSection { .. })
     ));
     let many = vec![twice; 8];
     assert!(matches!(
         uki_image::append(&stub(), &many),
-        Err(Error::Sections { room: 7, count: 8 })
+        Err(Error::TooManySections { max: 7, count: 8 })
     ));
 }

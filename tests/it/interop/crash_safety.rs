@@ -173,7 +173,7 @@ fn a_kill_leaves_nothing_half_written() {
         for name in layers.is_dir().then(|| files(&layers)).into_iter().flatten() {
             let bytes = fs::read(layers.join(&name)).unwrap();
             assert!(
-                name.starts_with(".moby-") || digest(&bytes).ends_with(&name),
+                name.starts_with(extents::emit::TEMP_PREFIX) || digest(&bytes).ends_with(&name),
                 "{name} is not whole"
             );
         }
