@@ -2,11 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use moby::debian::deb;
+use moby::debian::deb::{self, Member};
 
 fuzz_target!(|bytes: &[u8]| {
-    for which in ["control", "data"] {
-        if let Ok(tar) = deb::member(bytes, which) {
+    for member in [Member::Control, Member::Data] {
+        if let Ok(tar) = deb::member(bytes, member) {
             pax::entries(&tar).for_each(drop);
         }
     }

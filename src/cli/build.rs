@@ -13,6 +13,7 @@ use crate::arch::Arch;
 use crate::assemble;
 use crate::codec::compress::Compression;
 use crate::config::Config;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::pkg;
 use crate::plan::formats::{FORMATS, Filesystem, Format, Kind, Root, find};
 use crate::plan::{self, Target};
@@ -244,9 +245,12 @@ impl Build {
     }
 
     /// The name of a package, which is built when no layout has it.
-    fn package(&self, dir: &Path, jobs: usize, reporter: &dyn Reporter) -> Result<String, String> {
+    fn package(&self, dir: &Path, jobs: usize, reporter: &dyn Reporter) -> Result<String, Diagnostics> {
         let name = pkg::tag(dir)?;
-        let store = cache(self.cache.clone()).ok_or("there is no home folder\nhelp: give --cache")?;
+        let store = cache(self.cache.clone()).ok_or_else(|| {
+            let message = "cannot find the image cache: there is no home directory";
+            Diagnostic::error(message).help("name a directory with --cache")
+        })?;
         let found = Store::open(&store::Options {
             cache: Some(store.clone()),
             layouts: self.layout.clone(),

@@ -7,9 +7,10 @@ use clap::{Args, Subcommand};
 use super::report::Report;
 use super::{Failure, cache, host_arch};
 use crate::arch::Arch;
+use crate::diagnostic::Diagnostic;
 use crate::pkg;
 
-/// The arguments of `moby pkg`.
+/// Arguments of `moby pkg`.
 #[derive(Debug, Args)]
 pub struct Pkg {
     #[command(subcommand)]
@@ -43,12 +44,14 @@ impl Pkg {
         match self.command {
             Command::ShowTag { dirs } => {
                 for dir in dirs {
-                    super::print(&format!("{}\n", pkg::tag(&dir).map_err(Failure::work)?))?;
+                    super::print(&format!("{}\n", pkg::tag(&dir).map_err(Failure::Work)?))?;
                 }
             }
             Command::Build { dirs, arch, debs } => {
-                let store =
-                    cache(given).ok_or_else(|| Failure::usage("there is no home folder\nhelp: give --cache"))?;
+                let store = cache(given).ok_or_else(|| {
+                    let message = "cannot find the image cache: there is no home directory";
+                    Failure::Usage(Diagnostic::error(message).help("name a directory with --cache").into())
+                })?;
                 let options = pkg::Options {
                     store,
                     arch,
@@ -56,7 +59,7 @@ impl Pkg {
                     jobs: super::jobs(None),
                 };
                 for dir in dirs {
-                    let name = pkg::build(&dir, &options, report).map_err(Failure::work)?;
+                    let name = pkg::build(&dir, &options, report).map_err(Failure::Work)?;
                     super::print(&format!("{name}\n"))?;
                 }
             }

@@ -1,56 +1,92 @@
 //! Debian packages (deb(5)): an ar archive of `debian-binary`, `control.tar` and `data.tar`.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use extents::Extents;
 use pax::Body;
 use tree::{Kind, Meta, Tree};
 
+use super::error::{Error, Invalid};
 use super::meta;
 use crate::codec::decompress;
 
-/// The tar of a package: `control` or `data`.
-fn tar(path: &Path, which: &str) -> Result<Extents, String> {
-    let bytes = std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    member(&bytes, which).map_err(|what| format!("{} is not a Debian package: {what}", path.display()))
+/// One of the tar archives of a package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Member {
+    /// Metadata.
+    Control,
+    /// Files to install.
+    Data,
 }
 
-/// The same of a package in memory.
+impl Member {
+    fn name(self) -> &'static str {
+        match self {
+            Member::Control => "control",
+            Member::Data => "data",
+        }
+    }
+}
+
+/// Returns a tar archive of the package `bytes`, decompressed.
 ///
 /// # Errors
-/// What is wrong with it.
-pub fn member(bytes: &[u8], which: &str) -> Result<Extents, String> {
-    let mut rest = bytes.strip_prefix(b"!<arch>\n").ok_or("no ar archive")?;
+/// A violation of deb(5).
+pub fn member(bytes: &[u8], member: Member) -> Result<Extents, Invalid> {
+    let mut rest = bytes.strip_prefix(b"!<arch>\n").ok_or(Invalid::NotAr)?;
     // A header: name 16, time 12, owner 6, group 6, mode 8, size 10, end 2 (ar(5)).
     while let Some((header, after)) = rest.split_at_checked(60) {
-        let text = |range: std::ops::Range<usize>| {
-            String::from_utf8_lossy(header.get(range).unwrap_or_default())
-                .trim()
-                .to_owned()
+        let field = |range: Range<usize>| {
+            let bytes = header.get(range).unwrap_or_default();
+            String::from_utf8_lossy(bytes).trim().to_owned()
         };
         if header.get(58..60) != Some(b"`\n") {
-            return Err("a damaged header".into());
+            return Err(Invalid::Header);
         }
-        let size: usize = text(48..58).parse().map_err(|_| "a damaged header")?;
-        let (content, after) = after.split_at_checked(size).ok_or("it is cut off")?;
-        if text(0..16).trim_end_matches('/').starts_with(&format!("{which}.tar")) {
-            return decompress::whole(content, content.len() as u64).map_err(|error| error.to_string());
+        let len: usize = field(48..58).parse().map_err(|_| Invalid::Header)?;
+        let (content, after) = after.split_at_checked(len).ok_or(Invalid::Truncated)?;
+        let name = field(0..16);
+        if name
+            .trim_end_matches('/')
+            .starts_with(&format!("{}.tar", member.name()))
+        {
+            return Ok(decompress::whole(content, content.len() as u64)?);
         }
-        rest = after.get(size % 2..).unwrap_or_default();
+        rest = after.get(len % 2..).unwrap_or_default();
     }
-    Err(format!("there is no {which}.tar in it"))
+    Err(Invalid::NoMember(member.name()))
 }
 
-/// The fields of the control file.
-pub fn control(path: &Path) -> Result<BTreeMap<String, String>, String> {
-    let archive = tar(path, "control")?;
+fn open(path: &Path, member: Member) -> Result<Extents, Error> {
+    let bytes = std::fs::read(path).map_err(|source| Error::File {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
+    self::member(&bytes, member).map_err(invalid(path))
+}
+
+fn invalid<E: Into<Invalid>>(path: &Path) -> impl Fn(E) -> Error {
+    move |source| Error::Deb {
+        path: path.to_owned(),
+        source: source.into(),
+    }
+}
+
+/// Returns the fields of a package's control file (deb-control(5)).
+///
+/// # Errors
+/// A file that cannot be read or is not a package.
+pub fn control(path: &Path) -> Result<BTreeMap<String, String>, Error> {
+    let archive = open(path, Member::Control)?;
     for entry in pax::entries(&archive) {
-        let entry = entry.map_err(|error| format!("{}: {error}", path.display()))?;
+        let entry = entry.map_err(invalid(path))?;
         if let Body::Node(Kind::File(content)) = &entry.body
             && entry.path.ends_with(b"control")
         {
-            let text = content.to_vec().map_err(|error| error.to_string())?;
+            let text = content.to_vec().map_err(invalid(path))?;
             let text = String::from_utf8_lossy(&text).replace("\n ", " ");
             let fields = text.lines().filter_map(|line| line.split_once(':'));
             return Ok(fields
@@ -58,26 +94,29 @@ pub fn control(path: &Path) -> Result<BTreeMap<String, String>, String> {
                 .collect());
         }
     }
-    Err(format!("{} has no control file", path.display()))
+    Err(invalid(path)(Invalid::NoControl))
 }
 
-/// What Debian 12 has outside of `usr`, and later releases have within.
-const IN_USR: [&str; 3] = ["usr/lib64/ld-linux-", "usr/lib/ld-linux-", "usr/bin/busybox"];
+/// Files that Debian 12 has outside of `usr`, and later releases have inside.
+const MERGED: [&str; 3] = ["usr/lib64/ld-linux-", "usr/lib/ld-linux-", "usr/bin/busybox"];
+/// Packages that have one of these files.
+const MERGED_PACKAGES: [&str; 2] = ["libc6_", "busybox-static_"];
 
-/// Whether the packages are of a release whose files are all below `usr`: `/bin`, `/sbin`, `/lib` and
-/// `/lib64` are links there, which no package brings. The C library and a static busybox tell.
-pub fn all_in_usr(files: &[PathBuf]) -> Result<bool, String> {
-    let telling = files.iter().filter(|file| {
+/// Whether the packages come from a release with all files below `usr`, where `/bin`, `/sbin`,
+/// `/lib` and `/lib64` are symbolic links that no package contains.
+///
+/// # Errors
+/// A file that cannot be read or is not a package.
+pub fn is_usr_merged(files: &[PathBuf]) -> Result<bool, Error> {
+    let candidates = files.iter().filter(|file| {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        ["libc6_", "busybox-static_"]
-            .iter()
-            .any(|start| name.starts_with(start))
+        MERGED_PACKAGES.iter().any(|start| name.starts_with(start))
     });
-    for file in telling {
-        for entry in pax::entries(&tar(file, "data")?) {
-            let path = entry.map_err(|error| format!("{}: {error}", file.display()))?.path;
+    for file in candidates {
+        for entry in pax::entries(&open(file, Member::Data)?) {
+            let path = entry.map_err(invalid(file))?.path;
             let path = path.strip_prefix(b"./").unwrap_or(&path);
-            if IN_USR.iter().any(|start| path.starts_with(start.as_bytes())) {
+            if MERGED.iter().any(|start| path.starts_with(start.as_bytes())) {
                 return Ok(true);
             }
         }
@@ -85,16 +124,22 @@ pub fn all_in_usr(files: &[PathBuf]) -> Result<bool, String> {
     Ok(false)
 }
 
-/// Unpacks the data of a package over a tree, as far as it is wanted.
-pub fn unpack(path: &Path, tree: &mut Tree, wanted: &dyn Fn(&str) -> bool) -> Result<(), String> {
-    let archive = tar(path, "data")?;
-    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+/// Unpacks the files of a package for which `is_wanted` holds into a tree.
+///
+/// # Errors
+/// A file that cannot be read or is not a package, and a path that the tree refuses.
+pub fn unpack(path: &Path, tree: &mut Tree, is_wanted: &dyn Fn(&str) -> bool) -> Result<(), Error> {
+    let archive = open(path, Member::Data)?;
+    let refused = |source| Error::Unpack {
+        path: path.to_owned(),
+        source,
+    };
     let parents = meta(0o755);
     for entry in pax::entries(&archive) {
-        let entry = entry.map_err(|error| failed(&error))?;
+        let entry = entry.map_err(invalid(path))?;
         let name = String::from_utf8_lossy(&entry.path).into_owned();
         let name = name.trim_start_matches("./").trim_end_matches('/');
-        if name.is_empty() || !wanted(name) {
+        if name.is_empty() || !is_wanted(name) {
             continue;
         }
         let meta = Meta {
@@ -104,16 +149,14 @@ pub fn unpack(path: &Path, tree: &mut Tree, wanted: &dyn Fn(&str) -> bool) -> Re
         };
         let kind = match entry.body {
             Body::Link(target) => {
-                tree.link(name.as_bytes(), &target, &parents)
-                    .map_err(|error| failed(&error))?;
+                tree.link(name.as_bytes(), &target, &parents).map_err(refused)?;
                 continue;
             }
-            // A folder that is a link by now stays one: /lib to usr/lib.
+            // A directory may be a symbolic link by now and stays one: /lib to usr/lib.
             Body::Node(Kind::Directory(_)) if tree.lookup_following(name.as_bytes()).is_some() => continue,
             Body::Node(kind) => kind,
         };
-        tree.insert(name.as_bytes(), meta, kind, &parents)
-            .map_err(|error| failed(&error))?;
+        tree.insert(name.as_bytes(), meta, kind, &parents).map_err(refused)?;
     }
     Ok(())
 }

@@ -1,7 +1,9 @@
-//! Debian packages: the archive format, versions, and where packages come from.
+//! Debian packages: the archive format, versions, and the places that packages come from.
 
+mod apt;
 pub mod deb;
-mod fetch;
+mod directory;
+mod error;
 mod sources;
 pub mod version;
 
@@ -11,17 +13,35 @@ use tree::{Meta, Time};
 
 use crate::arch::Arch;
 use crate::time;
-pub use fetch::fetch;
+pub use error::{Error, Invalid, Output};
 
 /// Origin of packages.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Cache directory, which has the state of apt-get too.
+    /// Cache directory, which also holds the state of apt-get.
     pub store: PathBuf,
     /// Architecture of the packages.
     pub arch: Arch,
     /// Directory of .deb files to use in place of apt-get.
     pub debs: Option<PathBuf>,
+}
+
+/// Returns the .deb files of `packages`, sorted by name. With `closure`, their dependencies are
+/// included. `component` is searched in addition to the component `main` of the archive.
+///
+/// # Errors
+/// Packages that are not there, an unreachable network, and files that are not Debian packages.
+pub fn fetch(
+    packages: &[String],
+    component: Option<&str>,
+    closure: bool,
+    options: &Options,
+) -> Result<Vec<PathBuf>, Error> {
+    if let Some(directory) = &options.debs {
+        directory::select(packages, closure, directory, options.arch)
+    } else {
+        apt::fetch(packages, component, closure, options)
+    }
 }
 
 /// Root's metadata of the default time.

@@ -1,37 +1,46 @@
-//! The host's list of package sources with one more component (sources.list(5)): firmware, say,
-//! is not in `main`, and few hosts have more than that.
+//! The host's list of package sources with one more component (sources.list(5)). Firmware, for
+//! example, is not in `main`, and few hosts list another component.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Writes the host's sources with the component into a folder, and returns the options by which
-/// apt-get takes them.
-pub fn with_component(component: &str, folder: &Path) -> Result<[String; 2], String> {
-    let (list, parts) = places()?;
-    let mut files: Vec<PathBuf> = std::fs::read_dir(&parts)
+use super::error::Error;
+
+/// Writes the host's sources with `component` into `directory`, and returns the settings by which
+/// apt-get reads them.
+///
+/// # Errors
+/// A directory that cannot be written, and a host without apt.
+pub fn with_component(component: &str, directory: &Path) -> Result<[String; 2], Error> {
+    let (list, parts) = host_sources()?;
+    let mut files: Vec<PathBuf> = fs::read_dir(&parts)
         .into_iter()
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))
         .collect();
     files.push(list);
-    let copies = folder.join("parts");
+    let copies = directory.join("parts");
+    let failed = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::File { action, path, source }
+    };
     if copies.exists() {
-        // What the host does not have any more.
-        std::fs::remove_dir_all(&copies).map_err(|error| format!("cannot clear {}: {error}", copies.display()))?;
+        // Files that the host no longer has.
+        fs::remove_dir_all(&copies).map_err(failed("clear", &copies))?;
     }
-    std::fs::create_dir_all(&copies).map_err(|error| format!("cannot make {}: {error}", copies.display()))?;
+    fs::create_dir_all(&copies).map_err(failed("create", &copies))?;
     for file in files {
-        let extended: fn(&str, &str) -> String = match file.extension().and_then(|end| end.to_str()) {
-            Some("sources") => stanzas,
-            Some("list") => lines,
+        let extend: fn(&str, &str) -> String = match file.extension().and_then(|extension| extension.to_str()) {
+            Some("sources") => extend_deb822,
+            Some("list") => extend_one_line,
             _ => continue,
         };
-        let Ok(text) = std::fs::read_to_string(&file) else {
+        let Ok(text) = fs::read_to_string(&file) else {
             continue;
         };
         let copy = copies.join(file.file_name().unwrap_or_default());
-        let written = std::fs::write(&copy, extended(&text, component));
-        written.map_err(|error| format!("cannot write {}: {error}", copy.display()))?;
+        fs::write(&copy, extend(&text, component)).map_err(failed("write", &copy))?;
     }
     let absolute = std::path::absolute(&copies).unwrap_or(copies);
     Ok([
@@ -40,8 +49,8 @@ pub fn with_component(component: &str, folder: &Path) -> Result<[String; 2], Str
     ])
 }
 
-/// Where the host's apt has its sources: a file, and a folder of more.
-fn places() -> Result<(PathBuf, PathBuf), String> {
+/// Returns the file and the directory in which the host's apt has its sources.
+fn host_sources() -> Result<(PathBuf, PathBuf), Error> {
     let output = Command::new("apt-config")
         .args([
             "shell",
@@ -51,13 +60,14 @@ fn places() -> Result<(PathBuf, PathBuf), String> {
             "Dir::Etc::sourceparts/d",
         ])
         .output()
-        .map_err(|error| {
-            format!("cannot run apt-config: {error}\nhelp: where there is none, --debs names a folder of .deb files")
+        .map_err(|source| Error::Program {
+            program: "apt-config",
+            source,
         })?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let value = |name: &str, usual: &str| {
+    let value = |name: &str, default: &str| {
         let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-        PathBuf::from(found.unwrap_or(usual).trim_matches('\''))
+        PathBuf::from(found.unwrap_or(default).trim_matches('\''))
     };
     Ok((
         value("LIST", "/etc/apt/sources.list"),
@@ -65,36 +75,39 @@ fn places() -> Result<(PathBuf, PathBuf), String> {
     ))
 }
 
-/// Components with one more, where `main` is among them.
-fn more(components: &str, component: &str) -> String {
+/// Adds a component to a list of components that has `main`.
+fn add_component(components: &str, component: &str) -> String {
     let mut words = components.split_whitespace();
-    let there = words.clone().any(|word| word == component);
-    match words.any(|word| word == "main") && !there {
-        true => format!("{} {component}", components.trim_end()),
-        false => components.to_owned(),
+    let is_listed = words.clone().any(|word| word == component);
+    if words.any(|word| word == "main") && !is_listed {
+        format!("{} {component}", components.trim_end())
+    } else {
+        components.to_owned()
     }
 }
 
-/// The format of `.sources` files.
-fn stanzas(text: &str, component: &str) -> String {
+/// Adds a component to the stanzas of a `.sources` file.
+fn extend_deb822(text: &str, component: &str) -> String {
     let line = |line: &str| match line.split_once(':') {
-        Some((key, value)) if key.eq_ignore_ascii_case("components") => format!("{key}:{}\n", more(value, component)),
+        Some((key, value)) if key.eq_ignore_ascii_case("components") => {
+            format!("{key}:{}\n", add_component(value, component))
+        }
         _ => format!("{line}\n"),
     };
     text.lines().map(line).collect()
 }
 
-/// The format of `.list` files.
-fn lines(text: &str, component: &str) -> String {
-    let line = |line: &str| match line.trim_start().starts_with("deb") {
-        true => {
-            let (entry, comment) = line
-                .split_once('#')
-                .map_or((line, None), |(entry, rest)| (entry, Some(rest)));
-            let comment = comment.map(|text| format!(" #{text}")).unwrap_or_default();
-            format!("{}{comment}\n", more(entry, component))
+/// Adds a component to the entries of a `.list` file.
+fn extend_one_line(text: &str, component: &str) -> String {
+    let line = |line: &str| {
+        if !line.trim_start().starts_with("deb") {
+            return format!("{line}\n");
         }
-        false => format!("{line}\n"),
+        let (entry, comment) = line
+            .split_once('#')
+            .map_or((line, None), |(entry, rest)| (entry, Some(rest)));
+        let comment = comment.map(|text| format!(" #{text}")).unwrap_or_default();
+        format!("{}{comment}\n", add_component(entry, component))
     };
     text.lines().map(line).collect()
 }
@@ -104,14 +117,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn main_gets_a_companion() {
+    fn a_component_is_added_to_main() {
         let text =
             "Types: deb\nURIs: http://example.org/debian\nSuites: stable\nComponents: main\n\nComponents: other\n";
         let expected = text.replace("Components: main", "Components: main firmware");
-        assert_eq!(stanzas(text, "firmware"), expected);
-        assert_eq!(stanzas(&expected, "firmware"), expected);
+        assert_eq!(extend_deb822(text, "firmware"), expected);
+        assert_eq!(extend_deb822(&expected, "firmware"), expected);
         let text = "# deb x y main\ndeb [arch=amd64] http://example.org/debian stable main contrib # mine\ndeb-src x y main\ndeb x y/\n";
         let expected = "# deb x y main\ndeb [arch=amd64] http://example.org/debian stable main contrib firmware # mine\ndeb-src x y main firmware\ndeb x y/\n";
-        assert_eq!(lines(text, "firmware"), expected);
+        assert_eq!(extend_one_line(text, "firmware"), expected);
     }
 }

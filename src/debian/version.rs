@@ -9,7 +9,7 @@
 
 use std::cmp::Ordering;
 
-/// Which of two versions is the higher.
+/// Compares two versions.
 pub fn compare(a: &str, b: &str) -> Ordering {
     let [(epoch, upstream, revision), other] = [a, b].map(split);
     digits(epoch, other.0)
@@ -17,7 +17,7 @@ pub fn compare(a: &str, b: &str) -> Ordering {
         .then_with(|| parts(revision, other.2))
 }
 
-/// Epoch, upstream version and revision. One that is not there counts as 0, as an empty text does.
+/// Splits a version into epoch, upstream version and revision. An absent part is empty, which counts as 0.
 fn split(version: &str) -> (&str, &str, &str) {
     let (epoch, rest) = version.trim().split_once(':').unwrap_or(("", version.trim()));
     let (upstream, revision) = rest.rsplit_once('-').unwrap_or((rest, ""));
@@ -40,13 +40,13 @@ fn parts(mut a: &str, mut b: &str) -> Ordering {
     Ordering::Equal
 }
 
-/// What a text begins with, and the rest.
+/// Splits a text after its first letters for which `fits` holds.
 fn take(text: &str, fits: impl Fn(char) -> bool) -> (&str, &str) {
     let end = text.find(|c| !fits(c)).unwrap_or(text.len());
     text.split_at(end)
 }
 
-/// `~` comes before the end, the end before letters, and letters before all else.
+/// Compares parts without digits: `~` sorts before the end, the end before letters, letters before the rest.
 fn texts(a: &str, b: &str) -> Ordering {
     let weight = |c: char| match c {
         '~' => (0, c),
@@ -59,7 +59,7 @@ fn texts(a: &str, b: &str) -> Ordering {
     a.cmp(b)
 }
 
-/// As numbers, however long.
+/// Compares numbers of any length.
 fn digits(a: &str, b: &str) -> Ordering {
     let [a, b] = [a, b].map(|text| text.trim_start_matches('0'));
     a.len().cmp(&b.len()).then_with(|| a.cmp(b))

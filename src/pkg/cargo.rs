@@ -3,47 +3,58 @@
 use std::path::{Path, PathBuf};
 
 use super::Options;
+use super::error::cannot;
 use super::toolchain::Toolchain;
+use crate::diagnostic::Diagnostic;
 
-/// The folder with the Cargo.lock that governs a folder.
-pub fn workspace(dir: &Path) -> Result<PathBuf, String> {
-    let absolute = std::path::absolute(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-    let mut folders = absolute.ancestors();
-    folders
-        .find(|folder| folder.join("Cargo.lock").exists())
+/// Returns the directory with the Cargo.lock that applies to `dir`.
+///
+/// # Errors
+/// A directory outside of a cargo workspace.
+pub fn workspace(dir: &Path) -> Result<PathBuf, Diagnostic> {
+    let absolute = std::path::absolute(dir).map_err(cannot(format!("find {}", dir.display())))?;
+    let mut ancestors = absolute.ancestors();
+    ancestors
+        .find(|ancestor| ancestor.join("Cargo.lock").exists())
         .map(Path::to_owned)
-        .ok_or_else(|| format!("{} is in no cargo workspace", dir.display()))
+        .ok_or_else(|| {
+            let message = format!("{} is not in a cargo workspace", dir.display());
+            Diagnostic::error(message).help("put a Cargo.lock beside the Cargo.toml of the workspace")
+        })
 }
 
-/// Builds a program and returns it.
-pub fn build(package: &str, bin: &str, dir: &Path, options: &Options) -> Result<Vec<u8>, String> {
+/// Compiles a program and returns it.
+///
+/// # Errors
+/// A missing toolchain, and errors of the compiler.
+pub fn build(package: &str, bin: &str, dir: &Path, options: &Options) -> Result<Vec<u8>, Diagnostic> {
     let workspace = workspace(dir)?;
     let toolchain = Toolchain::find(options.arch)?;
-    let folder = workspace.join("target/pkg");
+    let target_dir = workspace.join("target/pkg");
     let mut flags = vec!["-C".to_owned(), "target-feature=+crt-static".into()];
-    // Paths of the machine that builds must not get into the program.
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
-    let places = [Some((workspace.clone(), ".")), home.map(|home| (home, "cargo"))];
-    for (path, name) in places.into_iter().flatten() {
+    // Paths of the build machine must not get into the program.
+    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let cargo_home = cargo_home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let prefixes = [Some((workspace.clone(), ".")), cargo_home.map(|home| (home, "cargo"))];
+    for (path, name) in prefixes.into_iter().flatten() {
         flags.push(format!("--remap-path-prefix={}={name}", path.display()));
     }
     let output = toolchain
         .build()
         .args(["--quiet", "--release", "--locked", "-p", package, "--bin", bin])
         .arg("--target-dir")
-        .arg(&folder)
+        .arg(&target_dir)
         // Unlike RUSTFLAGS this takes a path with a space.
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .current_dir(&workspace)
         .output()
-        .map_err(|error| format!("cannot run cargo: {error}"))?;
+        .map_err(cannot("run cargo"))?;
     if !output.status.success() {
-        return Err(format!(
+        return Err(Diagnostic::error(format!(
             "cargo build -p {package} failed:\n{}",
             String::from_utf8_lossy(&output.stderr)
-        ));
+        )));
     }
-    let program = folder.join(toolchain.triple).join("release").join(bin);
-    std::fs::read(&program).map_err(|error| format!("{}: {error}", program.display()))
+    let program = target_dir.join(toolchain.triple).join("release").join(bin);
+    std::fs::read(&program).map_err(cannot(format!("read {}", program.display())))
 }

@@ -1,82 +1,89 @@
-//! What a program of a cargo workspace is made from: crates of the workspace, whose files count,
-//! and crates from elsewhere, of which Cargo.lock has the versions and checksums.
+//! Sources of a program in a cargo workspace: the files of the workspace's crates, and versions and
+//! checksums of other crates, from Cargo.lock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::hash;
+use super::error::cannot;
+use super::files::{self, Entry};
+use crate::diagnostic::Diagnostic;
 
-/// The sources of a program.
+/// Sources of a program.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Sources {
-    /// The folders of the crates without a registry, by their names.
-    pub folders: BTreeMap<String, PathBuf>,
-    /// The entries of Cargo.lock for the crate and all that it needs.
+    /// Directories of the workspace's crates, by name.
+    pub directories: BTreeMap<String, PathBuf>,
+    /// Entries of Cargo.lock for the crate and its dependencies.
     pub locked: BTreeSet<String>,
 }
 
-/// An entry of Cargo.lock.
+/// Entry of Cargo.lock.
 #[derive(Debug, Default)]
-struct Entry {
+struct Locked {
     name: String,
     version: String,
-    /// Whether it is from a registry or a repository.
-    foreign: bool,
-    /// "NAME", "NAME VERSION" or "NAME VERSION (SOURCE)".
-    needs: Vec<String>,
+    /// Whether it comes from a registry or a repository.
+    is_external: bool,
+    /// Each "NAME", "NAME VERSION" or "NAME VERSION (SOURCE)".
+    dependencies: Vec<String>,
     text: String,
 }
 
-impl Entry {
-    fn is(&self, need: &str) -> bool {
-        let mut words = need.split(' ');
+impl Locked {
+    /// Whether a dependency means this entry.
+    fn provides(&self, dependency: &str) -> bool {
+        let mut words = dependency.split(' ');
         words.next() == Some(&self.name) && words.next().is_none_or(|version| version == self.version)
     }
 }
 
-/// Follows a crate through the Cargo.lock of a workspace.
+/// Finds the sources of a crate and its dependencies.
 ///
 /// # Errors
-/// A crate that is not in it, or one of a folder outside of the workspace.
-pub fn sources(workspace: &Path, package: &str) -> Result<Sources, String> {
+/// A crate that Cargo.lock lacks, and one outside of the workspace.
+pub fn sources(workspace: &Path, package: &str) -> Result<Sources, Diagnostic> {
     let path = workspace.join("Cargo.lock");
-    let text = std::fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let text = std::fs::read_to_string(&path).map_err(cannot(format!("read {}", path.display())))?;
     let entries = entries(&text);
     let mut found = Sources::default();
     let mut members = None;
-    let mut next = vec![package.to_owned()];
-    while let Some(need) = next.pop() {
-        let entry = entries.iter().find(|entry| entry.is(&need));
-        let entry = entry.ok_or_else(|| format!("there is no crate {need} in {}", path.display()))?;
+    let mut pending = vec![package.to_owned()];
+    while let Some(name) = pending.pop() {
+        let entry = entries.iter().find(|entry| entry.provides(&name));
+        let entry = entry.ok_or_else(|| {
+            let message = format!("cannot find crate {name} in {}", path.display());
+            Diagnostic::error(message).help("run `cargo metadata` to update Cargo.lock")
+        })?;
         if !found.locked.insert(entry.text.clone()) {
             continue;
         }
-        next.extend(entry.needs.iter().cloned());
-        if entry.foreign {
+        pending.extend(entry.dependencies.iter().cloned());
+        if entry.is_external {
             continue;
         }
         let members = match &mut members {
             Some(members) => members,
             none => none.insert(self::members(workspace)?),
         };
-        let folder = members.get(&entry.name).ok_or_else(|| {
-            format!(
-                "the crate {} is in no folder below {}, so that its changes would go unnoticed",
+        let directory = members.get(&entry.name).ok_or_else(|| {
+            Diagnostic::error(format!(
+                "cannot hash crate {}: it is not below {}",
                 entry.name,
                 workspace.display()
-            )
+            ))
+            .help("move the crate into the workspace, so that its changes change the package's tag")
         })?;
-        found.folders.insert(entry.name.clone(), folder.clone());
+        found.directories.insert(entry.name.clone(), directory.clone());
     }
     Ok(found)
 }
 
-/// The entries of a Cargo.lock, which cargo writes in one way only.
-fn entries(text: &str) -> Vec<Entry> {
+/// Parses a Cargo.lock, in the one layout that cargo writes.
+fn entries(text: &str) -> Vec<Locked> {
     let mut entries = Vec::new();
     for line in text.lines() {
         if line == "[[package]]" {
-            entries.push(Entry::default());
+            entries.push(Locked::default());
             continue;
         }
         let Some(entry) = entries.last_mut() else { continue };
@@ -84,8 +91,8 @@ fn entries(text: &str) -> Vec<Entry> {
         match line.split_once(" = ") {
             Some(("name", _)) => entry.name = quoted(line),
             Some(("version", _)) => entry.version = quoted(line),
-            Some(("source", _)) => entry.foreign = true,
-            None if line.starts_with(" \"") => entry.needs.push(quoted(line)),
+            Some(("source", _)) => entry.is_external = true,
+            None if line.starts_with(" \"") => entry.dependencies.push(quoted(line)),
             _ => {}
         }
         entry.text.push_str(line);
@@ -94,24 +101,23 @@ fn entries(text: &str) -> Vec<Entry> {
     entries
 }
 
-/// The folders of all crates below a folder, by their names.
-fn members(workspace: &Path) -> Result<BTreeMap<String, PathBuf>, String> {
+/// Returns the directories of all crates below `workspace`, by name.
+fn members(workspace: &Path) -> Result<BTreeMap<String, PathBuf>, Diagnostic> {
     let mut members = BTreeMap::new();
-    for (name, found) in hash::walk(workspace)? {
-        let hash::Found::File(path) = found else { continue };
+    for (name, entry) in files::walk(workspace)? {
+        let Entry::File(path) = entry else { continue };
         if name != "Cargo.toml" && !name.ends_with("/Cargo.toml") {
             continue;
         }
-        let text =
-            std::fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        if let (Some(name), Some(folder)) = (package_name(&text), path.parent()) {
-            members.insert(name, folder.to_owned());
+        let text = std::fs::read_to_string(&path).map_err(cannot(format!("read {}", path.display())))?;
+        if let (Some(name), Some(directory)) = (package_name(&text), path.parent()) {
+            members.insert(name, directory.to_owned());
         }
     }
     Ok(members)
 }
 
-/// The name in the section `[package]` of a Cargo.toml.
+/// Returns the name in the section `[package]` of a Cargo.toml.
 fn package_name(text: &str) -> Option<String> {
     let mut lines = text
         .lines()
@@ -159,7 +165,7 @@ checksum = "77"
 "#;
 
     fn workspace() -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         for (path, text) in [
             ("Cargo.lock", LOCK),
             ("Cargo.toml", "[workspace]\nmembers = []\n"),
@@ -167,32 +173,42 @@ checksum = "77"
             ("crates/two/Cargo.toml", "[lib]\nname = \"x\"\n[package]\nname=\"b\"\n"),
             ("pkg/build.yml", "image: p\ncontents:\n  - cargo: a\n    to: /a\n"),
         ] {
-            let path = folder.path().join(path);
+            let path = directory.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
-        folder
+        directory
     }
 
     #[test]
     fn crates_and_versions_are_followed() {
-        let folder = workspace();
-        let found = sources(folder.path(), "a").unwrap();
-        let names: Vec<&String> = found.folders.keys().collect();
+        let directory = workspace();
+        let found = sources(directory.path(), "a").unwrap();
+        let names: Vec<&String> = found.directories.keys().collect();
         assert_eq!(names, ["a", "b"]);
-        assert_eq!(found.folders["b"], folder.path().join("crates/two"));
+        assert_eq!(found.directories["b"], directory.path().join("crates/two"));
         assert_eq!(found.locked.len(), 3);
         assert!(found.locked.iter().any(|text| text.contains("77")));
-        assert!(sources(folder.path(), "c").unwrap_err().contains("no crate c"));
-        std::fs::remove_dir_all(folder.path().join("crates")).unwrap();
-        assert!(sources(folder.path(), "a").unwrap_err().contains("b is in no folder"));
+        assert!(
+            sources(directory.path(), "c")
+                .unwrap_err()
+                .message
+                .contains("cannot find crate c")
+        );
+        std::fs::remove_dir_all(directory.path().join("crates")).unwrap();
+        assert!(
+            sources(directory.path(), "a")
+                .unwrap_err()
+                .message
+                .contains("crate b: it is not below")
+        );
     }
 
     #[test]
     fn the_tag_changes_with_what_the_program_is_made_from_only() {
-        let folder = workspace();
-        let tag = || crate::pkg::tag(&folder.path().join("pkg")).unwrap();
-        let change = |path: &str, text: &str| std::fs::write(folder.path().join(path), text).unwrap();
+        let directory = workspace();
+        let tag = || crate::pkg::tag(&directory.path().join("pkg")).unwrap();
+        let change = |path: &str, text: &str| std::fs::write(directory.path().join(path), text).unwrap();
         let before = tag();
         change("README.md", "nothing");
         change("Cargo.lock", &LOCK.replace("1.0.0", "1.0.1"));

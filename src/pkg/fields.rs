@@ -1,10 +1,11 @@
-//! The table of the fields of a `build.yml`, against which it is checked as the YAML of machines is.
+//! Fields of a `build.yml`, as a JSON Schema.
 
 use serde_json::{Value, json};
 
 use crate::config::schema;
 
-/// A schema as [`schema::schema`] has it. A step of `contents` is what its first required field says.
+/// Returns the JSON Schema, in the subset of [`schema::schema`]. The first required field of a step names
+/// its kind.
 pub fn schema() -> Value {
     let object = |fields: Value| json!({"type": "object", "additionalProperties": false, "properties": fields});
     let (text, boolean) = (json!({"type": "string"}), json!({"type": "boolean"}));
@@ -41,7 +42,7 @@ pub fn schema() -> Value {
         "image": text, "org": text, "arches": texts, "config": {"$ref": "#/definitions/label"},
         "entrypoint": texts, "cmd": texts, "env": texts, "workdir": text,
         "contents": {"type": "array", "items": {"oneOf": steps}},
-        // What LinuxKit has besides, of which moby has no use (src/cmd/linuxkit/pkglib/pkglib.go).
+        // Fields of LinuxKit that moby ignores (src/cmd/linuxkit/pkglib/pkglib.go).
         "tag": text, "dockerfile": text, "extra-sources": texts, "gitrepo": text, "network": boolean,
         "disable-cache": boolean, "buildArgs": texts,
         "depends": object(json!({

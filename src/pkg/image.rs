@@ -1,18 +1,24 @@
-//! A package's tree as an image in the store.
+//! The OCI image of a package.
 
 use serde_json::{Value, json};
 use tree::Tree;
 
 use super::Options;
+use super::error::cannot;
 use super::recipe::Recipe;
 use crate::codec::compress::{self, Compression};
-use crate::oci::{ImageGraph, Writer, graph};
+use crate::diagnostic::Diagnostic;
+use crate::oci::{self, ImageGraph, Writer, graph};
 
-/// Writes the image under a name. Images of the name for other architectures stay.
-pub fn write(tree: &Tree, recipe: &Recipe, name: &str, options: &Options, store: &Writer) -> Result<(), String> {
-    let tar = pax::plan(tree).map_err(|error| error.to_string())?;
-    let packed = compress::compress(&tar, Compression::default(), options.jobs, &store.blobs())
-        .map_err(|error| error.to_string())?;
+/// Writes the image of `tree` into a layout and names it. Images of this name for other
+/// architectures stay in its index.
+///
+/// # Errors
+/// A tree that a tar archive cannot hold, and a layout that cannot be read or written.
+pub fn write(tree: &Tree, recipe: &Recipe, name: &str, options: &Options, layout: &Writer) -> Result<(), Diagnostic> {
+    let tar = pax::plan(tree).map_err(cannot("write the layer"))?;
+    let compressed = compress::compress(&tar, Compression::default(), options.jobs, &layout.blobs());
+    let compressed = compressed.map_err(cannot("compress the layer"))?;
     let mut config = json!({});
     let labels = recipe
         .config
@@ -29,14 +35,14 @@ pub fn write(tree: &Tree, recipe: &Recipe, name: &str, options: &Options, store:
             graph::set(&mut config, key, value);
         }
     }
-    let image = ImageGraph::from_layer(&tar, packed, &config, options.arch);
-    let mut image = image.map_err(|error| error.to_string())?;
+    let image = ImageGraph::from_layer(&tar, compressed, &config, options.arch);
+    let mut image = image.map_err(cannot("read the layer"))?;
 
     let mut manifests = vec![image.top.clone()];
-    for entry in store.named(name).map_err(|error| error.to_string())? {
+    for entry in layout.named(name).map_err(cannot_update)? {
         let digest = entry.get("digest").and_then(Value::as_str);
-        let old = digest.map(|digest| store.json(digest)).transpose();
-        let old = old.map_err(|error| error.to_string())?.flatten();
+        let old = digest.map(|digest| layout.json(digest)).transpose();
+        let old = old.map_err(cannot_update)?.flatten();
         let kept = old.and_then(|old| old.get("manifests")?.as_array().cloned());
         let other = |entry: &Value| {
             entry.pointer("/platform/architecture").and_then(Value::as_str) != Some(options.arch.name())
@@ -45,9 +51,12 @@ pub fn write(tree: &Tree, recipe: &Recipe, name: &str, options: &Options, store:
     }
     manifests.sort_by_key(|entry| entry.pointer("/platform/architecture").map(Value::to_string));
     let index = json!({"schemaVersion": 2, "mediaType": graph::INDEX, "manifests": manifests});
-    let index = image
-        .add_json(&index, graph::INDEX)
-        .map_err(|error| error.to_string())?;
-    store.write(&image).map_err(|error| error.to_string())?;
-    store.name(name, index).map_err(|error| error.to_string())
+    let index = image.add_json(&index, graph::INDEX);
+    let index = index.map_err(cannot("write the index"))?;
+    layout.write(&image).map_err(cannot_update)?;
+    layout.name(name, index).map_err(cannot_update)
+}
+
+fn cannot_update(error: oci::Error) -> Diagnostic {
+    Diagnostic::from_text(&error.to_string()).caused_by(error)
 }

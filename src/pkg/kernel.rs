@@ -1,67 +1,73 @@
-//! A Debian kernel package as a kernel image: `kernel`, and `kernel.tar` with the modules and the
-//! device trees of Raspberry Pis, the latter where LinuxKit's kernels have them: `boot/dtb`.
+//! Kernel images from Debian's kernel packages: `kernel`, and `kernel.tar` with the modules and
+//! Raspberry Pi's device trees, the latter in LinuxKit's place for them, `boot/dtb`.
 
 use std::path::PathBuf;
 
+use extents::Extents;
 use tree::{Kind, Tree};
 
+use super::error::cannot;
 use super::meta;
 use crate::debian::deb;
+use crate::diagnostic::Diagnostic;
 use crate::kmod;
 
-/// Unpacks the kernel among the .debs, with the modules that are wanted.
-pub fn unpack(files: &[PathBuf], tree: &mut Tree, wanted: &dyn Fn(&str) -> bool) -> Result<(), String> {
+/// Unpacks the kernel among `debs`, with the modules for which `is_wanted` holds.
+///
+/// # Errors
+/// Packages without a kernel, and those of [`deb::unpack`] and [`kmod::index`].
+pub fn unpack(debs: &[PathBuf], tree: &mut Tree, is_wanted: &dyn Fn(&str) -> bool) -> Result<(), Diagnostic> {
     let mut all = Tree::new(meta(0o755));
     let is_image = |path: &&PathBuf| {
         path.file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with("linux-image-"))
     };
-    for file in files.iter().filter(is_image) {
-        deb::unpack(file, &mut all, &|path| {
-            let modules = path.starts_with("lib/modules") || path.starts_with("usr/lib/modules");
+    for deb in debs.iter().filter(is_image) {
+        deb::unpack(deb, &mut all, &|path| {
+            let is_module = path.starts_with("lib/modules") || path.starts_with("usr/lib/modules");
             path.starts_with("boot/")
                 || path == "lib"
                 || device_tree(path).is_some()
-                || modules && kmod::plain(path).is_none_or(|path| wanted(path.trim_start_matches("usr/")))
+                || is_module && kmod::plain(path).is_none_or(|path| is_wanted(path.trim_start_matches("usr/")))
         })?;
     }
-    let parents = meta(0o755);
-    let mut put = |path: &str, kind: Kind| {
-        let inserted = tree.insert(path.as_bytes(), meta(0o644), kind, &parents);
-        inserted.map(drop).map_err(|error| error.to_string())
-    };
-    let mut found = false;
+    let mut has_kernel = false;
     let mut device_trees = Vec::new();
     for item in all.walk() {
         let name = tree::show(&item.path);
         let Kind::File(content) = &item.node.kind else { continue };
         if name.starts_with("boot/vmlinuz-") {
-            put("kernel", Kind::File(content.clone()))?;
-            found = true;
+            put(tree, "kernel", content.clone())?;
+            has_kernel = true;
         } else if name.starts_with("boot/config-") {
-            put("kernel-config", Kind::File(content.clone()))?;
+            put(tree, "kernel-config", content.clone())?;
         } else if let Some(path) = device_tree(&name) {
             device_trees.push((name, path, content.clone()));
         }
     }
-    if !found {
-        return Err("there is no boot/vmlinuz-* in the linux-image packages".into());
+    if !has_kernel {
+        let message = "cannot find a kernel: no linux-image package has boot/vmlinuz-*";
+        return Err(Diagnostic::error(message).help("name a package such as linux-image-amd64 under `kernel:`"));
     }
     all.remove(b"boot");
-    without_usr(&mut all)?;
+    move_out_of_usr(&mut all)?;
     for (from, to, content) in device_trees {
         all.remove(from.as_bytes());
-        let inserted = all.insert(to.as_bytes(), meta(0o644), Kind::File(content), &parents);
-        inserted.map_err(|error| error.to_string())?;
+        put(&mut all, &to, content)?;
     }
-    kmod::index(&mut all)?;
-    let tar = pax::plan(&all).map_err(|error| error.to_string())?;
-    put("kernel.tar", Kind::File(tar))
+    kmod::index(&mut all).map_err(|error| Diagnostic::error(error.to_string()).caused_by(error))?;
+    let tar = pax::plan(&all).map_err(cannot("write kernel.tar"))?;
+    put(tree, "kernel.tar", tar)
 }
 
-/// Puts modules where every modprobe looks, and LinuxKit's kernels have them: Debian 13 has them
-/// below `usr`, and only its base system has the link that leads there.
-fn without_usr(all: &mut Tree) -> Result<(), String> {
+fn put(tree: &mut Tree, path: &str, content: Extents) -> Result<(), Diagnostic> {
+    let inserted = tree.insert(path.as_bytes(), meta(0o644), Kind::File(content), &meta(0o755));
+    inserted.map(drop).map_err(cannot(format!("add {path}")))
+}
+
+/// Moves modules to `lib/modules`, where every modprobe and LinuxKit expect them. Debian 13 has
+/// them below `usr`, and only its base system has the symbolic link that leads there.
+fn move_out_of_usr(all: &mut Tree) -> Result<(), Diagnostic> {
     // A package that brings the link.
     if all.lookup(b"lib").is_some() && all.lookup(b"usr/lib/modules").is_some() {
         return Ok(());
@@ -81,18 +87,18 @@ fn without_usr(all: &mut Tree) -> Result<(), String> {
     all.remove(b"usr");
     for (path, file_meta, kind) in found {
         let inserted = all.insert(&path, file_meta, kind, &meta(0o755));
-        inserted.map_err(|error| error.to_string())?;
+        inserted.map_err(cannot(format!("add {}", tree::show(&path))))?;
     }
     Ok(())
 }
 
-/// Where the device tree of a Raspberry Pi goes, if it is one: Debian has it at
+/// Returns the place of a Raspberry Pi's device tree, if `path` is one. Debian has them at
 /// `usr/lib/linux-image-VERSION/broadcom/bcm2*.dtb`.
 fn device_tree(path: &str) -> Option<String> {
     let (_, rest) = path.strip_prefix("usr/lib/linux-image-")?.split_once('/')?;
     let name = rest.strip_prefix("broadcom/")?;
-    let one = name.starts_with("bcm2") && name.ends_with(".dtb");
-    one.then(|| format!("boot/dtb/{rest}"))
+    let is_raspberry_pi = name.starts_with("bcm2") && name.ends_with(".dtb");
+    is_raspberry_pi.then(|| format!("boot/dtb/{rest}"))
 }
 
 #[cfg(test)]
@@ -123,8 +129,8 @@ mod tests {
         let len = data.len();
         deb.extend(format!("{:<48}{len:<10}`\n", "data.tar").bytes());
         deb.extend(data);
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("linux-image-6.12.1_1_amd64.deb");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("linux-image-6.12.1_1_amd64.deb");
         std::fs::write(&file, deb).unwrap();
         let mut tree = Tree::default();
         unpack(&[file], &mut tree, &|path| path == "lib/modules/6.12.1/kernel/fs/a.ko").unwrap();

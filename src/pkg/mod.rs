@@ -1,49 +1,51 @@
-//! Packages: a folder with a `build.yml` becomes an OCI image in the store, without Docker.
+//! Packages: a directory with a `build.yml` becomes an OCI image in the cache, without Docker.
 //!
 //! ```text
-//! build.yml ──recipe──▶ contents ──(debian, cargo, kernel, linux, files)──▶ Tree ──image──▶ OCI layout
-//!        └──hash──▶ docker.io/ORG/IMAGE:HASH
+//! build.yml ──recipe──▶ steps ──(debian, cargo, kernel, linux, files)──▶ Tree ──image──▶ OCI layout
+//!        └──tag──▶ docker.io/ORG/IMAGE:HASH
 //! ```
 
 mod cargo;
 mod crates;
+mod error;
 mod fields;
-mod hash;
+mod files;
 mod image;
 mod kernel;
 mod linux;
+mod pattern;
 mod recipe;
+mod steps;
+mod tag;
 mod toolchain;
 
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
-use extents::Extents;
-use tree::{Kind, Meta, Time, Tree};
+use tree::{Meta, Time, Tree};
 
 use crate::arch::Arch;
-use crate::debian::{self, deb};
+use crate::debian;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::oci::Writer;
 use crate::reporter::Reporter;
 use crate::time;
-use hash::Found;
-use recipe::{Content, Recipe};
+use recipe::Recipe;
 
-/// What is needed to build packages.
+/// Options for building packages.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The OCI layout that the images go into.
+    /// OCI layout that receives the images.
     pub store: PathBuf,
-    /// Architecture.
+    /// Architecture to build for.
     pub arch: Arch,
-    /// A folder of .debs in place of apt-get.
+    /// Directory of .deb files to use in place of apt-get.
     pub debs: Option<PathBuf>,
-    /// How many threads.
+    /// Number of threads.
     pub jobs: usize,
 }
 
 impl Options {
-    /// The part that fetching Debian packages needs.
+    /// Returns the options for fetching Debian packages.
     fn debian(&self) -> debian::Options {
         debian::Options {
             store: self.store.clone(),
@@ -53,247 +55,54 @@ impl Options {
     }
 }
 
-/// The name that the package in a folder has, with the hash of its sources as its tag.
+/// Returns the image name of the package in `dir`. Its tag is a hash of the sources.
 ///
 /// # Errors
-/// A folder without a recipe, or a recipe that cannot be read.
-pub fn tag(dir: &Path) -> Result<String, String> {
+/// A directory without a valid `build.yml`, and sources that cannot be read.
+pub fn tag(dir: &Path) -> Result<String, Diagnostics> {
     let recipe = Recipe::read(dir)?;
-    Ok(format!(
-        "docker.io/{}/{}:{}",
-        recipe.org,
-        recipe.image,
-        hash::sources(dir, &recipe)?
-    ))
+    Ok(image_name(dir, &recipe)?)
 }
 
-/// Builds the package in a folder, and returns its name.
+fn image_name(dir: &Path, recipe: &Recipe) -> Result<String, Diagnostic> {
+    let tag = tag::of_sources(dir, recipe)?;
+    Ok(format!("docker.io/{}/{}:{tag}", recipe.org, recipe.image))
+}
+
+/// Builds the package in `dir` and returns its image name.
 ///
 /// # Errors
-/// A recipe that asks for what is not there, and programs that fail.
-pub fn build(dir: &Path, options: &Options, reporter: &dyn Reporter) -> Result<String, String> {
+/// Those of [`tag`], an architecture that the package does not support, and steps that fail.
+pub fn build(dir: &Path, options: &Options, reporter: &dyn Reporter) -> Result<String, Diagnostics> {
     let recipe = Recipe::read(dir)?;
-    let name = tag(dir)?;
+    let name = image_name(dir, &recipe)?;
     if !recipe.arches.iter().any(|arch| arch == options.arch.name()) {
-        return Err(format!(
-            "{name} is not for {}, only for {}",
-            options.arch,
-            recipe.arches.join(", ")
-        ));
+        let message = format!("cannot build {name} for {}: build.yml excludes it", options.arch);
+        let help = format!(
+            "choose --arch {}, or extend `arches:`",
+            recipe.arches.join(" or --arch ")
+        );
+        return Err(Diagnostic::error(message).help(help).into());
     }
-    // apt-get's state, too, can be changed by one at a time.
-    let store = Writer::open(&options.store).map_err(|error| error.to_string())?;
+    // The lock of the layout is also that of apt-get's state.
+    let layout =
+        Writer::open(&options.store).map_err(|error| Diagnostic::from_text(&error.to_string()).caused_by(error))?;
     reporter.info(&format!("building {name}"));
     let mut tree = Tree::new(meta(0o755));
-    for content in &recipe.contents {
-        add(&mut tree, content, dir, options, reporter).map_err(|error| format!("{}: {error}", dir.display()))?;
-    }
-    image::write(&tree, &recipe, &name, options, &store)?;
+    let mut add = || -> Result<(), Diagnostic> {
+        for step in &recipe.contents {
+            steps::add(&mut tree, step, dir, options, reporter)?;
+        }
+        image::write(&tree, &recipe, &name, options, &layout)
+    };
+    add().map_err(|mut diagnostic| {
+        diagnostic.message = format!("{}: {}", dir.display(), diagnostic.message);
+        diagnostic
+    })?;
     Ok(name)
 }
 
-/// Root's metadata of the fixed time.
+/// Root's metadata of the default time.
 fn meta(mode: u32) -> Meta {
     Meta::new(mode, Time::from_seconds(time::DEFAULT))
-}
-
-fn add(
-    tree: &mut Tree,
-    content: &Content,
-    dir: &Path,
-    options: &Options,
-    reporter: &dyn Reporter,
-) -> Result<(), String> {
-    let parents = meta(0o755);
-    let put = |tree: &mut Tree, path: &str, meta: Meta, kind: Kind| {
-        let inserted = tree.insert(path.as_bytes(), meta, kind, &parents);
-        inserted.map(drop).map_err(|error| error.to_string())
-    };
-    match content {
-        Content::Debian {
-            debian,
-            component,
-            closure,
-            paths,
-            exclude,
-        } => {
-            let files = debian::fetch(debian, component.as_deref(), *closure, &options.debian())?;
-            match unpack(tree, &files, paths, exclude)? {
-                true => Ok(()),
-                false => Err(format!(
-                    "`paths` names none of the files of {}\nhelp: `dpkg --contents FILE.deb` lists them",
-                    debian.join(", ")
-                )),
-            }
-        }
-        Content::Cargo { cargo, bin, to } => {
-            let program = cargo::build(cargo, bin.as_ref().unwrap_or(cargo), dir, options)?;
-            put(tree, to, meta(0o755), Kind::File(Extents::from_bytes(program)))
-        }
-        Content::Copy { copy, to } => {
-            for (relative, found) in hash::walk(&dir.join(copy))? {
-                let path = if relative.is_empty() {
-                    to.clone()
-                } else {
-                    format!("{to}/{relative}")
-                };
-                let (mode, kind) = match found {
-                    Found::File(file) => {
-                        let content = hash::content(&file)?;
-                        let mode = if hash::executable(&content)? { 0o755 } else { 0o644 };
-                        (mode, Kind::File(content))
-                    }
-                    Found::Symlink(target) => (0o777, Kind::Symlink(target.into_bytes())),
-                    Found::Empty => (0o755, Kind::directory()),
-                };
-                put(tree, &path, meta(mode), kind)?;
-            }
-            Ok(())
-        }
-        Content::File {
-            file,
-            contents,
-            mode,
-            uid,
-            gid,
-        } => {
-            let meta = Meta {
-                uid: *uid,
-                gid: *gid,
-                ..meta(octal(mode.as_deref(), 0o644)?)
-            };
-            put(tree, file, meta, Kind::File(Extents::from_bytes(contents.as_bytes())))
-        }
-        Content::Directory { directory, mode } => {
-            put(tree, directory, meta(octal(mode.as_deref(), 0o755)?), Kind::directory())
-        }
-        Content::Symlink { symlink, target } => {
-            // Where /sbin leads to /usr/sbin, a link from the one to the other would lead to itself.
-            let there = target
-                .starts_with('/')
-                .then(|| tree.lookup_following(target.as_bytes()));
-            if there
-                .flatten()
-                .is_some_and(|id| tree.lookup_following(symlink.as_bytes()) == Some(id))
-            {
-                return Ok(());
-            }
-            put(tree, symlink, meta(0o777), Kind::Symlink(target.clone().into_bytes()))
-        }
-        Content::Concat { concat, to } => {
-            let mut all = Extents::new();
-            for item in tree.walk() {
-                let path = tree::show(&item.path);
-                if let Kind::File(content) = &item.node.kind
-                    && concat.iter().any(|pattern| matches(pattern, &path))
-                {
-                    all.push(content);
-                }
-            }
-            if all.is_empty() {
-                return Err(format!("there is nothing of {} to put into {to}", concat.join(", ")));
-            }
-            put(tree, to, meta(0o644), Kind::File(all))
-        }
-        Content::Ldlinux { ldlinux, to } => {
-            let found = tree
-                .lookup_following(ldlinux.as_bytes())
-                .map(|id| tree.node(id).kind.clone());
-            let Some(Kind::File(program)) = found else {
-                return Err(format!("there is no file {ldlinux:?} to take ldlinux.sys from"));
-            };
-            let program = program.to_vec().map_err(|error| error.to_string())?;
-            let loader = syslinux::from_program(&program).map_err(|error| format!("{ldlinux}: {error}"))?;
-            tree.remove(ldlinux.as_bytes());
-            for (name, content) in [("ldlinux.bss", loader.boot_sector()), ("ldlinux.sys", loader.system())] {
-                let file = Kind::File(Extents::from_bytes(content));
-                put(tree, &format!("{to}/{name}"), meta(0o644), file)?;
-            }
-            Ok(())
-        }
-        Content::Kernel { kernel, paths, exclude } => {
-            let package = kernel.for_arch(options.arch)?;
-            let files = debian::fetch(&[package.to_owned()], None, true, &options.debian())?;
-            kernel::unpack(&files, tree, &|path| wanted(path, paths, exclude))
-        }
-        Content::Linux { linux, config } => linux::build(linux, config, dir, options, tree, reporter),
-    }
-}
-
-/// Unpacks what is wanted of .debs, and returns whether there is anything. A path that a release has
-/// moved into `usr` is wanted by its name without it, too, and found by it.
-fn unpack(tree: &mut Tree, debs: &[PathBuf], paths: &[String], exclude: &[String]) -> Result<bool, String> {
-    let in_usr = deb::all_in_usr(debs)?;
-    let taken = Cell::new(false);
-    for file in debs {
-        deb::unpack(file, tree, &|path| {
-            let outside = path.strip_prefix("usr/").filter(|_| in_usr);
-            let names = [Some(path), outside];
-            let mut names = names.iter().flatten();
-            let take =
-                names.clone().any(|name| wanted(name, paths, &[])) && names.all(|name| wanted(name, &[], exclude));
-            taken.set(taken.get() || take);
-            take
-        })?;
-    }
-    for name in ["bin", "sbin", "lib", "lib64"].iter().filter(|_| in_usr) {
-        let target = format!("usr/{name}");
-        if tree.lookup(target.as_bytes()).is_some() && tree.lookup(name.as_bytes()).is_none() {
-            let link = Kind::Symlink(target.into_bytes());
-            let inserted = tree.insert(name.as_bytes(), meta(0o777), link, &meta(0o755));
-            inserted.map_err(|error| error.to_string())?;
-        }
-    }
-    Ok(taken.get())
-}
-
-fn octal(mode: Option<&str>, default: u32) -> Result<u32, String> {
-    mode.map_or(Ok(default), |text| {
-        u32::from_str_radix(text, 8).map_err(|_| format!("the mode {text:?} is not octal"))
-    })
-}
-
-fn wanted(path: &str, paths: &[String], exclude: &[String]) -> bool {
-    (paths.is_empty() || paths.iter().any(|pattern| matches(pattern, path)))
-        && !exclude.iter().any(|pattern| matches(pattern, path))
-}
-
-/// Whether a path is what a pattern names: `*` within a component, `**` over several, and a
-/// folder with `/` at its end stands for all below it.
-fn matches(pattern: &str, path: &str) -> bool {
-    let pattern = pattern.trim_start_matches('/');
-    if let Some(folder) = pattern.strip_suffix('/') {
-        return matches(folder, path) || matches(&format!("{folder}/**"), path);
-    }
-    fn go(pattern: &[u8], path: &[u8]) -> bool {
-        match (pattern, path) {
-            ([b'*', b'*', rest @ ..], _) => {
-                let rest = rest.strip_prefix(b"/").unwrap_or(rest);
-                (0..=path.len()).any(|at| go(rest, path.get(at..).unwrap_or_default()))
-            }
-            ([b'*', rest @ ..], _) => {
-                let end = path.iter().position(|&byte| byte == b'/').unwrap_or(path.len());
-                (0..=end).any(|at| go(rest, path.get(at..).unwrap_or_default()))
-            }
-            ([a, pattern @ ..], [b, path @ ..]) => a == b && go(pattern, path),
-            ([], []) => true,
-            _ => false,
-        }
-    }
-    go(pattern.as_bytes(), path.as_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches;
-
-    #[test]
-    fn patterns_name_paths() {
-        assert!(matches("usr/bin/a", "usr/bin/a"));
-        assert!(matches("usr/bin/", "usr/bin/a/b"));
-        assert!(matches("usr/share/**/*.crt", "usr/share/a/b/c.crt"));
-        assert!(matches("usr/*/a", "usr/bin/a"));
-        assert!(!matches("usr/*", "usr/bin/a"));
-        assert!(!matches("usr/bi", "usr/bin"));
-    }
 }

@@ -1,4 +1,4 @@
-//! `build.yml`: LinuxKit's fields, and the list of contents.
+//! `build.yml`: LinuxKit's fields, and the steps that fill an image.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
@@ -6,87 +6,87 @@ use std::path::{Component, Path};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::error::cannot;
 use super::fields;
 use crate::arch::Arch;
 use crate::config::node::{self, Kind, Node};
 use crate::config::{self, Source, schema};
-use crate::diagnostic::{Diagnostic, Span};
+use crate::diagnostic::{Diagnostic, Diagnostics, Span};
 
-/// What a `build.yml` says.
+/// A parsed `build.yml`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Recipe {
-    /// The name of the repository.
+    /// Repository of the image.
     pub image: String,
-    /// Its organization.
-    #[serde(default = "moby")]
+    /// Organization of the repository.
+    #[serde(default = "default_org")]
     pub org: String,
-    /// The architectures that it is for.
-    #[serde(default = "usual")]
+    /// Architectures that the package supports.
+    #[serde(default = "default_arches")]
     pub arches: Vec<String>,
-    /// The label `org.mobyproject.config`.
+    /// Label `org.mobyproject.config`.
     #[serde(default)]
     pub config: Option<Value>,
-    /// Of the OCI image configuration, as are the next three.
+    /// Entrypoint of the OCI image configuration.
     #[serde(default)]
     pub entrypoint: Option<Vec<String>>,
+    /// Command of the OCI image configuration.
     #[serde(default)]
     pub cmd: Option<Vec<String>>,
+    /// Environment of the OCI image configuration.
     #[serde(default)]
     pub env: Option<Vec<String>>,
+    /// Working directory of the OCI image configuration.
     #[serde(default)]
     pub workdir: Option<String>,
-    /// What is in the image, later ones over earlier ones.
+    /// Steps that fill the image. Later files replace earlier ones.
     #[serde(default)]
-    pub contents: Vec<Content>,
+    pub contents: Vec<Step>,
 }
 
-fn moby() -> String {
+fn default_org() -> String {
     "moby".into()
 }
 
-fn usual() -> Vec<String> {
+fn default_arches() -> Vec<String> {
     vec!["amd64".into(), "arm64".into()]
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 
-fn root() -> String {
-    String::new()
-}
-
-/// One step.
+/// A step that adds files to the image. Its first field names its kind.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
-pub enum Content {
+pub enum Step {
     /// Debian packages.
     Debian {
         debian: Vec<String>,
-        /// Where the archive has them besides `main`: `non-free-firmware`, say.
+        /// Component of the archive besides `main`, for example `non-free-firmware`.
         #[serde(default)]
         component: Option<String>,
-        #[serde(default = "yes")]
+        #[serde(default = "default_true")]
         closure: bool,
         #[serde(default)]
         paths: Vec<String>,
         #[serde(default)]
         exclude: Vec<String>,
     },
-    /// A static program of the cargo workspace around the folder.
+    /// A static program of the cargo workspace around the package.
     Cargo {
         cargo: String,
         #[serde(default)]
         bin: Option<String>,
         to: String,
     },
-    /// A file or folder beside the recipe.
+    /// A file or directory beside the recipe.
     Copy {
         copy: String,
-        #[serde(default = "root")]
+        #[serde(default)]
         to: String,
     },
-    /// A file given here.
+    /// A file with the given content.
     File {
         file: String,
         contents: String,
@@ -97,7 +97,7 @@ pub enum Content {
         #[serde(default)]
         gid: u32,
     },
-    /// An empty folder.
+    /// An empty directory.
     Directory {
         directory: String,
         #[serde(default)]
@@ -105,49 +105,49 @@ pub enum Content {
     },
     /// A symbolic link.
     Symlink { symlink: String, target: String },
-    /// Files so far, one after the other.
+    /// A concatenation of files of earlier steps.
     Concat { concat: Vec<String>, to: String },
-    /// The boot sector and ldlinux.sys of syslinux, out of the program extlinux.
+    /// The boot sector and ldlinux.sys of SYSLINUX, extracted from the program extlinux.
     Ldlinux { ldlinux: String, to: String },
-    /// A kernel compiled from a Debian package of Linux's sources.
+    /// A kernel compiled from a Debian source package of Linux.
     Linux {
         linux: String,
-        /// Goals of the kernel's makefile and files beside the recipe, later ones over earlier ones.
+        /// Targets of the kernel's Makefile and files beside the recipe. Later options win.
         config: Vec<String>,
     },
     /// A Debian kernel package.
     Kernel {
-        kernel: Names,
-        /// Of its modules, as for Debian packages.
+        kernel: PerArch,
+        /// Patterns of the modules to include.
         #[serde(default)]
         paths: Vec<String>,
+        /// Patterns of the modules to leave out.
         #[serde(default)]
         exclude: Vec<String>,
     },
 }
 
-/// One name, or one for each architecture.
+/// One name for every architecture, or one for each.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-pub enum Names {
-    One(String),
+pub enum PerArch {
+    /// The name for every architecture.
+    All(String),
+    /// Names by architecture.
     Each(BTreeMap<String, String>),
 }
 
-impl Names {
-    /// The name for an architecture.
-    pub fn for_arch(&self, arch: Arch) -> Result<&str, String> {
+impl PerArch {
+    /// Returns the name for an architecture.
+    pub fn get(&self, arch: Arch) -> Option<&str> {
         match self {
-            Names::One(name) => Ok(name),
-            Names::Each(names) => names
-                .get(arch.name())
-                .map(String::as_str)
-                .ok_or_else(|| format!("there is no kernel for {arch}")),
+            PerArch::All(name) => Some(name),
+            PerArch::Each(names) => names.get(arch.name()).map(String::as_str),
         }
     }
 }
 
-/// The YAML of a recipe.
+/// Parses the YAML of a recipe.
 fn parse(text: &[u8]) -> Result<Node, Diagnostic> {
     let start = Span {
         source: 0,
@@ -157,7 +157,7 @@ fn parse(text: &[u8]) -> Result<Node, Diagnostic> {
     node::parse(text, 0)?.ok_or_else(|| Diagnostic::at(start, "the file is empty"))
 }
 
-/// The recipe, when all of its fields are known.
+/// Checks the fields of a recipe and converts it.
 fn check(node: &Node) -> Result<Recipe, Vec<Diagnostic>> {
     let fields = fields::schema();
     let mut diagnostics = schema::against(&fields, &fields, node, &mut |_, _| {});
@@ -168,25 +168,26 @@ fn check(node: &Node) -> Result<Recipe, Vec<Diagnostic>> {
     serde_json::from_value(node.to_json()).map_err(|error| vec![Diagnostic::at(node.span, error.to_string())])
 }
 
-/// What a step takes that is not in the package's folder, so that its tag would not cover it.
+/// Finds paths of a step that are outside of the package's directory. The package's tag would not
+/// cover their files.
 fn outside(step: &Node) -> Vec<Diagnostic> {
-    let taken = ["copy", "config"].into_iter().filter_map(|key| get(step, key));
-    let taken = taken.flat_map(|node| match &node.kind {
+    let values = ["copy", "config"].into_iter().filter_map(|key| get(step, key));
+    let paths = values.flat_map(|node| match &node.kind {
         Kind::List(files) => files.iter().collect(),
         _ => vec![node],
     });
-    let complain = |node: &Node| {
+    let diagnose = |node: &Node| {
         let Kind::Text(path) = &node.kind else {
             return None;
         };
-        let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
-        let wrong = path.starts_with(['/', '\\']) || !Path::new(path).components().all(inside);
-        let message = format!(
-            "`{path}` is not in the package's folder, and the package's tag would not change with it\nhelp: put it beside build.yml"
-        );
-        wrong.then(|| Diagnostic::at(node.span, message))
+        let is_inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+        let is_outside = path.starts_with(['/', '\\']) || !Path::new(path).components().all(is_inside);
+        is_outside.then(|| {
+            let message = format!("`{path}` is outside of the package's directory, which the package's tag covers");
+            Diagnostic::at(node.span, message).help("put it beside build.yml")
+        })
     };
-    taken.filter_map(complain).collect()
+    paths.filter_map(diagnose).collect()
 }
 
 fn get<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
@@ -204,32 +205,41 @@ fn list(node: &Node) -> &[Node] {
 }
 
 impl Recipe {
-    /// Reads the recipe of a folder.
-    pub fn read(dir: &Path) -> Result<Recipe, String> {
+    /// Reads the `build.yml` of a directory.
+    ///
+    /// # Errors
+    /// A file that cannot be read, unknown or invalid fields, and a package with a Dockerfile and no
+    /// steps.
+    pub fn read(dir: &Path) -> Result<Recipe, Diagnostics> {
         let path = dir.join("build.yml");
-        let text = std::fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let text = std::fs::read(&path).map_err(cannot(format!("read {}", path.display())))?;
         let source = Source {
             name: path.display().to_string(),
             dir: dir.to_owned(),
             text,
         };
-        let wrong = |diagnostics| config::diagnose(diagnostics, std::slice::from_ref(&source)).to_string();
-        let node = parse(&source.text).map_err(|diagnostic| wrong(vec![diagnostic]))?;
-        // Before the fields, which are for LinuxKit's eyes then.
-        if !has_contents(&node) && dir.join("Dockerfile").exists() {
-            return Err(format!(
-                "{} has a Dockerfile and no contents, and moby runs no Dockerfiles\n\
-                 help: build it where Docker is, with `docker build -t NAME . && docker save NAME -o image.tar`, and use \
-                 --layout image.tar with NAME in place of @pkg:; or list its `contents:` in build.yml",
+        let locate = |diagnostics| config::diagnose(diagnostics, std::slice::from_ref(&source));
+        let node = parse(&source.text).map_err(|diagnostic| locate(vec![diagnostic]))?;
+        // A recipe for Docker has fields that moby does not know.
+        if !has_steps(&node) && dir.join("Dockerfile").exists() {
+            let message = format!(
+                "cannot build {}: it has a Dockerfile and no `contents`, and moby runs no Dockerfile",
                 dir.display()
-            ));
+            );
+            let diagnostic = Diagnostic::error(message)
+                .help("list its `contents:` in build.yml")
+                .help(
+                    "or build it with Docker, `docker build -t NAME . && docker save NAME -o image.tar`, and use \
+                     `--layout image.tar` with NAME in place of @pkg:",
+                );
+            return Err(diagnostic.into());
         }
-        check(&node).map_err(wrong)
+        check(&node).map_err(locate)
     }
 }
 
-/// Whether a recipe has steps, right or wrong.
-fn has_contents(node: &Node) -> bool {
+/// Whether a recipe has steps, valid or not.
+fn has_steps(node: &Node) -> bool {
     get(node, "contents").is_some_and(|node| match &node.kind {
         Kind::List(steps) => !steps.is_empty(),
         Kind::Null => false,
@@ -244,13 +254,14 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Recipe, String> {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("build.yml"), text).unwrap();
-        Recipe::read(folder.path()).map_err(|error| error.replace(&format!("{}/", folder.path().display()), ""))
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("build.yml"), text).unwrap();
+        let prefix = format!("{}/", directory.path().display());
+        Recipe::read(directory.path()).map_err(|error| error.to_string().replace(&prefix, ""))
     }
 
     #[test]
-    fn what_is_wrong_has_its_place_and_a_remedy() {
+    fn mistakes_have_a_place_and_a_remedy() {
         for (text, place, line, expected) in [
             (
                 "image: a\nentrypint: [/a]\n",
@@ -322,13 +333,16 @@ mod tests {
                 "image: a\ncontents:\n  - copy: b\n  - copy: ../c\n",
                 "4:11",
                 "copy: ../c",
-                &["`../c` is not in the package's folder", "put it beside build.yml"],
+                &[
+                    "`../c` is outside of the package's directory",
+                    "put it beside build.yml",
+                ],
             ),
             (
                 "image: a\ncontents:\n  - copy: /etc/passwd\n",
                 "3:11",
                 "copy: /etc/passwd",
-                &["is not in the package's folder"],
+                &["is outside of the package's directory"],
             ),
             ("org: a\n", "1:1", "org: a", &["`image` is missing"]),
             ("", "1:1", "", &["the file is empty"]),
@@ -345,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_linuxkit_has_is_taken() {
+    fn the_fields_of_linuxkit_are_accepted() {
         let text = "
 image: a
 org: b

@@ -1,18 +1,19 @@
-//! What compiles programs for the machines, whose processor need not be the host's.
+//! Rust toolchains that compile programs for an architecture, which need not be the host's.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::arch::Arch;
+use crate::diagnostic::Diagnostic;
 
-/// An architecture's names, and the C compiler that links for it on other machines.
+/// Target of a compilation, with the linker for it on hosts of another architecture.
 struct Target {
-    /// As Rust names it.
+    /// Rust's target triple.
     triple: &'static str,
-    /// The linker, as Debian names it.
+    /// Debian's cross linker.
     linker: &'static str,
-    /// The Debian packages of the linker and of the C library that programs are linked with.
+    /// Debian packages of the linker and of the C library.
     packages: &'static str,
 }
 
@@ -27,27 +28,34 @@ const ARM64: Target = Target {
     packages: "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
 };
 
-/// Cargo with a compiler, and what they need to make programs for a target.
+/// Cargo and a compiler for a target.
 pub struct Toolchain {
     cargo: OsString,
-    /// A compiler other than the one that cargo takes by itself.
+    /// Compiler, unless it is cargo's default.
     rustc: Option<PathBuf>,
-    /// The target as Rust names it.
+    /// Rust's target triple.
     pub triple: &'static str,
+    /// Linker, unless it is the compiler's default.
     linker: Option<&'static str>,
-    /// Whether the standard library is compiled as well.
+    /// Whether the standard library is compiled, too.
     builds_std: bool,
 }
 
 impl Toolchain {
-    /// What there is for an architecture: the usual compiler when it has the standard library
-    /// for it (of this machine it always has), else Debian's in the same way, else one of the two
-    /// that has the sources of the standard library.
-    pub fn find(arch: Arch) -> Result<Toolchain, String> {
+    /// Finds a toolchain for an architecture. The default compiler is taken if it has the standard
+    /// library for it, which it always has for the host; otherwise Debian's compiler, if that has;
+    /// otherwise the first of the two that has the sources of the standard library.
+    ///
+    /// # Errors
+    /// A missing linker, and a missing standard library.
+    pub fn find(arch: Arch) -> Result<Toolchain, Diagnostic> {
         let (target, host) = match arch {
             Arch::Amd64 => (AMD64, "x86_64"),
             Arch::Arm64 => (ARM64, "aarch64"),
-            other => return Err(format!("programs cannot be built for {other} yet")),
+            other => {
+                let message = format!("cannot compile programs for {other}: not supported yet");
+                return Err(Diagnostic::error(message));
+            }
         };
         let mut toolchain = Toolchain {
             cargo: std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
@@ -68,10 +76,11 @@ impl Toolchain {
         let with_library = compilers().find(library);
         toolchain.builds_std = with_library.is_none();
         let Some(rustc) = with_library.or_else(|| compilers().find(sources)) else {
-            return Err(format!(
-                "no Rust compiler here has the standard library for {arch}, or its sources\nhelp: on Debian: apt-get install rustc-web cargo-web rust-web-src; with rustup: rustup target add {}",
+            let message = format!("cannot compile programs for {arch}: no Rust compiler has its standard library");
+            return Err(Diagnostic::error(message).help(format!(
+                "with rustup: `rustup target add {}`; on Debian: `apt-get install rustc-web cargo-web rust-web-src`",
                 target.triple
-            ));
+            )));
         };
         if rustc.is_some() {
             toolchain.cargo = "/usr/bin/cargo".into();
@@ -80,79 +89,81 @@ impl Toolchain {
         Ok(toolchain)
     }
 
-    /// `cargo build` for the target.
+    /// Returns the command `cargo build` for the target.
     pub fn build(&self) -> Command {
         let mut command = Command::new(&self.cargo);
         command.args(["build", "--target", self.triple]);
         if let Some(rustc) = &self.rustc {
-            only(&mut command, rustc);
+            isolate(&mut command, rustc);
             command.env("RUSTC", rustc);
         }
         if self.builds_std {
-            // Cargo takes this flag from a stable compiler only so.
+            // Allows an unstable flag with a stable compiler.
             command.env("RUSTC_BOOTSTRAP", "1");
             command.arg("-Zbuild-std=std,panic_abort");
         }
         if let Some(linker) = self.linker {
-            command.env(variable(self.triple), linker);
+            command.env(linker_variable(self.triple), linker);
         }
         command
     }
 }
 
-/// Keeps a compiler of rustup's, which may be running this very program, from taking part.
-fn only(command: &mut Command, rustc: &Path) {
+/// Keeps rustup's compiler, which may be running moby itself, out of a command.
+fn isolate(command: &mut Command, rustc: &Path) {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folder = rustc.parent().map(Path::to_owned);
-    let folders = folder.into_iter().chain(std::env::split_paths(&path));
-    // Folders out of PATH always make a PATH.
-    command.env("PATH", std::env::join_paths(folders).unwrap_or(path.clone()));
+    let directory = rustc.parent().map(Path::to_owned);
+    let directories = directory.into_iter().chain(std::env::split_paths(&path));
+    // Joining directories of PATH does not fail.
+    command.env("PATH", std::env::join_paths(directories).unwrap_or(path.clone()));
     command.env_remove("RUSTUP_TOOLCHAIN").env_remove("LD_LIBRARY_PATH");
 }
 
-/// The variable by which cargo is told the linker of a target.
-fn variable(triple: &str) -> String {
+/// Returns the variable from which cargo takes the linker of a target.
+fn linker_variable(triple: &str) -> String {
     format!("CARGO_TARGET_{}_LINKER", triple.to_uppercase().replace('-', "_"))
 }
 
-/// The linker; none when the user has named one.
-fn linker(arch: Arch, target: &Target) -> Result<Option<&'static str>, String> {
-    let variable = variable(target.triple);
+/// Finds the linker for a target. Returns `None` if the user has set one for cargo.
+fn linker(arch: Arch, target: &Target) -> Result<Option<&'static str>, Diagnostic> {
+    let variable = linker_variable(target.triple);
     if std::env::var_os(&variable).is_some() {
         return Ok(None);
     }
-    match Command::new(target.linker).arg("--version").output() {
-        Ok(_) => Ok(Some(target.linker)),
-        Err(_) => Err(format!(
-            "there is no linker for {arch}: {} is not installed\nhelp: on Debian: apt-get install {}; elsewhere {variable} names one",
-            target.linker, target.packages
-        )),
-    }
+    Command::new(target.linker).arg("--version").output().map_err(|error| {
+        let message = format!("cannot link programs for {arch}: cannot run {}: {error}", target.linker);
+        Diagnostic::error(message)
+            .help(format!(
+                "on Debian: `apt-get install {}`; elsewhere: set {variable} to a linker",
+                target.packages
+            ))
+            .caused_by(error)
+    })?;
+    Ok(Some(target.linker))
 }
 
-/// What a compiler says of itself.
-fn ask(rustc: Option<&Path>, arguments: &[&str]) -> Option<PathBuf> {
-    let usual = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let mut command = match rustc {
-        Some(rustc) => Command::new(rustc),
-        None => Command::new(usual),
+/// Runs a compiler that prints a path.
+fn query(rustc: Option<&Path>, arguments: &[&str]) -> Option<PathBuf> {
+    let mut command = if let Some(rustc) = rustc {
+        let mut command = Command::new(rustc);
+        isolate(&mut command, rustc);
+        command
+    } else {
+        Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
     };
-    if let Some(rustc) = rustc {
-        only(&mut command, rustc);
-    }
     let output = command.args(arguments).output().ok()?;
-    let said = String::from_utf8(output.stdout).ok()?;
-    output.status.success().then(|| PathBuf::from(said.trim()))
+    let path = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| PathBuf::from(path.trim()))
 }
 
 /// Whether a compiler has the standard library for a target.
 fn has_library(rustc: Option<&Path>, triple: &str) -> bool {
-    let folder = ask(rustc, &["--print", "target-libdir", "--target", triple]);
-    folder.is_some_and(|folder| folder.is_dir())
+    let directory = query(rustc, &["--print", "target-libdir", "--target", triple]);
+    directory.is_some_and(|directory| directory.is_dir())
 }
 
 /// Whether a compiler has the sources of the standard library.
 fn has_sources(rustc: Option<&Path>) -> bool {
-    let sysroot = ask(rustc, &["--print", "sysroot"]);
+    let sysroot = query(rustc, &["--print", "sysroot"]);
     sysroot.is_some_and(|sysroot| sysroot.join("lib/rustlib/src/rust/library/std/Cargo.toml").is_file())
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use extents::Extents;
 use moby::config::{self, Source};
+use moby::debian::deb::Member;
 use moby::store::{Layer, Location, flatten};
 use tree::{Kind, Meta, Tree};
 
@@ -126,8 +127,8 @@ fn reference(bytes: &[u8]) {
 }
 
 fn deb(bytes: &[u8]) {
-    for which in ["control", "data"] {
-        if let Ok(tar) = moby::debian::deb::member(bytes, which) {
+    for member in [Member::Control, Member::Data] {
+        if let Ok(tar) = moby::debian::deb::member(bytes, member) {
             pax::entries(&tar).for_each(drop);
         }
     }

@@ -1,0 +1,227 @@
+//! Packages from the Debian archive, fetched by the host's apt-get. Its state is kept in the
+//! cache directory, so that neither root nor an earlier `apt-get update` is needed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sha2::{Digest, Sha256};
+
+use super::error::{Error, Output};
+use super::{Options, directory, sources};
+
+/// Settings of apt-get (apt.conf(5)).
+const SETTINGS: [&str; 4] = [
+    "APT::Sandbox::User=",
+    "Debug::NoLocking=1",
+    "APT::Install-Recommends=0",
+    "APT::Get::Assume-Yes=1",
+];
+
+/// Beginnings of apt's messages about a network that does not work.
+const UNREACHABLE: [&str; 10] = [
+    "Temporary failure resolving",
+    "Could not resolve",
+    "Could not connect",
+    "Unable to connect",
+    "Cannot initiate the connection",
+    "Connection failed",
+    "Connection timed out",
+    "Connection refused",
+    "Network is unreachable",
+    "No route to host",
+];
+
+/// Returns the .deb files of `packages`, sorted by name. With `closure`, their dependencies are
+/// included. `component` is searched in addition to the component `main` of the archive.
+///
+/// # Errors
+/// Those of apt-get, and an unreachable network.
+pub fn fetch(
+    packages: &[String],
+    component: Option<&str>,
+    closure: bool,
+    options: &Options,
+) -> Result<Vec<PathBuf>, Error> {
+    let mut name = options.arch.to_string();
+    if let Some(component) = component {
+        name = format!("{name}+{component}");
+    }
+    let state = options.store.join("moby/apt").join(name);
+    let mut hash = Sha256::new();
+    hash.update(format!("{closure} {}", packages.join(" ")));
+    let key: String = crate::oci::digest(hash).chars().skip(7).take(16).collect();
+    let archives = state.join("archives").join(key);
+    let complete = archives.join("complete");
+    if complete.exists() {
+        return directory::list(&archives);
+    }
+    let apt = Apt::new(state, archives.clone(), packages.join(" "), component, options)?;
+    let mut arguments = if closure {
+        vec!["install", "--download-only"]
+    } else {
+        vec!["download"]
+    };
+    arguments.extend(packages.iter().map(String::as_str));
+    // Files that an earlier attempt left may have other versions, and every file is unpacked.
+    let fetch = || {
+        clear(&archives)?;
+        apt.run(&arguments, "").map(drop)
+    };
+    let is_fetched = apt.has_lists() && fetch().is_ok();
+    if !is_fetched {
+        let warnings = apt.run(&["update"], "")?;
+        clear(&archives)?;
+        // An update that reached no server succeeds with warnings.
+        apt.run(&arguments, &warnings)?;
+    }
+    write(&complete, "")?;
+    directory::list(&archives)
+}
+
+/// apt-get with directories of its own.
+struct Apt<'a> {
+    state: PathBuf,
+    archives: PathBuf,
+    packages: String,
+    sources: Option<[String; 2]>,
+    options: &'a Options,
+}
+
+impl<'a> Apt<'a> {
+    fn new(
+        state: PathBuf,
+        archives: PathBuf,
+        packages: String,
+        component: Option<&str>,
+        options: &'a Options,
+    ) -> Result<Apt<'a>, Error> {
+        create(&state.join("state/lists/partial"))?;
+        create(&archives.join("partial"))?;
+        write(&state.join("status"), "")?;
+        let sources = component.map(|component| sources::with_component(component, &state.join("sources")));
+        Ok(Apt {
+            sources: sources.transpose()?,
+            state,
+            archives,
+            packages,
+            options,
+        })
+    }
+
+    /// Whether an earlier run has fetched the lists of packages, beside the directory `partial`.
+    fn has_lists(&self) -> bool {
+        fs::read_dir(self.state.join("state/lists")).is_ok_and(|lists| lists.count() > 1)
+    }
+
+    /// Runs apt-get and returns its warnings. `earlier` are those of the runs before.
+    fn run(&self, arguments: &[&str], earlier: &str) -> Result<String, Error> {
+        let mut command = Command::new("apt-get");
+        for (key, path) in [
+            ("Dir::State", self.state.join("state")),
+            ("Dir::Cache", self.state.clone()),
+            ("Dir::Cache::archives", self.archives.clone()),
+            ("Dir::State::status", self.state.join("status")),
+        ] {
+            let path = std::path::absolute(&path).unwrap_or(path);
+            command.arg("-o").arg(format!("{key}={}", path.display()));
+        }
+        let arch = self.options.arch;
+        let arches = [
+            format!("APT::Architecture={arch}"),
+            format!("APT::Architectures={arch}"),
+        ];
+        let sources = self.sources.iter().flatten();
+        for setting in SETTINGS.map(str::to_owned).iter().chain(sources).chain(&arches) {
+            command.args(["-o", setting]);
+        }
+        command.arg("-qq").args(arguments).current_dir(&self.archives);
+        // Messages are searched for English texts.
+        command.env("LC_ALL", "C");
+        let output = command.output().map_err(|source| Error::Program {
+            program: "apt-get",
+            source,
+        })?;
+        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        if output.status.success() {
+            return Ok(stderr);
+        }
+        let stderr = format!("{earlier}\n{stderr}").trim().to_owned();
+        Err(failure(self.packages.clone(), stderr))
+    }
+}
+
+/// Finds the cause of a failure in the messages of apt-get.
+fn failure(packages: String, stderr: String) -> Error {
+    for line in stderr.lines() {
+        let Some(at) = UNREACHABLE.iter().filter_map(|text| line.find(text)).min() else {
+            continue;
+        };
+        let (before, reason) = line.split_at(at);
+        // "W: Failed to fetch http://deb.debian.org/debian/dists/...  Temporary failure ..."
+        let host = before.split_once("://").and_then(|(_, rest)| rest.split('/').next());
+        return Error::Offline {
+            packages,
+            host: host.map(str::to_owned),
+            reason: reason.trim_end_matches([':', ' ']).to_owned(),
+            source: Output(stderr.clone()),
+        };
+    }
+    let first = stderr.lines().find_map(|line| line.strip_prefix("E: "));
+    let reason = first.or_else(|| stderr.lines().next()).unwrap_or("apt-get failed");
+    Error::Apt {
+        packages,
+        reason: reason.to_owned(),
+        source: Output(stderr.clone()),
+    }
+}
+
+/// Removes the .deb files of a directory. Incomplete files stay: apt-get resumes them.
+fn clear(directory: &Path) -> Result<(), Error> {
+    for path in directory::list(directory)? {
+        fs::remove_file(&path).map_err(|source| Error::File {
+            action: "remove",
+            path,
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+fn create(path: &Path) -> Result<(), Error> {
+    fs::create_dir_all(path).map_err(|source| Error::File {
+        action: "create",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    fs::write(path, text).map_err(|source| Error::File {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_is_one_line() {
+        let offline = "W: Failed to fetch http://deb.example.org/debian/dists/a/InRelease  Temporary failure resolving 'deb.example.org'\nW: Failed to fetch http://deb.example.org/debian/dists/b/InRelease  Temporary failure resolving 'deb.example.org'\nE: Unable to locate package a\n";
+        let error = failure("a".into(), offline.into());
+        assert_eq!(
+            error.to_string(),
+            "cannot fetch a: deb.example.org is unreachable: Temporary failure resolving 'deb.example.org'"
+        );
+        let error = failure(
+            "a b".into(),
+            "W: a warning\nE: Unable to locate package b\nE: more".into(),
+        );
+        assert_eq!(error.to_string(), "cannot fetch a b: Unable to locate package b");
+        let error = failure("a".into(), String::new());
+        assert_eq!(error.to_string(), "cannot fetch a: apt-get failed");
+    }
+}
