@@ -201,7 +201,10 @@ impl Build {
             size: self.size,
             timeout: config.boot.timeout.unwrap_or(0),
         };
-        let package = |dir: &Path| self.package(dir, jobs, report);
+        let package = |dir: &Path| {
+            let name = self.package(dir, jobs, report);
+            name.map_err(|error| error.to_string())
+        };
         let find = |loader| boot_files::find(loader, &config.boot, self.arch, &self.store_options(), &package);
         for path in plan::write(root, formats, &options, &find, report, sound).map_err(Failure::work)? {
             report.info(&format!("wrote {}", path.display()));
