@@ -171,17 +171,23 @@ impl Origin {
     }
 }
 
+/// An error of the tree with its help.
+fn text(error: &tree::Error) -> String {
+    let help = error.help().map(|help| format!("\nhelp: {help}"));
+    format!("{error}{}", help.unwrap_or_default())
+}
+
 impl Builder<'_> {
     /// Puts a node into the tree, where only a folder may replace a folder that is not empty.
     fn put(&mut self, field: &str, path: &str, meta: Meta, kind: Kind, origin: &Origin) -> Result<(), Diagnostics> {
         if !kind.is_directory() && self.tree.is_occupied(path.as_bytes()) {
             let error = tree::Error::Occupied { path: path.into() };
-            return Err(self.config.complain(field, error.to_string()));
+            return Err(self.config.complain(field, text(&error)));
         }
         self.tree
             .insert(path.as_bytes(), meta, kind, &origin.meta(0o755))
             .map(drop)
-            .map_err(|error| self.config.complain(field, error.to_string()))
+            .map_err(|error| self.config.complain(field, text(&error)))
     }
 
     /// An image that [`find`] has found.
@@ -214,7 +220,7 @@ impl Builder<'_> {
         image::filter(&mut files, role);
         image::mark(&mut files, origin);
         let parents = origin.meta(0o755);
-        let failed = |error: tree::Error| self.config.complain(field, error.to_string());
+        let failed = |error: tree::Error| self.config.complain(field, text(&error));
         let root = tree::NodeId::ROOT;
         if files.node(root).meta.implied {
             files.node_mut(root).meta = match path {

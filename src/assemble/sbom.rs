@@ -129,6 +129,7 @@ impl Builder<'_> {
             false => self.tree.insert(path, default_meta(0o644), content, &parents),
         };
         put.map(drop).map_err(|error| {
+            let error = super::text(&error);
             let message = format!("the SBOM cannot be written to {}: {error}", options.path);
             self.config.complain("", message)
         })

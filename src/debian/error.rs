@@ -137,7 +137,7 @@ pub enum Invalid {
     Decompress(#[from] io::Error),
     /// A tar archive is corrupt.
     #[error(transparent)]
-    Tar(#[from] pax::Error),
+    Tar(#[from] pax::ReadError),
     /// The control archive has no control file.
     #[error("it has no control file")]
     NoControl,

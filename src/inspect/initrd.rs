@@ -157,7 +157,7 @@ mod tests {
                 let name = String::from_utf8_lossy(&item.path);
                 let (_, read) = found.iter().find(|(found, _)| *found == name).unwrap();
                 assert_eq!(read.to_vec().unwrap(), content.to_vec().unwrap(), "{name}");
-                hard_links += usize::from(item.node.names() > 1);
+                hard_links += usize::from(item.node.nlink() > 1);
             }
         }
         assert!(hard_links > 1);

@@ -129,7 +129,7 @@ pub enum Error {
         /// The layer's digest.
         digest: String,
         /// What the reader says.
-        source: pax::Error,
+        source: pax::ReadError,
     },
     /// An entry of a layer cannot be unpacked.
     Entry {

@@ -14,12 +14,12 @@ pub enum Error {
     Cpio(#[from] cpio::Error),
     /// Something does not fit a tar.
     #[error("the tar cannot be made: {0}")]
-    Pax(#[from] pax::Unwritable),
+    Pax(#[from] pax::Error),
     /// Something does not fit a FAT filesystem.
-    #[error(transparent)]
+    #[error("{error}{help}", error = .0, help = help(.0.help()))]
     Fat(#[from] fat::Error),
     /// Something does not fit a CD.
-    #[error(transparent)]
+    #[error("{error}{help}", error = .0, help = help(.0.help()))]
     Iso(#[from] iso9660::Error),
     /// The partitions do not fit the disk.
     #[error("{error}{help}", error = .0, help = disk_help(.0))]
@@ -28,13 +28,13 @@ pub enum Error {
     #[error("{0}\nhelp: `moby pkg build pkg/syslinux` makes the image of the boot loader anew")]
     Syslinux(#[from] syslinux::Error),
     /// Something does not fit a squashfs.
-    #[error(transparent)]
+    #[error("{error}{help}", error = .0, help = help(.0.help()))]
     Squashfs(#[from] squashfs::Error),
     /// Something does not fit an EROFS.
-    #[error(transparent)]
+    #[error("{error}{help}", error = .0, help = help(.0.help()))]
     Erofs(#[from] erofs::Error),
     /// Something does not fit an ext4.
-    #[error(transparent)]
+    #[error("{error}{help}", error = .0, help = help(.0.help()))]
     Ext4(#[from] ext4::Error),
     /// There can be no such root filesystem.
     #[error("{0}")]
@@ -88,6 +88,11 @@ pub enum Error {
         /// What failed.
         source: io::Error,
     },
+}
+
+/// The help of a format crate, as [`Diagnostic::from_text`](crate::diagnostic::Diagnostic) splits it off.
+fn help(help: Option<&str>) -> String {
+    help.map_or_else(String::new, |help| format!("\nhelp: {help}"))
 }
 
 /// The help for an error of the disk's layout.

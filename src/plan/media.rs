@@ -178,21 +178,16 @@ impl Media<'_> {
     ) -> Result<(Extents, ContentId), Error> {
         let ldlinux = firmware.bios.then(|| self.loaders.ldlinux()).transpose()?;
         let files = self.disk_files(firmware, ldlinux.as_ref())?;
-        let options = fat::Options {
-            label: "BOOT".into(),
-            time: Time::from_seconds(time::fixed()),
-            kind: Some(fat::Type::Fat32),
-            // Where the only partition begins.
-            hidden_sectors: (disk::ALIGNMENT / disk::SECTOR) as u32,
-            system_files: vec![b"LDLINUX.SYS".to_vec()],
-            ..fat::Options::default()
-        };
+        let mut options = fat_options("BOOT");
+        options.kind = Some(fat::Type::Fat32);
+        // Start of the only partition.
+        options.hidden_sectors = (disk::ALIGNMENT / disk::SECTOR) as u32;
+        options.system_files = vec![b"LDLINUX.SYS".to_vec()];
         let image = fat::plan(&files, &options)?;
-        let place = image.extent_of(b"LDLINUX.SYS");
+        let runs = runs(&image, &files, b"LDLINUX.SYS", disk::SECTOR);
         let mut volume = image.into_extents();
-        if let (Some(ldlinux), Some((first, len))) = (ldlinux, place) {
-            let count = len.div_ceil(disk::SECTOR);
-            ldlinux.install_fat(&mut volume, &[Run { first, count }], "")?;
+        if let Some(ldlinux) = ldlinux {
+            ldlinux.install_fat(&mut volume, &runs, "")?;
             // syslinux leaves the backup as it was, and every checker complains of it.
             let boot_sector = volume.part(0, disk::SECTOR);
             volume.put(fat::BACKUP_SECTOR * fat::SECTOR, &boot_sector);
@@ -243,24 +238,14 @@ impl Media<'_> {
         let config = self.syslinux_cfg(FOLDER_OF_ROOT)?;
         put(&mut files, &format!("{FOLDER_OF_ROOT}extlinux.conf"), config)?;
         self.put_payload(&mut files, FOLDER_OF_ROOT)?;
-        let options = ext4::Options {
-            label: "root".into(),
-            uuid: Some(identity.uuid("filesystem")),
-            time: Time::from_seconds(time::fixed()),
-            boot: true,
-            immutable: vec![system.clone().into_bytes()],
-            ..ext4::Options::default()
-        };
+        let mut options = ext4::Options::default();
+        options.label = "root".into();
+        options.uuid = Some(uuid(identity, "filesystem"));
+        options.time = Time::from_seconds(time::fixed());
+        options.boot = true;
+        options.immutable = vec![system.clone().into_bytes()];
         let image = ext4::plan(&files, &options)?;
-        let runs: Vec<Run> = image
-            .runs_of(system.as_bytes())
-            .unwrap_or_default()
-            .iter()
-            .map(|run| Run {
-                first: run.first * (ext4::BLOCK / ext4::SECTOR),
-                count: run.count * (ext4::BLOCK / ext4::SECTOR),
-            })
-            .collect();
+        let runs = runs(&image, &files, system.as_bytes(), ext4::BLOCK);
         let mut volume = image.into_extents();
         let hidden = (disk::ALIGNMENT / disk::SECTOR) as u32;
         ldlinux.install_ext(
@@ -279,17 +264,10 @@ impl Media<'_> {
 
     /// A disk with one FAT filesystem that no boot code is for: a Raspberry Pi reads it by itself.
     pub fn card(&self, files: &Tree) -> Result<Extents, Error> {
-        let options = fat::Options {
-            label: "BOOT".into(),
-            time: Time::from_seconds(time::fixed()),
-            kind: Some(fat::Type::Fat32),
-            hidden_sectors: (disk::ALIGNMENT / disk::SECTOR) as u32,
-            ..fat::Options::default()
-        };
-        let options = fat::Options {
-            size: Some(fat::plan(files, &options)?.into_extents().len() + CARD_ROOM),
-            ..options
-        };
+        let mut options = fat_options("BOOT");
+        options.kind = Some(fat::Type::Fat32);
+        options.hidden_sectors = (disk::ALIGNMENT / disk::SECTOR) as u32;
+        options.size = Some(fat::plan(files, &options)?.into_extents().len() + CARD_ROOM);
         let volume = fat::plan(files, &options)?.into_extents();
         let identity = ContentId::of(&volume)?;
         let boot = partition(PartitionType::BasicData, "boot", uuid(&identity, "partition"), volume);
@@ -302,13 +280,9 @@ impl Media<'_> {
     fn esp(&self) -> Result<Extents, Error> {
         let mut files = empty();
         put(&mut files, &self.efi_path(), self.uki()?)?;
-        let options = fat::Options {
-            label: "ESP".into(),
-            time: Time::from_seconds(time::fixed()),
-            // So that kernel and initrd in it can be files of the CD as well.
-            least_cluster: iso9660::BLOCK,
-            ..fat::Options::default()
-        };
+        let mut options = fat_options("ESP");
+        // So that kernel and initrd in it can be files of the ISO as well.
+        options.min_cluster = iso9660::BLOCK;
         Ok(fat::plan(&files, &options)?.into_extents())
     }
 
@@ -335,22 +309,20 @@ impl Media<'_> {
         if firmware.efi {
             boot.push(BootEntry::efi(BootImage::Hidden(self.esp()?)));
         }
-        let options = iso9660::Options {
-            volume_id: volume_id.into(),
-            time: Time::from_seconds(time::fixed()),
-            boot,
-            // Some BIOSes want an active partition, which a GPT has not.
-            hybrid: Some(Hybrid {
-                table: if firmware.efi {
-                    iso9660::Table::Gpt
-                } else {
-                    iso9660::Table::Mbr
-                },
-                boot_code,
-                id: None,
-            }),
-            ..iso9660::Options::default()
-        };
+        let mut options = iso9660::Options::default();
+        options.volume_id = volume_id.into();
+        options.time = Time::from_seconds(time::fixed());
+        options.boot = boot;
+        options.hybrid = Some(Hybrid {
+            // Some BIOSes require an active partition, which a GPT does not have.
+            table: if firmware.efi {
+                iso9660::Table::Gpt
+            } else {
+                iso9660::Table::Mbr
+            },
+            boot_code,
+            id: None,
+        });
         Ok(iso9660::plan(&files, &options)?.into_extents())
     }
 }
@@ -359,6 +331,25 @@ fn mbr(identity: &ContentId) -> disk::Table {
     disk::Table::Mbr {
         signature: identity.number("disk"),
     }
+}
+
+/// Options that all FAT filesystems share.
+fn fat_options(label: &str) -> fat::Options {
+    let mut options = fat::Options::default();
+    options.label = label.into();
+    options.time = Time::from_seconds(time::fixed());
+    options.oem_name = *b"MOBY    ";
+    options
+}
+
+/// Lists the sectors of a file in an image, rounded up to units of `unit` bytes.
+fn runs(image: &tree::Image, files: &Tree, path: &[u8], unit: u64) -> Vec<Run> {
+    let extents = files.lookup(path).map(|node| image.file_extents(node));
+    let run = |extent: tree::FileExtent| Run {
+        first: extent.physical / disk::SECTOR,
+        count: extent.len.next_multiple_of(unit) / disk::SECTOR,
+    };
+    extents.into_iter().flatten().map(run).collect()
 }
 
 fn uuid(identity: &ContentId, what: &str) -> Uuid {

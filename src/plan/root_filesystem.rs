@@ -114,13 +114,12 @@ pub fn plan(tree: &Tree, filesystem: Filesystem, identity: &ContentId, options: 
     let time = Time::from_seconds(time::fixed());
     Ok(match filesystem {
         Filesystem::Squashfs => {
-            let how = squashfs::Options {
-                compressor: squashfs_compressor(options.compression)?,
-                jobs: options.jobs,
-                time,
-                ..squashfs::Options::new(options.spill())
-            };
-            let content = squashfs::plan(tree, &how)?.into_extents();
+            let mut squashfs = squashfs::Options::default();
+            squashfs.compressor = squashfs_compressor(options.compression)?;
+            squashfs.jobs = options.jobs;
+            squashfs.time = time;
+            squashfs.temp_dir = options.spill();
+            let content = squashfs::plan(tree, &squashfs)?.into_extents();
             let superblock = content.part(0, 48).to_vec()?;
             let digits: String = superblock.iter().map(|byte| format!("{byte:02x}")).collect();
             Image {
@@ -130,41 +129,36 @@ pub fn plan(tree: &Tree, filesystem: Filesystem, identity: &ContentId, options: 
         }
         Filesystem::Erofs => {
             let uuid = identity.uuid("filesystem");
-            let how = erofs::Options {
-                compressor: erofs_compressor(options.compression)?,
-                jobs: options.jobs,
-                time,
-                uuid: Some(uuid),
-                label: "root".into(),
-                ..erofs::Options::new(options.spill())
-            };
+            let mut erofs = erofs::Options::default();
+            erofs.compressor = erofs_compressor(options.compression)?;
+            erofs.jobs = options.jobs;
+            erofs.time = time;
+            erofs.uuid = Some(disk::Uuid::from_u128(uuid));
+            erofs.label = "root".into();
+            erofs.temp_dir = options.spill();
             Image {
-                content: erofs::plan(tree, &how)?.into_extents(),
+                content: erofs::plan(tree, &erofs)?.into_extents(),
                 device: format!("UUID={}", uuid_text(uuid)),
             }
         }
         Filesystem::Ext4 => {
             let uuid = identity.uuid("filesystem");
-            let how = ext4::Options {
-                label: "root".into(),
-                uuid: Some(uuid),
-                time,
-                ..ext4::Options::default()
-            };
+            let mut ext4 = ext4::Options::default();
+            ext4.label = "root".into();
+            ext4.uuid = Some(disk::Uuid::from_u128(uuid));
+            ext4.time = time;
             Image {
-                content: ext4::plan(tree, &how)?.into_extents(),
+                content: ext4::plan(tree, &ext4)?.into_extents(),
                 device: format!("UUID={}", uuid_text(uuid)),
             }
         }
         Filesystem::Iso9660 => {
             let name = volume_id(identity);
-            let how = iso9660::Options {
-                volume_id: name.clone(),
-                time,
-                ..iso9660::Options::default()
-            };
+            let mut iso9660 = iso9660::Options::default();
+            iso9660.volume_id = name.clone();
+            iso9660.time = time;
             Image {
-                content: iso9660::plan(tree, &how)?.into_extents(),
+                content: iso9660::plan(tree, &iso9660)?.into_extents(),
                 device: format!("LABEL={name}"),
             }
         }

@@ -67,10 +67,8 @@ fn image(bytes: Vec<u8>) -> Result<Extents, iso9660::Error> {
     let file = Kind::File(Extents::from_bytes(bytes));
     // The name is valid, and the tree empty.
     let _ = tree.insert(NAME.as_bytes(), meta(0o644), file, &meta(0o755));
-    let options = iso9660::Options {
-        volume_id: NAME.to_owned(),
-        ..iso9660::Options::default()
-    };
+    let mut options = iso9660::Options::default();
+    options.volume_id = NAME.to_owned();
     Ok(iso9660::plan(&tree, &options)?.into_extents())
 }
 

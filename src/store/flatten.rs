@@ -89,7 +89,7 @@ pub fn apply(tree: &mut Tree, archive: &Extents, name: &str, layer: &Layer) -> R
     Ok(())
 }
 
-fn damaged(source: pax::Error, name: &str, layer: &Layer) -> Error {
+fn damaged(source: pax::ReadError, name: &str, layer: &Layer) -> Error {
     Error::Tar {
         name: name.to_owned(),
         digest: layer.digest().to_owned(),

@@ -1,27 +1,41 @@
-//! cpio archives in the "newc" format, as the Linux kernel unpacks them into its initial
-//! root filesystem (Documentation/driver-api/early-userspace/buffer-format.rst).
+//! cpio archives in the "newc" format, as the Linux kernel unpacks them into its initial root
+//! filesystem (Documentation/driver-api/early-userspace/buffer-format.rst).
 //!
 //! ```text
 //! | header 110 B | name NUL | pad to 4 | content | pad to 4 | header ... | TRAILER!!! | pad to 512 |
 //! ```
 //!
-//! A header is the magic `070701` and thirteen numbers of eight hexadecimal digits. Names of
-//! one inode follow each other with the same inode number, and only the last of them has the
-//! content. Extended attributes have no place in the format.
+//! A header is the magic `070701` and thirteen numbers of eight hexadecimal digits. The names of
+//! one inode follow each other with one inode number, and only the last of them has the content.
+//! The format has no extended attributes.
+//!
+//! ```
+//! use extents::Extents;
+//! use tree::{Kind, Meta, Time, Tree};
+//!
+//! let meta = Meta::new(0o755, Time::from_seconds(1_700_000_000));
+//! let mut tree = Tree::new(meta.clone());
+//! tree.insert(b"init", meta.clone(), Kind::File(Extents::from_bytes(*b"#!/bin/sh\n")), &meta)?;
+//! let archive = newc_archive::plan(&tree)?;
+//! assert_eq!(archive.len() % 512, 0);
+//! let (members, _end) = newc_archive::members(&archive)?;
+//! assert_eq!(members[1].name, b"init");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod plan;
 mod read;
 
 pub use plan::{Error, plan};
-pub use read::{Damaged, Member, members};
+pub use read::{Member, ReadError, members};
 
-/// The magic of a header without checksums.
+/// Magic of a header without checksum.
 pub const MAGIC: &[u8; 6] = b"070701";
-/// The name of the last entry.
+/// Name of the last entry.
 pub const TRAILER: &[u8] = b"TRAILER!!!";
-/// The length of a header in bytes.
-pub const HEADER: u64 = 110;
-/// The largest content in bytes: the size has eight hexadecimal digits.
-pub const LARGEST: u64 = 0xffff_ffff;
-/// The longest name in bytes that the kernel accepts, with its NUL (PATH_MAX).
-pub const LONGEST_NAME: u64 = 4096;
+/// Length of a header in bytes.
+pub const HEADER_LEN: u64 = 110;
+/// Limit of a content in bytes: its length has eight hexadecimal digits.
+pub const MAX_FILE_LEN: u64 = 0xffff_ffff;
+/// Limit of a name in bytes, including its NUL: the kernel skips longer ones (`PATH_MAX`).
+pub const MAX_NAME_LEN: u64 = 4096;

@@ -5,52 +5,52 @@ use std::collections::BTreeMap;
 use extents::Extents;
 use tree::{Device, Item, Kind, Tree, show};
 
-use crate::{LARGEST, LONGEST_NAME, MAGIC, TRAILER};
+use crate::{MAGIC, MAX_FILE_LEN, MAX_NAME_LEN, TRAILER};
 
-/// The inode number of the first entry.
+/// Inode number of the first entry.
 const FIRST_INODE: u32 = 721;
-/// The archive is filled to a multiple of this many bytes.
-const END: u64 = 512;
+/// Length of which the archive is a multiple, in bytes.
+const ALIGNMENT: u64 = 512;
 
-/// What the format cannot hold.
+/// Reason for which a tree has no archive.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// The size of a file does not fit eight hexadecimal digits.
+    /// The length of a file does not fit eight hexadecimal digits.
     #[error(
-        "{} has {size} bytes; a file in an initrd can have at most {LARGEST} (4 GiB less one)",
+        "{} has {len} bytes, but a file in a cpio archive has at most {MAX_FILE_LEN}",
         show(path)
     )]
-    TooLarge {
-        /// Its path.
+    LargeFile {
+        /// Path of the file.
         path: Vec<u8>,
-        /// Its size in bytes.
-        size: u64,
-    },
-    /// The kernel skips names that are longer than PATH_MAX.
-    #[error("the path {}... has {len} bytes; in an initrd it can have at most {}", show(path.get(..60).unwrap_or(path)), LONGEST_NAME - 1)]
-    LongName {
-        /// Its path.
-        path: Vec<u8>,
-        /// Its length in bytes.
+        /// Length of the file in bytes.
         len: u64,
     },
-    /// The name that ends an archive.
-    #[error("{} cannot be in an initrd: it would be its end", show(path))]
+    /// The kernel skips names longer than `PATH_MAX`.
+    #[error("the path {}... has {len} bytes, but in a cpio archive it has at most {}", show(path.get(..60).unwrap_or(path)), MAX_NAME_LEN - 1)]
+    LongName {
+        /// Path of the node.
+        path: Vec<u8>,
+        /// Length of the path in bytes.
+        len: u64,
+    },
+    /// The name is reserved for the end of an archive.
+    #[error("{} cannot be in a cpio archive: the name marks its end", show(path))]
     Trailer {
-        /// Its path.
+        /// Path of the node.
         path: Vec<u8>,
     },
     /// More nodes than there are inode numbers.
-    #[error("an initrd can have at most {} files", u32::MAX - FIRST_INODE)]
+    #[error("the tree has more files than the inode numbers of a cpio archive ({})", u32::MAX - FIRST_INODE)]
     TooMany,
 }
 
-/// Plans the archive of a tree, in the order of [`Tree::walk`]; the names of a node with
-/// several follow each other where the first of them stands in that order and all their
-/// folders are there already.
+/// Plans the archive of a tree in the order of [`Tree::walk`]. The names of a node with several
+/// follow each other at the position of the last, where all their directories exist.
 ///
 /// # Errors
-/// What newc or the kernel has no room for, with the path.
+/// A file, path or number of nodes beyond the limits of the format or the kernel.
 pub fn plan(tree: &Tree) -> Result<Extents, Error> {
     let mut names: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();
     for item in tree.walk().filter(shares_inode) {
@@ -68,35 +68,34 @@ pub fn plan(tree: &Tree) -> Result<Extents, Error> {
         }
         if shares_inode(&item) {
             let names = names.entry(item.id.index()).or_default();
-            // Only at the last of the names do all their folders exist.
             if names.last() != Some(&item.path) {
                 continue;
             }
-            let count = names.len() as u32;
+            let nlink = names.len() as u32;
             for (at, name) in names.iter().enumerate() {
                 let last = at + 1 == names.len();
-                entry(&mut archive, name, &item, inode, count, last)?;
+                entry(&mut archive, name, &item, inode, nlink, last)?;
             }
         } else {
-            let links = if item.node.kind.is_directory() { 2 } else { 1 };
-            entry(&mut archive, &item.path, &item, inode, links, true)?;
+            let nlink = if item.node.kind.is_directory() { 2 } else { 1 };
+            entry(&mut archive, &item.path, &item, inode, nlink, true)?;
         }
         inode = inode.checked_add(1).ok_or(Error::TooMany)?;
     }
     let header = Header {
         inode,
-        links: 1,
+        nlink: 1,
         ..Header::default()
     };
     archive.push_bytes(header.encode(TRAILER));
-    archive.align_to(END);
+    archive.align_to(ALIGNMENT);
     Ok(archive)
 }
 
-/// Whether other names follow the same inode. The kernel makes a symbolic link anew for each
-/// of its names, so each gets its own with its target.
+/// Returns true if the node is stored once for several names. The kernel creates a symbolic link
+/// for each of its names, so each of them is stored with the target.
 fn shares_inode(item: &Item<'_>) -> bool {
-    item.node.names() > 1 && !matches!(item.node.kind, Kind::Symlink(_))
+    item.node.nlink() > 1 && !matches!(item.node.kind, Kind::Symlink(_))
 }
 
 fn entry(
@@ -104,10 +103,10 @@ fn entry(
     path: &[u8],
     item: &Item<'_>,
     inode: u32,
-    links: u32,
+    nlink: u32,
     content: bool,
 ) -> Result<(), Error> {
-    if path.len() as u64 >= LONGEST_NAME {
+    if path.len() as u64 >= MAX_NAME_LEN {
         return Err(Error::LongName {
             path: path.to_vec(),
             len: path.len() as u64,
@@ -131,17 +130,17 @@ fn entry(
         (_, Some(target)) if content => Extents::from_bytes(target.as_slice()),
         _ => Extents::new(),
     };
-    let size = u32::try_from(data.len()).map_err(|_| Error::TooLarge {
+    let size = u32::try_from(data.len()).map_err(|_| Error::LargeFile {
         path: path.to_vec(),
-        size: data.len(),
+        len: data.len(),
     })?;
     let header = Header {
         inode,
         mode: format | (meta.mode & 0o7777),
         uid: meta.uid,
         gid: meta.gid,
-        links,
-        // Time has 32 bits here; those before 1970 and after 2106 become the nearest.
+        nlink,
+        // The field has 32 bits, so times before 1970 and after 2106 become the nearest.
         mtime: meta.mtime.seconds.clamp(0, i64::from(u32::MAX)) as u32,
         size,
         device,
@@ -158,14 +157,14 @@ struct Header {
     mode: u32,
     uid: u32,
     gid: u32,
-    links: u32,
+    nlink: u32,
     mtime: u32,
     size: u32,
     device: Device,
 }
 
 impl Header {
-    /// The header, the name with its NUL, and the padding.
+    /// Encodes the header, the name with its NUL, and the padding.
     fn encode(&self, name: &[u8]) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         let numbers = [
@@ -173,10 +172,10 @@ impl Header {
             self.mode,
             self.uid,
             self.gid,
-            self.links,
+            self.nlink,
             self.mtime,
             self.size,
-            // The device that the archive's files are on; it only has to be one and the same.
+            // Device number of the filesystem that the files are on: any, but one for all.
             3,
             1,
             self.device.major,

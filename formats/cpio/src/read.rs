@@ -1,61 +1,62 @@
-//! Reading an archive back, for looking into an initrd.
+//! Reading of archives.
 
 use std::io;
 
 use extents::Extents;
 
-use crate::{HEADER, LONGEST_NAME, MAGIC, TRAILER};
+use crate::{HEADER_LEN, MAGIC, MAX_NAME_LEN, TRAILER};
 
-/// Why an archive cannot be read.
+/// Failure to read an archive.
 #[derive(Debug, thiserror::Error)]
-pub enum Damaged {
-    /// The bytes could not be read.
-    #[error("reading the cpio archive at offset {0}: {1}")]
+#[non_exhaustive]
+pub enum ReadError {
+    /// Bytes at this offset could not be read.
+    #[error("cannot read the cpio archive at offset {0}: {1}")]
     Io(u64, io::Error),
-    /// What stands there is not a header, or its sizes lead out of the archive.
+    /// Bytes at this offset are not a header, or a length in it exceeds the archive.
     #[error("no newc header at offset {0} of the cpio archive")]
     Header(u64),
 }
 
-/// An entry of an archive.
+/// Entry of an archive.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// Its name.
+    /// Name without its NUL.
     pub name: Vec<u8>,
-    /// Its inode number: the same for all names of a file.
+    /// Inode number, which all names of a file share.
     pub inode: u32,
     /// Type and permissions, as in `st_mode`.
     pub mode: u32,
-    /// Owner.
+    /// User ID of the owner.
     pub uid: u32,
-    /// Group.
+    /// Group ID of the owner.
     pub gid: u32,
-    /// Number of names.
-    pub links: u32,
-    /// Seconds since 1970.
+    /// Link count.
+    pub nlink: u32,
+    /// Time of last modification, in seconds since 1970.
     pub mtime: u32,
-    /// Major and minor number of a device.
+    /// Major and minor number; 0 for what is not a device.
     pub device: (u32, u32),
-    /// Content, or a symbolic link's target.
+    /// Content of a file or target of a symbolic link.
     pub content: Extents,
 }
 
-/// All entries up to the trailer, and the offset in bytes after it.
+/// Reads all entries up to the trailer, and returns the offset after it in bytes.
 ///
 /// # Errors
-/// Bytes that cannot be read or are no archive.
-pub fn members(archive: &Extents) -> Result<(Vec<Member>, u64), Damaged> {
+/// Bytes that cannot be read, and bytes that are not an archive.
+pub fn members(archive: &Extents) -> Result<(Vec<Member>, u64), ReadError> {
     let mut members = Vec::new();
     let mut at = 0;
     loop {
-        let bad = || Damaged::Header(at);
-        let mut header = [0; HEADER as usize];
-        if archive.len().saturating_sub(at) < HEADER {
+        let bad = || ReadError::Header(at);
+        let mut header = [0; HEADER_LEN as usize];
+        if archive.len().saturating_sub(at) < HEADER_LEN {
             return Err(bad());
         }
         archive
             .read_exact_at(&mut header, at)
-            .map_err(|error| Damaged::Io(at, error))?;
+            .map_err(|error| ReadError::Io(at, error))?;
         let digits = header.strip_prefix(MAGIC).ok_or_else(bad)?;
         let mut numbers = [0u32; 13];
         for (number, text) in numbers.iter_mut().zip(digits.chunks(8)) {
@@ -67,7 +68,7 @@ pub fn members(archive: &Extents) -> Result<(Vec<Member>, u64), Damaged> {
             mode,
             uid,
             gid,
-            links,
+            nlink,
             mtime,
             size,
             _,
@@ -77,18 +78,18 @@ pub fn members(archive: &Extents) -> Result<(Vec<Member>, u64), Damaged> {
             name_len,
             _,
         ] = numbers;
-        if name_len == 0 || u64::from(name_len) > LONGEST_NAME {
+        if name_len == 0 || u64::from(name_len) > MAX_NAME_LEN {
             return Err(bad());
         }
         let mut name = vec![0; name_len as usize];
-        let start = (at + HEADER + u64::from(name_len)).next_multiple_of(4);
+        let start = (at + HEADER_LEN + u64::from(name_len)).next_multiple_of(4);
         let end = start + u64::from(size);
         if end > archive.len() {
             return Err(bad());
         }
         archive
-            .read_exact_at(&mut name, at + HEADER)
-            .map_err(|error| Damaged::Io(at, error))?;
+            .read_exact_at(&mut name, at + HEADER_LEN)
+            .map_err(|error| ReadError::Io(at, error))?;
         name.pop();
         at = end.next_multiple_of(4);
         if name == TRAILER {
@@ -100,7 +101,7 @@ pub fn members(archive: &Extents) -> Result<(Vec<Member>, u64), Damaged> {
             mode,
             uid,
             gid,
-            links,
+            nlink,
             mtime,
             device: (major, minor),
             content: archive.part(start, u64::from(size)),

@@ -1,9 +1,18 @@
-//! Deflate streams (RFC 1951), one after another, each with a limit to its length; flate2 and zlib-rs
-//! write them.
+//! Deflate streams (RFC 1951) of independent blocks, each with a limit to its length, from one
+//! compressor that is reused. The encoder is zlib-rs, through flate2.
+//!
+//! ```
+//! use deflate_blocks::Deflate;
+//!
+//! let mut deflate = Deflate::zlib(9);
+//! let mut out = Vec::new();
+//! assert!(deflate.compress(&[b'a'; 4096], 100, &mut out));
+//! assert!(!deflate.compress(b"random bytes do not fit", 3, &mut out));
+//! ```
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 
-/// Makes one stream after another; what came before changes nothing in them.
+/// Reusable compressor. A stream does not depend on those before it.
 pub struct Deflate {
     compressor: Compress,
     fresh: fn(Compression) -> Compress,
@@ -11,13 +20,13 @@ pub struct Deflate {
 }
 
 impl Deflate {
-    /// For streams with the head and the checksum of zlib (RFC 1950), whose window has 32 KiB; level 1
-    /// to 9.
+    /// Creates a compressor of streams with the header and checksum of zlib (RFC 1950) and a window of
+    /// 32 KiB, at level 1 to 9.
     pub fn zlib(level: u32) -> Self {
         Self::new(level, |level| Compress::new(level, true))
     }
 
-    /// For streams without a head that are read with a window of 4 KiB; level 1 to 9.
+    /// Creates a compressor of raw streams with a window of 4 KiB, at level 1 to 9.
     pub fn raw_4k(level: u32) -> Self {
         Self::new(level, |level| Compress::new_with_window_bits(level, false, 12))
     }
@@ -31,23 +40,24 @@ impl Deflate {
         }
     }
 
-    /// Appends a stream of at most `room` bytes to `out`, and returns whether there was room for it.
-    pub fn compress(&mut self, content: &[u8], room: usize, out: &mut Vec<u8>) -> bool {
+    /// Appends a stream of at most `max_len` bytes to `out`. Returns false, leaving `out` as it was, if
+    /// the stream would be longer.
+    pub fn compress(&mut self, content: &[u8], max_len: usize, out: &mut Vec<u8>) -> bool {
         let start = out.len();
-        out.reserve_exact(room);
+        out.reserve_exact(max_len);
         let status = self.compressor.compress_vec(content, out, FlushCompress::Finish);
         if matches!(status, Ok(Status::StreamEnd)) {
             self.compressor.reset();
         } else {
-            // zlib-rs 0.6 counts what waited to be written as room that is lost, also when it is reset,
-            // and panics when nothing is left.
+            // zlib-rs 0.6 subtracts pending output from its buffer even after a reset, and panics once
+            // nothing of the buffer is left.
             self.compressor = (self.fresh)(self.level);
         }
-        let done = matches!(status, Ok(Status::StreamEnd)) && out.len() - start <= room;
-        if !done {
+        let fits = matches!(status, Ok(Status::StreamEnd)) && out.len() - start <= max_len;
+        if !fits {
             out.truncate(start);
         }
-        done
+        fits
     }
 }
 
@@ -78,17 +88,17 @@ mod tests {
         let half: Vec<u8> = noise(3).iter().map(|byte| byte & 15).collect();
         let loud = noise(1);
         let text: Vec<u8> = (0..LEN).map(|at| (at / 7 % 61) as u8).collect();
-        for (level, (make, reader)) in (1..=9).flat_map(|level| kinds.map(|kind| (level, kind))) {
-            let mut deflate = make(level);
-            // What is left behind by noise has several lengths.
+        for (level, (new, reader)) in (1..=9).flat_map(|level| kinds.map(|kind| (level, kind))) {
+            let mut deflate = new(level);
+            // Noise leaves pending output of various lengths behind.
             let noises = (1..30).map(|seed| (noise(seed), false));
             let others = [(&half, true), (&loud, false), (&text, true), (&half, true)];
             for (content, fits) in noises.chain(others.map(|(content, fits)| (content.clone(), fits))) {
                 let mut out = b"before".to_vec();
                 assert_eq!(deflate.compress(&content, LEN, &mut out), fits, "level {level}");
-                let mut alone = b"before".to_vec();
-                make(level).compress(&content, LEN, &mut alone);
-                assert!(out == alone, "level {level}");
+                let mut fresh = b"before".to_vec();
+                new(level).compress(&content, LEN, &mut fresh);
+                assert!(out == fresh, "level {level}");
                 if fits {
                     let mut read = Vec::with_capacity(LEN + 1);
                     let end = reader().decompress_vec(&out[6..], &mut read, FlushDecompress::Finish);

@@ -1,6 +1,6 @@
-//! Fields of structures on disk.
+//! Access to the fields of structures on disk, in little endian.
 
-/// Puts bytes at a place; structures are as large as their fields need.
+/// Puts bytes at an offset; nothing happens if they do not fit.
 pub(crate) fn put(buffer: &mut [u8], at: usize, bytes: &[u8]) {
     if let Some(to) = buffer.get_mut(at..at.saturating_add(bytes.len())) {
         to.copy_from_slice(bytes);

@@ -1,31 +1,32 @@
-//! Folders (rst, "Directories").
+//! Contents of directories (rst, "Directories").
 //!
 //! ```text
-//! block   entry │ entry │ ... │ name │ name │ ...        entry   u64 inode  u16 where its name is
+//! block   entry │ entry │ ... │ name │ name │ ...        entry   u64 inode  u16 offset of the name
 //!                                                               u8 type    u8 0
 //! ```
 //!
-//! Names are sorted by their bytes, over all blocks, and those of the folder itself and of the one
-//! above are among them. A block ends where the next name has no room, the last with its last name.
+//! Names are in bytewise order over all blocks, `.` and `..` among them. A block ends where the next
+//! name does not fit, the last block with its last name.
 
 use std::ops::Range;
 
 use crate::BLOCK;
 use crate::bytes::{put, put16, put64};
 
-/// The length of an entry in bytes.
+/// Length of an entry without its name, in bytes.
 const ENTRY: usize = 12;
 
-/// A name and what it is the name of.
+/// Name in a directory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Name<'a> {
     pub(crate) name: &'a [u8],
+    /// Number of the inode.
     pub(crate) nid: u64,
-    /// The type (`EROFS_FT_REG_FILE` and its neighbours).
+    /// File type (`EROFS_FT_*`).
     pub(crate) kind: u8,
 }
 
-/// Which of the names stand in which block.
+/// Divides names into blocks; also returns the length of the last block.
 fn blocks<'a>(names: impl Iterator<Item = &'a [u8]>) -> (Vec<Range<usize>>, usize) {
     let mut blocks = Vec::new();
     let (mut first, mut used, mut count) = (0, 0, 0);
@@ -42,13 +43,13 @@ fn blocks<'a>(names: impl Iterator<Item = &'a [u8]>) -> (Vec<Range<usize>>, usiz
     (blocks, used)
 }
 
-/// How many bytes a folder with these names has.
+/// Returns the length of a directory with these names in bytes.
 pub(crate) fn len<'a>(names: impl Iterator<Item = &'a [u8]>) -> u64 {
     let (blocks, last) = blocks(names);
     (blocks.len() as u64).saturating_sub(1) * BLOCK + last as u64
 }
 
-/// The bytes of a folder.
+/// Encodes a directory.
 pub(crate) fn encode(names: &[Name<'_>]) -> Vec<u8> {
     let (blocks, last) = blocks(names.iter().map(|name| name.name));
     let mut bytes = Vec::with_capacity(blocks.len() * BLOCK as usize);

@@ -1,95 +1,111 @@
-//! What a filesystem cannot hold, and what can go wrong on the way.
+//! Reasons for which a tree has no EROFS filesystem.
 
 use std::io;
 use std::path::PathBuf;
 
 use tree::show;
 
-/// Why there is no filesystem.
+/// Reason for which no filesystem is planned.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A device number that Linux does not have.
     #[error(
-        "the device {} has the number {major}:{minor}, and Linux has up to 4095:1048575\nhelp: leave it out, or change the number",
+        "the device {} has the number {major}:{minor}, but Linux has numbers up to 4095:1048575",
         show(path)
     )]
     Device {
-        /// The path.
+        /// Path of the device.
         path: Vec<u8>,
-        /// Which driver.
+        /// Number of the driver.
         major: u32,
-        /// Which of the driver's devices.
+        /// Number of the device.
         minor: u32,
     },
-    /// An extended attribute that EROFS has no place for.
+    /// An extended attribute that EROFS cannot store.
     #[error(
-        "the extended attribute {} of {} cannot stand on EROFS: {what}\nhelp: leave the attribute out",
+        "the extended attribute {} of {} cannot be stored on EROFS: {what}",
         show(name),
         show(path)
     )]
     Attribute {
-        /// The path.
+        /// Path of the node.
         path: Vec<u8>,
-        /// The attribute's full name.
+        /// Full name of the attribute.
         name: Vec<u8>,
-        /// What is wrong with it.
+        /// Fault of the attribute.
         what: &'static str,
     },
-    /// More extended attributes than can stand behind an inode.
+    /// More extended attributes than fit an inode.
     #[error(
-        "the extended attributes of {} need {len} bytes, and an inode of EROFS can have {}\nhelp: leave some out, or make them shorter",
+        "the extended attributes of {} have {len} bytes, but an inode on EROFS has at most {}",
         show(path),
-        crate::xattr::MOST
+        crate::MAX_XATTRS_LEN
     )]
     Attributes {
-        /// The path.
+        /// Path of the node.
         path: Vec<u8>,
-        /// The bytes that they need.
+        /// Length of the encoded attributes in bytes.
         len: usize,
     },
     /// A file that is too long.
     #[error(
-        "{} has {len} bytes, and a file on EROFS has at most {}\nhelp: split it, or put it on another filesystem",
+        "{} has {len} bytes, but a file on EROFS has at most {}",
         show(path),
-        crate::LARGEST_FILE
+        crate::MAX_FILE_LEN
     )]
     LargeFile {
-        /// The path.
+        /// Path of the file.
         path: Vec<u8>,
-        /// Its length in bytes.
+        /// Length of the file in bytes.
         len: u64,
     },
-    /// A label that there cannot be.
-    #[error("{label:?} cannot be the label of an EROFS volume: {what}\nhelp: take one of at most 16 bytes")]
+    /// A label that EROFS cannot store.
+    #[error("{label:?} cannot be the label of an EROFS volume: {what}")]
     Label {
-        /// The label.
+        /// Label in the options.
         label: String,
-        /// What is wrong with it.
+        /// Fault of the label.
         what: &'static str,
     },
-    /// More blocks than can be numbered.
+    /// The blocks need more than 32 bits for their number.
     #[error(
-        "the filesystem would have {blocks} blocks of 4096 bytes, and the most is {}\nhelp: put less on it",
-        crate::MOST_BLOCKS
+        "the filesystem would have {blocks} blocks of 4096 bytes, but it has at most {}",
+        crate::MAX_BLOCKS
     )]
     TooLarge {
-        /// How many there would be.
+        /// Number of blocks that the filesystem would have.
         blocks: u64,
     },
     /// A content that could not be read.
     #[error("cannot read the content of {}: {source}", show(path))]
     Read {
-        /// The path.
+        /// Path of the file.
         path: Vec<u8>,
-        /// What reading failed with.
+        /// Error of the read.
         source: io::Error,
     },
-    /// The file of compressed blocks could not be made or written.
-    #[error("cannot keep compressed blocks in {}: {source}", folder.display())]
+    /// The temporary file of compressed blocks could not be created or written.
+    #[error("cannot store compressed blocks in {}: {source}", directory.display())]
     Spill {
-        /// The folder that it is in.
-        folder: PathBuf,
-        /// What writing failed with.
+        /// Directory of the file.
+        directory: PathBuf,
+        /// Error of the write.
         source: io::Error,
     },
+}
+
+impl Error {
+    /// Returns advice for the user, to be shown apart from the message.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Error::Device { .. } => Some("leave it out, or change the number"),
+            Error::Attribute { .. } => Some("remove the attribute"),
+            Error::Attributes { .. } => Some("remove or shorten some of them"),
+            Error::LargeFile { .. } => Some("split it, or put it on another filesystem"),
+            Error::Label { .. } => Some("use a label of at most 16 bytes"),
+            Error::TooLarge { .. } => Some("remove files"),
+            _ => None,
+        }
+    }
 }

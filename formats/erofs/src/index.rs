@@ -1,51 +1,52 @@
-//! The index of a compressed file (`struct z_erofs_map_header`, `struct z_erofs_vle_decompressed_index`).
+//! Index of a compressed file (`struct z_erofs_map_header`, `struct z_erofs_vle_decompressed_index`).
 //!
 //! ```text
 //! header, 8 bytes │ zeros, 8 bytes │ entry │ entry │ ...       an entry for each 4096 plain bytes
 //!
 //! 1st of a piece   u16 head      u16 0    u32 block
-//! 2nd              u16 not head  u16 0    u16 how many blocks, marked   u16 entries to the next piece
+//! 2nd              u16 not head  u16 0    u16 number of blocks, marked  u16 entries to the next piece
 //! others           u16 not head  u16 0    u16 entries since the head    u16 entries to the next piece
-//! last of all      u16 plain     u16 how many bytes still belong to the piece   u32 0
+//! last of all      u16 plain     u16 end of the piece in this block   u32 0
 //! ```
 //!
-//! What is not compressed has a plain entry with its block. The last of all is like the others when
-//! the file ends with a block.
+//! A block that is not compressed has a plain entry with its number. The last entry is like the
+//! others if the file ends at the end of a block.
 
 use crate::BLOCK;
 use crate::bytes::{put16, put32};
-use crate::contents::{PIECE, Piece};
+use crate::piece::{PIECE, Piece};
 
-/// The units of the index, and before what they begin (`Z_EROFS_VLE_LEGACY_HEADER_PADDING`), in bytes.
+/// Lengths of an entry, and of everything before the first entry
+/// (`Z_EROFS_VLE_LEGACY_HEADER_PADDING`), in bytes.
 const ENTRY: usize = 8;
 const HEADER: usize = 16;
-/// What the index is aligned to, in bytes.
+/// Alignment of the index in bytes.
 pub(crate) const ALIGN: u64 = 8;
-/// Pieces can have several blocks (`Z_EROFS_ADVISE_BIG_PCLUSTER_1`).
+/// Flag of indices whose pieces can have several blocks (`Z_EROFS_ADVISE_BIG_PCLUSTER_1`).
 const ADVISE: u16 = 2;
-/// Types of entries (`Z_EROFS_VLE_CLUSTER_TYPE_PLAIN` and its neighbours).
+/// Types of entries (`Z_EROFS_VLE_CLUSTER_TYPE_*`).
 const PLAIN: u16 = 0;
 const HEAD: u16 = 1;
 const NOT_HEAD: u16 = 2;
-/// Marks a number of blocks (`Z_EROFS_VLE_DI_D0_CBLKCNT`).
+/// Mark of a number of blocks (`Z_EROFS_VLE_DI_D0_CBLKCNT`).
 const BLOCKS: u16 = 1 << 11;
 
-/// How long the index of a file of so many bytes is.
+/// Returns the length of the index of a file with `size` bytes.
 pub(crate) fn len(size: u64) -> u64 {
     HEADER as u64 + size.div_ceil(BLOCK) * ENTRY as u64
 }
 
-/// The index of a file; numbers of blocks count from `base`.
+/// Encodes the index of a file; the contents begin at block `base`.
 pub(crate) fn encode(size: u64, pieces: &[Piece], base: u64, algorithm: u8) -> Vec<u8> {
     let mut index = vec![0; HEADER];
     put16(&mut index, 4, ADVISE);
-    // One algorithm in the lower four bits; the size of a block as one more than 4095 is 0.
+    // The algorithm is in the lower four bits; the block size is 0 for 4096.
     index[6] = algorithm;
     for (start, piece) in (0..).step_by(PIECE as usize).zip(pieces) {
         let len = PIECE.min(size - start);
         // At most 32.
         let count = len.div_ceil(BLOCK) as u16;
-        // All blocks were counted and have 32 bits.
+        // Block numbers were checked to have 32 bits.
         let block = (base + piece.start) as u32;
         for at in 0..count {
             let end = (len % BLOCK) as u16;

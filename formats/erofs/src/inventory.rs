@@ -1,26 +1,29 @@
-//! What is in a tree, found out and checked before anything is planned.
+//! Nodes of a tree, numbered and checked.
 
 use tree::{Kind, Node, NodeId, Tree};
 
-use crate::{Error, LARGEST_FILE, xattr};
+use crate::error::Error;
+use crate::{MAX_FILE_LEN, xattr};
 
-/// A node of the tree by its first path.
+/// Node of the tree.
 #[derive(Debug)]
 pub(crate) struct Item<'a> {
+    /// First path of the node.
     pub(crate) path: Vec<u8>,
+    pub(crate) id: NodeId,
     pub(crate) node: &'a Node,
-    /// How many names it has; for a folder with its own `.` and the `..` of those below.
+    /// Link count; a directory is also counted by its `.` and the `..` of its subdirectories.
     pub(crate) nlink: u32,
 }
 
-/// All nodes, the root first, a folder before what is in it.
+/// All nodes, a directory before its entries.
 #[derive(Debug)]
 pub(crate) struct Inventory<'a> {
     pub(crate) items: Vec<Item<'a>>,
-    /// By node: the number of its item.
+    /// Index of the item of each node.
     number: Vec<u32>,
-    /// By item: the number of the folder above; of the root its own.
-    above: Vec<u32>,
+    /// Index of the parent of each item; the root is its own parent.
+    parents: Vec<u32>,
 }
 
 impl<'a> Inventory<'a> {
@@ -48,39 +51,40 @@ impl<'a> Inventory<'a> {
             };
             items.push(Item {
                 path: item.path,
+                id: item.id,
                 node: item.node,
                 nlink,
             });
         }
         let mut inventory = Inventory {
-            above: vec![0; items.len()],
+            parents: vec![0; items.len()],
             items,
             number,
         };
-        inventory.find_above();
+        inventory.find_parents();
         Ok(inventory)
     }
 
-    fn find_above(&mut self) {
+    fn find_parents(&mut self) {
         for (number, item) in (0..).zip(&self.items) {
             if let Kind::Directory(entries) = &item.node.kind {
                 for entry in entries.values() {
                     let below = self.number(entry.node);
-                    if let Some(above) = self.above.get_mut(below) {
-                        *above = number;
+                    if let Some(parent) = self.parents.get_mut(below) {
+                        *parent = number;
                     }
                 }
             }
         }
     }
 
-    /// The names in a folder, sorted, and the numbers of their items.
-    pub(crate) fn names(&self, folder: usize) -> Vec<(&'a [u8], usize)> {
-        let Some(Kind::Directory(entries)) = self.items.get(folder).map(|item| &item.node.kind) else {
+    /// Returns the names in a directory in bytewise order, with the indices of their items.
+    pub(crate) fn names(&self, directory: usize) -> Vec<(&'a [u8], usize)> {
+        let Some(Kind::Directory(entries)) = self.items.get(directory).map(|item| &item.node.kind) else {
             return Vec::new();
         };
-        let above = self.above.get(folder).copied().unwrap_or_default() as usize;
-        let mut names: Vec<(&[u8], usize)> = vec![(b".", folder), (b"..", above)];
+        let parent = self.parents.get(directory).copied().unwrap_or_default() as usize;
+        let mut names: Vec<(&[u8], usize)> = vec![(b".", directory), (b"..", parent)];
         names.extend(
             entries
                 .iter()
@@ -90,7 +94,7 @@ impl<'a> Inventory<'a> {
         names
     }
 
-    /// The number of a node's item.
+    /// Returns the index of the item of a node.
     pub(crate) fn number(&self, id: NodeId) -> usize {
         self.number.get(id.index()).copied().unwrap_or_default() as usize
     }
@@ -99,7 +103,7 @@ impl<'a> Inventory<'a> {
 fn check(path: &[u8], node: &Node) -> Result<(), Error> {
     xattr::check(path, &node.meta)?;
     match &node.kind {
-        Kind::File(content) if content.len() > LARGEST_FILE => Err(Error::LargeFile {
+        Kind::File(content) if content.len() > MAX_FILE_LEN => Err(Error::LargeFile {
             path: path.to_vec(),
             len: content.len(),
         }),

@@ -1,40 +1,59 @@
-//! EROFS: a filesystem that is only read, whose plain files can be used where they stand.
+//! EROFS filesystems, read-only, planned from a tree: plain files stay slices of their sources.
 //!
-//! Followed are Linux's `Documentation/filesystems/erofs.rst` ("rst") and `fs/erofs/erofs_fs.h` for
-//! the names of fields; the checks that Linux makes when it reads decide what is exact. All
-//! numbers are in little endian, and blocks have 4096 bytes.
+//! Specification: Linux, `Documentation/filesystems/erofs.rst` ("rst"), and
+//! `fs/erofs/erofs_fs.h` for the names of fields; where they leave a choice, the checks of the
+//! Linux driver decide. All numbers are in little endian, and blocks have 4096 bytes.
 //!
 //! ```text
-//! block 0   1024 bytes of zeros │ superblock │ what the compressor needs
-//! block 1   inodes        each  inode │ its extended attributes │ the tail of its content,
-//!           ...                                                   or where its blocks are
+//! block 0   1024 bytes of zeros │ superblock │ configuration of the compressor
+//! block 1   inodes        each  inode │ extended attributes │ tail of the content,
+//!           ...                                              or index of its blocks
 //!           shared extended attributes
-//!           folders and long targets of links, what does not stand behind their inodes
-//!           contents      whole blocks of files, one file after another
+//!           directories and long targets of symbolic links, without their tails
+//!           contents      complete blocks of files, one file after another
 //! ```
 //!
-//! An inode has its place in units of 32 bytes as its number, and stands with its tail in one block
-//! where the two fit one. Inodes go where the least room is lost, so they are in no order.
+//! The number of an inode is its offset in units of 32 bytes. An inode and its tail are in one
+//! block if they fit one. Inodes are placed where they waste the least space, so they are in no
+//! order.
 //!
-//! A plain file is a slice of what it comes from, and so is what a compressor did not make smaller.
-//! A file of which half or more are holes has a list of chunks that leaves them out, which Linux reads
+//! A plain file is a slice of its source, and so is a piece that compression does not shorten. A
+//! file of which at least half are holes has a list of chunks without them, which Linux reads
 //! since 5.15.
 //!
-//! With a compressor a file is cut into pieces of 128 KiB, each compressed by itself by one of
-//! several threads, with zeros in front up to whole blocks. The compressed pieces are put into a
-//! file without a name, since they need not fit the memory: the image has slices of it. The
-//! number of threads changes nothing in it.
+//! With a compressor a file is cut into pieces of 128 KiB. Each is compressed on its own, on one
+//! of several threads, and padded with zeros at the front to complete blocks. Since the
+//! compressed pieces need not fit the memory, they go to an unnamed temporary file, of which the
+//! image has slices. The image does not depend on the number of threads.
+//!
+//! ```
+//! use extents::Extents;
+//! use tree::{Kind, Meta, Time, Tree};
+//!
+//! let meta = Meta::new(0o755, Time::from_seconds(1_700_000_000));
+//! let mut tree = Tree::new(meta.clone());
+//! tree.insert(b"usr/share/text", meta.clone(), Kind::File(Extents::from_bytes(vec![b'a'; 100_000])), &meta)?;
+//! let mut options = erofs_image::Options::default();
+//! options.compressor = erofs_image::Compressor::Lz4;
+//! options.time = Time::from_seconds(1_700_000_000);
+//! let image = erofs_image::plan(&tree, &options)?;
+//! assert!(image.extents().len() < 20_000);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod assembly;
 mod bytes;
 mod compressor;
 mod contents;
 mod directory;
 mod error;
-mod identity;
+mod head;
+mod identifiers;
 mod index;
 mod inode;
 mod inventory;
 mod options;
+mod piece;
 mod placement;
 mod plan;
 mod superblock;
@@ -43,17 +62,21 @@ mod xattr;
 pub use compressor::Compressor;
 pub use error::Error;
 pub use options::Options;
-pub use plan::{Image, plan};
+pub use plan::plan;
+pub use tree::Image;
 
-/// The length of a block in bytes.
+/// Length of a block in bytes.
 pub const BLOCK: u64 = 4096;
-/// The most blocks: their numbers have 32 bits, and all ones stands for none.
-pub const MOST_BLOCKS: u64 = u32::MAX as u64;
-/// The largest file, in bytes: as much as can be numbered.
-pub const LARGEST_FILE: u64 = MOST_BLOCKS * BLOCK;
-/// The longest label, in bytes.
-pub const LONGEST_LABEL: usize = 16;
-/// The longest name of an extended attribute, with its prefix, in bytes (`XATTR_NAME_MAX`).
-pub const LONGEST_XATTR_NAME: usize = 255;
-/// The longest value of an extended attribute, in bytes: its length has 16 bits.
-pub const LONGEST_XATTR_VALUE: usize = 65_535;
+/// Limit of the blocks of a filesystem: their numbers have 32 bits, and all ones is no block.
+pub const MAX_BLOCKS: u64 = u32::MAX as u64;
+/// Limit of a file in bytes: as many blocks as can be numbered.
+pub const MAX_FILE_LEN: u64 = MAX_BLOCKS * BLOCK;
+/// Limit of a label in bytes.
+pub const MAX_LABEL_LEN: usize = 16;
+/// Limit of the name of an extended attribute with its prefix, in bytes (`XATTR_NAME_MAX`).
+pub const MAX_XATTR_NAME_LEN: usize = 255;
+/// Limit of the value of an extended attribute in bytes: its length has 16 bits.
+pub const MAX_XATTR_VALUE_LEN: usize = 65_535;
+/// Limit of all extended attributes of an inode in bytes, which are counted in units of 4 bytes
+/// after a header of 12 (`i_xattr_icount`).
+pub const MAX_XATTRS_LEN: usize = 12 + (u16::MAX as usize - 1) * 4;

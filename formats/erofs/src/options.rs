@@ -1,45 +1,50 @@
-//! What the caller decides.
+//! Options of the filesystem.
 
 use std::path::PathBuf;
 
 use tree::Time;
+use uuid::Uuid;
 
-use crate::{Compressor, Error, LONGEST_LABEL};
+use crate::MAX_LABEL_LEN;
+use crate::compressor::Compressor;
+use crate::error::Error;
 
-/// What a filesystem is to be like besides the files.
+/// Options of [`plan`](crate::plan). Start with the default and assign fields.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Options {
-    /// How contents are compressed.
+    /// Compressor of file contents.
     pub compressor: Compressor,
-    /// How many threads compress.
+    /// Number of threads that compress, at least 1.
     pub jobs: usize,
-    /// When the filesystem was made. Files with this time have shorter inodes.
+    /// Time of creation. Inodes of files with this time are shorter.
     pub time: Time,
-    /// The identifier of the volume, its text form read as one number; otherwise derived from
-    /// names, lengths, attributes and times.
-    pub uuid: Option<u128>,
-    /// The volume's name: at most 16 bytes; none when empty.
+    /// UUID of the volume; by default derived from names, lengths, attributes and times.
+    pub uuid: Option<Uuid>,
+    /// Label of the volume: at most 16 bytes; none if empty.
     pub label: String,
-    /// The folder for the file without a name in which compressed blocks are kept.
-    pub folder: PathBuf,
+    /// Directory of the unnamed file that holds compressed blocks.
+    pub temp_dir: PathBuf,
 }
 
-impl Options {
-    /// Not compressed, one thread, made at the start of the epoch.
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
+impl Default for Options {
+    /// Options without compression, with one thread and the temporary directory of the system.
+    fn default() -> Self {
         Options {
             compressor: Compressor::None,
             jobs: 1,
             time: Time::default(),
             uuid: None,
             label: String::new(),
-            folder: folder.into(),
+            temp_dir: std::env::temp_dir(),
         }
     }
+}
 
-    /// Refuses a label that there cannot be.
+impl Options {
+    /// Refuses a label that EROFS cannot store.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let what = if self.label.len() > LONGEST_LABEL {
+        let what = if self.label.len() > MAX_LABEL_LEN {
             "it is too long"
         } else if self.label.contains('\0') {
             "it has a zero byte"

@@ -1,20 +1,20 @@
-//! Where inodes stand.
+//! Positions of inodes.
 
 use std::collections::BTreeSet;
 
 use crate::BLOCK;
 
-/// The unit of their places in bytes (`EROFS_ISLOTBITS`).
+/// Unit of the positions in bytes (`EROFS_ISLOTBITS`).
 pub(crate) const SLOT: u64 = 32;
 
-/// Gives out places in blocks from 1 on.
+/// Allocator of positions in blocks from 1 on.
 ///
-/// An inode that fits a block goes into the block with the least room in which it does, so that it
-/// never lies across two: Linux wants that of what stands in the tail.
+/// An inode that fits a block goes to the block with the least sufficient space, so that it never
+/// crosses a block boundary, as Linux requires of tails.
 pub(crate) struct Placement {
-    /// Room in bytes and number of the blocks that have some.
+    /// Free space in bytes and number of the blocks that have some.
     open: BTreeSet<(u64, u64)>,
-    /// The first block that is not given out.
+    /// First block that is not allocated.
     next: u64,
 }
 
@@ -26,13 +26,13 @@ impl Placement {
         }
     }
 
-    /// A place for so many bytes, in bytes from the start of the filesystem.
+    /// Allocates `len` bytes, and returns their offset in the filesystem.
     pub(crate) fn place(&mut self, len: u64) -> u64 {
         let len = len.next_multiple_of(SLOT);
-        if let Some((room, block)) = self.open.range((len, 0)..).next().copied() {
-            self.open.remove(&(room, block));
-            self.keep(room - len, block);
-            return (block + 1) * BLOCK - room;
+        if let Some((free, block)) = self.open.range((len, 0)..).next().copied() {
+            self.open.remove(&(free, block));
+            self.keep(free - len, block);
+            return (block + 1) * BLOCK - free;
         }
         let start = self.next * BLOCK;
         self.next += len.div_ceil(BLOCK);
@@ -40,18 +40,18 @@ impl Placement {
         start
     }
 
-    fn keep(&mut self, room: u64, block: u64) {
-        if room > 0 {
-            self.open.insert((room, block));
+    fn keep(&mut self, free: u64, block: u64) {
+        if free > 0 {
+            self.open.insert((free, block));
         }
     }
 
-    /// Whether no room is left in the last block.
+    /// Returns true if the last block has no free space.
     pub(crate) fn is_full(&self) -> bool {
         self.open.iter().all(|(_, block)| block + 1 != self.next)
     }
 
-    /// The first block behind all inodes.
+    /// Returns the first block after all inodes.
     pub(crate) fn end(&self) -> u64 {
         self.next
     }

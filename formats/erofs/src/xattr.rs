@@ -1,30 +1,29 @@
 //! Extended attributes (rst, "Extended attributes").
 //!
 //! ```text
-//! behind an inode   u32 0   u8 how many are shared   zeros up to 12   u32 place  ...   entry ...
+//! after an inode    u32 0   u8 number of shared ones   zeros up to 12   u32 place  ...   entry ...
 //! entry             u8 length of the name   u8 prefix   u16 length of the value   name   value
 //! shared ones       entry ...                         a place counts units of 4 bytes from the first
 //! ```
 //!
-//! An attribute that several inodes have with the same value is stored once and shared.
+//! An attribute that several inodes have with one value is stored once and shared.
 
 use std::collections::BTreeMap;
 
 use tree::Meta;
 
 use crate::bytes::align;
-use crate::{Error, LONGEST_XATTR_NAME, LONGEST_XATTR_VALUE};
+use crate::error::Error;
+use crate::{MAX_XATTR_NAME_LEN, MAX_XATTR_VALUE_LEN, MAX_XATTRS_LEN};
 
-/// What stands before the attributes of an inode (`struct erofs_xattr_ibody_header`), in bytes.
+/// Length of the header before the attributes of an inode (`struct erofs_xattr_ibody_header`), in
+/// bytes.
 const HEADER: usize = 12;
-/// The unit of places and lengths in bytes.
+/// Unit of places and lengths in bytes.
 const UNIT: usize = 4;
-/// The most bytes that an inode can have, which counts them with 16 bits (`i_xattr_icount`).
-pub(crate) const MOST: usize = HEADER + (u16::MAX as usize - 1) * UNIT;
-/// The most that an inode can share: their number has 8 bits.
-const MOST_SHARED: usize = u8::MAX as usize;
-/// The prefixes that have numbers (`EROFS_XATTR_INDEX_USER` and its neighbours). Access control
-/// lists are whole names.
+/// Limit of the shared attributes of an inode: their number has 8 bits.
+const MAX_SHARED: usize = u8::MAX as usize;
+/// Numbers of prefixes (`EROFS_XATTR_INDEX_*`). Access control lists are complete names.
 const PREFIXES: [(u8, &[u8]); 5] = [
     (1, b"user."),
     (2, b"system.posix_acl_access"),
@@ -45,11 +44,11 @@ fn split(name: &[u8]) -> Option<(u8, &[u8])> {
 pub(crate) fn check(path: &[u8], meta: &Meta) -> Result<(), Error> {
     for (name, value) in &meta.xattrs {
         let what = match split(name) {
-            None => "it has names that start with user., trusted. and security., and access control lists",
-            Some((_, b"")) if name.ends_with(b".") => "the name has nothing behind its prefix",
-            Some(_) if name.contains(&0) => "the name has a zero byte",
-            Some(_) if name.len() > LONGEST_XATTR_NAME => "the name has more than 255 bytes",
-            Some(_) if value.len() > LONGEST_XATTR_VALUE => "the value has more than 65535 bytes",
+            None => "its name begins with none of user., trusted. and security. and is not an access control list",
+            Some((_, b"")) if name.ends_with(b".") => "its name has nothing after the prefix",
+            Some(_) if name.contains(&0) => "its name has a zero byte",
+            Some(_) if name.len() > MAX_XATTR_NAME_LEN => "its name has more than 255 bytes",
+            Some(_) if value.len() > MAX_XATTR_VALUE_LEN => "its value has more than 65535 bytes",
             Some(_) => continue,
         };
         return Err(Error::Attribute {
@@ -61,9 +60,8 @@ pub(crate) fn check(path: &[u8], meta: &Meta) -> Result<(), Error> {
     Ok(())
 }
 
-/// Appends an entry.
+/// Appends an entry, whose name was checked before.
 fn push(bytes: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    // Checked before.
     let (number, rest) = split(name).unwrap_or((0, name));
     bytes.extend_from_slice(&[rest.len() as u8, number]);
     bytes.extend_from_slice(&(value.len() as u16).to_le_bytes());
@@ -79,7 +77,7 @@ fn pairs(meta: &Meta) -> impl Iterator<Item = Pair<'_>> {
     pairs.map(|(name, value)| (name.as_slice(), value.as_slice()))
 }
 
-/// The attributes that are shared.
+/// Attributes that several inodes share.
 #[derive(Debug, Default)]
 pub(crate) struct Shared<'a> {
     places: BTreeMap<Pair<'a>, u32>,
@@ -87,7 +85,7 @@ pub(crate) struct Shared<'a> {
 }
 
 impl<'a> Shared<'a> {
-    /// Those that more than one inode has.
+    /// Finds the attributes that more than one inode has.
     pub(crate) fn find(metas: impl Iterator<Item = &'a Meta>) -> Self {
         let mut counts: BTreeMap<Pair<'a>, u32> = BTreeMap::new();
         for pair in metas.flat_map(pairs) {
@@ -96,7 +94,7 @@ impl<'a> Shared<'a> {
         }
         let mut shared = Shared::default();
         for (pair, _) in counts.into_iter().filter(|(_, count)| *count > 1) {
-            // 16 GiB of attributes do not fit the memory either.
+            // 16 GiB of attributes would not fit the memory either.
             let Ok(place) = u32::try_from(shared.bytes.len() / UNIT) else {
                 break;
             };
@@ -106,12 +104,12 @@ impl<'a> Shared<'a> {
         shared
     }
 
-    /// All of them.
+    /// Returns the encoded shared attributes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// What stands behind an inode.
+    /// Encodes the attributes of an inode.
     pub(crate) fn encode(&self, path: &[u8], meta: &Meta) -> Result<Vec<u8>, Error> {
         if meta.xattrs.is_empty() {
             return Ok(Vec::new());
@@ -119,7 +117,7 @@ impl<'a> Shared<'a> {
         let mut places = Vec::new();
         let mut entries = Vec::new();
         for pair in pairs(meta) {
-            match self.places.get(&pair).filter(|_| places.len() < MOST_SHARED) {
+            match self.places.get(&pair).filter(|_| places.len() < MAX_SHARED) {
                 Some(place) => places.push(*place),
                 None => push(&mut entries, pair.0, pair.1),
             }
@@ -129,7 +127,7 @@ impl<'a> Shared<'a> {
         bytes.extend(places.into_iter().flat_map(u32::to_le_bytes));
         bytes.extend(entries);
         match bytes.len() {
-            0..=MOST => Ok(bytes),
+            0..=MAX_XATTRS_LEN => Ok(bytes),
             len => Err(Error::Attributes {
                 path: path.to_vec(),
                 len,
@@ -138,9 +136,9 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// How the length of what [`Shared::encode`] makes stands in the inode (`i_xattr_icount`).
+/// Encodes the length of the attributes of an inode (`i_xattr_icount`).
 pub(crate) fn count(len: usize) -> u16 {
-    // MOST is what 16 bits can say.
+    // At most 16 bits, by the definition of MAX_XATTRS_LEN.
     (len.saturating_sub(HEADER) / UNIT + usize::from(len > 0)) as u16
 }
 
@@ -150,6 +148,6 @@ mod tests {
 
     #[test]
     fn lengths_in_units() {
-        assert_eq!([0, 16, 20, MOST].map(count), [0, 2, 3, u16::MAX]);
+        assert_eq!([0, 16, 20, MAX_XATTRS_LEN].map(count), [0, 2, 3, u16::MAX]);
     }
 }

@@ -1,10 +1,10 @@
-//! What EROFS cannot hold is refused, with the path.
+//! Nodes and options that EROFS cannot store are refused, with the path.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 
-use common::options;
-use erofs::{Compressor, Error, Options, plan};
+use common::{options, set};
+use erofs_image::{Compressor, Error, Options, plan};
 use extents::Extents;
 use testing::sample::{file, meta, put, text};
 use tree::{Device, Kind, Tree};
@@ -50,7 +50,7 @@ fn attributes() {
             "{error}"
         );
     }
-    // Together 262,144 bytes and a little; a single one less is what there is room for.
+    // Together a little more than the limit of 262,144 bytes; slightly less fits.
     let mut tree = Tree::default();
     let mut with = meta();
     for name in ["user.a", "user.b", "user.c", "user.d"] {
@@ -65,17 +65,17 @@ fn attributes() {
 
 #[test]
 fn lengths() {
-    for len in [erofs::LARGEST_FILE + 1, u64::MAX] {
+    for len in [erofs_image::MAX_FILE_LEN + 1, u64::MAX] {
         let error = refused(&with("file", Kind::File(Extents::zeros(len))));
         assert!(matches!(error, Error::LargeFile { .. }), "{error}");
     }
-    // A hole as long as there can be is nothing but a list of chunks.
+    // A hole of the greatest length is stored as a list of chunks.
     let image = plan(
-        &with("file", Kind::File(Extents::zeros(erofs::LARGEST_FILE))),
+        &with("file", Kind::File(Extents::zeros(erofs_image::MAX_FILE_LEN))),
         &options(Compressor::Lz4),
     );
     assert!(image.unwrap().extents().len() < 1 << 20);
-    // Two that are full are too much.
+    // Two files without holes are too much.
     #[derive(Debug)]
     struct Full;
     impl extents::Blob for Full {
@@ -93,18 +93,15 @@ fn lengths() {
 }
 
 #[test]
-fn labels_and_folders() {
+fn labels_and_directories() {
     for label in ["12345678901234567", "a\0b"] {
-        let options = Options {
-            label: label.to_owned(),
-            ..options(Compressor::None)
-        };
+        let options = set(options(Compressor::None), |o| o.label = label.to_owned());
         assert!(matches!(plan(&Tree::default(), &options), Err(Error::Label { .. })));
     }
-    let options = Options {
-        compressor: Compressor::Lz4,
-        ..Options::new("/nonexistent")
-    };
+    let options = set(Options::default(), |o| {
+        o.compressor = Compressor::Lz4;
+        o.temp_dir = "/nonexistent".into();
+    });
     let error = plan(&with("a", file(text(100_000, 1))), &options).unwrap_err();
     assert!(matches!(error, Error::Spill { .. }), "{error}");
 }

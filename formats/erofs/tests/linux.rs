@@ -4,7 +4,7 @@
 mod common;
 
 use common::{COMPRESSORS, check, options, times};
-use erofs::Image;
+use erofs_image::Image;
 use extents::Extents;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
@@ -19,7 +19,7 @@ const LINUX: Linux<'_> = Linux {
     folder: env!("CARGO_TARGET_TMPDIR"),
 };
 
-/// What fsck.erofs 1.5 does not show: attributes, links, holes.
+/// Tree with everything that fsck.erofs 1.5 does not show: attributes, links, holes.
 fn special() -> Tree {
     let mut tree = sample();
     let parents = Meta::new(0o755, Time::from_seconds(MTIME));
@@ -82,7 +82,7 @@ fn special() -> Tree {
     tree
 }
 
-/// Random trees, each in a folder of one; the same ones each time.
+/// Random trees from a constant seed, each in a directory of its own.
 fn many() -> Tree {
     let mut runner = TestRunner::deterministic();
     let mut all = Tree::new(Meta::new(0o755, Time::from_seconds(MTIME)));
@@ -117,23 +117,23 @@ fn linux_reads_what_the_trees_have() {
     assert_eq!(
         links.iter().filter(|links| **links == 52).count(),
         1,
-        "the folder of attributes"
+        "the directory of attributes"
     );
     let blocks = images_only[3].len() / 4096;
     let statfs = format!("kind e0f5e1e2, length 4096, blocks {blocks}, names 255");
     assert!(said.contains(&statfs), "{statfs}: {said}");
 }
 
-/// How many links each name has.
+/// Link counts of all names.
 fn links(tree: &Tree) -> Vec<u32> {
     let of = |node: &tree::Node| match &node.kind {
         Kind::Directory(entries) => {
-            let folders = entries
+            let directories = entries
                 .values()
                 .filter(|entry| tree.node(entry.node).kind.is_directory());
-            2 + folders.count() as u32
+            2 + directories.count() as u32
         }
-        _ => node.names(),
+        _ => node.nlink(),
     };
     tree.walk().map(|item| of(item.node)).collect()
 }

@@ -1,10 +1,10 @@
-//! Trees as filesystems, judged by fsck.erofs and dump.erofs.
+//! Trees as filesystems, checked by fsck.erofs and dump.erofs.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 
-use common::{COMPRESSORS, OnDisk, check, options, run, times};
-use erofs::{Compressor, Options, plan};
+use common::{COMPRESSORS, OnDisk, check, inodes, options, run, set, times};
+use erofs_image::{Compressor, plan};
 use extents::{Blob, Extents, Slice};
 use proptest::prelude::*;
 use testing::random::trees;
@@ -15,20 +15,19 @@ use tree::{Kind, Meta, Time, Tree};
 fn an_empty_tree() {
     for compressor in COMPRESSORS {
         let image = check(&Tree::default(), &options(compressor));
-        assert_eq!((image.inodes(), image.extents().len()), (1, 2 * 4096));
+        assert_eq!((inodes(&image), image.extents().len()), (1, 2 * 4096));
     }
 }
 
 #[test]
-fn what_the_superblock_says() {
+fn fields_of_the_superblock() {
     let mut tree = sample();
     tree.remove(b"usr/hole");
     for compressor in COMPRESSORS {
-        let options = Options {
-            uuid: Some(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef),
-            label: "a-label".to_owned(),
-            ..options(compressor)
-        };
+        let options = set(options(compressor), |o| {
+            o.uuid = Some(uuid::Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef));
+            o.label = "a-label".to_owned();
+        });
         let image = check(&tree, &options);
         let out = run("dump.erofs", &["-s"], &OnDisk::new(&image).path()).stdout;
         let out = String::from_utf8(out).unwrap();
@@ -37,7 +36,7 @@ fn what_the_superblock_says() {
                 "Filesystem blocks:                            {}\n",
                 image.extents().len() / 4096
             ),
-            format!("Filesystem inode count:                       {}\n", image.inodes()),
+            format!("Filesystem inode count:                       {}\n", inodes(&image)),
             "Filesystem created:                           Tue Nov 14 22:13:20 2023\n".to_owned(),
             "Filesystem features:                          sb_csum mtime ".to_owned(),
             "Filesystem UUID:                              01234567-89ab-cdef-0123-456789abcdef\n".to_owned(),
@@ -66,9 +65,9 @@ fn names_of_every_length() {
     check(&tree, &options(Compressor::None));
 }
 
-/// fsck.erofs 1.5 reads a head of attributes behind every inode, also where there are none.
+/// fsck.erofs 1.5 reads a header of attributes after every inode, even one without any.
 #[test]
-fn an_image_ends_behind_any_number_of_inodes() {
+fn an_image_ends_after_any_number_of_inodes() {
     let mut tree = Tree::default();
     for number in 0..130 {
         put(&mut tree, &format!("{number:03}"), Kind::Fifo);
@@ -77,7 +76,7 @@ fn an_image_ends_behind_any_number_of_inodes() {
 }
 
 #[test]
-fn a_folder_with_very_many_names() {
+fn a_directory_with_very_many_names() {
     let mut tree = Tree::default();
     for number in 0..6_000u32 {
         let kind = match number % 3 {
@@ -86,10 +85,10 @@ fn a_folder_with_very_many_names() {
             _ => Kind::directory(),
         };
         let width = 5 + number as usize % 60;
-        put(&mut tree, &format!("folder/{:0width$}", number * 7919 % 6_000), kind);
+        put(&mut tree, &format!("directory/{:0width$}", number * 7919 % 6_000), kind);
     }
     let image = check(&tree, &options(Compressor::None));
-    assert_eq!(image.inodes(), 6_002);
+    assert_eq!(inodes(&image), 6_002);
 }
 
 #[test]
@@ -111,7 +110,7 @@ fn files_of_all_lengths_near_a_block_and_a_piece() {
 }
 
 #[test]
-fn compression_saves_room_and_leaves_noise_alone() {
+fn compression_saves_space_and_noise_stays_plain() {
     let mut tree = Tree::default();
     put(&mut tree, "text", file(text(3_000_000, 1)));
     put(&mut tree, "noise", file(noise(3_000_000, 2)));
@@ -122,7 +121,7 @@ fn compression_saves_room_and_leaves_noise_alone() {
         plain.len(),
         small.len()
     );
-    // The noise is where it was, not a copy.
+    // The noise is a slice of its source, not a copy.
     let bytes: u64 = small
         .extents()
         .iter()
@@ -150,10 +149,7 @@ fn plain_contents_are_not_read() {
     let image = plan(&tree, &options(Compressor::None)).unwrap();
     assert!(image.extents().len() > 5 << 30 && image.extents().extents().len() < 10);
     for jobs in [1, 3] {
-        let options = Options {
-            jobs,
-            ..options(Compressor::Lz4)
-        };
+        let options = set(options(Compressor::Lz4), |o| o.jobs = jobs);
         let error = plan(&tree, &options).unwrap_err();
         assert_eq!(
             error.to_string(),

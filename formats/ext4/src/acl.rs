@@ -1,20 +1,20 @@
-//! POSIX access control lists, which stand on disk otherwise than in the attribute that programs
+//! POSIX access control lists, which have another form on disk than in the attribute that programs
 //! see (ext4, Extended Attributes, POSIX ACLs).
 //!
 //! ```text
 //! programs   version 2 │ tag, permissions, id │ tag, permissions, id │ ...
-//! disk       version 1 │ tag, permissions     │ tag, permissions, id │ ...   an id only where it says something
+//! disk       version 1 │ tag, permissions     │ tag, permissions, id │ ...   an id only for users and groups
 //! ```
 
-/// The versions of both forms.
+/// Versions of both forms.
 const VERSION_PROGRAMS: u32 = 2;
 const VERSION_DISK: u32 = 1;
-/// Tags of entries that have no id: owner, owning group, mask, others.
+/// Tags of entries without an id: owner, owning group, mask, others.
 const WITHOUT_ID: [u16; 4] = [0x01, 0x04, 0x10, 0x20];
-/// Tags of entries that have one: a user, a group.
+/// Tags of entries with an id: a user, a group.
 const WITH_ID: [u16; 2] = [0x02, 0x08];
 
-/// The form on disk; none when it is no access control list.
+/// Converts a list to the form on disk; returns `None` for a value that is not a list.
 pub fn to_disk(value: &[u8]) -> Option<Vec<u8>> {
     let (version, entries) = value.split_first_chunk::<4>()?;
     if u32::from_le_bytes(*version) != VERSION_PROGRAMS || entries.len() % 8 != 0 {

@@ -1,29 +1,29 @@
-//! Giving blocks away, from the front to the back.
+//! Allocation of blocks, from the front to the back.
 
 use crate::geometry::Geometry;
 
-/// Blocks of a file that follow each other, in the file and in the filesystem.
+/// Blocks that are contiguous in a file and in the filesystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// The number of the first within the file.
+    /// First block within the file.
     pub logical: u64,
-    /// The number of the first within the filesystem.
+    /// First block within the filesystem.
     pub first: u64,
-    /// How many.
+    /// Number of blocks.
     pub count: u64,
 }
 
-/// What is left.
+/// Allocator of the blocks that no group metadata takes.
 pub struct Allocator<'a> {
     geometry: &'a Geometry,
     next: u64,
-    /// How many of the taken ranges lie before `next`.
+    /// Number of ranges of metadata before `next`.
     passed: usize,
     missing: u64,
 }
 
 impl<'a> Allocator<'a> {
-    /// With all that the groups do not take.
+    /// Creates an allocator of all blocks but the metadata of groups.
     pub fn new(geometry: &'a Geometry) -> Self {
         Allocator {
             geometry,
@@ -33,22 +33,22 @@ impl<'a> Allocator<'a> {
         }
     }
 
-    /// Gives `count` blocks away, in pieces of at most `longest`, as those from `logical` on of
-    /// a file. What there is no room for is counted.
-    pub fn allocate(&mut self, mut logical: u64, mut count: u64, longest: u64, runs: &mut Vec<Run>) {
+    /// Allocates `count` blocks of a file from block `logical` on, in runs of at most `max_run`.
+    /// Blocks beyond the end of the filesystem are counted as missing.
+    pub fn allocate(&mut self, mut logical: u64, mut count: u64, max_run: u64, runs: &mut Vec<Run>) {
         while count > 0 {
-            let room = self.room();
-            if room == 0 {
+            let free = self.skip_taken();
+            if free == 0 {
                 self.missing = self.missing.saturating_add(count);
                 return;
             }
-            let take = count.min(room).min(longest);
+            let take = count.min(free).min(max_run);
             match runs.last_mut() {
-                // Goes on where the last ended.
+                // The blocks continue the last run.
                 Some(run)
                     if run.logical + run.count == logical
                         && run.first + run.count == self.next
-                        && run.count + take <= longest =>
+                        && run.count + take <= max_run =>
                 {
                     run.count += take
                 }
@@ -64,25 +64,25 @@ impl<'a> Allocator<'a> {
         }
     }
 
-    /// Gives one block away; 0, which is the superblock's, when there is none.
+    /// Allocates one block; returns 0, the block of the superblock, if none is left.
     pub fn one(&mut self) -> u64 {
         let mut runs = Vec::new();
         self.allocate(0, 1, 1, &mut runs);
         runs.first().map_or(0, |run| run.first)
     }
 
-    /// How many blocks there were not.
+    /// Returns the number of blocks that could not be allocated.
     pub fn missing(&self) -> u64 {
         self.missing
     }
 
-    /// Everything before this block is in use.
+    /// Returns the block before which everything is in use.
     pub fn end(&mut self) -> u64 {
-        self.room();
+        self.skip_taken();
         self.next
     }
 
-    /// How many blocks are left.
+    /// Returns the number of blocks that are left.
     pub fn left(&mut self) -> u64 {
         let (end, blocks) = (self.end(), self.geometry.blocks);
         let taken: u64 = self
@@ -95,8 +95,8 @@ impl<'a> Allocator<'a> {
         blocks.saturating_sub(end).saturating_sub(taken)
     }
 
-    /// How many blocks follow each other from `next` on, once that has passed what is taken.
-    fn room(&mut self) -> u64 {
+    /// Moves `next` past metadata, and returns the number of contiguous free blocks there.
+    fn skip_taken(&mut self) -> u64 {
         while let Some(range) = self.geometry.taken.get(self.passed) {
             if self.next < range.start {
                 return range.start - self.next;

@@ -1,40 +1,42 @@
-//! CRC-32C as ext4 uses it (ext4, Checksums): without the inversion at the end, so that one
-//! checksum is the seed of the next.
+//! CRC-32C without the inversion at the end, so that one checksum is the seed of the next (ext4,
+//! Checksums).
 
-/// A checksum over what has been seen so far.
+use uuid::Uuid;
+
+/// Checksum over the bytes so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checksum(u32);
 
 impl Checksum {
-    /// Over nothing: where the superblock's own begins.
+    /// Checksum over no bytes, the seed for the superblock.
     pub const START: Checksum = Checksum(!0);
 
-    /// What all checksums of a filesystem but the superblock's begin with: over its UUID.
-    pub fn of_filesystem(uuid: u128) -> Self {
-        Self::START.then(&uuid.to_be_bytes())
+    /// Computes the seed for all structures of a filesystem but the superblock: over its UUID.
+    pub fn of_filesystem(uuid: Uuid) -> Self {
+        Self::START.then(uuid.as_bytes())
     }
 
-    /// What those of an inode and of its blocks begin with. Generations are 0 here.
+    /// Computes the seed for an inode and its blocks, whose generation is 0.
     pub fn of_inode(self, number: u32) -> Self {
         self.then(&number.to_le_bytes()).then(&[0; 4])
     }
 
-    /// With more bytes behind.
+    /// Continues the checksum over more bytes.
     pub fn then(self, bytes: &[u8]) -> Self {
         Checksum(!crc32c::crc32c_append(!self.0, bytes))
     }
 
-    /// The number to store.
+    /// Returns the stored number.
     pub fn value(self) -> u32 {
         self.0
     }
 
-    /// Its lower half.
+    /// Returns the lower half.
     pub fn low(self) -> u16 {
         self.0 as u16
     }
 
-    /// Its upper half.
+    /// Returns the upper half.
     pub fn high(self) -> u16 {
         (self.0 >> 16) as u16
     }

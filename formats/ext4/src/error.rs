@@ -1,137 +1,156 @@
-//! What a filesystem cannot hold.
+//! Reasons for which a tree has no ext4 filesystem.
 
 use tree::show;
 
-/// Why there is no filesystem.
+/// Reason for which no filesystem is planned.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A device number that Linux does not have.
     #[error(
-        "the device {} has the number {major}:{minor}, and Linux has up to 4095:1048575\nhelp: leave it out, or change the number",
+        "the device {} has the number {major}:{minor}, but Linux has numbers up to 4095:1048575",
         show(path)
     )]
     Device {
-        /// The path.
+        /// Path of the device.
         path: Vec<u8>,
-        /// Which driver.
+        /// Number of the driver.
         major: u32,
-        /// Which of its devices.
+        /// Number of the device.
         minor: u32,
     },
     /// A file of 16 TiB or more.
     #[error(
-        "{} has {len} bytes, and a file on ext4 has at most {}\nhelp: split it, or put it on another filesystem",
+        "{} has {len} bytes, but a file on ext4 has at most {}",
         show(path),
-        crate::LARGEST_FILE
+        crate::MAX_FILE_LEN
     )]
     LargeFile {
-        /// The path.
+        /// Path of the file.
         path: Vec<u8>,
-        /// Its length in bytes.
+        /// Length of the file in bytes.
         len: u64,
     },
-    /// A folder with more names than its index can have.
-    #[error(
-        "the folder {} has {names} names, more than its index can hold\nhelp: divide it",
-        show(path)
-    )]
-    LargeFolder {
-        /// The path.
+    /// A directory with more names than its index can have.
+    #[error("the directory {} has {names} names, more than its index can hold", show(path))]
+    LargeDirectory {
+        /// Path of the directory.
         path: Vec<u8>,
-        /// How many names it has.
+        /// Number of names in it.
         names: usize,
     },
-    /// A file with more names than can be counted.
+    /// A file with more hard links than can be counted.
     #[error(
-        "{} has {links} names, and a file on ext4 has at most {}\nhelp: make copies of it instead of so many hard links",
+        "{} has {nlink} hard links, but a file on ext4 has at most {}",
         show(path),
-        crate::MOST_LINKS
+        crate::MAX_LINKS
     )]
     Links {
         /// One of the paths.
         path: Vec<u8>,
-        /// How many it has.
-        links: u32,
+        /// Number of names.
+        nlink: u32,
     },
-    /// An extended attribute that ext4 does not hold.
+    /// An extended attribute that ext4 cannot store.
     #[error(
-        "the extended attribute {} of {} cannot stand on ext4: {what}\nhelp: leave the attribute out",
+        "the extended attribute {} of {} cannot be stored on ext4: {what}",
         show(name),
         show(path)
     )]
     Attribute {
-        /// The path.
+        /// Path of the node.
         path: Vec<u8>,
-        /// The name of the attribute.
+        /// Full name of the attribute.
         name: Vec<u8>,
-        /// What is wrong with it.
+        /// Fault of the attribute.
         what: &'static str,
     },
-    /// More extended attributes than fit into a block.
+    /// More extended attributes than fit the inode and a block.
     #[error(
-        "the extended attributes of {} need {len} bytes, and beside what fits into the inode they have a block of {}\nhelp: leave some out, or make them shorter",
+        "the extended attributes of {} have {len} bytes, but ext4 stores about 90 in the inode and a block of {}",
         show(path),
         crate::BLOCK
     )]
     Attributes {
-        /// The path.
+        /// Path of the node.
         path: Vec<u8>,
-        /// The bytes that they need.
+        /// Length of the encoded attributes in bytes.
         len: usize,
     },
-    /// `lost+found`, which is a folder on every ext4, is something else.
-    #[error("lost+found is not a folder, and on ext4 it has to be one\nhelp: give it another name")]
+    /// `lost+found`, which is a directory on every ext4, is another type of file.
+    #[error("lost+found is not a directory, as ext4 requires")]
     LostFound,
-    /// A label that ext4 does not have.
-    #[error("{label:?} cannot be the label of an ext4 volume: {what}\nhelp: take one of at most 16 bytes")]
+    /// A label that ext4 cannot store.
+    #[error("{label:?} cannot be the label of an ext4 volume: {what}")]
     Label {
-        /// The label.
+        /// Label in the options.
         label: String,
-        /// What is wrong with it.
+        /// Fault of the label.
         what: &'static str,
     },
     /// A journal that is too small or too large.
     #[error(
-        "a journal cannot have {size} bytes: it has {} to {}\nhelp: take another size, or leave it open",
-        crate::SMALLEST_JOURNAL,
-        crate::LARGEST_JOURNAL
+        "a journal cannot have {size} bytes, only {} to {}",
+        crate::MIN_JOURNAL_LEN,
+        crate::MAX_JOURNAL_LEN
     )]
     Journal {
-        /// The length in bytes.
+        /// Length in the options, in bytes.
         size: u64,
     },
-    /// A path that is to be immutable and cannot.
-    #[error(
-        "{} is to be immutable, and it is {what}\nhelp: name files and folders of the tree",
-        show(path)
-    )]
+    /// A path in [`Options::immutable`](crate::Options::immutable) that cannot be immutable.
+    #[error("{} cannot be immutable: it is {what}", show(path))]
     Immutable {
-        /// The path.
+        /// Path in the options.
         path: Vec<u8>,
-        /// What it is.
+        /// Type or state of the node.
         what: &'static str,
     },
-    /// The content needs more room than there is.
-    #[error("the files need an ext4 filesystem of {needed} bytes, and it is to have {size}: {} bytes are missing\nhelp: make it larger, or put less on it", needed.saturating_sub(*size))]
-    TooSmall {
-        /// The least length in bytes.
-        needed: u64,
-        /// The length given, in bytes.
-        size: u64,
-    },
-    /// More than is numbered here.
-    #[error("the filesystem would have {size} bytes or more, and the most is {} (16 TiB)\nhelp: make it smaller, or put less on it", crate::MOST_BLOCKS * crate::BLOCK)]
-    TooLarge {
-        /// The length in bytes.
-        size: u64,
-    },
-    /// More files than can be numbered.
+    /// The content does not fit the given length.
     #[error(
-        "the filesystem would have {count} inodes, and the most is {}\nhelp: put less on it",
-        crate::MOST_INODES
+        "the files need an ext4 filesystem of {needed} bytes, {} more than the {size} it is to have",
+        needed.saturating_sub(*size)
     )]
+    TooSmall {
+        /// Smallest sufficient length in bytes.
+        needed: u64,
+        /// Length in the options, in bytes.
+        size: u64,
+    },
+    /// The blocks need more than 32 bits for their number.
+    #[error(
+        "the filesystem would have {size} bytes or more, but it has at most {} (16 TiB)",
+        crate::MAX_BLOCKS * crate::BLOCK
+    )]
+    TooLarge {
+        /// Length that the filesystem would have, in bytes.
+        size: u64,
+    },
+    /// More nodes than inodes are possible.
+    #[error("the filesystem would have {count} inodes, but it has at most {}", crate::MAX_INODES)]
     Inodes {
-        /// How many there would be.
+        /// Number of inodes that the filesystem would have.
         count: u64,
     },
+}
+
+impl Error {
+    /// Returns advice for the user, to be shown apart from the message.
+    pub fn help(&self) -> Option<&'static str> {
+        Some(match self {
+            Error::Device { .. } => "leave it out, or change the number",
+            Error::LargeFile { .. } => "split it, or put it on another filesystem",
+            Error::LargeDirectory { .. } => "divide the directory",
+            Error::Links { .. } => "replace some of the hard links by copies",
+            Error::Attribute { .. } => "remove the attribute",
+            Error::Attributes { .. } => "remove or shorten some of them",
+            Error::LostFound => "give it another name",
+            Error::Label { .. } => "use a label of at most 16 bytes",
+            Error::Journal { .. } => "change the size, or leave it open",
+            Error::Immutable { .. } => "name files and directories of the tree",
+            Error::TooSmall { .. } => "increase the size, or remove files",
+            Error::TooLarge { .. } => "reduce the size, or remove files",
+            Error::Inodes { .. } => "remove files",
+        })
+    }
 }

@@ -1,11 +1,11 @@
-//! Which blocks a file has (ext4, Extent Tree).
+//! Map of the blocks of a file (ext4, Extent Tree).
 //!
 //! ```text
-//! inode   head │ extent │ extent │ extent │ extent
+//! inode   header │ extent │ extent │ extent │ extent
 //!
-//! inode   head │ index ────────────────┐ up to 4
-//! block                                head │ index ─────────────┐ up to 340
-//! block                                                          head │ extent │ ...   up to 340
+//! inode   header │ index ──────────────┐ up to 4
+//! block                                header │ index ───────────┐ up to 340
+//! block                                                          header │ extent │ ...   up to 340
 //! ```
 
 use crate::BLOCK;
@@ -14,16 +14,16 @@ use crate::bytes::{put, put16, put32};
 use crate::checksum::Checksum;
 use crate::inode::I_BLOCK;
 
-/// The most blocks of an extent.
-pub const LONGEST: u64 = 1 << 15;
+/// Limit of the blocks of an extent (`ee_len`).
+pub const MAX_EXTENT_BLOCKS: u64 = 1 << 15;
 const MAGIC: u16 = 0xf30a;
-/// The length of the head and of each entry.
+/// Length of the header and of each entry in bytes.
 const ENTRY: usize = 12;
-/// Entries in the inode, and in a block, the last 4 bytes of which are for the checksum.
+/// Limits of entries in the inode, and in a block, which ends with a checksum of 4 bytes.
 const IN_INODE: usize = I_BLOCK / ENTRY - 1;
 const IN_BLOCK: usize = BLOCK as usize / ENTRY - 1;
 
-/// How many blocks the tree of a file with so many runs has.
+/// Returns the number of blocks of the tree for a number of runs.
 pub fn blocks(runs: usize) -> u64 {
     let (mut entries, mut blocks) = (runs, 0);
     while entries > IN_INODE {
@@ -33,8 +33,8 @@ pub fn blocks(runs: usize) -> u64 {
     blocks
 }
 
-/// What stands in the inode, and the blocks of the tree by number. `free` are the numbers of the
-/// blocks for it, [`blocks`] of them.
+/// Encodes the root in the inode, and the blocks of the tree by number. `free` has the numbers of
+/// the blocks for it, as many as [`blocks`] returns.
 pub fn encode(
     runs: &[Run],
     free: impl IntoIterator<Item = u64>,
@@ -66,10 +66,10 @@ pub fn encode(
     (root, blocks)
 }
 
-fn node(bytes: &mut [u8], entries: &[(u64, [u8; ENTRY])], most: usize, depth: u16) {
+fn node(bytes: &mut [u8], entries: &[(u64, [u8; ENTRY])], max: usize, depth: u16) {
     put16(bytes, 0, MAGIC);
     put16(bytes, 2, entries.len() as u16);
-    put16(bytes, 4, most as u16);
+    put16(bytes, 4, max as u16);
     put16(bytes, 6, depth);
     for (at, (_, entry)) in entries.iter().enumerate() {
         put(bytes, (1 + at) * ENTRY, entry);

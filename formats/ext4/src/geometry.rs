@@ -1,11 +1,11 @@
-//! Where the groups have their metadata (ext4, Block Groups, Flexible Block Groups).
+//! Block groups and the positions of their metadata (ext4, Block Groups, Flexible Block Groups).
 //!
 //! ```text
 //! group 0, 1 and powers of 3, 5, 7      superblock │ descriptors │ reserved descriptors │ ...
-//! group 0, 16, 32, ... behind that      16 block bitmaps │ 16 inode bitmaps │ 16 inode tables │ ...
+//! group 0, 16, 32, ... after that       16 block bitmaps │ 16 inode bitmaps │ 16 inode tables │ ...
 //! ```
 //!
-//! Tables that do not fit into the first group of the sixteen go on in the next; none lies across
+//! Tables that do not fit into the first group of the sixteen continue in the next; none overlaps
 //! the copies there.
 
 use std::ops::Range;
@@ -13,25 +13,25 @@ use std::ops::Range;
 use crate::BLOCK;
 use crate::inode::INODE;
 
-/// Blocks in a group: as many as a block has bits (ext4, Block and Inode Bitmaps).
+/// Number of blocks in a group: as many as a block has bits (ext4, Block and Inode Bitmaps).
 pub const GROUP: u64 = BLOCK * 8;
-/// The logarithm of the number of groups that have their metadata together: 16.
+/// Logarithm of the number of groups that share the place of their metadata, 16.
 pub const LOG_FLEX: u8 = 4;
 const FLEX: u64 = 1 << LOG_FLEX;
-/// The most inodes of a group, for the same reason.
-pub const MOST_PER_GROUP: u64 = BLOCK * 8;
-/// Inodes in a block.
+/// Limit of the inodes of a group: as many as a block has bits.
+pub const MAX_INODES_PER_GROUP: u64 = BLOCK * 8;
+/// Number of inodes in a block.
 const PER_BLOCK: u64 = BLOCK / INODE as u64;
-/// The least blocks of a last group besides its copies.
-const LEAST_REST: u64 = 64;
-/// The most blocks reserved for descriptors: as many as a block has pointers.
-const MOST_RESERVED: u64 = BLOCK / 4;
-/// How many times larger a filesystem may be grown, as mke2fs has it, ...
+/// Lower limit of the blocks of the last group besides its copies.
+const MIN_LAST_GROUP: u64 = 64;
+/// Limit of the blocks reserved for descriptors: as many as a block has pointers.
+const MAX_RESERVED: u64 = BLOCK / 4;
+/// Factor by which a filesystem can be grown, as in mke2fs.
 const GROWTH: u64 = 1024;
-/// ... and the blocks up to which each may: 256 GiB.
-const GROWTH_LEAST: u64 = (256 << 30) / BLOCK;
+/// Lower limit of the blocks up to which every filesystem can be grown: 256 GiB.
+const MIN_GROWN_BLOCKS: u64 = (256 << 30) / BLOCK;
 
-/// The metadata of one group, as block numbers.
+/// Block numbers of the metadata of a group.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Place {
     pub block_bitmap: u64,
@@ -39,31 +39,31 @@ pub struct Place {
     pub inode_table: u64,
 }
 
-/// How a filesystem is divided.
+/// Division of a filesystem into groups.
 #[derive(Clone, Debug)]
 pub struct Geometry {
-    /// The blocks of the filesystem.
+    /// Number of blocks of the filesystem.
     pub blocks: u64,
-    /// Inodes of each group, a multiple of 16.
+    /// Number of inodes of each group, a multiple of 16.
     pub inodes_per_group: u64,
-    /// The length of a group descriptor in bytes.
+    /// Length of a group descriptor in bytes.
     pub descriptor: u64,
-    /// Blocks with group descriptors.
+    /// Number of blocks with group descriptors.
     pub descriptor_blocks: u64,
-    /// Blocks reserved for more group descriptors.
+    /// Number of blocks reserved for more group descriptors.
     pub reserved: u64,
-    /// Of each group.
+    /// Metadata of each group.
     pub places: Vec<Place>,
-    /// Blocks that are metadata of groups, in order.
+    /// Blocks that hold metadata of groups, in order.
     pub taken: Vec<Range<u64>>,
 }
 
 impl Geometry {
-    /// Divides a filesystem of so many blocks with at least so many inodes; or says how many
-    /// blocks are missing at least.
+    /// Divides a filesystem of `blocks` with at least `inodes`. Otherwise returns a lower limit of
+    /// the number of missing blocks.
     pub fn new(blocks: u64, inodes: u64, wide: bool) -> Result<Geometry, u64> {
         let groups = blocks.div_ceil(GROUP).max(1);
-        let groups_needed = inodes.div_ceil(MOST_PER_GROUP);
+        let groups_needed = inodes.div_ceil(MAX_INODES_PER_GROUP);
         if groups_needed > groups {
             return Err((groups_needed - 1) * GROUP + 1 - blocks);
         }
@@ -71,11 +71,11 @@ impl Geometry {
         // ext4, Block Group Descriptors: 32 bytes, and 64 with 64-bit block numbers.
         let descriptor = if wide { 64 } else { 32 };
         let descriptor_blocks = (groups * descriptor).div_ceil(BLOCK);
-        let grown = (blocks * GROWTH).clamp(GROWTH_LEAST, crate::MOST_BLOCKS);
+        let grown = (blocks * GROWTH).clamp(MIN_GROWN_BLOCKS, crate::MAX_BLOCKS);
         let reserved = (grown.div_ceil(GROUP) * descriptor)
             .div_ceil(BLOCK)
             .saturating_sub(descriptor_blocks)
-            .min(MOST_RESERVED);
+            .min(MAX_RESERVED);
         let mut geometry = Geometry {
             blocks,
             inodes_per_group,
@@ -86,30 +86,30 @@ impl Geometry {
             taken: Vec::new(),
         };
         let last = groups - 1;
-        let least = last * GROUP + geometry.copies(last).end.saturating_sub(last * GROUP) + LEAST_REST;
-        if blocks < least {
-            return Err(least - blocks);
+        let min = last * GROUP + geometry.copies(last).end.saturating_sub(last * GROUP) + MIN_LAST_GROUP;
+        if blocks < min {
+            return Err(min - blocks);
         }
         geometry.place(groups)?;
         Ok(geometry)
     }
 
-    /// How many groups there are.
+    /// Returns the number of groups.
     pub fn groups(&self) -> u64 {
         self.places.len() as u64
     }
 
-    /// How many inodes there are.
+    /// Returns the number of inodes.
     pub fn inodes(&self) -> u64 {
         self.groups() * self.inodes_per_group
     }
 
-    /// The blocks of a group.
+    /// Returns the blocks of a group.
     pub fn group(&self, group: u64) -> Range<u64> {
         group * GROUP..((group + 1) * GROUP).min(self.blocks)
     }
 
-    /// The superblock of a group with the descriptors behind, as blocks; none for most groups.
+    /// Returns the blocks of the superblock and descriptors in a group; none for most groups.
     pub fn copies(&self, group: u64) -> Range<u64> {
         let start = group * GROUP;
         let len = if has_copies(group) {
@@ -120,13 +120,13 @@ impl Geometry {
         start..start + len
     }
 
-    /// The groups that have copies of the superblock, the first without.
+    /// Iterates over the groups that have copies of the superblock, without the first.
     pub fn backups(&self) -> impl Iterator<Item = u64> + use<> {
         let groups = self.groups();
         (1..groups).filter(|group| has_copies(*group))
     }
 
-    /// Blocks of an inode table.
+    /// Returns the number of blocks of an inode table.
     pub fn table_blocks(&self) -> u64 {
         self.inodes_per_group / PER_BLOCK
     }
@@ -173,7 +173,7 @@ impl Geometry {
         Ok(())
     }
 
-    /// The first place from `at` on at which `count` blocks are clear of copies.
+    /// Returns the first block from `at` on where `count` blocks are clear of copies.
     fn free_from(&self, mut at: u64, count: u64) -> u64 {
         let mut group = at / GROUP;
         // A table is shorter than a group, so it meets two at most.
@@ -188,7 +188,7 @@ impl Geometry {
     }
 }
 
-/// Whether a group has a superblock (ext4, Sparse Super Block).
+/// Returns true for a group that has a superblock (ext4, Sparse Super Block).
 fn has_copies(group: u64) -> bool {
     let power_of = |base: u64| {
         let mut power = base;
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn nothing_is_taken_twice() {
         for (blocks, inodes) in [
-            (64 * GROUP, 64 * MOST_PER_GROUP),
+            (64 * GROUP, 64 * MAX_INODES_PER_GROUP),
             (40 * GROUP + 9000, 1000),
             (GROUP, 32768),
         ] {
@@ -236,6 +236,6 @@ mod tests {
         assert!(Geometry::new(0, 16, true).is_err());
         assert!(Geometry::new(10, 16, true).is_err());
         assert!(Geometry::new(GROUP + 5, 16, true).is_err());
-        assert!(Geometry::new(GROUP, MOST_PER_GROUP + 1, true).is_err());
+        assert!(Geometry::new(GROUP, MAX_INODES_PER_GROUP + 1, true).is_err());
     }
 }

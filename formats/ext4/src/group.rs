@@ -7,44 +7,44 @@ use std::sync::Arc;
 use crate::BLOCK;
 use crate::bytes::{put_halves, put16};
 use crate::checksum::Checksum;
-use crate::geometry::{GROUP, Geometry, MOST_PER_GROUP};
+use crate::geometry::{GROUP, Geometry, MAX_INODES_PER_GROUP};
 
-/// `bg_flags`: no inode of the group is in use, its bitmap need not be read.
+/// Bit of `bg_flags`: no inode of the group is in use, so its bitmap need not be read.
 const INODE_UNINIT: u16 = 1;
-/// `bg_flags`: the inode table is zeros.
+/// Bit of `bg_flags`: the inode table is zeros.
 const INODE_ZEROED: u16 = 4;
 
-/// What is in use.
+/// Blocks and inodes in use.
 #[derive(Clone, Debug)]
 pub struct Usage<'a> {
     pub geometry: &'a Geometry,
-    /// Every block before this is in use; behind it only what groups take.
+    /// Block before which everything is in use; after it only metadata of groups is.
     pub end: u64,
-    /// Every inode up to this is in use.
+    /// Inode up to which all are in use.
     pub last_inode: u64,
-    /// The inodes of folders, in order.
-    pub folders: &'a [u32],
-    /// What checksums begin with, when there are any.
+    /// Inodes of directories, in order.
+    pub directories: &'a [u32],
+    /// Seed of the checksums, if the filesystem has checksums.
     pub checksum: Option<Checksum>,
 }
 
-/// All descriptors, and what they sum up to.
+/// Descriptors and bitmaps of all groups.
 #[derive(Debug)]
 pub struct Groups {
     pub descriptors: Vec<u8>,
-    /// Bitmaps by block; what is not here is zeros.
+    /// Bitmaps by block; a bitmap of zeros is left out.
     pub bitmaps: Vec<(u64, Arc<[u8]>)>,
     pub free_blocks: u64,
     pub free_inodes: u64,
 }
 
-/// A bitmap and the checksum of its first bytes.
+/// Bitmap and the checksum of its first bytes.
 type Bitmap = (Arc<[u8]>, u32);
 
-/// Bitmaps by what is set in them: those of most groups are alike.
+/// Bitmaps by the ranges of bits that are set, since those of most groups are alike.
 struct Bitmaps {
     checksum: Option<Checksum>,
-    /// How many bytes the checksum covers.
+    /// Number of bytes that the checksum covers.
     covered: usize,
     known: BTreeMap<Vec<(u64, u64)>, Bitmap>,
 }
@@ -60,7 +60,7 @@ impl Bitmaps {
 
     fn with(&mut self, set: Vec<(u64, u64)>) -> Bitmap {
         let (checksum, covered) = (self.checksum, self.covered);
-        let make = |set: &[(u64, u64)]| {
+        let encode = |set: &[(u64, u64)]| {
             let mut bits = vec![0u8; BLOCK as usize];
             set.iter().for_each(|(start, end)| set_bits(&mut bits, *start..*end));
             let sum = checksum.map_or(0, |sum| sum.then(bits.get(..covered).unwrap_or_default()).value());
@@ -69,7 +69,7 @@ impl Bitmaps {
         if let Some(known) = self.known.get(&set) {
             return known.clone();
         }
-        let bitmap: Bitmap = make(&set);
+        let bitmap: Bitmap = encode(&set);
         self.known.insert(set, bitmap.clone());
         bitmap
     }
@@ -94,7 +94,7 @@ fn set_bits(bits: &mut [u8], range: Range<u64>) {
 }
 
 impl Usage<'_> {
-    /// The descriptors and bitmaps of all groups.
+    /// Encodes the descriptors and bitmaps of all groups.
     pub fn encode(&self) -> Groups {
         let geometry = self.geometry;
         let mut groups = Groups {
@@ -116,7 +116,8 @@ impl Usage<'_> {
             if unused {
                 flags |= INODE_UNINIT;
             } else {
-                let (bitmap, sum) = of_inodes.with(vec![(0, inodes), (geometry.inodes_per_group, MOST_PER_GROUP)]);
+                let (bitmap, sum) =
+                    of_inodes.with(vec![(0, inodes), (geometry.inodes_per_group, MAX_INODES_PER_GROUP)]);
                 groups.bitmaps.push((place.inode_bitmap, bitmap));
                 inode_sum = sum;
             }
@@ -130,14 +131,14 @@ impl Usage<'_> {
             groups.free_blocks += free_blocks;
             groups.free_inodes += free_inodes;
 
-            // The upper halves of the counts, at 0x2c and from there on, are always 0.
+            // The upper halves of the counts, from 0x2c on, are always 0.
             let mut descriptor = [0; 64];
             put_halves(&mut descriptor, 0x00, 0x20, place.block_bitmap);
             put_halves(&mut descriptor, 0x04, 0x24, place.inode_bitmap);
             put_halves(&mut descriptor, 0x08, 0x28, place.inode_table);
             put16(&mut descriptor, 0x0c, free_blocks as u16);
             put16(&mut descriptor, 0x0e, free_inodes as u16);
-            put16(&mut descriptor, 0x10, self.folders(number) as u16);
+            put16(&mut descriptor, 0x10, self.directories(number) as u16);
             put16(&mut descriptor, 0x12, flags);
             put16(&mut descriptor, 0x18, block_sum as u16);
             put16(&mut descriptor, 0x1a, inode_sum as u16);
@@ -185,9 +186,9 @@ impl Usage<'_> {
             .min(self.geometry.inodes_per_group)
     }
 
-    fn folders(&self, group: u64) -> usize {
+    fn directories(&self, group: u64) -> usize {
         let per_group = self.geometry.inodes_per_group;
-        let up_to = |last: u64| self.folders.partition_point(|inode| u64::from(*inode) <= last);
+        let up_to = |last: u64| self.directories.partition_point(|inode| u64::from(*inode) <= last);
         up_to((group + 1) * per_group) - up_to(group * per_group)
     }
 }

@@ -1,42 +1,41 @@
-//! The index of a large folder (ext4, Hash Tree Directories).
+//! Index of a large directory (ext4, Hash Tree Directories).
 //!
 //! ```text
-//! block 0      . │ .. up to the end of the block; hidden in it: what hash, how many levels,
-//!              and pairs of a hash and a block
+//! block 0      . │ .. up to the end of the block; hidden in it: version of the hash, number of
+//!              levels, and pairs of a hash and a block
 //! block 1...   only with two levels: an entry without name up to the end; hidden in it: pairs
 //! then         leaves: blocks of entries, by hash
 //! ```
 //!
-//! A pair says that names with this hash and greater ones are in that block, up to the hash of
-//! the next pair. The first has no hash; the numbers of pairs, possible and present, are there
-//! instead. Hashes are even: the lowest bit of a pair says that names with the hash are in the
-//! block before, too.
+//! Names with the hash of a pair and greater ones are in its block, up to the hash of the next
+//! pair. The first pair has the possible and the actual number of pairs in place of a hash. Hashes
+//! are even: the lowest bit of a pair is set if names with its hash are in the block before, too.
 
 use crate::bytes::{put, put16, put32};
 use crate::checksum::Checksum;
-use crate::directory::{Block, Folder, Name, SIZE};
+use crate::entry_block::{Directory, EntryBlock, Name, SIZE};
 
-/// Half MD4 (ext4, Hash Tree Directories: `dx_root.info.hash_version`). That characters have a
-/// sign, as some readers take for granted, is said in the superblock.
+/// Half MD4 (ext4, Hash Tree Directories: `dx_root.info.hash_version`). The superblock has a flag
+/// that characters are signed, as some readers take for granted.
 pub const HALF_MD4: u8 = 1;
-/// Where the pairs begin in the root, and in other blocks.
+/// Offsets of the pairs in the root and in other blocks, in bytes.
 const ROOT_PAIRS: usize = 0x20;
 const NODE_PAIRS: usize = 8;
-/// The length of a pair.
+/// Length of a pair in bytes.
 const PAIR: usize = 8;
-/// What holds the checksum: 4 bytes that are 0, and it.
+/// Length of the tail in bytes: 4 that are 0, and the checksum.
 const TAIL: usize = 8;
 
-/// How many pairs a block has.
+/// Returns the number of pairs that fit a block.
 fn limit(start: usize, checksum: Option<Checksum>) -> usize {
     let tail = if checksum.is_some() { TAIL } else { 0 };
     (SIZE - start - tail) / PAIR
 }
 
-/// The blocks of a folder with an index; none when there are too many names.
-pub fn encode(folder: &Folder, names: &[Name]) -> Option<Vec<u8>> {
-    let checksum = folder.checksum;
-    let leaves = leaves(folder, names);
+/// Encodes a directory with an index; returns `None` if there are too many names.
+pub fn encode(directory: &Directory, names: &[Name]) -> Option<Vec<u8>> {
+    let checksum = directory.checksum;
+    let leaves = leaves(directory, names);
     let (in_root, in_node) = (limit(ROOT_PAIRS, checksum), limit(NODE_PAIRS, checksum));
     let nodes = if leaves.len() > in_root {
         leaves.len().div_ceil(in_node)
@@ -46,20 +45,20 @@ pub fn encode(folder: &Folder, names: &[Name]) -> Option<Vec<u8>> {
     if nodes > in_root {
         return None;
     }
-    // Block numbers within the folder; `nodes` and `leaves` are less than 2^19.
+    // Block numbers within the directory; `nodes` and `leaves` are less than 2^19.
     let numbered: Vec<(u32, u32)> = (1 + nodes as u32..)
         .zip(&leaves)
         .map(|(number, (hash, _))| (*hash, number))
         .collect();
     let mut bytes = Vec::with_capacity((1 + nodes + leaves.len()) * SIZE);
     if nodes == 0 {
-        bytes.extend(root(folder, &numbered, 0));
+        bytes.extend(root(directory, &numbered, 0));
     } else {
         let upper: Vec<(u32, u32)> = (1..)
             .zip(numbered.chunks(in_node))
             .map(|(number, pairs)| (pairs.first().map_or(0, |pair| pair.0), number))
             .collect();
-        bytes.extend(root(folder, &upper, 1));
+        bytes.extend(root(directory, &upper, 1));
         for pairs in numbered.chunks(in_node) {
             bytes.extend(node(pairs, checksum));
         }
@@ -70,20 +69,20 @@ pub fn encode(folder: &Folder, names: &[Name]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Blocks of entries in order of their hashes, and the hash that stands in the pair of each.
-fn leaves(folder: &Folder, names: &[Name]) -> Vec<(u32, Vec<u8>)> {
+/// Encodes blocks of entries in order of their hashes, each with the hash of its pair.
+fn leaves(directory: &Directory, names: &[Name]) -> Vec<(u32, Vec<u8>)> {
     let mut hashed: Vec<(u32, &Name)> = names
         .iter()
-        .map(|name| (half_md4(name.name, folder.hash_seed), name))
+        .map(|name| (half_md4(name.name, directory.hash_seed), name))
         .collect();
     hashed.sort_by(|(a, x), (b, y)| a.cmp(b).then_with(|| x.name.cmp(y.name)));
     let mut leaves = Vec::new();
-    let mut block = Block::new(folder.checksum);
+    let mut block = EntryBlock::new(directory.checksum);
     let (mut first, mut last) = (0, None);
     for (hash, name) in hashed {
         if !block.push(name) {
             leaves.push((first, block.finish()));
-            block = Block::new(folder.checksum);
+            block = EntryBlock::new(directory.checksum);
             block.push(name);
             first = hash | u32::from(last == Some(hash));
         }
@@ -93,10 +92,10 @@ fn leaves(folder: &Folder, names: &[Name]) -> Vec<(u32, Vec<u8>)> {
     leaves
 }
 
-fn root(folder: &Folder, pairs: &[(u32, u32)], levels: u8) -> Vec<u8> {
+fn root(directory: &Directory, pairs: &[(u32, u32)], levels: u8) -> Vec<u8> {
     let mut block = vec![0; SIZE];
     let mut rest = SIZE;
-    for (at, dot) in [0, 12].into_iter().zip(folder.dots()) {
+    for (at, dot) in [0, 12].into_iter().zip(directory.dots()) {
         let len = if at == 0 { 12 } else { rest };
         rest -= 12;
         put32(&mut block, at, dot.inode);
@@ -104,9 +103,9 @@ fn root(folder: &Folder, pairs: &[(u32, u32)], levels: u8) -> Vec<u8> {
         put(&mut block, at + 6, &[dot.name.len() as u8, dot.kind]);
         put(&mut block, at + 8, dot.name);
     }
-    // Behind 4 bytes that are 0: the hash, the length of this, the levels between, no flags.
+    // After 4 bytes that are 0: version of the hash, length of this, levels between, no flags.
     put(&mut block, 0x1c, &[HALF_MD4, 8, levels, 0]);
-    put_pairs(&mut block, ROOT_PAIRS, pairs, folder.checksum);
+    put_pairs(&mut block, ROOT_PAIRS, pairs, directory.checksum);
     block
 }
 
@@ -126,17 +125,17 @@ fn put_pairs(block: &mut [u8], start: usize, pairs: &[(u32, u32)], checksum: Opt
     put16(block, start, limit as u16);
     put16(block, start + 2, pairs.len() as u16);
     if let Some(checksum) = checksum {
-        // What is in use, and the tail with its own field 0.
+        // The checksum covers the pairs in use, and the tail with its own field 0.
         let used = block.get(..start + pairs.len() * PAIR).unwrap_or_default();
         let sum = checksum.then(used).then(&[0; TAIL]);
         put32(block, start + limit * PAIR + 4, sum.value());
     }
 }
 
-/// The hash of the end, which no name has.
+/// Hash of the end, which no name has.
 const END: u32 = 0x7fff_ffff << 1;
 
-/// The hash of a name: two thirds of MD4 (RFC 1320) with its rounds cut to 8 steps each.
+/// Hashes a name by MD4 (RFC 1320) with rounds cut to 8 steps each.
 pub fn half_md4(name: &[u8], seed: [u32; 4]) -> u32 {
     let mut state = if seed == [0; 4] {
         [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476]
@@ -155,8 +154,8 @@ pub fn half_md4(name: &[u8], seed: [u32; 4]) -> u32 {
     }
 }
 
-/// Up to 32 bytes as words, the first byte the highest; filled up with the length of
-/// what is left.
+/// Returns up to 32 bytes as words, the first byte the highest, filled with the length of the
+/// rest of the name.
 fn words(name: &[u8]) -> [u32; 8] {
     let length = name.len() as u32 & 0xff;
     let fill = length * 0x0101_0101;
@@ -169,7 +168,7 @@ fn words(name: &[u8]) -> [u32; 8] {
     words
 }
 
-/// The words that the steps of a round take, and the rotations of four steps in turn.
+/// Order of the words in the steps of a round, rotations of four steps in turn, and constant.
 const ROUNDS: [([usize; 8], [u32; 4], u32); 3] = [
     ([0, 1, 2, 3, 4, 5, 6, 7], [3, 7, 11, 19], 0),
     ([1, 3, 5, 7, 0, 2, 4, 6], [3, 5, 9, 13], 0x5a82_7999),

@@ -1,17 +1,17 @@
-//! Inodes (ext4, Inodes).
+//! Inodes (ext4, Inodes). The time of last modification stands for all times.
 
 use tree::Time;
 
 use crate::bytes::{put, put_halves, put16, put32};
 use crate::checksum::Checksum;
 
-/// The length of an inode in bytes.
+/// Length of an inode in bytes.
 pub const INODE: usize = 256;
-/// The length of what is behind the first 128 bytes (ext4, Inode Size: `i_extra_isize`).
+/// Length of the fields after the first 128 bytes, in bytes (ext4, Inode Size: `i_extra_isize`).
 pub const EXTRA: usize = 32;
-/// The bytes of an inode that extended attributes have.
+/// Length of the extended attributes in an inode, in bytes.
 pub const ATTRIBUTES: usize = INODE - 128 - EXTRA;
-/// The length of `i_block`: an extent tree, a short target of a link, a device number.
+/// Length of `i_block` in bytes: an extent tree, a short target of a link or a device number.
 pub const I_BLOCK: usize = 60;
 
 /// Numbers of inodes (ext4, Special inodes).
@@ -20,7 +20,7 @@ pub const RESIZE: u32 = 7;
 pub const JOURNAL: u32 = 8;
 pub const LOST_FOUND: u32 = 11;
 
-/// The types in `i_mode`, and which bits they are.
+/// Types in `i_mode`, and the mask of their bits.
 pub const S_IFMT: u16 = 0xf000;
 pub const S_IFIFO: u16 = 0x1000;
 pub const S_IFCHR: u16 = 0x2000;
@@ -30,12 +30,12 @@ pub const S_IFREG: u16 = 0x8000;
 pub const S_IFLNK: u16 = 0xa000;
 pub const S_IFSOCK: u16 = 0xc000;
 
-/// `i_flags`.
+/// Bits of `i_flags`.
 pub const IMMUTABLE_FL: u32 = 0x10;
 pub const INDEX_FL: u32 = 0x1000;
 pub const EXTENTS_FL: u32 = 0x8_0000;
 
-/// What stands in an inode.
+/// Fields of an inode that do not depend on the positions of blocks.
 #[derive(Clone, Debug)]
 pub struct Inode {
     pub number: u32,
@@ -44,25 +44,25 @@ pub struct Inode {
     pub uid: u32,
     pub gid: u32,
     pub time: Time,
-    pub links: u16,
+    pub nlink: u16,
     pub flags: u32,
 }
 
-/// What stands in an inode and is known when everything has its place.
+/// Fields of an inode that depend on the positions of blocks.
 #[derive(Clone, Debug)]
 pub struct Content<'a> {
     pub size: u64,
-    /// Blocks in use, those of the extent tree and of the attributes too.
+    /// Number of blocks in use, including those of the extent tree and of the attributes.
     pub blocks: u64,
     pub i_block: [u8; I_BLOCK],
-    /// Attributes in the inode.
+    /// Extended attributes in the inode.
     pub attributes: &'a [u8],
-    /// The block of the others, or 0.
+    /// Block of the other extended attributes, or 0.
     pub attribute_block: u64,
 }
 
 impl Inode {
-    /// The inode as bytes.
+    /// Encodes the inode.
     pub fn encode(&self, content: &Content, checksum: Option<Checksum>) -> [u8; INODE] {
         let mut inode = [0; INODE];
         let (time, extra) = time(self.time);
@@ -74,7 +74,7 @@ impl Inode {
             put32(&mut inode, at, time);
         }
         put16(&mut inode, 0x18, self.gid as u16);
-        put16(&mut inode, 0x1a, self.links);
+        put16(&mut inode, 0x1a, self.nlink);
         put32(&mut inode, 0x1c, sectors as u32);
         put32(&mut inode, 0x20, self.flags);
         put(&mut inode, 0x28, &content.i_block);
@@ -97,12 +97,12 @@ impl Inode {
     }
 }
 
-/// The last second that is written: 34 bits, the first half of the lower 32 negative (ext4, Inode
-/// Timestamps). The years from 2310 on, of which the two upper bits are both set, are left out:
-/// e2fsck takes them for years before 1970, as kernels once wrote those.
+/// Limit of seconds: 34 bits, of which half of the lower 32 count as negative (ext4, Inode
+/// Timestamps). The years from 2310 on, with both upper bits set, are left out: e2fsck takes them
+/// for years before 1970, as old kernels wrote those.
 const LAST_SECOND: i64 = (3 << 32) - (1 << 31) - 1;
 
-/// A time as its lower 32 bits, and nanoseconds with two more bits of the seconds.
+/// Encodes a time as the lower 32 bits of its seconds, and nanoseconds with two more bits.
 fn time(time: Time) -> (u32, u32) {
     let seconds = time.seconds.clamp(i32::MIN.into(), LAST_SECOND);
     let low = seconds as i32;
@@ -119,7 +119,7 @@ fn time(time: Time) -> (u32, u32) {
 mod tests {
     use super::*;
 
-    /// The table of ext4, Inode Timestamps.
+    /// Table of ext4, Inode Timestamps.
     #[test]
     fn times() {
         for (seconds, low, extra) in [

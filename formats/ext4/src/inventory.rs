@@ -1,51 +1,56 @@
-//! What is to be stored: an inode for each node of the tree.
+//! Inodes for the nodes of a tree, and everything that does not depend on the positions of blocks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use extents::Extents;
 use tree::{Device, Kind, Meta, NodeId, Tree};
 
 use crate::checksum::Checksum;
-use crate::directory::{self, Folder, Name};
+use crate::directory;
+use crate::entry_block::{Directory, Name, TYPE_DIRECTORY};
+use crate::error::Error;
 use crate::inode::{self, I_BLOCK, Inode};
+use crate::options::Options;
 use crate::xattr::{self, Attributes};
-use crate::{BLOCK, Error, LARGEST_FILE, MOST_INODES, MOST_LINKS, Options};
+use crate::{BLOCK, MAX_FILE_LEN, MAX_INODES, MAX_LINKS};
 
-/// The folder for what e2fsck finds, and the blocks that mke2fs gives it in advance.
+/// Directory for the files that e2fsck finds, and the number of blocks that mke2fs gives it.
 const LOST_FOUND: &[u8] = b"lost+found";
 const LOST_FOUND_BLOCKS: usize = 4;
 
-/// An inode with what it is the inode of.
+/// Inode with its content.
 #[derive(Debug)]
 pub struct Item<'a> {
+    /// Node of the tree; none for a `lost+found` that is added.
+    pub node: Option<NodeId>,
     pub inode: Inode,
     pub body: Body<'a>,
     pub attributes: Attributes,
 }
 
-/// What belongs to an inode.
+/// Content of an inode.
 #[derive(Debug)]
 pub enum Body<'a> {
-    /// Something that stands in the inode itself, with its size.
+    /// Bytes in the inode itself, with the size of the file.
     Inline([u8; I_BLOCK], u64),
-    /// The entries of a folder or the target of a link.
+    /// Entries of a directory or target of a symbolic link.
     Bytes(Vec<u8>),
-    /// A file, and those of its blocks that are not holes.
+    /// Content of a file, and the ranges of its blocks that are not holes.
     File(&'a Extents, Vec<Range<u64>>),
 }
 
 impl Body<'_> {
-    /// The ranges of its blocks that are stored.
+    /// Returns the ranges of the blocks that are stored.
     pub fn ranges(&self) -> Vec<Range<u64>> {
         match self {
             Body::Inline(..) => Vec::new(),
-            Body::Bytes(bytes) => whole(bytes.len() as u64),
+            Body::Bytes(bytes) => all_blocks(bytes.len() as u64),
             Body::File(_, ranges) => ranges.clone(),
         }
     }
 
-    /// The size that the inode says.
+    /// Returns the size of the file in bytes.
     pub fn size(&self) -> u64 {
         match self {
             Body::Inline(_, size) => *size,
@@ -55,61 +60,59 @@ impl Body<'_> {
     }
 }
 
-/// All blocks of so many bytes, as ranges.
-fn whole(len: u64) -> Vec<Range<u64>> {
+/// Returns all blocks of a length in bytes as ranges.
+fn all_blocks(len: u64) -> Vec<Range<u64>> {
     let blocks = 0..len.div_ceil(BLOCK);
     if blocks.is_empty() { Vec::new() } else { vec![blocks] }
 }
 
-/// All that is to be stored.
+/// Inodes of a filesystem.
 #[derive(Debug)]
 pub struct Inventory<'a> {
-    /// In order of the numbers of the inodes.
+    /// Inodes in order of their numbers.
     pub items: Vec<Item<'a>>,
-    /// The number of the last inode in use.
+    /// Number of the last inode in use.
     pub last_inode: u32,
-    /// The inode of each file by path.
-    pub files: BTreeMap<Vec<u8>, u32>,
 }
 
-/// What the blocks of folders depend on.
+/// Seeds of checksums and of the hashes of names.
 #[derive(Clone, Copy, Debug)]
 pub struct Hashing {
     pub checksum: Option<Checksum>,
     pub seed: [u32; 4],
 }
 
-/// Numbers the nodes and lays out what does not depend on the places of blocks.
-pub fn take<'a>(tree: &'a Tree, options: &Options, hashing: Hashing) -> Result<Inventory<'a>, Error> {
+/// Numbers the nodes and encodes everything that does not depend on the positions of blocks.
+pub fn collect<'a>(tree: &'a Tree, options: &Options, hashing: Hashing) -> Result<Inventory<'a>, Error> {
     let survey = Survey::new(tree, options)?;
     let mut inventory = Inventory {
         items: Vec::new(),
         last_inode: survey.last_inode,
-        files: BTreeMap::new(),
     };
-    let mut seen = BTreeSet::new();
+    let mut seen = vec![false; tree.capacity()];
     for item in tree.walk() {
-        let node = survey.node(item.id);
-        if matches!(item.node.kind, Kind::File(_)) {
-            inventory.files.insert(item.path.clone(), node.inode);
-        }
-        if seen.insert(item.id) {
-            let made = survey.item(&item.path, item.id, &item.node.kind, &item.node.meta, hashing)?;
-            inventory.items.push(made);
+        if let Some(seen) = seen.get_mut(item.id.index())
+            && !std::mem::replace(seen, true)
+        {
+            let item = survey.item(&item.path, item.id, &item.node.kind, &item.node.meta, hashing)?;
+            inventory.items.push(item);
         }
     }
-    if survey.own_lost_found {
+    if survey.add_lost_found {
         let meta = Meta::new(0o700, options.time);
-        let folder = Folder {
+        let directory = Directory {
             inode: inode::LOST_FOUND,
             parent: inode::ROOT,
             checksum: hashing.checksum.map(|sum| sum.of_inode(inode::LOST_FOUND)),
             hash_seed: hashing.seed,
-            least_blocks: LOST_FOUND_BLOCKS,
+            min_blocks: LOST_FOUND_BLOCKS,
         };
-        let bytes = folder.encode(&[]).map(|encoded| encoded.bytes).unwrap_or_default();
+        let bytes = directory::encode(&directory, &[])
+            .map(|encoded| encoded.bytes)
+            .unwrap_or_default();
         inventory.items.push(Item {
-            inode: head(inode::LOST_FOUND, inode::S_IFDIR, &meta, 2, inode::EXTENTS_FL),
+            node: None,
+            inode: inode(inode::LOST_FOUND, inode::S_IFDIR, &meta, 2, inode::EXTENTS_FL),
             body: Body::Bytes(bytes),
             attributes: Attributes::default(),
         });
@@ -118,26 +121,26 @@ pub fn take<'a>(tree: &'a Tree, options: &Options, hashing: Hashing) -> Result<I
     Ok(inventory)
 }
 
-fn head(number: u32, kind: u16, meta: &Meta, links: u32, flags: u32) -> Inode {
+fn inode(number: u32, kind: u16, meta: &Meta, nlink: u32, flags: u32) -> Inode {
     Inode {
         number,
         mode: kind | (meta.mode & 0o7777) as u16,
         uid: meta.uid,
         gid: meta.gid,
         time: meta.mtime,
-        // ext4, Directories: one link means that a folder has more subfolders than can be counted.
-        links: if links > MOST_LINKS { 1 } else { links as u16 },
+        // ext4, Directories: a link count of 1 marks a directory with more subdirectories than it counts.
+        nlink: if nlink > MAX_LINKS { 1 } else { nlink as u16 },
         flags,
     }
 }
 
-/// What is known of a node before its blocks are made.
+/// Properties of a node that depend on the whole tree.
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
     inode: u32,
-    /// Names of a file; of a folder with those in the folders in it.
-    links: u32,
-    /// The inode of the folder above.
+    /// Link count; a directory is also counted by itself and by its subdirectories.
+    nlink: u32,
+    /// Inode of the parent directory.
     parent: u32,
     immutable: bool,
 }
@@ -146,8 +149,8 @@ struct Survey<'a> {
     tree: &'a Tree,
     known: Vec<Known>,
     last_inode: u32,
-    /// Whether the tree has no folder for what is lost.
-    own_lost_found: bool,
+    /// Set if the tree has no `lost+found`, so that one is added.
+    add_lost_found: bool,
 }
 
 impl<'a> Survey<'a> {
@@ -156,7 +159,7 @@ impl<'a> Survey<'a> {
             tree,
             known: vec![Known::default(); tree.capacity()],
             last_inode: inode::LOST_FOUND,
-            own_lost_found: true,
+            add_lost_found: true,
         };
         survey.immutable(options)?;
         if let Kind::Directory(entries) = &tree.node(NodeId::ROOT).kind
@@ -165,7 +168,7 @@ impl<'a> Survey<'a> {
             if !tree.node(entry.node).kind.is_directory() {
                 return Err(Error::LostFound);
             }
-            survey.own_lost_found = false;
+            survey.add_lost_found = false;
             survey.change(entry.node, |known| known.inode = inode::LOST_FOUND);
         }
         survey.change(NodeId::ROOT, |known| {
@@ -176,19 +179,19 @@ impl<'a> Survey<'a> {
         for item in tree.walk() {
             if survey.node(item.id).inode == 0 {
                 last += 1;
-                if last > MOST_INODES {
+                if last > MAX_INODES {
                     return Err(Error::Inodes { count: last });
                 }
                 survey.change(item.id, |known| known.inode = last as u32);
             }
-            let links = if item.node.kind.is_directory() { 2 } else { 1 };
-            survey.change(item.id, |known| known.links = known.links.saturating_add(links));
+            let nlink = if item.node.kind.is_directory() { 2 } else { 1 };
+            survey.change(item.id, |known| known.nlink = known.nlink.saturating_add(nlink));
             if let Kind::Directory(entries) = &item.node.kind {
-                survey.folder(item.id, entries);
+                survey.directory(item.id, entries);
             }
         }
-        if survey.own_lost_found {
-            survey.change(NodeId::ROOT, |known| known.links = known.links.saturating_add(1));
+        if survey.add_lost_found {
+            survey.change(NodeId::ROOT, |known| known.nlink = known.nlink.saturating_add(1));
         }
         survey.last_inode = last as u32;
         Ok(survey)
@@ -196,30 +199,30 @@ impl<'a> Survey<'a> {
 
     fn immutable(&mut self, options: &Options) -> Result<(), Error> {
         for path in &options.immutable {
-            let wrong = |what| Error::Immutable {
+            let fault = |what| Error::Immutable {
                 path: path.clone(),
                 what,
             };
-            let id = self.tree.lookup(path).ok_or_else(|| wrong("not in the tree"))?;
+            let id = self.tree.lookup(path).ok_or_else(|| fault("not in the tree"))?;
             if !matches!(self.tree.node(id).kind, Kind::File(_) | Kind::Directory(_)) {
-                return Err(wrong("neither a file nor a folder"));
+                return Err(fault("neither a file nor a directory"));
             }
             self.change(id, |known| known.immutable = true);
         }
         Ok(())
     }
 
-    /// Tells the folders in a folder where they are.
-    fn folder(&mut self, id: NodeId, entries: &BTreeMap<Vec<u8>, tree::Entry>) {
+    /// Records the parent of the subdirectories of a directory, and counts them.
+    fn directory(&mut self, id: NodeId, entries: &BTreeMap<Vec<u8>, tree::Entry>) {
         let inode = self.node(id).inode;
-        let mut folders = 0u32;
+        let mut directories = 0u32;
         for entry in entries.values() {
             if self.tree.node(entry.node).kind.is_directory() {
-                folders = folders.saturating_add(1);
+                directories = directories.saturating_add(1);
                 self.change(entry.node, |known| known.parent = inode);
             }
         }
-        self.change(id, |known| known.links = known.links.saturating_add(folders));
+        self.change(id, |known| known.nlink = known.nlink.saturating_add(directories));
     }
 
     fn node(&self, id: NodeId) -> Known {
@@ -241,13 +244,13 @@ impl<'a> Survey<'a> {
                 flags |= if indexed { inode::INDEX_FL } else { 0 };
                 Body::Bytes(bytes)
             }
-            Kind::File(content) if content.len() > LARGEST_FILE => {
+            Kind::File(content) if content.len() > MAX_FILE_LEN => {
                 return Err(Error::LargeFile {
                     path: path.to_vec(),
                     len: content.len(),
                 });
             }
-            Kind::File(content) if known.immutable => Body::File(content, whole(content.len())),
+            Kind::File(content) if known.immutable => Body::File(content, all_blocks(content.len())),
             Kind::File(content) => Body::File(content, content.occupied(BLOCK)),
             Kind::Symlink(target) => link(target),
             Kind::CharDevice(device) | Kind::BlockDevice(device) => Body::Inline(device_number(path, *device)?, 0),
@@ -256,20 +259,21 @@ impl<'a> Survey<'a> {
         if !matches!(body, Body::Inline(..)) {
             flags |= inode::EXTENTS_FL;
         }
-        if known.links > MOST_LINKS && !kind.is_directory() {
+        if known.nlink > MAX_LINKS && !kind.is_directory() {
             return Err(Error::Links {
                 path: path.to_vec(),
-                links: known.links,
+                nlink: known.nlink,
             });
         }
         Ok(Item {
-            inode: head(known.inode, types(kind).0, meta, known.links, flags),
+            node: Some(id),
+            inode: inode(known.inode, types(kind).0, meta, known.nlink, flags),
             body,
             attributes: xattr::encode(path, &meta.xattrs)?,
         })
     }
 
-    /// The blocks of a folder, and whether it has an index.
+    /// Encodes a directory; returns true with it if it has an index.
     fn entries(
         &self,
         path: &[u8],
@@ -286,27 +290,27 @@ impl<'a> Survey<'a> {
                 kind: types(&self.tree.node(entry.node).kind).1,
             })
             .collect();
-        if id == NodeId::ROOT && self.own_lost_found {
+        if id == NodeId::ROOT && self.add_lost_found {
             names.push(Name {
                 name: LOST_FOUND,
                 inode: inode::LOST_FOUND,
-                kind: directory::TYPE_DIRECTORY,
+                kind: TYPE_DIRECTORY,
             });
             names.sort_by_key(|name| name.name);
         }
-        let least_blocks = if known.inode == inode::LOST_FOUND {
+        let min_blocks = if known.inode == inode::LOST_FOUND {
             LOST_FOUND_BLOCKS
         } else {
             1
         };
-        let folder = Folder {
+        let directory = Directory {
             inode: known.inode,
             parent: known.parent,
             checksum: hashing.checksum.map(|sum| sum.of_inode(known.inode)),
             hash_seed: hashing.seed,
-            least_blocks,
+            min_blocks,
         };
-        let encoded = folder.encode(&names).ok_or_else(|| Error::LargeFolder {
+        let encoded = directory::encode(&directory, &names).ok_or_else(|| Error::LargeDirectory {
             path: path.to_vec(),
             names: names.len(),
         })?;
@@ -314,11 +318,11 @@ impl<'a> Survey<'a> {
     }
 }
 
-/// The type in `i_mode`, and in entries of folders (ext4, Directory Entries: `file_type`).
+/// Returns the type in `i_mode`, and in directory entries (ext4, Directory Entries: `file_type`).
 fn types(kind: &Kind) -> (u16, u8) {
     match kind {
         Kind::File(_) => (inode::S_IFREG, 1),
-        Kind::Directory(_) => (inode::S_IFDIR, directory::TYPE_DIRECTORY),
+        Kind::Directory(_) => (inode::S_IFDIR, TYPE_DIRECTORY),
         Kind::CharDevice(_) => (inode::S_IFCHR, 3),
         Kind::BlockDevice(_) => (inode::S_IFBLK, 4),
         Kind::Fifo => (inode::S_IFIFO, 5),
@@ -327,7 +331,8 @@ fn types(kind: &Kind) -> (u16, u8) {
     }
 }
 
-/// A target of less than 60 bytes stands in the inode (ext4, Symbolic Links).
+/// Stores the target of a symbolic link, in the inode if it has less than 60 bytes (ext4, Symbolic
+/// Links).
 fn link<'a>(target: &[u8]) -> Body<'a> {
     if target.len() >= I_BLOCK {
         return Body::Bytes(target.to_vec());
@@ -337,7 +342,8 @@ fn link<'a>(target: &[u8]) -> Body<'a> {
     Body::Inline(inline, target.len() as u64)
 }
 
-/// A device number in `i_block`: as Linux had it first when it fits, at the second place else.
+/// Encodes a device number in `i_block`: in the old form of 16 bits if it fits, otherwise in the new
+/// form at the second place.
 fn device_number(path: &[u8], device: Device) -> Result<[u8; I_BLOCK], Error> {
     let Device { major, minor } = device;
     if major > 0xfff || minor > 0xf_ffff {

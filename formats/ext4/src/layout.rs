@@ -1,79 +1,82 @@
-//! Which blocks everything has, and how many there must be.
+//! Size of the filesystem, and positions of all blocks.
 
 use crate::allocator::{Allocator, Run};
+use crate::error::Error;
+use crate::extent_tree;
 use crate::geometry::{GROUP, Geometry};
 use crate::inventory::{Body, Inventory, Item};
-use crate::{BLOCK, Error, MOST_BLOCKS, MOST_INODES, Options, extent_tree};
+use crate::options::Options;
+use crate::{BLOCK, MAX_BLOCKS, MAX_INODES};
 
-/// Bytes for which there is an inode, when nothing else is said.
+/// Default number of bytes per inode.
 const BYTES_PER_INODE: u64 = 16 << 10;
-/// The least of them: a group has as many inodes as blocks at most.
-const LEAST_PER_INODE: u64 = BLOCK;
+/// Lower limit of bytes per inode: a group has at most as many inodes as blocks.
+const MIN_BYTES_PER_INODE: u64 = BLOCK;
 
-/// The blocks of an inode.
+/// Blocks of an inode.
 #[derive(Clone, Debug, Default)]
 pub struct Placed {
     pub runs: Vec<Run>,
-    /// Those of its extent tree.
+    /// Blocks of the extent tree.
     pub tree: Vec<u64>,
-    /// That of its attributes, or 0.
+    /// Block of the extended attributes, or 0.
     pub attributes: u64,
 }
 
 impl Placed {
-    /// How many blocks it has in all.
+    /// Returns the number of all blocks.
     pub fn blocks(&self) -> u64 {
         let data: u64 = self.runs.iter().map(|run| run.count).sum();
         data + self.tree.len() as u64 + u64::from(self.attributes != 0)
     }
 }
 
-/// Where everything is.
+/// Positions of everything.
 #[derive(Debug)]
 pub struct Layout {
     pub geometry: Geometry,
-    /// Of each item of the inventory.
+    /// Blocks of each item of the inventory.
     pub items: Vec<Placed>,
-    /// Empty when there is none.
+    /// Blocks of the journal; empty if there is none.
     pub journal: Placed,
-    /// The block of pointers of the inode that keeps room for descriptors; 0 when it keeps none.
+    /// Block of pointers of the inode that reserves descriptor blocks; 0 if it reserves none.
     pub pointers: u64,
-    /// Every block before this is in use.
+    /// Block before which everything is in use.
     pub end: u64,
 }
 
-/// What is asked for.
-struct Wanted<'a, 'b> {
+/// Content that the layout has to hold.
+struct Demand<'a, 'b> {
     inventory: &'a Inventory<'b>,
     options: &'a Options,
 }
 
-/// Finds the layout that the options ask for.
+/// Finds the layout for the options.
 pub fn choose(inventory: &Inventory, options: &Options) -> Result<Layout, Error> {
-    let wanted = Wanted { inventory, options };
-    // Says at once whether the size of the journal can be.
+    let demand = Demand { inventory, options };
+    // Refuses an impossible journal before anything else.
     options.journal.blocks(0)?;
     let Some(size) = options.size else {
-        return wanted.smallest();
+        return demand.smallest();
     };
     let blocks = size / BLOCK;
-    if blocks > MOST_BLOCKS {
+    if blocks > MAX_BLOCKS {
         return Err(Error::TooLarge { size });
     }
-    let least = wanted.least_inodes();
-    let usual = wanted.inodes(blocks).max(least).min(MOST_INODES);
-    // Whole groups: the last one may have no room even for what each must have.
-    let whole = blocks - blocks % GROUP;
-    let mut tries = vec![(blocks, usual), (whole, usual)];
+    let min = demand.min_inodes();
+    let usual = demand.inodes(blocks).max(min).min(MAX_INODES);
+    // Complete groups only, since the last one may be too small for its own metadata.
+    let complete = blocks - blocks % GROUP;
+    let mut tries = vec![(blocks, usual), (complete, usual)];
     if options.bytes_per_inode.is_none() {
-        tries.extend([(blocks, least), (whole, least)]);
+        tries.extend([(blocks, min), (complete, min)]);
     }
     for (blocks, inodes) in tries {
-        if let Ok(layout) = wanted.try_with(blocks, inodes)? {
+        if let Ok(layout) = demand.try_with(blocks, inodes)? {
             return Ok(layout);
         }
     }
-    let layout = wanted.smallest()?;
+    let layout = demand.smallest()?;
     let needed = layout.geometry.blocks;
     if needed <= blocks {
         return Ok(layout);
@@ -84,20 +87,20 @@ pub fn choose(inventory: &Inventory, options: &Options) -> Result<Layout, Error>
     })
 }
 
-impl Wanted<'_, '_> {
-    /// Inodes that there must be: for the files, and for what is to be free.
-    fn least_inodes(&self) -> u64 {
+impl Demand<'_, '_> {
+    /// Returns the number of inodes for the files and for the free space in the options.
+    fn min_inodes(&self) -> u64 {
         let free = self.options.free / BYTES_PER_INODE;
         u64::from(self.inventory.last_inode)
             .saturating_add(free)
-            .min(MOST_INODES)
+            .min(MAX_INODES)
     }
 
-    /// Inodes that a filesystem of so many blocks should have.
+    /// Returns the number of inodes by the ratio to the size, if there is one.
     fn inodes(&self, blocks: u64) -> u64 {
         match (self.options.bytes_per_inode, self.options.size) {
             (Some(bytes), _) => {
-                let per_group = GROUP * BLOCK / bytes.clamp(LEAST_PER_INODE, GROUP * BLOCK);
+                let per_group = GROUP * BLOCK / bytes.clamp(MIN_BYTES_PER_INODE, GROUP * BLOCK);
                 per_group * blocks.div_ceil(GROUP)
             }
             (None, Some(_)) => blocks * BLOCK / BYTES_PER_INODE,
@@ -105,12 +108,12 @@ impl Wanted<'_, '_> {
         }
     }
 
-    /// The layout with the fewest blocks.
+    /// Finds the layout with the fewest blocks.
     fn smallest(&self) -> Result<Layout, Error> {
-        let least = self.least_inodes();
+        let min = self.min_inodes();
         let mut blocks = 1u64;
         loop {
-            if blocks > MOST_BLOCKS {
+            if blocks > MAX_BLOCKS {
                 return Err(Error::TooLarge {
                     size: blocks.saturating_mul(BLOCK),
                 });
@@ -119,15 +122,15 @@ impl Wanted<'_, '_> {
                 Some(_) => self.inodes(blocks),
                 None => 0,
             };
-            match self.try_with(blocks, usual.max(least).min(MOST_INODES))? {
+            match self.try_with(blocks, usual.max(min).min(MAX_INODES))? {
                 Ok(layout) => return Ok(layout),
                 Err(missing) => blocks = blocks.saturating_add(missing.max(1)),
             }
         }
     }
 
-    /// The layout with so many blocks and at least so many inodes, or how many blocks are
-    /// missing at least.
+    /// Tries a layout of `blocks` with at least `inodes`; otherwise returns a lower limit of the
+    /// number of missing blocks.
     fn try_with(&self, blocks: u64, inodes: u64) -> Result<Result<Layout, u64>, Error> {
         let journal = self.options.journal.blocks(blocks)?;
         let geometry = Geometry::new(blocks, inodes, !self.options.boot);
@@ -138,22 +141,22 @@ impl Wanted<'_, '_> {
         let mut allocator = Allocator::new(&geometry);
         let items = &self.inventory.items;
         let mut placed: Vec<Placed> = items.iter().map(|_| Placed::default()).collect();
-        // What is looked at first stands first.
+        // Directories and other metadata come first, since they are read first.
         for (item, placed) in items.iter().zip(&mut placed) {
             if !matches!(item.body, Body::File(..)) {
-                give(&mut allocator, item, placed);
+                allocate(&mut allocator, item, placed);
             }
             if item.attributes.block.is_some() {
                 placed.attributes = allocator.one();
             }
         }
         let pointers = if geometry.reserved > 0 { allocator.one() } else { 0 };
-        let mut of_journal = Placed::default();
-        allocator.allocate(0, journal, extent_tree::LONGEST, &mut of_journal.runs);
-        give_tree(&mut allocator, &mut of_journal);
+        let mut journal_blocks = Placed::default();
+        allocator.allocate(0, journal, extent_tree::MAX_EXTENT_BLOCKS, &mut journal_blocks.runs);
+        allocate_tree(&mut allocator, &mut journal_blocks);
         for (item, placed) in items.iter().zip(&mut placed) {
             if matches!(item.body, Body::File(..)) {
-                give(&mut allocator, item, placed);
+                allocate(&mut allocator, item, placed);
             }
         }
         let free = self.options.free.div_ceil(BLOCK);
@@ -167,26 +170,26 @@ impl Wanted<'_, '_> {
         Ok(Layout {
             geometry,
             items: placed,
-            journal: of_journal,
+            journal: journal_blocks,
             pointers,
             end,
         })
     }
 }
 
-fn give(allocator: &mut Allocator, item: &Item, placed: &mut Placed) {
+fn allocate(allocator: &mut Allocator, item: &Item, placed: &mut Placed) {
     for range in item.body.ranges() {
         allocator.allocate(
             range.start,
             range.end - range.start,
-            extent_tree::LONGEST,
+            extent_tree::MAX_EXTENT_BLOCKS,
             &mut placed.runs,
         );
     }
-    give_tree(allocator, placed);
+    allocate_tree(allocator, placed);
 }
 
-fn give_tree(allocator: &mut Allocator, placed: &mut Placed) {
+fn allocate_tree(allocator: &mut Allocator, placed: &mut Placed) {
     let mut runs = Vec::new();
     allocator.allocate(0, extent_tree::blocks(placed.runs.len()), u64::MAX, &mut runs);
     placed.tree = runs

@@ -1,45 +1,45 @@
-//! What the caller decides.
+//! Options of the filesystem.
 
 use tree::Time;
+use uuid::Uuid;
 
-/// Whether there is a journal, and how large it is.
+/// Journal of a filesystem.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Journal {
-    /// None: what is right for a filesystem that is only read, or thrown away.
+    /// No journal, which suits a filesystem that is read-only or temporary.
     #[default]
     None,
-    /// One of 4 MiB to 128 MiB, by the size of the filesystem.
+    /// Journal of 4 MiB to 128 MiB, depending on the size of the filesystem.
     Auto,
-    /// One of so many bytes, made whole blocks.
+    /// Journal of this length in bytes, rounded up to blocks.
     Size(u64),
 }
 
-/// What a filesystem is to have besides the files.
+/// Options of [`plan`](crate::plan). Start with the default and assign fields.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Options {
-    /// The volume's name: at most 16 bytes; none when empty.
+    /// Label of the volume: at most 16 bytes; none if empty.
     pub label: String,
-    /// The identifier of the volume, its text form read as one number; otherwise derived from
-    /// names, lengths, attributes and times.
-    pub uuid: Option<u128>,
-    /// When the volume was made. The files have their own times.
+    /// UUID of the volume; by default derived from names, lengths, attributes and times.
+    pub uuid: Option<Uuid>,
+    /// Time of creation. Files have their own times.
     pub time: Time,
-    /// The length in bytes, cut to whole blocks, and to whole groups where the rest would be too
-    /// small for one; otherwise as short as can be.
+    /// Length in bytes, rounded down to blocks, and to groups if the rest would be too small for
+    /// one; by default the smallest that suffices.
     pub size: Option<u64>,
-    /// How many bytes are to be free for more files. An inode comes with each 16 KiB of them.
+    /// Free space for more files in bytes, with an inode for every 16 KiB.
     pub free: u64,
-    /// How many bytes of each group (of 128 MiB) there is to be an inode for, 4096 at least. It
-    /// holds for the groups that come when the filesystem is grown, too. Otherwise 16 KiB when
-    /// [`Options::size`] is given; and else there are as many inodes as files, which is not what
-    /// a filesystem should have that is to grow.
+    /// Bytes per inode in each group (of 128 MiB), at least 4096. The ratio also holds for groups
+    /// that are added when the filesystem is grown. The default is 16 KiB if [`Options::size`] is
+    /// set; otherwise there are as many inodes as files, too few for a filesystem that will grow.
     pub bytes_per_inode: Option<u64>,
     /// The journal.
     pub journal: Journal,
-    /// Whether boot loaders read it, of which extlinux 6.04 is the strictest: without features
-    /// that such readers do not know (64-bit block numbers, checksums).
+    /// Leaves out features that boot loaders cannot read (64-bit block numbers, checksums), of
+    /// which extlinux 6.04 is the strictest.
     pub boot: bool,
-    /// Paths of files and folders that are marked immutable. Such a file has no holes: it is
-    /// there for programs that look for its sectors ([`crate::Image::runs_of`]).
+    /// Paths of files and directories that are marked immutable. Such a file has no holes, since
+    /// boot loaders read its sectors directly ([`Image::file_extents`](crate::Image::file_extents)).
     pub immutable: Vec<Vec<u8>>,
 }

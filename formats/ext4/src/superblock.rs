@@ -1,6 +1,7 @@
-//! The superblock (ext4, Super Block). Copies differ in the group that they stand in.
+//! The superblock (ext4, Super Block). Copies differ only in the number of their group.
 
 use tree::Time;
+use uuid::Uuid;
 
 use crate::bytes::{put, put_halves, put16, put32};
 use crate::checksum::Checksum;
@@ -8,51 +9,52 @@ use crate::geometry::{GROUP, Geometry, LOG_FLEX};
 use crate::htree::HALF_MD4;
 use crate::inode::{EXTRA, I_BLOCK, INODE, JOURNAL, LOST_FOUND};
 
-/// Where the first superblock stands, in bytes.
+/// Offset of the first superblock in bytes.
 pub const OFFSET: u64 = 1024;
+/// Length of a superblock in bytes.
 const SIZE: usize = 1024;
 const MAGIC: u16 = 0xef53;
 
-/// `s_feature_compat`.
+/// Bits of `s_feature_compat`.
 const HAS_JOURNAL: u32 = 0x4;
 const EXT_ATTR: u32 = 0x8;
 const RESIZE_INODE: u32 = 0x10;
 const DIR_INDEX: u32 = 0x20;
-/// `s_feature_incompat`.
+/// Bits of `s_feature_incompat`.
 const FILETYPE: u32 = 0x2;
 const EXTENTS: u32 = 0x40;
 const WIDE: u32 = 0x80;
 const FLEX_BG: u32 = 0x200;
-/// `s_feature_ro_compat`.
+/// Bits of `s_feature_ro_compat`.
 const SPARSE_SUPER: u32 = 0x1;
 const LARGE_FILE: u32 = 0x2;
 const HUGE_FILE: u32 = 0x8;
 const DIR_NLINK: u32 = 0x20;
 const EXTRA_ISIZE: u32 = 0x40;
 const METADATA_CSUM: u32 = 0x400;
-/// `s_flags`: names are hashed as bytes with a sign.
+/// Bit of `s_flags`: names are hashed as signed bytes.
 const SIGNED_HASH: u32 = 0x1;
-/// `s_default_mount_opts`: extended attributes and access control lists, as mke2fs has it.
+/// Bits of `s_default_mount_opts`: extended attributes and access control lists, as in mke2fs.
 const XATTR_USER_AND_ACL: u32 = 0x4 | 0x8;
 
-/// What a superblock says.
+/// Fields of a superblock.
 #[derive(Clone, Debug)]
 pub struct Superblock<'a> {
     pub geometry: &'a Geometry,
     pub label: &'a str,
-    pub uuid: u128,
+    pub uuid: Uuid,
     pub hash_seed: [u32; 4],
     pub time: Time,
     pub free_blocks: u64,
     pub free_inodes: u64,
-    /// `i_block` and the length of the journal, when there is one.
+    /// `i_block` and length in bytes of the journal, if there is one.
     pub journal: Option<([u8; I_BLOCK], u64)>,
-    /// Whether there are 64-bit block numbers and checksums.
+    /// Set for 64-bit block numbers and checksums.
     pub modern: bool,
 }
 
 impl Superblock<'_> {
-    /// The one of a group.
+    /// Encodes the superblock of a group.
     pub fn encode(&self, group: u64) -> Vec<u8> {
         let geometry = self.geometry;
         let mut block = vec![0; SIZE];
@@ -69,7 +71,7 @@ impl Superblock<'_> {
         // Never checked for the number of mounts.
         put16(&mut block, 0x36, u16::MAX);
         put16(&mut block, 0x38, MAGIC);
-        // Unmounted in order; goes on after errors; revision 1.
+        // Cleanly unmounted; continue after errors; revision 1.
         put16(&mut block, 0x3a, 1);
         put16(&mut block, 0x3c, 1);
         put32(&mut block, 0x4c, 1);
@@ -77,7 +79,7 @@ impl Superblock<'_> {
         put16(&mut block, 0x58, INODE as u16);
         put16(&mut block, 0x5a, group as u16);
         self.features(&mut block);
-        put(&mut block, 0x68, &self.uuid.to_be_bytes());
+        put(&mut block, 0x68, self.uuid.as_bytes());
         put(&mut block, 0x78, self.label.as_bytes());
         put16(&mut block, 0xce, geometry.reserved as u16);
         for (at, word) in [0xec, 0xf0, 0xf4, 0xf8].into_iter().zip(self.hash_seed) {
@@ -87,18 +89,18 @@ impl Superblock<'_> {
         put32(&mut block, 0x100, XATTR_USER_AND_ACL);
         if let Some((i_block, len)) = &self.journal {
             put32(&mut block, 0xe0, JOURNAL);
-            // A copy of its inode: all of `i_block`, the upper half of the length, the lower.
+            // A copy of its inode: `i_block`, the upper half of the length, the lower half.
             put(&mut block, 0xfd, &[1]);
             put(&mut block, 0x10c, i_block);
             put_halves(&mut block, 0x10c + I_BLOCK + 4, 0x10c + I_BLOCK, *len);
         }
-        // Written, last checked, made: 40 bits without sign.
+        // Time of last write, last check and creation: 40 bits without sign.
         let time = self.time.seconds.clamp(0, (1 << 40) - 1);
         for (low, high) in [(0x30, 0x274), (0x40, 0x277), (0x108, 0x276)] {
             put32(&mut block, low, time as u32);
             put(&mut block, high, &[(time >> 32) as u8]);
         }
-        // The room behind the first 128 bytes that inodes have, and that new ones are to have.
+        // Length of the fields after the first 128 bytes of existing and of new inodes.
         put16(&mut block, 0x15c, EXTRA as u16);
         put16(&mut block, 0x15e, EXTRA as u16);
         put32(&mut block, 0x160, SIGNED_HASH);

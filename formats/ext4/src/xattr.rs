@@ -1,30 +1,31 @@
 //! Extended attributes (ext4, Extended Attributes).
 //!
 //! ```text
-//! inode  magic │ entry │ entry │ 0 ...          ... value │ value    behind its fields, 96 bytes
-//! block  head, 32 bytes │ entry │ entry │ 0 ... ... value │ value
+//! inode  magic │ entry │ entry │ 0 ...          ... value │ value    after its fields, 96 bytes
+//! block  header, 32 bytes │ entry │ entry │ 0 ... ... value │ value
 //! ```
 //!
-//! Entries are sorted. Those that fit are in the inode, the others in one block, which no other
-//! inode shares.
+//! Entries are sorted. Those that fit are in the inode, the others in one block, which is not
+//! shared with other inodes.
 
 use std::collections::BTreeMap;
 
 use crate::bytes::{put, put16, put32};
 use crate::checksum::Checksum;
+use crate::error::Error;
 use crate::inode::ATTRIBUTES;
-use crate::{BLOCK, Error, acl};
+use crate::{BLOCK, MAX_XATTR_NAME_LEN, acl};
 
-/// What both areas begin with.
+/// Magic of both areas (`h_magic`).
 const MAGIC: u32 = 0xea02_0000;
-/// The head of the block, and an entry before its name.
-const BLOCK_HEAD: usize = 32;
+/// Lengths of the header of the block, and of an entry without its name, in bytes.
+const BLOCK_HEADER: usize = 32;
 const ENTRY: usize = 16;
-/// The zeros that end the entries.
+/// Length of the zeros after the last entry, in bytes.
 const END: usize = 4;
 
-/// Prefixes of names and their numbers (ext4, Extended Attributes: `e_name_index`). The two that
-/// are whole names come before the prefix that they have.
+/// Prefixes of names and their numbers (ext4, Extended Attributes: `e_name_index`). The two access
+/// control lists, which are complete names, come before their prefix.
 const PREFIXES: [(&[u8], u8); 6] = [
     (b"user.", 1),
     (b"system.posix_acl_access", 2),
@@ -34,12 +35,12 @@ const PREFIXES: [(&[u8], u8); 6] = [
     (b"system.", 7),
 ];
 
-/// The attributes of an inode.
+/// Encoded extended attributes of an inode.
 #[derive(Clone, Debug, Default)]
 pub struct Attributes {
-    /// What is behind the fields of the inode; empty when nothing is.
+    /// Bytes after the fields of the inode; empty if there are none.
     pub inode: Vec<u8>,
-    /// The block without its checksum.
+    /// Block without its checksum.
     pub block: Option<Vec<u8>>,
 }
 
@@ -54,20 +55,20 @@ impl<'a> Attribute<'a> {
         let (prefix, index) = PREFIXES
             .into_iter()
             .find(|(prefix, _)| name.starts_with(prefix))
-            .ok_or("it is none of user, trusted, security and system")?;
+            .ok_or("its prefix is none of user, trusted, security and system")?;
         let rest = name.get(prefix.len()..).unwrap_or_default();
         let list = matches!(index, 2 | 3);
         if rest.is_empty() != list {
-            return Err("there is nothing of that name");
+            return Err("no attribute has this name");
         }
-        if rest.len() > crate::LONGEST_XATTR_NAME {
+        if rest.len() > MAX_XATTR_NAME_LEN {
             return Err("its name is too long");
         }
         if rest.contains(&0) {
             return Err("its name has a zero byte");
         }
         let value = if list {
-            acl::to_disk(value).ok_or("it is no access control list")?
+            acl::to_disk(value).ok_or("it is not an access control list")?
         } else {
             value.to_vec()
         };
@@ -90,7 +91,7 @@ impl<'a> Attribute<'a> {
         self.entry_len() + self.value_len()
     }
 
-    /// ext4, Extended Attributes: `e_hash`.
+    /// Hashes name and value (ext4, Extended Attributes: `e_hash`).
     fn hash(&self) -> u32 {
         let name = self
             .name
@@ -104,7 +105,7 @@ impl<'a> Attribute<'a> {
     }
 }
 
-/// Lays out the attributes of the node at a path.
+/// Encodes the attributes of the node at a path.
 pub fn encode(path: &[u8], xattrs: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Attributes, Error> {
     let mut attributes = Vec::new();
     for (name, value) in xattrs {
@@ -116,17 +117,17 @@ pub fn encode(path: &[u8], xattrs: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Attrib
     }
     attributes.sort_by(|a, b| (a.index, a.name.len(), a.name).cmp(&(b.index, b.name.len(), b.name)));
     let len: usize = attributes.iter().map(Attribute::len).sum();
-    // The magic number and the zeros at the end.
-    let mut room = ATTRIBUTES - 4 - END;
+    // Without the magic and the zeros at the end.
+    let mut free = ATTRIBUTES - 4 - END;
     let (inside, outside): (Vec<_>, Vec<_>) = attributes.into_iter().partition(|attribute| {
-        let fits = attribute.len() <= room;
+        let fits = attribute.len() <= free;
         if fits {
-            room -= attribute.len();
+            free -= attribute.len();
         }
         fits
     });
     let outside_len: usize = outside.iter().map(Attribute::len).sum();
-    if BLOCK_HEAD + outside_len + END > BLOCK as usize {
+    if BLOCK_HEADER + outside_len + END > BLOCK as usize {
         return Err(Error::Attributes {
             path: path.to_vec(),
             len,
@@ -142,7 +143,7 @@ pub fn encode(path: &[u8], xattrs: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Attrib
     if !outside.is_empty() {
         let mut block = vec![0; BLOCK as usize];
         put32(&mut block, 0, MAGIC);
-        // One inode has it, and it is one block.
+        // Used by one inode; one block long.
         put32(&mut block, 4, 1);
         put32(&mut block, 8, 1);
         let hash = outside
@@ -151,13 +152,13 @@ pub fn encode(path: &[u8], xattrs: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Attrib
         // ext4, Extended Attributes: `h_hash` is 0 when an entry has no hash.
         let all = outside.iter().all(|attribute| attribute.hash() != 0);
         put32(&mut block, 12, if all { hash } else { 0 });
-        fill(&mut block, BLOCK_HEAD, 0, &outside);
+        fill(&mut block, BLOCK_HEADER, 0, &outside);
         encoded.block = Some(block);
     }
     Ok(encoded)
 }
 
-/// Entries from `start` on, values from the end back.
+/// Puts entries from `start` on, and values from the end backwards.
 fn fill(area: &mut [u8], start: usize, origin: usize, attributes: &[Attribute]) {
     let (mut at, mut end) = (start, area.len());
     for attribute in attributes {
@@ -173,7 +174,7 @@ fn fill(area: &mut [u8], start: usize, origin: usize, attributes: &[Attribute]) 
     }
 }
 
-/// Completes the block, which is known by its number (ext4, Checksums: xattr blocks).
+/// Puts the checksum into the block, which covers its number (ext4, Checksums: xattr blocks).
 pub fn seal(block: &mut [u8], number: u64, checksum: Option<Checksum>) {
     if let Some(checksum) = checksum {
         let sum = checksum.then(&number.to_le_bytes()).then(block);

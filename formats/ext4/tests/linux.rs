@@ -1,7 +1,10 @@
 //! Trees as filesystems, read by Linux 6.1.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use ext4::{Journal, Options, plan};
+mod common;
+
+use common::set;
+use ext4_image::{Journal, Options, plan};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -17,13 +20,13 @@ const LINUX: Linux<'_> = Linux {
     folder: env!("CARGO_TARGET_TMPDIR"),
 };
 
-/// From 1901 to 2310, with the parts of a second.
+/// Times from 1901 to 2310, with nanoseconds.
 fn times() -> impl Strategy<Value = Time> {
     let seconds = -(1i64 << 31)..(3 << 32) - (1 << 31);
     (seconds, 0..1_000_000_000u32).prop_map(|(seconds, nanoseconds)| Time { seconds, nanoseconds })
 }
 
-/// A bit of everything, and random trees, which are the same ones each time.
+/// Nodes of every type, and random trees from a constant seed.
 fn everything() -> Tree {
     let mut runner = TestRunner::deterministic();
     let mut all = Tree::new(Meta::new(0o755, meta().mtime));
@@ -41,15 +44,11 @@ fn linux_reads_what_the_trees_have() {
     let plain = Options::default();
     let all = [
         plain.clone(),
-        Options {
-            boot: true,
-            ..plain.clone()
-        },
-        Options {
-            journal: Journal::None,
-            size: Some(200 << 20),
-            ..plain
-        },
+        set(plain.clone(), |o| o.boot = true),
+        set(plain, |o| {
+            o.journal = Journal::None;
+            o.size = Some(200 << 20);
+        }),
     ];
     let images: Vec<_> = all.iter().map(|options| plan(&tree, options).unwrap()).collect();
     let disks: Vec<_> = images.iter().map(|image| image.extents()).collect();

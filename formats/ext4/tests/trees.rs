@@ -1,4 +1,4 @@
-//! Trees as filesystems, judged by e2fsck, debugfs and the ext4-view crate.
+//! Trees as filesystems, checked by e2fsck, debugfs and the ext4-view crate.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -6,10 +6,11 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::*;
-use ext4::{BLOCK, Journal, Options, plan};
+use ext4_image::{BLOCK, Journal, Options, plan};
 use extents::Extents;
 use proptest::prelude::*;
 use tree::{Device, Kind, Meta, Time, Tree};
+use uuid::Uuid;
 
 fn names() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -123,20 +124,13 @@ proptest! {
 
     #[test]
     fn random_trees(tree in trees(), boot: bool, journal: bool, label in "[ -~]{0,16}", uuid: Option<u128>) {
-        let options = Options {
-            label,
-            uuid,
-            boot,
-            journal: if journal { Journal::Auto } else { Journal::None },
-            time: Time::from_seconds(MTIME),
-            ..Options::default()
-        };
+        let options = set(Options::default(), |o| { o.label = label; o.uuid = uuid.map(Uuid::from_u128); o.boot = boot; o.journal = if journal { Journal::Auto } else { Journal::None }; o.time = Time::from_seconds(MTIME); });
         check(&tree, &options);
     }
 
     #[test]
     fn random_sizes(tree in trees(), size in (8u64 << 20)..(3 << 30), boot: bool, ratio in prop::option::of(0u64..1 << 20)) {
-        let options = Options { size: Some(size), boot, bytes_per_inode: ratio.map(|ratio| ratio + 8192), ..Options::default() };
+        let options = set(Options::default(), |o| { o.size = Some(size); o.boot = boot; o.bytes_per_inode = ratio.map(|ratio| ratio + 8192); });
         let (image, _dir) = check(&tree, &options);
         prop_assert!(image.extents().len() <= size && size - image.extents().len() < 8 << 20, "{size}");
     }
@@ -160,7 +154,7 @@ fn times() {
         );
         tree.insert(name.as_bytes(), meta, Kind::Fifo, &common::meta()).unwrap();
     }
-    let (_, dir) = made(&tree, &Options::default());
+    let (_, dir) = planned(&tree, &Options::default());
     let mtime = |path: &str| {
         let text = stat(&dir, path);
         let line = text.lines().find(|line| line.trim().starts_with("mtime")).unwrap();
@@ -178,21 +172,15 @@ fn stat(dir: &tempfile::TempDir, path: &str) -> String {
 }
 
 #[test]
-fn a_folder_of_thousands() {
+fn a_directory_of_thousands() {
     let mut tree = Tree::new(meta());
     // With an index of one level, and of two.
-    for (folder, count, width) in [("some", 3000, 10), ("many", 9000, 240)] {
+    for (directory, count, width) in [("some", 3000, 10), ("many", 9000, 240)] {
         for index in 0..count {
-            put(&mut tree, format!("{folder}/{index:0width$}"), file(0, 0));
+            put(&mut tree, format!("{directory}/{index:0width$}"), file(0, 0));
         }
     }
-    for options in [
-        Options::default(),
-        Options {
-            boot: true,
-            ..Options::default()
-        },
-    ] {
+    for options in [Options::default(), set(Options::default(), |o| o.boot = true)] {
         let (_, dir) = check(&tree, &options);
         let dump = debugfs(&dir.path().join("image"), "htree_dump many");
         assert!(dump.contains("Indirect levels: 1"), "{dump}");
@@ -211,17 +199,17 @@ fn hashes_that_meet() {
     for index in 0..150_000 {
         put(&mut tree, format!("large/{index}"), Kind::Fifo);
     }
-    made(&tree, &Options::default());
+    planned(&tree, &Options::default());
 }
 
 #[test]
-fn folders_in_a_folder() {
+fn directories_in_a_directory() {
     let mut tree = Tree::new(meta());
     for index in 0..65_100 {
         put(&mut tree, format!("above/{index}"), Kind::directory());
     }
     put(&mut tree, "lost+found/kept", file(5, 5));
-    let (_, dir) = made(&tree, &Options::default());
+    let (_, dir) = planned(&tree, &Options::default());
     assert!(stat(&dir, "/above").contains("Links: 1 "), "{}", stat(&dir, "/above"));
     assert!(stat(&dir, "/lost+found").contains("Inode: 11 "));
 }
@@ -231,7 +219,7 @@ fn a_deep_path() {
     let mut tree = Tree::new(meta());
     let path = vec!["a"; 1500].join("/");
     put(&mut tree, path, file(100, 2));
-    made(&tree, &Options::default());
+    planned(&tree, &Options::default());
 }
 
 #[test]
@@ -244,19 +232,18 @@ fn large_and_sparse() {
     }
     content.put_bytes((5 << 30) - 1, vec![1]);
     put(&mut tree, "some", Kind::File(content));
-    let mut holes = Extents::zeros(ext4::LARGEST_FILE);
-    holes.put_bytes(ext4::LARGEST_FILE - 1, vec![1]);
+    let mut holes = Extents::zeros(ext4_image::MAX_FILE_LEN);
+    holes.put_bytes(ext4_image::MAX_FILE_LEN - 1, vec![1]);
     put(&mut tree, "largest", Kind::File(holes));
     let (image, dir) = check(&tree, &Options::default());
     assert!(image.extents().len() < 16 << 20);
-    assert_eq!(image.runs_of(b"some").unwrap().len(), 3001);
-    assert_eq!(image.runs_of(b"zeros").unwrap().len(), 0);
-    assert!(image.extent_of(b"some").is_none() && image.extent_of(b"zeros").is_none());
+    assert_eq!(extents_of(&image, &tree, "some").len(), 3001);
+    assert_eq!(extents_of(&image, &tree, "zeros").len(), 0);
     let extents = debugfs(&dir.path().join("image"), "dump_extents some");
     assert!(extents.contains("0/ 2"), "{extents}");
 }
 
-/// A file that has more runs than two levels of an extent tree hold.
+/// A file with more runs than two levels of an extent tree hold.
 #[test]
 fn a_deep_extent_tree() {
     let mut tree = Tree::new(meta());
@@ -268,16 +255,16 @@ fn a_deep_extent_tree() {
     }
     put(&mut tree, "comb", Kind::File(content));
     let (image, dir) = check(&tree, &Options::default());
-    assert_eq!(image.runs_of(b"comb").unwrap().len(), runs);
+    assert_eq!(extents_of(&image, &tree, "comb").len(), runs);
     let extents = debugfs(&dir.path().join("image"), "dump_extents -n comb");
     assert!(extents.contains("2"), "{extents}");
 }
 
-/// Files that go on behind the copies and tables of groups.
+/// Files that continue after the copies and tables of groups.
 #[test]
 fn over_many_groups() {
-    let folder = tempfile::tempdir().unwrap();
-    let source = folder.path().join("source");
+    let directory = tempfile::tempdir().unwrap();
+    let source = directory.path().join("source");
     let host = std::fs::File::create(&source).unwrap();
     host.set_len(3 << 30).unwrap();
     let mut tree = Tree::new(meta());
@@ -287,14 +274,8 @@ fn over_many_groups() {
         put(&mut tree, name, Kind::File(Extents::from_slice(slice)));
     }
     for options in [
-        Options {
-            journal: Journal::Auto,
-            ..Options::default()
-        },
-        Options {
-            boot: true,
-            ..Options::default()
-        },
+        set(Options::default(), |o| o.journal = Journal::Auto),
+        set(Options::default(), |o| o.boot = true),
     ] {
         let image = plan(&tree, &options).unwrap();
         assert!(image.extents().len() < 2700 << 20, "{}", image.extents().len());
@@ -309,7 +290,7 @@ fn over_many_groups() {
 }
 
 /// An image without slices.
-fn metadata(image: &ext4::Image) -> Extents {
+fn metadata(image: &ext4_image::Image) -> Extents {
     let mut only = Extents::zeros(image.extents().len());
     for extent in image.extents().extents() {
         if let extents::Data::Bytes { .. } = extent.data() {
@@ -325,7 +306,7 @@ fn metadata(image: &ext4::Image) -> Extents {
 #[test]
 fn attributes_devices_and_times() {
     let mut tree = Tree::new(meta());
-    // What debugfs says for entries that have no id, where programs have 0xffffffff.
+    // debugfs prints 0 for entries without id, where programs have 0xffffffff.
     let acl_found: Vec<u8> = [
         2u32.to_le_bytes().to_vec(),
         vec![1, 0, 7, 0, 0, 0, 0, 0],
@@ -368,7 +349,7 @@ fn attributes_devices_and_times() {
     put(&mut tree, "new", Kind::BlockDevice(new));
     put(&mut tree, "long", Kind::Symlink(vec![b'l'; 60]));
     put(&mut tree, "short", Kind::Symlink(vec![b's'; 59]));
-    let (image, dir) = made(&tree, &Options::default());
+    let (image, dir) = planned(&tree, &Options::default());
     let path = dir.path().join("image");
     let out = dir.path().join("value");
     for (name, value) in [
@@ -391,7 +372,7 @@ fn attributes_devices_and_times() {
     );
     assert!(stat(&dir, "short").contains("Fast link dest"));
     assert!(!stat(&dir, "long").contains("Fast link dest"));
-    assert_eq!(image.runs_of(b"other"), image.runs_of(b"file"));
+    assert_eq!(extents_of(&image, &tree, "other"), extents_of(&image, &tree, "file"));
 }
 
 #[test]
@@ -408,7 +389,7 @@ fn names_of_every_length() {
 fn debugfs_dumps_the_tree() {
     let mut tree = Tree::new(meta());
     for index in 0..400 {
-        let path = format!("folder {}/sub/file {index}", index % 7);
+        let path = format!("directory {}/sub/file {index}", index % 7);
         put(&mut tree, path, file(index * 100, index as u8));
     }
     let (_, dir) = check(&tree, &Options::default());

@@ -4,21 +4,22 @@
 use extents::Extents;
 
 use crate::geometry::Geometry;
-use crate::{BACKUP_SECTOR, Options, SECTOR, Type};
+use crate::options::{Options, Type};
+use crate::{BACKUP_SECTOR, SECTOR};
 
-/// The descriptor of media that are not floppy disks.
+/// Media descriptor of fixed disks (FAT 1.03, BPB_Media).
 pub const MEDIA: u8 = 0xf8;
-/// Where FSInfo stands on FAT32, as a sector.
+/// Sector of FSInfo on FAT32.
 const FS_INFO: u64 = 1;
-/// The geometry that a BIOS assumes for a disk of any size.
+/// Geometry that a BIOS assumes for a disk of any size.
 const SECTORS_PER_TRACK: u16 = 63;
 const HEADS: u16 = 255;
-/// A disk and not a floppy, for INT 13h.
+/// Drive number of the first fixed disk, for INT 13h.
 const DRIVE: u8 = 0x80;
-/// int 18h (nothing to boot here: try the next device), and a halt for ever if that returns.
+/// Boot code: int 18h, by which a BIOS tries the next device, then an endless halt.
 const CODE: [u8; 5] = [0xcd, 0x18, 0xf4, 0xeb, 0xfd];
 
-/// Puts boot sector and FSInfo, with their backups.
+/// Puts boot sector and FSInfo, with their backups, into an image.
 pub fn put(
     image: &mut Extents,
     at: &Geometry,
@@ -35,12 +36,12 @@ pub fn put(
         }
     };
     let fat32 = at.kind == Type::Fat32;
-    // Both fit 32 bits; the 16-bit fields are 0 when they do not fit.
+    // Both fit 32 bits; a 16-bit field is 0 if the number does not fit it.
     let (sectors, table) = (at.sectors as u32, at.table as u32);
     let short_sectors = u16::try_from(sectors).ok().filter(|_| !fat32).unwrap_or(0);
     let code = if fat32 { 90 } else { 62 };
     field(0, &[0xeb, code - 2, 0x90]);
-    field(3, b"MOBY    ");
+    field(3, &options.oem_name);
     field(11, &(SECTOR as u16).to_le_bytes());
     field(13, &[at.per_cluster as u8]);
     field(14, &(at.reserved as u16).to_le_bytes());

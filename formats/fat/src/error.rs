@@ -1,95 +1,113 @@
-//! What a filesystem cannot hold.
+//! Reasons for which a tree has no FAT filesystem.
 
 use tree::show;
 
-use crate::Type;
+use crate::options::Type;
 
-/// Why there is no filesystem.
+/// Reason for which no filesystem is planned.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// FAT has folders and regular files only.
-    #[error(
-        "FAT holds files and folders, and {} is {what}\nhelp: leave it out, or put it as a file",
-        show(path)
-    )]
+    /// FAT stores directories and regular files only.
+    #[error("{} is {what}, but FAT stores only files and directories", show(path))]
     Kind {
-        /// The path.
+        /// Path of the node.
         path: Vec<u8>,
-        /// What it is.
+        /// Type of the node, with its article.
         what: &'static str,
     },
-    /// A name that is not UTF-8, too long, or with characters that FAT does not have.
-    #[error("{} cannot stand on FAT: {what}\nhelp: give it another name", show(path))]
+    /// A name that is not UTF-8 or has characters that FAT does not allow.
+    #[error("{} cannot be stored on FAT: {what}", show(path))]
     Name {
-        /// The path.
+        /// Path of the node.
         path: Vec<u8>,
-        /// What is wrong with it.
+        /// Fault of the name.
         what: &'static str,
     },
-    /// Two names that differ in case only.
-    #[error(
-        "{} and {} are one name on FAT, which has no difference of case\nhelp: rename one of them",
-        show(path),
-        show(other)
-    )]
+    /// Two names that differ only in case.
+    #[error("{} and {} have one name on FAT, which ignores case", show(path), show(other))]
     SameName {
-        /// The second.
+        /// Path of the second node.
         path: Vec<u8>,
-        /// The first.
+        /// Path of the first node.
         other: Vec<u8>,
     },
     /// A file of 4 GiB or more.
     #[error(
-        "{} has {len} bytes, and a file on FAT has at most {}\nhelp: put it on another filesystem, or split it",
+        "{} has {len} bytes, but a file on FAT has at most {}",
         show(path),
-        crate::LARGEST_FILE
+        crate::MAX_FILE_LEN
     )]
     LargeFile {
-        /// The path.
+        /// Path of the file.
         path: Vec<u8>,
-        /// Its length in bytes.
+        /// Length of the file in bytes.
         len: u64,
     },
-    /// A folder with more names than it can have.
+    /// A directory with more entries than FAT allows.
     #[error(
-        "{} needs {entries} directory entries, and a folder on FAT has at most {}\nhelp: divide it (a long name needs several entries)",
+        "{} needs {entries} directory entries, but a directory on FAT has at most {}",
         show(path),
-        crate::MOST_ENTRIES
+        crate::MAX_ENTRIES
     )]
-    LargeFolder {
-        /// The path.
+    LargeDirectory {
+        /// Path of the directory.
         path: Vec<u8>,
-        /// How many entries it would need.
+        /// Number of entries of 32 bytes that it needs.
         entries: usize,
     },
-    /// A label that FAT does not have.
+    /// A label that FAT does not allow.
     #[error("{label:?} cannot be the label of a FAT volume: {what}")]
     Label {
-        /// The label.
+        /// Label in the options.
         label: String,
-        /// What is wrong with it.
+        /// Fault of the label.
         what: &'static str,
     },
-    /// The content needs more room than there is.
-    #[error("the files need a FAT filesystem of {needed} bytes, and it is to have {size}: {} bytes are missing\nhelp: make it larger, or put less on it", needed.saturating_sub(*size))]
+    /// The content does not fit the given length.
+    #[error(
+        "the files need a FAT filesystem of {needed} bytes, {} more than the {size} it is to have",
+        needed.saturating_sub(*size)
+    )]
     TooSmall {
-        /// The least length in bytes.
+        /// Smallest sufficient length in bytes.
         needed: u64,
-        /// The length given, in bytes.
+        /// Length in the options, in bytes.
         size: u64,
     },
-    /// No size of clusters gives a number of them that the type allows.
-    #[error("a filesystem of {size} bytes cannot be {kind}: that has {} to {} clusters of 512 to 32768 bytes\nhelp: take another size, or leave the type open", kind.clusters().start(), kind.clusters().end())]
+    /// No cluster length gives a number of clusters that the type allows.
+    #[error(
+        "a filesystem of {size} bytes cannot be {kind}, which has {} to {} clusters of 512 to 32768 bytes",
+        kind.clusters().start(),
+        kind.clusters().end()
+    )]
     Clusters {
-        /// The length in bytes.
+        /// Length in the options, in bytes.
         size: u64,
-        /// The type asked for.
+        /// Type in the options, or the largest that was tried.
         kind: Type,
     },
-    /// More than FAT can number.
-    #[error("{size} bytes are more than FAT can number (2 TiB of sectors)")]
+    /// The sectors need more than 32 bits for their number.
+    #[error("{size} bytes exceed the limit of a FAT filesystem (2 TiB)")]
     TooLarge {
-        /// The length in bytes.
+        /// Length that the filesystem would have, in bytes.
         size: u64,
     },
+}
+
+impl Error {
+    /// Returns advice for the user, to be shown apart from the message.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Error::Kind { .. } => Some("leave it out, or replace it by a file"),
+            Error::Name { .. } => Some("give it another name"),
+            Error::SameName { .. } => Some("rename one of them"),
+            Error::LargeFile { .. } => Some("put it on another filesystem, or split it"),
+            Error::LargeDirectory { .. } => Some("divide the directory; a long name needs several entries"),
+            Error::Label { .. } => Some("use a label of at most 11 ASCII characters"),
+            Error::TooSmall { .. } => Some("increase the size, or remove files"),
+            Error::Clusters { .. } => Some("change the size, or leave the type open"),
+            _ => None,
+        }
+    }
 }

@@ -1,41 +1,43 @@
-//! Where things stand: type, clusters, tables and the boot sector that says so.
+//! Division of a volume: type, cluster length, number of clusters, tables.
 
-use crate::{Error, Options, SECTOR, Type};
+use crate::SECTOR;
+use crate::error::Error;
+use crate::options::{Options, Type};
 
-/// Entries of 32 bytes of the root folder of FAT12 and FAT16, as everyone has it.
+/// Entries of 32 bytes of the root directory of FAT12 and FAT16 (FAT 1.03, BPB_RootEntCnt).
 const ROOT_ENTRIES: u64 = 512;
 /// Reserved sectors of FAT32 (FAT 1.03, BPB_RsvdSecCnt).
 const RESERVED_32: u64 = 32;
-/// Clusters begin at multiples of this many sectors, so that blocks of a disk are not cut.
+/// Alignment of the first cluster in sectors, so that clusters match blocks of 4 KiB.
 const ALIGNMENT: u64 = 8;
-/// Cluster lengths in sectors, of 512 bytes to 32 KiB (FAT 1.03, BPB_SecPerClus).
+/// Cluster lengths in sectors, from 512 bytes to 32 KiB (FAT 1.03, BPB_SecPerClus).
 const CLUSTERS: [u64; 7] = [1, 2, 4, 8, 16, 32, 64];
 
-/// How a volume is divided; all in sectors unless said otherwise.
+/// Division of a volume, in sectors except as noted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     pub kind: Type,
     pub sectors: u64,
     pub per_cluster: u64,
     pub reserved: u64,
-    /// The length of one of the two tables.
+    /// Length of one of the two tables.
     pub table: u64,
-    /// Entries of the root folder; none on FAT32, where it is a chain of clusters.
+    /// Number of entries of the root directory; 0 on FAT32, where it is a chain of clusters.
     pub root_entries: u64,
-    /// How many clusters.
+    /// Number of clusters.
     pub clusters: u64,
 }
 
-/// What is to be stored, in bytes.
+/// Lengths of the contents of a volume, in bytes.
 pub struct Content {
-    /// Each folder but the root, and each file.
+    /// Lengths of all directories but the root, and of all files.
     pub lengths: Vec<u64>,
-    /// The root folder.
+    /// Length of the root directory.
     pub root: u64,
 }
 
 impl Content {
-    /// How many clusters of `per_cluster` sectors the content takes.
+    /// Returns the number of clusters of `per_cluster` sectors that the content takes.
     fn clusters(&self, kind: Type, per_cluster: u64) -> u64 {
         let cluster = per_cluster * SECTOR;
         let root = (kind == Type::Fat32).then_some(self.root.max(1));
@@ -45,22 +47,22 @@ impl Content {
 }
 
 impl Geometry {
-    /// The first sector of the first table.
+    /// Returns the first sector of the first table.
     pub fn table_start(&self) -> u64 {
         self.reserved
     }
 
-    /// The first sector of the root folder of FAT12 and FAT16.
+    /// Returns the first sector of the root directory of FAT12 and FAT16.
     pub fn root_start(&self) -> u64 {
         self.reserved + 2 * self.table
     }
 
-    /// The first sector of a cluster; the first cluster is number 2.
+    /// Returns the first sector of a cluster; the first cluster is number 2.
     pub fn cluster_start(&self, cluster: u64) -> u64 {
         self.root_start() + self.root_entries * 32 / SECTOR + cluster.saturating_sub(2) * self.per_cluster
     }
 
-    /// A volume with room for this many clusters.
+    /// Divides the smallest volume that has this number of clusters.
     fn with_clusters(kind: Type, per_cluster: u64, clusters: u64, root: u64) -> Geometry {
         let root_entries = match kind {
             Type::Fat32 => 0,
@@ -70,7 +72,7 @@ impl Geometry {
         let reserved = if kind == Type::Fat32 { RESERVED_32 } else { 1 };
         let ahead = 2 * table + root_entries * 32 / SECTOR;
         let reserved = (reserved + ahead).next_multiple_of(ALIGNMENT) - ahead;
-        let mut made = Geometry {
+        let mut geometry = Geometry {
             kind,
             sectors: 0,
             per_cluster,
@@ -79,61 +81,64 @@ impl Geometry {
             root_entries,
             clusters,
         };
-        made.sectors = made.cluster_start(clusters + 2);
-        made
+        geometry.sectors = geometry.cluster_start(clusters + 2);
+        geometry
     }
 
-    /// The volume of exactly `sectors` sectors, with as many clusters as fit.
+    /// Divides a volume of `sectors` sectors, with as many clusters as fit.
     fn filling(kind: Type, per_cluster: u64, sectors: u64, root: u64) -> Option<Geometry> {
         let fits = |clusters: u64| Self::with_clusters(kind, per_cluster, clusters, root).sectors <= sectors;
         let (mut low, mut high) = (0, (sectors / per_cluster).min(*kind.clusters().end()));
         while low < high {
             let middle = low + (high - low).div_ceil(2);
-            match fits(middle) {
-                true => low = middle,
-                false => high = middle - 1,
+            if fits(middle) {
+                low = middle;
+            } else {
+                high = middle - 1;
             }
         }
-        let made = Self::with_clusters(kind, per_cluster, low, root);
-        let room = sectors.checked_sub(made.sectors)?;
-        // With larger clusters less would be left over.
-        let wasteful = low == *kind.clusters().end() && room >= per_cluster;
+        let smallest = Self::with_clusters(kind, per_cluster, low, root);
+        let rest = sectors.checked_sub(smallest.sectors)?;
+        // Larger clusters would leave less unused.
+        let wasteful = low == *kind.clusters().end() && rest >= per_cluster;
         if !kind.clusters().contains(&low) || wasteful {
             return None;
         }
-        // Who reads it computes the number of clusters from that of sectors: not one too many.
-        let sectors = made.sectors + room.min(per_cluster - 1);
-        Some(Geometry { sectors, ..made })
+        // Readers compute the number of clusters from that of sectors, so the rest must not give one
+        // cluster more.
+        let sectors = smallest.sectors + rest.min(per_cluster - 1);
+        Some(Geometry { sectors, ..smallest })
     }
 
-    /// The shortest volume for the content, or the one of the length that the options give.
+    /// Divides the smallest volume for the content, or one of the length in the options.
     ///
     /// # Errors
-    /// Too small, too large, or no number of clusters that the type allows.
+    /// A length that is too small or too large, or without a number of clusters that the type allows.
     pub fn choose(content: &Content, options: &Options) -> Result<Geometry, Error> {
         let kinds: Vec<Type> = match options.kind {
             Some(kind) => vec![kind],
             None => Type::ALL.to_vec(),
         };
-        let least = least(content, &kinds, options.least_cluster);
-        let made = match options.size {
-            None => least,
-            Some(size) => Some(sized(content, &kinds, size, options.least_cluster, least)?),
+        let smallest = smallest(content, &kinds, options.min_cluster);
+        let geometry = match options.size {
+            None => smallest,
+            Some(size) => Some(sized(content, &kinds, size, options.min_cluster, smallest)?),
         };
         let bytes = |sectors: u64| sectors.saturating_mul(SECTOR);
         let too_large = |size| Error::TooLarge { size };
-        let made = made.ok_or_else(|| too_large(content.lengths.iter().copied().fold(0, u64::saturating_add)))?;
+        let geometry =
+            geometry.ok_or_else(|| too_large(content.lengths.iter().copied().fold(0, u64::saturating_add)))?;
         // FAT 1.03, BPB_TotSec32.
-        match u32::try_from(made.sectors) {
-            Ok(_) => Ok(made),
-            Err(_) => Err(too_large(bytes(made.sectors))),
+        if u32::try_from(geometry.sectors).is_err() {
+            return Err(too_large(bytes(geometry.sectors)));
         }
+        Ok(geometry)
     }
 }
 
-/// The shortest volume, with the smallest clusters of the smallest type that has enough of them;
-/// but on FAT32 clusters of 4 KiB as soon as there are enough, as all that format disks do.
-fn least(content: &Content, kinds: &[Type], least_cluster: u64) -> Option<Geometry> {
+/// Divides the smallest volume: the smallest clusters of the smallest type that has enough of them.
+/// FAT32 gets clusters of 4 KiB as soon as there are enough, as all formatting programs do.
+fn smallest(content: &Content, kinds: &[Type], min_cluster: u64) -> Option<Geometry> {
     for kind in kinds {
         let range = kind.clusters();
         let mut sizes: Vec<u64> = CLUSTERS.to_vec();
@@ -143,10 +148,10 @@ fn least(content: &Content, kinds: &[Type], least_cluster: u64) -> Option<Geomet
             sizes.reverse();
             sizes.extend([16, 32, 64]);
         } else if kinds.len() > 1 {
-            // The next type does better than clusters of more than this.
+            // The next type wastes less than larger clusters of this type.
             sizes.retain(|per_cluster| *per_cluster <= if *kind == Type::Fat12 { 1 } else { 4 });
         }
-        sizes.retain(|per_cluster| per_cluster * SECTOR >= least_cluster);
+        sizes.retain(|per_cluster| per_cluster * SECTOR >= min_cluster);
         for per_cluster in sizes {
             let clusters = content.clusters(*kind, per_cluster).max(*range.start());
             if clusters <= *range.end() {
@@ -157,13 +162,13 @@ fn least(content: &Content, kinds: &[Type], least_cluster: u64) -> Option<Geomet
     None
 }
 
-/// The volume of a given length in bytes with the content in it.
+/// Divides a volume of a given length in bytes for the content.
 fn sized(
     content: &Content,
     kinds: &[Type],
     size: u64,
-    least_cluster: u64,
-    least: Option<Geometry>,
+    min_cluster: u64,
+    smallest: Option<Geometry>,
 ) -> Result<Geometry, Error> {
     let sectors = size / SECTOR;
     let mut possible = None;
@@ -172,18 +177,18 @@ fn sized(
         if *kind == Type::Fat32 {
             sizes = [8, 4, 2, 1, 16, 32, 64];
         }
-        for per_cluster in sizes.into_iter().filter(|sectors| sectors * SECTOR >= least_cluster) {
-            let Some(made) = Geometry::filling(*kind, per_cluster, sectors, content.root) else {
+        for per_cluster in sizes.into_iter().filter(|sectors| sectors * SECTOR >= min_cluster) {
+            let Some(geometry) = Geometry::filling(*kind, per_cluster, sectors, content.root) else {
                 continue;
             };
-            possible = Some(made);
-            if content.clusters(*kind, per_cluster) <= made.clusters {
-                return Ok(made);
+            possible = Some(geometry);
+            if content.clusters(*kind, per_cluster) <= geometry.clusters {
+                return Ok(geometry);
             }
         }
     }
-    let needed = least
-        .map(|least| least.sectors * SECTOR)
+    let needed = smallest
+        .map(|smallest| smallest.sectors * SECTOR)
         .filter(|needed| *needed > size);
     match (needed, possible) {
         (Some(needed), _) => Err(Error::TooSmall { needed, size }),
@@ -222,7 +227,7 @@ mod tests {
             .step_by(99_990)
             .chain((1 << 30..9 << 30).step_by(1 << 28))
         {
-            let made = of(
+            let geometry = of(
                 &[1000],
                 &Options {
                     size: Some(size),
@@ -230,10 +235,13 @@ mod tests {
                 },
             )
             .unwrap();
-            assert!(made.kind.clusters().contains(&made.clusters), "{size}: {made:?}");
-            let data = made.sectors - made.cluster_start(2);
-            assert_eq!(data / made.per_cluster, made.clusters, "{size}: {made:?}");
-            assert!(made.kind.table_bytes(made.clusters + 2) <= made.table * SECTOR);
+            assert!(
+                geometry.kind.clusters().contains(&geometry.clusters),
+                "{size}: {geometry:?}"
+            );
+            let data = geometry.sectors - geometry.cluster_start(2);
+            assert_eq!(data / geometry.per_cluster, geometry.clusters, "{size}: {geometry:?}");
+            assert!(geometry.kind.table_bytes(geometry.clusters + 2) <= geometry.table * SECTOR);
         }
     }
 

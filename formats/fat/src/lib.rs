@@ -1,6 +1,6 @@
-//! FAT12, FAT16 and FAT32 filesystems with long names.
+//! FAT12, FAT16 and FAT32 filesystems with long names, planned from a tree.
 //!
-//! Followed is Microsoft's "FAT32 File System Specification" 1.03 of 2000 ("FAT 1.03"; its
+//! Specification: Microsoft, "FAT32 File System Specification" 1.03 of 2000 ("FAT 1.03"; its
 //! sections have names and no numbers). Sectors have 512 bytes.
 //!
 //! ```text
@@ -8,16 +8,32 @@
 //!        1   FSInfo                               FAT32
 //!        6   backups of both                      FAT32
 //!            file allocation table, twice
-//!            root folder                          FAT12 and FAT16
-//!            cluster 2, 3, ...                    folders, then files; each in one piece
+//!            root directory                       FAT12 and FAT16
+//!            cluster 2, 3, ...                    directories, then files, each contiguous
 //! ```
 //!
-//! Nothing in the format is a hard link, a symbolic link, a device or an owner: each name of a
-//! file has a content of its own, links and devices are refused, owners and modes are left out.
+//! FAT has no hard links, symbolic links, devices, owners and modes. Each name of a file gets its
+//! own copy of the content, links and devices are refused, owners and modes are dropped.
+//!
+//! ```
+//! use extents::Extents;
+//! use tree::{Kind, Meta, Time, Tree};
+//!
+//! let meta = Meta::new(0o755, Time::from_seconds(1_700_000_000));
+//! let mut tree = Tree::new(meta.clone());
+//! let loader = Kind::File(Extents::from_bytes(*b"MZ..."));
+//! tree.insert(b"EFI/BOOT/BOOTX64.EFI", meta.clone(), loader, &meta)?;
+//! let mut options = fat_image::Options::default();
+//! options.label = "ESP".into();
+//! let image = fat_image::plan(&tree, &options)?;
+//! assert!(image.extents().len() < 100_000);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod boot_sector;
+mod clusters;
+mod directory;
 mod error;
-mod folder;
 mod geometry;
 mod names;
 mod options;
@@ -26,13 +42,15 @@ mod time;
 
 pub use error::Error;
 pub use options::{Options, Type};
-pub use plan::{Image, plan};
+pub use plan::plan;
+pub use tree::Image;
 
-/// The length of a sector in bytes.
+/// Length of a sector in bytes.
 pub const SECTOR: u64 = 512;
-/// Where the backup of the boot sector stands on FAT32, as a sector (FAT 1.03, BPB_BkBootSec).
+/// Sector of the backup of the boot sector on FAT32 (FAT 1.03, BPB_BkBootSec).
 pub const BACKUP_SECTOR: u64 = 6;
-/// The largest file in bytes: its length has 32 bits.
-pub const LARGEST_FILE: u64 = 0xffff_ffff;
-/// The most entries of a folder: 2 MiB of them (FAT 1.03, "Other Notes Relating to FAT Directories").
-pub const MOST_ENTRIES: usize = 65_536;
+/// Limit of a file in bytes: its length has 32 bits.
+pub const MAX_FILE_LEN: u64 = 0xffff_ffff;
+/// Limit of the entries of a directory, 2 MiB in all (FAT 1.03, "Other Notes Relating to FAT
+/// Directories").
+pub const MAX_ENTRIES: usize = 65_536;

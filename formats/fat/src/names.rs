@@ -1,15 +1,15 @@
-//! Long names, and the short ones that stand before them (FAT 1.03, "Name Limits and Character
+//! Long names, and the short names that they belong to (FAT 1.03, "Name Limits and Character
 //! Sets", "The Basis-Name Generation Algorithm").
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A short name as it stands in an entry: 8 bytes and 3, filled with spaces.
+/// Short name of an entry: 8 bytes and an extension of 3, filled with spaces.
 pub type Short = [u8; 11];
 
-/// A long name in UTF-16.
+/// Encodes a long name in UTF-16.
 ///
 /// # Errors
-/// What FAT cannot hold in the name.
+/// The fault of a name that FAT does not allow.
 pub fn long(name: &[u8]) -> Result<Vec<u16>, &'static str> {
     let name = std::str::from_utf8(name).map_err(|_| "its name is not UTF-8")?;
     if name.chars().any(|c| c < ' ' || "\"*/:<>?\\|\u{7f}".contains(c)) {
@@ -18,11 +18,11 @@ pub fn long(name: &[u8]) -> Result<Vec<u16>, &'static str> {
     if name.ends_with(['.', ' ']) {
         return Err("its name ends in a dot or a space");
     }
-    // As many as FAT has at most (255): no name of a tree has more bytes.
+    // At most 255 units, the limit of FAT: no name of a tree has more bytes.
     Ok(name.encode_utf16().collect())
 }
 
-/// What two names must differ in: FAT does not tell cases apart.
+/// Converts a name to upper case, in which names of one directory must differ.
 pub fn folded(name: &[u8]) -> String {
     String::from_utf8_lossy(name)
         .chars()
@@ -30,18 +30,18 @@ pub fn folded(name: &[u8]) -> String {
         .collect()
 }
 
-/// The short name that a name has without loss but for its case, if it is one.
+/// Returns the short name that equals a name except for case, if there is one.
 pub fn exact(name: &[u8]) -> Option<Short> {
     let basis = Basis::of(name);
     (!basis.lossy).then(|| basis.short(""))
 }
 
-/// Whether a name is a short name as it stands, and needs no long one.
+/// Returns true for a name that equals its short name and needs no long one.
 pub fn is_short(name: &[u8]) -> bool {
     exact(name).is_some() && !name.iter().any(u8::is_ascii_lowercase)
 }
 
-/// The check of a short name that its long entries carry (FAT 1.03, "Organization and
+/// Computes the checksum of a short name in its long entries (FAT 1.03, "Organization and
 /// Association of Short & Long Directory Entries").
 pub fn checksum(short: &Short) -> u8 {
     short
@@ -49,28 +49,28 @@ pub fn checksum(short: &Short) -> u8 {
         .fold(0u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte))
 }
 
-/// The short names of a folder, given away one by one.
+/// Allocator of the short names of a directory.
 #[derive(Default)]
 pub struct ShortNames {
     taken: BTreeSet<Short>,
-    /// The next number to try for a basis.
+    /// Next number to try for a basis.
     next: BTreeMap<Vec<u8>, u32>,
 }
 
 impl ShortNames {
-    /// Marks a short name as given away; false when it was before.
+    /// Takes a short name; returns false if it was taken before.
     pub fn take(&mut self, short: Short) -> bool {
         self.taken.insert(short)
     }
 
-    /// A short name with a number for a name that has none of its own.
+    /// Takes a short name with a number, for a name without an equal short name.
     pub fn numbered(&mut self, name: &[u8]) -> Short {
         let basis = Basis::of(name);
         let next = self
             .next
             .entry([&basis.name[..], b".", &basis.extension].concat())
             .or_insert(1);
-        // A folder has at most 65,536 entries: a number of six digits is always free.
+        // A directory has at most 65,536 entries: a number of six digits is always free.
         loop {
             let short = basis.short(&format!("~{next}"));
             *next = next.saturating_add(1);
@@ -81,11 +81,11 @@ impl ShortNames {
     }
 }
 
-/// A name cut to what short names have: upper case, no spaces, one dot.
+/// Name reduced to what short names allow: upper case, no spaces, one dot.
 struct Basis {
     name: Vec<u8>,
     extension: Vec<u8>,
-    /// Whether more than case was lost.
+    /// Set if more than case was lost.
     lossy: bool,
 }
 
@@ -95,7 +95,7 @@ impl Basis {
         let stripped = text.trim_start_matches('.');
         let (stem, extension) = stripped.rsplit_once('.').unwrap_or((stripped, ""));
         let mut lossy = stripped.len() != text.len() || stem.is_empty();
-        let mut part = |text: &str, longest: usize| {
+        let mut part = |text: &str, max_len: usize| {
             let mut bytes = Vec::new();
             for c in text.chars() {
                 match c {
@@ -109,15 +109,15 @@ impl Basis {
                     }
                 }
             }
-            lossy |= bytes.len() > longest;
-            bytes.truncate(longest);
+            lossy |= bytes.len() > max_len;
+            bytes.truncate(max_len);
             bytes
         };
         let (name, extension) = (part(stem, 8), part(extension, 3));
         Basis { name, extension, lossy }
     }
 
-    /// The short name with `tail` behind as much of the basis as there is room for.
+    /// Returns the short name that ends with `tail`, after as much of the basis as fits.
     fn short(&self, tail: &str) -> Short {
         let mut short = [b' '; 11];
         let keep = self.name.len().min(8usize.saturating_sub(tail.len()));

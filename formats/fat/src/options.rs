@@ -1,11 +1,11 @@
-//! What the caller decides.
+//! Options of the filesystem.
 
 use std::fmt;
 
 use tree::Time;
 
-/// How many bits an entry of the file allocation table has. The number of clusters alone
-/// decides how a filesystem is read (FAT 1.03, "FAT Type Determination").
+/// Number of bits of an entry in the file allocation table. Readers derive it from the number of
+/// clusters alone (FAT 1.03, "FAT Type Determination").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Type {
     /// At most 4,084 clusters.
@@ -17,21 +17,21 @@ pub enum Type {
 }
 
 impl Type {
-    /// All, the smallest first.
+    /// All types, the smallest first.
     pub const ALL: [Type; 3] = [Type::Fat12, Type::Fat16, Type::Fat32];
 
-    /// The numbers of clusters that are used: 16 less on either side of a limit than the
-    /// specification has, as it advises because of programs that count wrongly.
+    /// Returns the numbers of clusters that the type may have, 16 away from the limits of the
+    /// specification, as it advises because of programs that count wrongly.
     pub fn clusters(self) -> std::ops::RangeInclusive<u64> {
         match self {
             Type::Fat12 => 1..=4_084 - 16,
             Type::Fat16 => 4_085 + 16..=65_524 - 16,
-            // FAT 1.03: 0x0FFFFFF6 is the last number that is a cluster's; two are not used.
+            // FAT 1.03: 0x0FFFFFF6 is the last cluster number; numbers begin with 2.
             Type::Fat32 => 65_525 + 16..=0x0fff_fff4,
         }
     }
 
-    /// How long the part of a table for `entries` entries is, in bytes.
+    /// Returns the length of a table with this number of entries, in bytes.
     pub(crate) fn table_bytes(self, entries: u64) -> u64 {
         match self {
             Type::Fat12 => (entries * 3).div_ceil(2),
@@ -51,23 +51,43 @@ impl fmt::Display for Type {
     }
 }
 
-/// What a filesystem is to have besides the files.
-#[derive(Clone, Debug, Default)]
+/// Options of [`plan`](crate::plan). Start with the default and assign fields.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Options {
-    /// The volume's name: at most 11 characters of ASCII, made upper case; none when empty.
+    /// Label of the volume: at most 11 characters of ASCII, converted to upper case; none if empty.
     pub label: String,
-    /// The serial number of the volume; otherwise derived from names, lengths and times.
+    /// Serial number of the volume; by default derived from names, lengths and times.
     pub serial: Option<u32>,
-    /// When the volume was made. The files have their own times.
+    /// Time of the label. Files have their own times.
     pub time: Time,
-    /// The length in bytes, cut to whole sectors; otherwise as short as can be.
+    /// Length in bytes, rounded down to whole sectors; by default the smallest that suffices.
     pub size: Option<u64>,
-    /// Which type; otherwise the smallest that the content fits with small clusters.
+    /// Type; by default the smallest that suffices with small clusters.
     pub kind: Option<Type>,
-    /// The least length of clusters in bytes, at whose multiples files begin; any when 0.
-    pub least_cluster: u64,
-    /// The sector of the disk at which the filesystem begins, for boot loaders.
+    /// Lower limit of the cluster length in bytes. Files begin at multiples of clusters.
+    pub min_cluster: u64,
+    /// Sector of the disk at which the filesystem begins, which boot loaders read.
     pub hidden_sectors: u32,
-    /// Paths of files that are marked read-only, hidden and of the system.
+    /// Paths of files that get the attributes read-only, hidden and system.
     pub system_files: Vec<Vec<u8>>,
+    /// Name of the system that formatted the volume, filled with spaces (FAT 1.03, BS_OEMName).
+    pub oem_name: [u8; 8],
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            label: String::new(),
+            serial: None,
+            time: Time::default(),
+            size: None,
+            kind: None,
+            min_cluster: 0,
+            hidden_sectors: 0,
+            system_files: Vec::new(),
+            // The name that FAT 1.03 recommends for compatibility.
+            oem_name: *b"MSWIN4.1",
+        }
+    }
 }

@@ -1,93 +1,70 @@
-//! From a tree to a filesystem.
+//! Planning of a filesystem from a tree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use extents::Extents;
-use tree::{Kind, Node, Time, Tree};
+use tree::{FileExtent, Image, Kind, Node, NodeId, Time, Tree};
 
-use crate::folder::{self, ENTRY, Facts, Name};
+use crate::boot_sector;
+use crate::clusters::Clusters;
+use crate::directory::{self, ENTRY, Fields, Name};
+use crate::error::Error;
 use crate::geometry::{Content, Geometry};
-use crate::{Error, LARGEST_FILE, Options, SECTOR, Type};
+use crate::options::{Options, Type};
+use crate::{MAX_FILE_LEN, SECTOR};
 
-/// A filesystem.
-#[derive(Clone, Debug)]
-pub struct Image {
-    extents: Extents,
-    kind: Type,
-    /// By path: the first sector, and the length in bytes.
-    files: BTreeMap<Vec<u8>, (u64, u64)>,
-}
-
-impl Image {
-    /// The bytes of the filesystem.
-    pub fn extents(&self) -> &Extents {
-        &self.extents
-    }
-
-    /// The bytes of the filesystem, without the rest.
-    pub fn into_extents(self) -> Extents {
-        self.extents
-    }
-
-    /// Which type it has.
-    pub fn kind(&self) -> Type {
-        self.kind
-    }
-
-    /// Where a file stands: its first sector, counted from the start of the filesystem, and its
-    /// length in bytes. A file is in one piece.
-    pub fn extent_of(&self, path: &[u8]) -> Option<(u64, u64)> {
-        self.files.get(path).copied()
-    }
-}
-
-/// A folder of the tree.
-struct Folder<'a> {
+/// Directory of the tree.
+struct Directory<'a> {
     path: Vec<u8>,
+    /// Index of the parent directory.
     parent: usize,
     time: Time,
     children: Vec<(&'a [u8], Child)>,
     names: Vec<Name>,
 }
 
+/// Index of a directory or file.
 #[derive(Clone, Copy)]
 enum Child {
-    Folder(usize),
+    Directory(usize),
     File(usize),
 }
 
+/// Name of a file of the tree.
 struct File<'a> {
     path: Vec<u8>,
+    id: NodeId,
     time: Time,
     content: &'a Extents,
 }
 
-/// Plans a filesystem with the folders and files of a tree.
+/// Plans a filesystem with the directories and files of a tree. The length of the filesystem
+/// grows with the content unless [`Options::size`] is set.
+///
+/// [`Image::file_extents`] has the first name of each file, in one extent.
 ///
 /// # Errors
-/// What FAT cannot hold, by path, and sizes that do not go together.
+/// Nodes, names and lengths that FAT does not allow, and options that contradict each other.
 pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
     let label = label(&options.label)?;
-    let (mut folders, files) = collect(tree)?;
-    for (index, folder) in folders.iter_mut().enumerate() {
-        // A label in the root, "." and ".." in the others.
-        let more = if index == 0 { usize::from(label.is_some()) } else { 2 };
-        folder.names = folder::name(&folder.path, folder.children.iter().map(|(name, _)| *name), more)?;
+    let (mut directories, files) = collect(tree)?;
+    // The root has an entry for the label, the other directories have "." and "..".
+    let more = |index: usize| if index == 0 { usize::from(label.is_some()) } else { 2 };
+    for (index, directory) in directories.iter_mut().enumerate() {
+        let names = directory.children.iter().map(|(name, _)| *name);
+        directory.names = directory::name(&directory.path, names, more(index))?;
     }
-    let folder_len = |index: usize, folder: &Folder| {
-        let more = if index == 0 { usize::from(label.is_some()) } else { 2 };
-        folder::bytes(&folder.names) + (more * ENTRY) as u64
-    };
-    let lengths: Vec<u64> = folders.iter().enumerate().map(|(i, f)| folder_len(i, f)).collect();
+    let lengths: Vec<u64> = directories
+        .iter()
+        .enumerate()
+        .map(|(index, directory)| directory::bytes(&directory.names) + (more(index) * ENTRY) as u64)
+        .collect();
     let root = lengths.first().copied().unwrap_or_default();
+    let file_lengths = files.iter().map(|file| file.content.len());
     let content = Content {
         root,
-        lengths: lengths
-            .iter()
-            .skip(1)
-            .copied()
-            .chain(files.iter().map(|f| f.content.len()))
-            .collect(),
+        lengths: lengths.iter().skip(1).copied().chain(file_lengths).collect(),
     };
     let geometry = Geometry::choose(&content, options)?;
 
@@ -96,118 +73,143 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
         Type::Fat32 => clusters.allocate(root.max(1)),
         _ => 0,
     };
-    let folder_clusters: Vec<u32> = lengths
-        .iter()
-        .enumerate()
-        .map(|(index, len)| {
-            if index == 0 {
-                root_cluster
-            } else {
-                clusters.allocate(*len)
-            }
-        })
-        .collect();
+    let mut directory_clusters = vec![root_cluster];
+    directory_clusters.extend(lengths.iter().skip(1).map(|len| clusters.allocate(*len)));
     let file_clusters: Vec<u32> = files.iter().map(|file| clusters.allocate(file.content.len())).collect();
-
-    let cluster_of = |index: usize| folder_clusters.get(index).copied().unwrap_or_default();
-    let mut bytes = Vec::new();
-    for (index, folder) in folders.iter().enumerate() {
-        let mut entries = Vec::new();
-        let folder_facts = |cluster, time| Facts {
-            attributes: folder::DIRECTORY,
-            time,
-            cluster,
-            len: 0,
-        };
-        match (index, label) {
-            (0, Some(label)) => folder::push_short(
-                &mut entries,
-                &label,
-                &Facts {
-                    attributes: folder::VOLUME_ID,
-                    ..folder_facts(0, options.time)
-                },
-            ),
-            (0, None) => {}
-            _ => {
-                // FAT 1.03: ".." of a folder in the root has cluster 0, on FAT32 too.
-                let parent = if folder.parent == 0 {
-                    0
-                } else {
-                    cluster_of(folder.parent)
-                };
-                folder::push_short(
-                    &mut entries,
-                    b".          ",
-                    &folder_facts(cluster_of(index), folder.time),
-                );
-                folder::push_short(&mut entries, b"..         ", &folder_facts(parent, folder.time));
-            }
-        }
-        for ((_, child), name) in folder.children.iter().zip(&folder.names) {
-            let facts = match child {
-                Child::Folder(child) => {
-                    let time = folders.get(*child).map(|f| f.time).unwrap_or_default();
-                    folder_facts(cluster_of(*child), time)
-                }
-                Child::File(file) => file_facts(files.get(*file), file_clusters.get(*file), options),
-            };
-            folder::push(&mut entries, name, &facts);
-        }
-        bytes.push(entries);
-    }
+    let entries = Entries {
+        directories: &directories,
+        files: &files,
+        directory_clusters: &directory_clusters,
+        file_clusters: &file_clusters,
+        label,
+        options,
+    };
+    let encoded: Vec<Vec<u8>> = (0..directories.len()).map(|index| entries.encode(index)).collect();
 
     let mut hash = crc32fast::Hasher::new();
-    bytes.iter().for_each(|entries| hash.update(entries));
-    hash.update(&clusters.table);
+    encoded.iter().for_each(|entries| hash.update(entries));
+    hash.update(clusters.table());
     let serial = options.serial.unwrap_or_else(|| hash.finalize());
 
     let mut image = Extents::zeros(geometry.sectors * SECTOR);
     let used = clusters.used();
-    crate::boot_sector::put(&mut image, &geometry, options, serial, label, root_cluster, used);
-    let table: std::sync::Arc<[u8]> = clusters.table.into();
+    boot_sector::put(&mut image, &geometry, options, serial, label, root_cluster, used);
+    let table: Arc<[u8]> = clusters.table().into();
     for copy in 0..2 {
         image.put_bytes((geometry.table_start() + copy * geometry.table) * SECTOR, table.clone());
     }
-    for (index, entries) in bytes.into_iter().enumerate() {
-        let start = match cluster_of(index) {
+    for (entries, cluster) in encoded.into_iter().zip(directory_clusters) {
+        let start = match cluster {
             0 => geometry.root_start(),
             cluster => geometry.cluster_start(cluster.into()),
         };
         image.put_bytes(start * SECTOR, entries);
     }
-    let mut places = BTreeMap::new();
-    for (file, cluster) in files.into_iter().zip(file_clusters) {
-        let start = geometry.cluster_start(cluster.into());
-        image.put(start * SECTOR, file.content);
-        places.insert(file.path, (start, file.content.len()));
+    let mut seen = BTreeSet::new();
+    let mut file_extents = Vec::new();
+    for (file, cluster) in files.iter().zip(file_clusters) {
+        let physical = geometry.cluster_start(cluster.into()) * SECTOR;
+        image.put(physical, file.content);
+        let len = file.content.len();
+        if len > 0 && seen.insert(file.id) {
+            let extent = FileExtent {
+                logical: 0,
+                physical,
+                len,
+            };
+            file_extents.push((file.id, extent));
+        }
     }
-    Ok(Image {
-        extents: image,
-        kind: geometry.kind,
-        files: places,
-    })
+    Ok(Image::new(image, None, file_extents))
 }
 
-fn file_facts(file: Option<&File>, cluster: Option<&u32>, options: &Options) -> Facts {
-    let system = file.is_some_and(|file| options.system_files.contains(&file.path));
-    let special = if system {
-        folder::READ_ONLY | folder::HIDDEN | folder::SYSTEM
-    } else {
-        0
-    };
-    Facts {
-        attributes: folder::ARCHIVE | special,
-        time: file.map(|file| file.time).unwrap_or_default(),
-        cluster: cluster.copied().unwrap_or_default(),
-        // At most LARGEST_FILE.
-        len: file.map_or(0, |file| file.content.len() as u32),
+/// Everything that directory entries refer to.
+struct Entries<'a> {
+    directories: &'a [Directory<'a>],
+    files: &'a [File<'a>],
+    /// First clusters, by index of the directory.
+    directory_clusters: &'a [u32],
+    /// First clusters, by index of the file.
+    file_clusters: &'a [u32],
+    label: Option<[u8; 11]>,
+    options: &'a Options,
+}
+
+impl Entries<'_> {
+    /// Encodes the entries of a directory.
+    fn encode(&self, index: usize) -> Vec<u8> {
+        let mut entries = Vec::new();
+        let Some(directory) = self.directories.get(index) else {
+            return entries;
+        };
+        match (index, self.label) {
+            (0, Some(label)) => {
+                let fields = Fields {
+                    attributes: directory::VOLUME_ID,
+                    ..self.directory_fields(0, self.options.time)
+                };
+                directory::push_short(&mut entries, &label, &fields);
+            }
+            (0, None) => {}
+            _ => {
+                // FAT 1.03: ".." of a directory in the root has cluster 0, on FAT32 too.
+                let parent = match directory.parent {
+                    0 => 0,
+                    parent => self.directory_cluster(parent),
+                };
+                let own = self.directory_fields(self.directory_cluster(index), directory.time);
+                directory::push_short(&mut entries, b".          ", &own);
+                let upper = self.directory_fields(parent, directory.time);
+                directory::push_short(&mut entries, b"..         ", &upper);
+            }
+        }
+        for ((_, child), name) in directory.children.iter().zip(&directory.names) {
+            let fields = match child {
+                Child::Directory(child) => {
+                    let time = self.directories.get(*child).map(|directory| directory.time);
+                    self.directory_fields(self.directory_cluster(*child), time.unwrap_or_default())
+                }
+                Child::File(file) => self.file_fields(*file),
+            };
+            directory::push(&mut entries, name, &fields);
+        }
+        entries
+    }
+
+    fn directory_cluster(&self, index: usize) -> u32 {
+        self.directory_clusters.get(index).copied().unwrap_or_default()
+    }
+
+    fn directory_fields(&self, cluster: u32, time: Time) -> Fields {
+        Fields {
+            attributes: directory::DIRECTORY,
+            time,
+            cluster,
+            len: 0,
+        }
+    }
+
+    fn file_fields(&self, index: usize) -> Fields {
+        let file = self.files.get(index);
+        let system = file.is_some_and(|file| self.options.system_files.contains(&file.path));
+        let special = if system {
+            directory::READ_ONLY | directory::HIDDEN | directory::SYSTEM
+        } else {
+            0
+        };
+        Fields {
+            attributes: directory::ARCHIVE | special,
+            time: file.map(|file| file.time).unwrap_or_default(),
+            cluster: self.file_clusters.get(index).copied().unwrap_or_default(),
+            // At most MAX_FILE_LEN.
+            len: file.map_or(0, |file| file.content.len() as u32),
+        }
     }
 }
 
-/// The folders and files of a tree, a folder before what is in it.
-fn collect(tree: &Tree) -> Result<(Vec<Folder<'_>>, Vec<File<'_>>), Error> {
-    let mut folders: Vec<Folder> = Vec::new();
+/// Collects the directories and files of a tree, a directory before its entries.
+fn collect(tree: &Tree) -> Result<(Vec<Directory<'_>>, Vec<File<'_>>), Error> {
+    let mut directories: Vec<Directory> = Vec::new();
     let mut files = Vec::new();
     let mut by_path: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
     for item in tree.walk() {
@@ -217,18 +219,18 @@ fn collect(tree: &Tree) -> Result<(Vec<Folder<'_>>, Vec<File<'_>>), Error> {
             .copied();
         let child = match &item.node.kind {
             Kind::Directory(_) => {
-                let index = folders.len();
+                let index = directories.len();
                 by_path.insert(item.path.clone(), index);
-                folders.push(Folder {
+                directories.push(Directory {
                     path: item.path.clone(),
                     parent: parent.unwrap_or_default(),
                     time: item.node.meta.mtime,
                     children: Vec::new(),
                     names: Vec::new(),
                 });
-                Child::Folder(index)
+                Child::Directory(index)
             }
-            Kind::File(content) if content.len() > LARGEST_FILE => {
+            Kind::File(content) if content.len() > MAX_FILE_LEN => {
                 return Err(Error::LargeFile {
                     path: item.path,
                     len: content.len(),
@@ -237,6 +239,7 @@ fn collect(tree: &Tree) -> Result<(Vec<Folder<'_>>, Vec<File<'_>>), Error> {
             Kind::File(content) => {
                 files.push(File {
                     path: item.path.clone(),
+                    id: item.id,
                     time: item.node.meta.mtime,
                     content,
                 });
@@ -249,21 +252,21 @@ fn collect(tree: &Tree) -> Result<(Vec<Folder<'_>>, Vec<File<'_>>), Error> {
                 });
             }
         };
-        let entry = parent.and_then(|parent| tree_entry(tree, &item.path, cut).zip(folders.get_mut(parent)));
-        if let Some((name, folder)) = entry {
-            folder.children.push((name, child));
+        let entry = parent.and_then(|parent| tree_entry(tree, &item.path, cut).zip(directories.get_mut(parent)));
+        if let Some((name, directory)) = entry {
+            directory.children.push((name, child));
         }
     }
-    Ok((folders, files))
+    Ok((directories, files))
 }
 
-/// The name at the end of a path, as the tree holds it.
+/// Returns the name at the end of a path, borrowed from the tree.
 fn tree_entry<'a>(tree: &'a Tree, path: &[u8], cut: Option<usize>) -> Option<&'a [u8]> {
-    let (folder, name) = match cut {
+    let (directory, name) = match cut {
         Some(cut) => (path.get(..cut)?, path.get(cut + 1..)?),
         None => (&path[..0], path),
     };
-    match &tree.node(tree.lookup(folder)?).kind {
+    match &tree.node(tree.lookup(directory)?).kind {
         Kind::Directory(entries) => entries.get_key_value(name).map(|(name, _)| name.as_slice()),
         _ => None,
     }
@@ -271,7 +274,7 @@ fn tree_entry<'a>(tree: &'a Tree, path: &[u8], cut: Option<usize>) -> Option<&'a
 
 fn kind(node: &Node) -> &'static str {
     match node.kind {
-        Kind::Directory(_) => "a folder",
+        Kind::Directory(_) => "a directory",
         Kind::File(_) => "a file",
         Kind::Symlink(_) => "a symbolic link",
         Kind::CharDevice(_) | Kind::BlockDevice(_) => "a device",
@@ -280,87 +283,27 @@ fn kind(node: &Node) -> &'static str {
     }
 }
 
-/// A label as it stands in the boot sector and in the root folder.
+/// Encodes the label for the boot sector and the root directory.
 fn label(label: &str) -> Result<Option<[u8; 11]>, Error> {
-    let wrong = |what| {
+    let fault = |what| {
         Err(Error::Label {
             label: label.to_owned(),
             what,
         })
     };
     if label.len() > 11 {
-        return wrong("it has more than 11 characters");
+        return fault("it has more than 11 characters");
     }
     if label
         .bytes()
         .any(|b| !(b' '..0x7f).contains(&b) || b"\"*+,./:;<=>?[\\]|".contains(&b))
         || label.starts_with(' ')
     {
-        return wrong("a character in it is not allowed");
+        return fault("it has a character that is not allowed");
     }
     let mut bytes = [b' '; 11];
     for (to, from) in bytes.iter_mut().zip(label.bytes()) {
         *to = from.to_ascii_uppercase();
     }
     Ok((!label.is_empty()).then_some(bytes))
-}
-
-/// The clusters, given away in order; what stands in the table for them.
-struct Clusters {
-    kind: Type,
-    cluster: u64,
-    next: u32,
-    table: Vec<u8>,
-}
-
-/// Marks the last cluster of a chain (FAT 1.03, "FAT Data Structure"); cut to the type's bits.
-const END: u32 = 0x0fff_ffff;
-
-impl Clusters {
-    fn new(geometry: &Geometry) -> Self {
-        let mut clusters = Clusters {
-            kind: geometry.kind,
-            cluster: geometry.per_cluster * SECTOR,
-            next: 0,
-            table: Vec::new(),
-        };
-        // The media descriptor, and the mark of a volume that was put away in order.
-        clusters.entry(0x0fff_ff00 | u32::from(crate::boot_sector::MEDIA));
-        clusters.entry(END);
-        clusters
-    }
-
-    fn entry(&mut self, value: u32) {
-        let at = self.next;
-        self.next += 1;
-        match self.kind {
-            Type::Fat32 => self.table.extend_from_slice(&value.to_le_bytes()),
-            Type::Fat16 => self.table.extend_from_slice(&(value as u16).to_le_bytes()),
-            // Two entries in three bytes: the second begins in the middle of the second byte.
-            Type::Fat12 if at.is_multiple_of(2) => {
-                self.table.extend_from_slice(&[value as u8, (value >> 8 & 0xf) as u8])
-            }
-            Type::Fat12 => {
-                if let Some(shared) = self.table.last_mut() {
-                    *shared |= (value << 4) as u8;
-                }
-                self.table.push((value >> 4) as u8);
-            }
-        }
-    }
-
-    /// A chain of clusters in one piece; 0 for no bytes.
-    fn allocate(&mut self, len: u64) -> u32 {
-        let count = len.div_ceil(self.cluster);
-        let first = self.next;
-        for index in 1..=count {
-            self.entry(if index == count { END } else { self.next + 1 });
-        }
-        if count == 0 { 0 } else { first }
-    }
-
-    /// How many clusters have been given away.
-    fn used(&self) -> u64 {
-        u64::from(self.next) - 2
-    }
 }

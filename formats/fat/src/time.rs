@@ -2,14 +2,14 @@
 
 use tree::Time;
 
-/// A date, a time in steps of two seconds, and the hundredths within the two seconds.
+/// Date, time in units of two seconds, and hundredths within the two seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// Years since 1980, month, day.
+    /// Years since 1980 (7 bits), month (4), day (5).
     pub date: u16,
-    /// Hours, minutes, seconds / 2.
+    /// Hours (5 bits), minutes (6), seconds / 2 (5).
     pub time: u16,
-    /// 0 to 199.
+    /// Hundredths of a second, 0 to 199.
     pub hundredths: u8,
 }
 
@@ -19,14 +19,15 @@ const FIRST: i64 = 315_532_800;
 const LAST: i64 = 4_354_819_199;
 
 impl From<Time> for Stamp {
-    /// In UTC; times before 1980 and after 2107 become the first and the last that there are.
+    /// Converts to UTC; times before 1980 become the first and those after 2107 the last possible.
     fn from(time: Time) -> Self {
         let seconds = time.seconds.clamp(FIRST, LAST);
         let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
         let (year, month, day) = civil(days);
-        let hundredths = match time.seconds == seconds {
-            true => (second % 2) * 100 + i64::from(time.nanoseconds.min(999_999_999) / 10_000_000),
-            false => 0,
+        let hundredths = if time.seconds == seconds {
+            (second % 2) * 100 + i64::from(time.nanoseconds.min(999_999_999) / 10_000_000)
+        } else {
+            0
         };
         // All within their fields because of the clamp.
         Stamp {
@@ -37,8 +38,8 @@ impl From<Time> for Stamp {
     }
 }
 
-/// Year, month and day of a number of days since 1970 (Gregorian calendar; years are counted
-/// from March, so that the day of a leap year comes last).
+/// Returns year, month and day of a number of days since 1970 (Gregorian calendar). Years are
+/// counted from March, so that the leap day is the last of its year.
 fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::Command;
 
 use extents::{Extents, emit};
-use fat::{Error, Options, Type, plan};
+use fat_image::{Error, Options, Type, plan};
 use proptest::prelude::*;
-use tree::{Kind, Meta, Time, Tree};
+use tree::{Image, Kind, Meta, Time, Tree};
 
 const MTIME: i64 = 1_700_000_000;
 
@@ -21,6 +21,13 @@ fn put(tree: &mut Tree, path: &str, content: Kind) {
     tree.insert(path.as_bytes(), meta(), content, &meta()).unwrap();
 }
 
+/// Options with a length in bytes.
+fn sized(size: u64) -> Options {
+    let mut options = Options::default();
+    options.size = Some(size);
+    options
+}
+
 fn file(len: usize, seed: u8) -> Kind {
     let bytes: Vec<u8> = (0..len)
         .map(|i| (i as u8).wrapping_mul(31) ^ (i >> 8) as u8 ^ seed)
@@ -28,7 +35,7 @@ fn file(len: usize, seed: u8) -> Kind {
     Kind::File(Extents::from_bytes(bytes))
 }
 
-/// `fsck.fat -n` has nothing to say but its summary.
+/// Asserts that `fsck.fat -n` prints nothing but its summary.
 fn fsck(image: &Path) {
     let out = Command::new("fsck.fat")
         .arg("-n")
@@ -45,7 +52,7 @@ fn fsck(image: &Path) {
 
 type Listing = BTreeMap<String, Option<Vec<u8>>>;
 
-/// What the tree has, by path; folders without content.
+/// Expected files and directories by path; directories have no content.
 fn expected(tree: &Tree) -> Listing {
     tree.walk()
         .filter(|item| !item.path.is_empty())
@@ -59,7 +66,7 @@ fn expected(tree: &Tree) -> Listing {
         .collect()
 }
 
-/// What fatfs finds.
+/// Files and directories that fatfs finds.
 fn found(image: &Extents, kind: Type) -> Listing {
     struct Disk<'a>(extents::Reader<'a>);
     impl Read for Disk<'_> {
@@ -80,7 +87,7 @@ fn found(image: &Extents, kind: Type) -> Listing {
             Ok(())
         }
     }
-    fn folder(dir: &fatfs::Dir<'_, Disk<'_>>, path: &str, all: &mut Listing) {
+    fn directory(dir: &fatfs::Dir<'_, Disk<'_>>, path: &str, all: &mut Listing) {
         for entry in dir.iter() {
             let entry = entry.unwrap();
             let name = entry.file_name();
@@ -99,7 +106,7 @@ fn found(image: &Extents, kind: Type) -> Listing {
                 format!("{path}/{name}")
             };
             if entry.is_dir() {
-                folder(&entry.to_dir(), &path, all);
+                directory(&entry.to_dir(), &path, all);
                 all.insert(path, None);
             } else {
                 let mut bytes = Vec::new();
@@ -116,20 +123,33 @@ fn found(image: &Extents, kind: Type) -> Listing {
     };
     assert_eq!(fs.fat_type(), want);
     let mut all = Listing::new();
-    folder(&fs.root_dir(), "", &mut all);
+    directory(&fs.root_dir(), "", &mut all);
     all
+}
+
+/// Type by the text in the boot sector, which nothing but this test reads.
+fn kind(image: &Image) -> Type {
+    let text = |at| image.extents().part(at, 8).to_vec().unwrap();
+    match (text(54).as_slice(), text(82).as_slice()) {
+        (b"FAT12   ", _) => Type::Fat12,
+        (b"FAT16   ", _) => Type::Fat16,
+        (_, b"FAT32   ") => Type::Fat32,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn check(tree: &Tree, options: &Options) -> Type {
     let image = plan(tree, options).unwrap();
     let again = plan(tree, options).unwrap();
-    assert_eq!(found(image.extents(), image.kind()), expected(tree));
+    assert_eq!(found(image.extents(), kind(&image)), expected(tree));
     for (path, content) in expected(tree) {
-        let place = image.extent_of(path.as_bytes());
-        assert_eq!(place.is_some(), content.is_some());
-        if let (Some((sector, len)), Some(content)) = (place, content) {
-            let there = image.extents().part(sector * fat::SECTOR, len).to_vec().unwrap();
-            assert_eq!(there, content);
+        let extents: Vec<_> = image.file_extents(tree.lookup(path.as_bytes()).unwrap()).collect();
+        let content = content.unwrap_or_default();
+        assert_eq!(extents.len(), usize::from(!content.is_empty()));
+        for extent in extents {
+            assert_eq!((extent.logical, extent.len), (0, content.len() as u64));
+            let found = image.extents().part(extent.physical, extent.len).to_vec().unwrap();
+            assert_eq!(found, content);
         }
     }
     let dir = tempfile::tempdir().unwrap();
@@ -138,7 +158,7 @@ fn check(tree: &Tree, options: &Options) -> Type {
     emit::to_path(again.extents(), &two).unwrap();
     fsck(&one);
     assert!(Command::new("cmp").arg(&one).arg(&two).status().unwrap().success());
-    image.kind()
+    kind(&image)
 }
 
 fn names() -> impl Strategy<Value = String> {
@@ -166,7 +186,7 @@ fn trees() -> impl Strategy<Value = Tree> {
             let count = path.len();
             for (at, name) in path.into_iter().enumerate() {
                 whole = if at == 0 { name } else { format!("{whole}/{name}") };
-                // Neither names that differ in case only, nor files that become folders.
+                // Neither names that differ in case only, nor files that become directories.
                 let known = seen.entry(whole.to_uppercase()).or_insert_with(|| whole.clone());
                 let there = tree
                     .lookup(whole.as_bytes())
@@ -186,68 +206,74 @@ proptest! {
 
     #[test]
     fn random_trees(tree in trees(), kind in prop::option::of(prop::sample::select(&Type::ALL[..])), label in "[A-Z0-9 ]{0,11}") {
-        let label = label.trim().to_owned();
-        check(&tree, &Options { kind, label, time: Time::from_seconds(MTIME), ..Options::default() });
+        let mut options = Options::default();
+        options.kind = kind;
+        options.label = label.trim().to_owned();
+        options.time = Time::from_seconds(MTIME);
+        check(&tree, &options);
     }
 
     #[test]
     fn random_clusters(tree in trees(), shift in 9u32..16, size in prop::option::of((80u64 << 20)..(90 << 20))) {
-        let options = Options { least_cluster: 1 << shift, size, ..Options::default() };
+        let mut options = Options::default();
+        options.min_cluster = 1 << shift;
+        options.size = size;
         check(&tree, &options);
-        let made = plan(&tree, &options).unwrap();
-        for item in tree.walk().filter(|item| matches!(item.node.kind, Kind::File(_))) {
-            if let Some((first, _)) = made.extent_of(&item.path) {
-                // Clusters begin at 4 KiB, and are no shorter than was asked for.
-                prop_assert_eq!(first * 512 % (1 << shift.min(12)), 0);
+        let image = plan(&tree, &options).unwrap();
+        for item in tree.walk() {
+            for extent in image.file_extents(item.id) {
+                // The first cluster begins at a multiple of 4 KiB.
+                prop_assert_eq!(extent.physical % (1 << shift.min(12)), 0);
             }
         }
     }
 
     #[test]
     fn random_sizes(tree in trees(), size in (2u64 << 20)..(80 << 20)) {
-        let made = plan(&tree, &Options { size: Some(size), ..Options::default() }).unwrap();
-        prop_assert!(made.extents().len() <= size && made.extents().len() + 64 * 512 > size);
-        check(&tree, &Options { size: Some(size), ..Options::default() });
+        let image = plan(&tree, &sized(size)).unwrap();
+        prop_assert!(image.extents().len() <= size && image.extents().len() + 64 * 512 > size);
+        check(&tree, &sized(size));
     }
 }
 
 #[test]
-fn many_files_in_a_folder() {
+fn many_files_in_a_directory() {
     let mut tree = Tree::new(meta());
     for index in 0..3000 {
         put(
             &mut tree,
-            &format!("folder/a file with a long name {index}.txt"),
+            &format!("directory/a file with a long name {index}.txt"),
             file(index % 7, 1),
         );
     }
     assert_eq!(check(&tree, &Options::default()), Type::Fat12);
-    assert_eq!(
-        check(
-            &tree,
-            &Options {
-                kind: Some(Type::Fat32),
-                ..Options::default()
-            }
-        ),
-        Type::Fat32
-    );
+    let mut options = Options::default();
+    options.kind = Some(Type::Fat32);
+    assert_eq!(check(&tree, &options), Type::Fat32);
 }
 
 #[test]
 fn a_large_file_of_zeros() {
     let mut tree = Tree::new(meta());
     // fsck.fat 4.2 counts a chain of 4 GiB as 0 bytes: one cluster less.
-    put(&mut tree, "large", Kind::File(Extents::zeros(fat::LARGEST_FILE - 4096)));
+    put(
+        &mut tree,
+        "large",
+        Kind::File(Extents::zeros(fat_image::MAX_FILE_LEN - 4096)),
+    );
     let image = plan(&tree, &Options::default()).unwrap();
-    assert_eq!(image.kind(), Type::Fat32);
+    assert_eq!(kind(&image), Type::Fat32);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("image");
     emit::to_path(image.extents(), &path).unwrap();
     fsck(&path);
-    put(&mut tree, "large", Kind::File(Extents::zeros(fat::LARGEST_FILE)));
+    put(&mut tree, "large", Kind::File(Extents::zeros(fat_image::MAX_FILE_LEN)));
     assert!(plan(&tree, &Options::default()).is_ok());
-    put(&mut tree, "large", Kind::File(Extents::zeros(fat::LARGEST_FILE + 1)));
+    put(
+        &mut tree,
+        "large",
+        Kind::File(Extents::zeros(fat_image::MAX_FILE_LEN + 1)),
+    );
     let error = plan(&tree, &Options::default()).unwrap_err();
     assert!(matches!(&error, Error::LargeFile { .. }) && error.to_string().contains("large has 4294967296 bytes"));
 }
@@ -266,11 +292,9 @@ fn mtools_agree() {
     {
         put(&mut tree, path, file(index * 3000, 7));
     }
-    let options = Options {
-        label: "Boot".into(),
-        system_files: vec![b"LDLINUX.SYS".to_vec()],
-        ..Options::default()
-    };
+    let mut options = Options::default();
+    options.label = "Boot".into();
+    options.system_files = vec![b"LDLINUX.SYS".to_vec()];
     let image = plan(&tree, &options).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let (path, out) = (dir.path().join("image"), dir.path().join("out"));
@@ -301,39 +325,26 @@ fn mtools_agree() {
 fn what_fat_cannot_hold() {
     let error = |path: &str, kind: Kind| {
         let mut tree = Tree::new(meta());
-        put(&mut tree, "folder/name", file(1, 1));
+        put(&mut tree, "directory/name", file(1, 1));
         put(&mut tree, path, kind);
-        plan(&tree, &Options::default()).unwrap_err().to_string()
+        plan(&tree, &Options::default()).unwrap_err()
     };
-    let seen: BTreeSet<String> = [
-        error("folder/NAME", file(1, 1)),
-        error("folder/a:b", file(1, 1)),
-        error("folder/ends.", file(1, 1)),
-        error("folder/link", Kind::Symlink(b"name".to_vec())),
-        error("folder/pipe", Kind::Fifo),
-    ]
-    .into();
-    assert_eq!(seen.len(), 5);
-    assert!(
-        seen.iter()
-            .all(|text| text.contains("folder/") && text.contains("help:")),
-        "{seen:#?}"
-    );
-    let label = Options {
-        label: "TWELVE CHARS".into(),
-        ..Options::default()
-    };
+    let errors = [
+        error("directory/NAME", file(1, 1)),
+        error("directory/a:b", file(1, 1)),
+        error("directory/ends.", file(1, 1)),
+        error("directory/link", Kind::Symlink(b"name".to_vec())),
+        error("directory/pipe", Kind::Fifo),
+    ];
+    let texts: BTreeSet<String> = errors.iter().map(Error::to_string).collect();
+    assert_eq!(texts.len(), 5);
+    assert!(texts.iter().all(|text| text.contains("directory/")), "{texts:#?}");
+    assert!(errors.iter().all(|error| error.help().is_some()));
+    let mut label = Options::default();
+    label.label = "TWELVE CHARS".into();
     assert!(plan(&Tree::default(), &label).is_err());
-    let small = Options {
-        size: Some(1 << 20),
-        ..Options::default()
-    };
     let mut tree = Tree::new(meta());
     put(&mut tree, "file", file(2 << 20, 1));
-    assert!(
-        plan(&tree, &small)
-            .unwrap_err()
-            .to_string()
-            .contains("bytes are missing")
-    );
+    let error = plan(&tree, &sized(1 << 20)).unwrap_err().to_string();
+    assert!(error.contains("more than the 1048576 it is to have"), "{error}");
 }

@@ -1,39 +1,41 @@
-//! Boot images and their catalogue ("El Torito" Bootable CD-ROM Format Specification 1.0).
+//! Boot images and their catalog ("El Torito" Bootable CD-ROM Format Specification 1.0).
 //!
 //! ```text
-//! block 17: boot record ──▶ catalogue  0 validation | 32 default entry | 64 header | 96 entry | ...
-//!                                                        └──▶ boot image    └──▶ boot image
+//! block 17: boot record ──▶ catalog  0 validation | 32 default entry | 64 header | 96 entry | ...
+//!                                                      └──▶ boot image    └──▶ boot image
 //! ```
 
 use extents::Extents;
 use tree::{Kind, NodeId, Tree};
 
 use crate::encode::Place;
-use crate::{BLOCK, BootEntry, BootImage, Error, MAX_BOOT_ENTRIES, Options, PRIMARY, Platform, volume};
+use crate::error::Error;
+use crate::options::{BootEntry, BootImage, Options, Platform};
+use crate::{BLOCK, MAX_BOOT_ENTRIES, PRIMARY, volume};
 
-/// Length of what stands in a catalogue, in bytes.
+/// Length of an entry of the catalog in bytes.
 const ENTRY: usize = 32;
-/// Bootable, without emulation (El Torito, figures 3 and 5).
+/// Boot indicator and media type of an entry without emulation (El Torito, figures 3 and 5).
 const BOOTABLE: [u8; 2] = [0x88, 0];
-/// What a BIOS loads of isolinux, in sectors of 512 bytes.
+/// Part of isolinux that a BIOS loads, in sectors of 512 bytes.
 const BIOS_SECTORS: u16 = 4;
-/// Where a boot image has its table in bytes, and where the sum over the rest begins.
+/// Offsets of the boot information table and of the bytes that its checksum covers, in bytes.
 const TABLE: u64 = 8;
 const SUMMED: u64 = 64;
 
-/// A boot image that was found.
+/// Boot image of an entry in the options.
 pub(crate) struct Boot<'a> {
-    /// What the caller wants with it.
+    /// Entry in the options.
     pub entry: &'a BootEntry,
-    /// Its bytes.
+    /// Content of the image.
     pub content: &'a Extents,
-    /// The file that it is.
+    /// File of the tree, unless the image is hidden.
     pub node: Option<NodeId>,
-    /// Where it stands.
+    /// Position in the image.
     pub place: Place,
 }
 
-/// Finds the boot images.
+/// Finds the boot images of the options.
 pub(crate) fn find<'a>(tree: &'a Tree, options: &'a Options) -> Result<Vec<Boot<'a>>, Error> {
     let count = options.boot.len();
     if count > MAX_BOOT_ENTRIES {
@@ -51,12 +53,12 @@ pub(crate) fn find<'a>(tree: &'a Tree, options: &'a Options) -> Result<Vec<Boot<
                 }
             }
         };
-        let least = if entry.info_table { SUMMED } else { 1 };
-        if content.len() < least {
+        let min = if entry.info_table { SUMMED } else { 1 };
+        if content.len() < min {
             return Err(Error::SmallBootImage {
                 index,
-                size: content.len(),
-                least,
+                len: content.len(),
+                min,
             });
         }
         found.push(Boot {
@@ -69,12 +71,12 @@ pub(crate) fn find<'a>(tree: &'a Tree, options: &'a Options) -> Result<Vec<Boot<
     Ok(found)
 }
 
-/// The descriptor that leads to the catalogue; it has to stand in block 17 (El Torito 2.0).
-pub(crate) fn record(catalogue: u32) -> Vec<u8> {
-    let mut bytes = volume::head(0);
+/// Encodes the boot record, the descriptor in block 17 that refers to the catalog (El Torito 2.0).
+pub(crate) fn record(catalog: u32) -> Vec<u8> {
+    let mut bytes = volume::header(0);
     bytes.extend(b"EL TORITO SPECIFICATION");
     bytes.resize(0x47, 0);
-    bytes.extend(catalogue.to_le_bytes());
+    bytes.extend(catalog.to_le_bytes());
     bytes.resize(BLOCK as usize, 0);
     bytes
 }
@@ -87,34 +89,34 @@ impl Boot<'_> {
         }
     }
 
-    /// How much is loaded in sectors of 512 bytes. 0 stands for an EFI image that needs more
-    /// than 16 bits: UEFI 2.10, 13.3.2.1, takes 0 and 1 for all up to the end of the medium.
+    /// Returns the number of sectors of 512 bytes to load. It is 0 for an EFI image that needs more
+    /// than 16 bits: UEFI 2.10, 13.3.2.1, takes 0 and 1 for everything up to the end of the image.
     fn sectors(&self) -> u16 {
-        let whole = u16::try_from(self.content.len().div_ceil(512)).unwrap_or(0);
+        let all = u16::try_from(self.content.len().div_ceil(512)).unwrap_or(0);
         self.entry.load_sectors.unwrap_or(match self.entry.platform {
             Platform::Bios => BIOS_SECTORS,
-            Platform::Efi => whole,
+            Platform::Efi => all,
         })
     }
 
-    /// The default entry or one of a section.
+    /// Encodes the default entry or that of a section.
     fn encode(&self) -> Vec<u8> {
         let mut bytes = BOOTABLE.to_vec();
-        bytes.extend([0; 4]); // load segment: the usual one; system type: none
+        bytes.extend([0; 4]); // load segment: the default; system type: none
         bytes.extend(self.sectors().to_le_bytes());
         bytes.extend(self.place.block.to_le_bytes());
         bytes.resize(ENTRY, 0);
         bytes
     }
 
-    /// Where the table of the image has to be laid over it, in bytes from its start, and the
-    /// table: block of the volume descriptor, block, length and sum of the image.
+    /// Encodes the boot information table, with its offset in the image: block of the volume
+    /// descriptor, block, length and checksum of the image. Returns `None` for an image without it.
     pub(crate) fn info_table(&self, index: usize) -> Result<Option<(u64, Vec<u8>)>, Error> {
         if !self.entry.info_table {
             return Ok(None);
         }
         let sum = sum(self.content).map_err(|source| Error::ReadBootImage { index, source })?;
-        // The field has 32 bits, and no boot image comes near.
+        // The field has 32 bits, which suffices for boot images.
         let len = u32::try_from(self.content.len()).unwrap_or(u32::MAX);
         let mut bytes = Vec::new();
         for number in [PRIMARY, self.place.block, len, sum] {
@@ -125,7 +127,7 @@ impl Boot<'_> {
     }
 }
 
-/// The sum of the words of 32 bits from byte 64 on, zeros behind the end.
+/// Sums the 32-bit words from byte 64 on, the last one padded with zeros.
 fn sum(content: &Extents) -> std::io::Result<u32> {
     let mut sum = 0u32;
     let mut at = SUMMED;
@@ -145,8 +147,8 @@ fn sum(content: &Extents) -> std::io::Result<u32> {
     Ok(sum)
 }
 
-/// The catalogue: one block.
-pub(crate) fn catalogue(boots: &[Boot<'_>]) -> Vec<u8> {
+/// Encodes the catalog, one block.
+pub(crate) fn catalog(boots: &[Boot<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (at, boot) in boots.iter().enumerate() {
         if at == 0 {
@@ -162,7 +164,7 @@ pub(crate) fn catalogue(boots: &[Boot<'_>]) -> Vec<u8> {
     bytes
 }
 
-/// The validation entry, whose words of 16 bits add up to 0 (El Torito, figure 2).
+/// Encodes the validation entry, whose 16-bit words add up to 0 (El Torito, figure 2).
 fn validation(platform: u8) -> Vec<u8> {
     let sum = 0x0001u16.wrapping_add(u16::from(platform) << 8).wrapping_add(0xaa55);
     // Byte 0 is the header id, byte 1 the platform: as a word, 1 + platform * 256.

@@ -1,7 +1,7 @@
-//! Folders and path tables as bytes.
+//! Encoding of directories and path tables.
 //!
-//! Nothing's length depends on where things stand, so a folder is encoded twice: with no places
-//! known, to learn its length, and with all of them.
+//! No length depends on positions, so a directory is encoded twice: before the positions are known,
+//! for its length, and with all positions.
 
 use tree::{Kind, Meta, NodeId, Time, Tree};
 
@@ -11,38 +11,38 @@ use crate::number::{both16, both32, short_time};
 use crate::susp::{self, Continuation};
 use crate::{BLOCK, SECTION};
 
-/// In the flags of a record (ECMA-119 9.1.6): a folder.
+/// Flag of the record of a directory (ECMA-119 9.1.6).
 const DIRECTORY: u8 = 2;
-/// In the flags of a record (ECMA-119 9.1.6): the file goes on in the next record.
+/// Flag of the record of a file that continues in the next record (ECMA-119 9.1.6).
 const MULTI_EXTENT: u8 = 0x80;
-/// The longest record in bytes: its length has 8 bits and is even.
-const LONGEST_RECORD: usize = 254;
-/// The length of a record before the name in bytes (ECMA-119 9.1).
+/// Limit of a record in bytes: its length has 8 bits and is even.
+const MAX_RECORD_LEN: usize = 254;
+/// Length of a record before the name, in bytes (ECMA-119 9.1).
 const RECORD: usize = 33;
 
-/// Where something stands.
+/// Position of a content or directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// Its first block.
+    /// First block.
     pub block: u32,
-    /// Its length in bytes.
+    /// Length in bytes.
     pub len: u64,
 }
 
-/// What is known of the nodes, by their index.
+/// Properties of nodes that depend on the whole tree, by their index.
 pub(crate) struct Nodes<'a> {
-    /// The tree.
+    /// Tree of the nodes.
     pub tree: &'a Tree,
-    /// Serial numbers, the same for all names of a node.
+    /// Serial numbers, which all names of a node share.
     serials: Vec<u32>,
-    /// Numbers of names; of a folder those that it has by itself and in its folders.
+    /// Link counts; a directory is also counted by itself and by its subdirectories.
     links: Vec<u32>,
-    /// Contents.
+    /// Positions of contents.
     pub contents: Vec<Place>,
 }
 
 impl<'a> Nodes<'a> {
-    /// Numbers the nodes in the order of [`Tree::walk`], which does not depend on how the tree came to be.
+    /// Numbers the nodes in the order of [`Tree::walk`], which is independent of node identifiers.
     pub(crate) fn new(tree: &'a Tree) -> Self {
         let mut serials = vec![0; tree.capacity()];
         let mut links = vec![0; tree.capacity()];
@@ -51,12 +51,12 @@ impl<'a> Nodes<'a> {
             if let Some(links) = links.get_mut(item.id.index()) {
                 *links = match &item.node.kind {
                     Kind::Directory(entries) => {
-                        let folders = entries
+                        let directories = entries
                             .values()
                             .filter(|entry| tree.node(entry.node).kind.is_directory());
-                        2u32.saturating_add(folders.count() as u32)
+                        2u32.saturating_add(directories.count() as u32)
                     }
-                    _ => item.node.names(),
+                    _ => item.node.nlink(),
                 };
             }
             if let Some(serial) = serials.get_mut(item.id.index()).filter(|serial| **serial == 0) {
@@ -72,7 +72,7 @@ impl<'a> Nodes<'a> {
         }
     }
 
-    /// PX and TF of a node, or of the folder of moved ones.
+    /// Encodes PX and TF of a node, or of the directory of relocated directories.
     fn attributes(&self, node: Option<NodeId>) -> Vec<Vec<u8>> {
         let Some(id) = node else {
             let meta = Meta::new(0o755, self.time(None));
@@ -90,27 +90,27 @@ impl<'a> Nodes<'a> {
     }
 }
 
-/// A folder as it stands in the image.
+/// Encoded directory.
 pub(crate) struct Encoded {
-    /// Its records, in whole blocks.
+    /// Records, padded to blocks.
     pub records: Vec<u8>,
-    /// The continuation area behind them, in whole blocks.
+    /// Continuation area after the records, padded to blocks.
     pub continuation: Vec<u8>,
 }
 
-/// The record of a folder in a volume descriptor, where it has no system use field.
+/// Encodes the record of the root in a volume descriptor, which has no system use field.
 pub(crate) fn root_record(place: Place, time: Time) -> Vec<u8> {
     record(place.block, place.len as u32, time, DIRECTORY, &[0], &[])
 }
 
-/// Encodes a folder, given where all folders stand: [`Place::len`] is that of the records.
-pub(crate) fn folder(hierarchy: &Hierarchy<'_>, at: usize, places: &[Place], nodes: &Nodes<'_>) -> Encoded {
+/// Encodes a directory, with the positions of all directories; their lengths are those of the records.
+pub(crate) fn directory(hierarchy: &Hierarchy<'_>, at: usize, places: &[Place], nodes: &Nodes<'_>) -> Encoded {
     let place = |at: usize| places.get(at).copied().unwrap_or_default();
     let mut records = Vec::new();
     let here = place(at);
     let blocks = (here.len / BLOCK) as u32;
     let mut continuation = Continuation::new(here.block.saturating_add(blocks));
-    let Some(folder) = hierarchy.folders.get(at) else {
+    let Some(directory) = hierarchy.directories.get(at) else {
         return Encoded {
             records,
             continuation: Vec::new(),
@@ -120,41 +120,47 @@ pub(crate) fn folder(hierarchy: &Hierarchy<'_>, at: usize, places: &[Place], nod
 
     let mut own = Vec::new();
     let mut upper = Vec::new();
-    let parent = hierarchy.folders.get(folder.origin.unwrap_or(folder.parent));
+    let parent = hierarchy.directories.get(directory.origin.unwrap_or(directory.parent));
     if rock_ridge {
-        own = nodes.attributes(folder.node);
+        own = nodes.attributes(directory.node);
         if at == 0 {
             own.insert(0, susp::sp());
             own.push(susp::er());
         }
         upper = nodes.attributes(parent.and_then(|parent| parent.node));
-        if let Some(origin) = folder.origin {
+        if let Some(origin) = directory.origin {
             upper.push(susp::pl(place(origin).block));
         }
     }
-    let up = place(folder.parent);
-    let up_time = nodes.time(hierarchy.folders.get(folder.parent).and_then(|parent| parent.node));
-    for (identifier, place, time, entries) in [([0], here, nodes.time(folder.node), own), ([1], up, up_time, upper)] {
-        let field = continuation.place(entries, LONGEST_RECORD - RECORD - 1);
+    let up = place(directory.parent);
+    let up_time = nodes.time(
+        hierarchy
+            .directories
+            .get(directory.parent)
+            .and_then(|parent| parent.node),
+    );
+    for (identifier, place, time, entries) in [([0], here, nodes.time(directory.node), own), ([1], up, up_time, upper)]
+    {
+        let field = continuation.place(entries, MAX_RECORD_LEN - RECORD - 1);
         push(
             &mut records,
             record(place.block, place.len as u32, time, DIRECTORY, &identifier, &field),
         );
     }
 
-    for child in &folder.records {
+    for child in &directory.records {
         let name = &child.identifier;
         let entries = if rock_ridge {
             entries(hierarchy, child, places, nodes)
         } else {
             Vec::new()
         };
-        // The name is followed by a byte when that makes the length even (ECMA-119 9.1.12).
-        let room = LONGEST_RECORD.saturating_sub(RECORD + name.len() + (name.len() + 1) % 2);
-        let field = continuation.place(entries, room);
+        // The name is followed by a byte if that makes the length even (ECMA-119 9.1.12).
+        let max_len = MAX_RECORD_LEN.saturating_sub(RECORD + name.len() + (name.len() + 1) % 2);
+        let field = continuation.place(entries, max_len);
         let time = nodes.time(child.node);
         match child.target {
-            Target::Folder(id) => {
+            Target::Directory(id) => {
                 let to = place(id);
                 push(
                     &mut records,
@@ -165,7 +171,7 @@ pub(crate) fn folder(hierarchy: &Hierarchy<'_>, at: usize, places: &[Place], nod
                 let content = child.node.and_then(|id| nodes.contents.get(id.index()));
                 sections(&mut records, content.copied().unwrap_or_default(), time, name, &field);
             }
-            Target::Moved(_) | Target::Special => push(&mut records, record(0, 0, time, 0, name, &field)),
+            Target::Relocated(_) | Target::Special => push(&mut records, record(0, 0, time, 0, name, &field)),
         }
     }
     records.resize(records.len().next_multiple_of(BLOCK as usize), 0);
@@ -175,16 +181,19 @@ pub(crate) fn folder(hierarchy: &Hierarchy<'_>, at: usize, places: &[Place], nod
     }
 }
 
-/// The system use entries of what is in a folder. The short ones come first, so that they stand in the
-/// record itself: libarchive overlooks a CL or RE in the continuation area.
+/// Encodes the system use entries of a record. Short ones come first, so that they are in the record
+/// itself: libarchive ignores CL and RE in the continuation area.
 fn entries(hierarchy: &Hierarchy<'_>, child: &Record<'_>, places: &[Place], nodes: &Nodes<'_>) -> Vec<Vec<u8>> {
     let mut entries = nodes.attributes(child.node);
     let mut target = Vec::new();
     match child.target {
-        Target::Moved(id) => entries.push(susp::cl(places.get(id).map_or(0, |place| place.block))),
-        Target::Folder(id) => {
-            let moved = hierarchy.folders.get(id).is_some_and(|folder| folder.origin.is_some());
-            if moved || hierarchy.moved == Some(id) {
+        Target::Relocated(id) => entries.push(susp::cl(places.get(id).map_or(0, |place| place.block))),
+        Target::Directory(id) => {
+            let relocated = hierarchy
+                .directories
+                .get(id)
+                .is_some_and(|directory| directory.origin.is_some());
+            if relocated || hierarchy.relocated == Some(id) {
                 entries.push(susp::re());
             }
         }
@@ -200,7 +209,7 @@ fn entries(hierarchy: &Hierarchy<'_>, child: &Record<'_>, places: &[Place], node
     entries
 }
 
-/// The records of a file: one, or one for each section (ECMA-119 6.5.1).
+/// Appends the records of a file, one for each section (ECMA-119 6.5.1).
 fn sections(records: &mut Vec<u8>, content: Place, time: Time, name: &[u8], field: &[u8]) {
     let mut block = content.block;
     let mut rest = content.len;
@@ -212,7 +221,7 @@ fn sections(records: &mut Vec<u8>, content: Place, time: Time, name: &[u8], fiel
     push(records, record(block, rest as u32, time, 0, name, field));
 }
 
-/// A directory record (ECMA-119 9.1).
+/// Encodes a directory record (ECMA-119 9.1).
 fn record(block: u32, len: u32, time: Time, flags: u8, identifier: &[u8], system_use: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0, 0];
     bytes.extend(both32(block));
@@ -229,14 +238,14 @@ fn record(block: u32, len: u32, time: Time, flags: u8, identifier: &[u8], system
     if bytes.len() % 2 == 1 {
         bytes.push(0);
     }
-    let len = bytes.len().min(LONGEST_RECORD) as u8;
+    let len = bytes.len().min(MAX_RECORD_LEN) as u8;
     if let Some(first) = bytes.first_mut() {
         *first = len;
     }
     bytes
 }
 
-/// Appends a record, in the next block when it does not fit this one (ECMA-119 6.8.1.1).
+/// Appends a record, in the next block if it does not fit this one (ECMA-119 6.8.1.1).
 fn push(records: &mut Vec<u8>, record: Vec<u8>) {
     let block = BLOCK as usize;
     if records.len() % block + record.len() > block {
@@ -245,18 +254,18 @@ fn push(records: &mut Vec<u8>, record: Vec<u8>) {
     records.extend(record);
 }
 
-/// In which byte order a path table is.
+/// Byte order of a path table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endian {
-    /// Type L.
+    /// Little endian, type L.
     Little,
-    /// Type M.
+    /// Big endian, type M.
     Big,
 }
 
-/// A path table (ECMA-119 9.4).
+/// Encodes a path table (ECMA-119 9.4).
 pub(crate) fn path_table(hierarchy: &Hierarchy<'_>, places: &[Place], endian: Endian) -> Vec<u8> {
-    let mut numbers = vec![1u16; hierarchy.folders.len()];
+    let mut numbers = vec![1u16; hierarchy.directories.len()];
     for (at, id) in hierarchy.order.iter().enumerate() {
         if let Some(number) = numbers.get_mut(*id) {
             *number = (at + 1).min(usize::from(u16::MAX)) as u16;
@@ -264,12 +273,12 @@ pub(crate) fn path_table(hierarchy: &Hierarchy<'_>, places: &[Place], endian: En
     }
     let mut table = Vec::new();
     for &id in &hierarchy.order {
-        let Some(folder) = hierarchy.folders.get(id) else {
+        let Some(directory) = hierarchy.directories.get(id) else {
             continue;
         };
         let block = places.get(id).map_or(0, |place| place.block);
-        let parent = numbers.get(folder.parent).copied().unwrap_or(1);
-        table.extend([folder.identifier.len() as u8, 0]);
+        let parent = numbers.get(directory.parent).copied().unwrap_or(1);
+        table.extend([directory.identifier.len() as u8, 0]);
         match endian {
             Endian::Little => {
                 table.extend(block.to_le_bytes());
@@ -280,8 +289,8 @@ pub(crate) fn path_table(hierarchy: &Hierarchy<'_>, places: &[Place], endian: En
                 table.extend(parent.to_be_bytes());
             }
         }
-        table.extend(&folder.identifier);
-        if folder.identifier.len() % 2 == 1 {
+        table.extend(&directory.identifier);
+        if directory.identifier.len() % 2 == 1 {
             table.push(0);
         }
     }

@@ -1,133 +1,147 @@
-//! What an image cannot hold.
+//! Reasons for which a tree has no ISO 9660 image.
 
 use std::io;
 
 use tree::show;
 
-use crate::{LARGEST_FILE, LONGEST_NAME, MAX_BOOT_ENTRIES, MAX_FOLDERS};
+use crate::{MAX_BOOT_ENTRIES, MAX_DIRECTORIES, MAX_FILE_LEN, MAX_NAME_LEN};
 
-/// Why an image cannot be made of a tree and options.
+/// Reason for which no image is planned.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// Linux shows a shortened name when it is longer than this.
+    /// A name that Linux would shorten.
     #[error(
-        "the name of {} has {len} bytes; on an ISO image Linux reads at most {LONGEST_NAME}: shorten it",
+        "the name of {} has {len} bytes, but on an ISO image Linux reads at most {MAX_NAME_LEN}",
         show(path)
     )]
     LongName {
-        /// Its path.
+        /// Path of the node.
         path: Vec<u8>,
-        /// The length of the last component in bytes.
+        /// Length of the last component in bytes.
         len: usize,
     },
-    /// A file that needs more sections than Linux follows.
+    /// A file that needs more sections than Linux reads.
     #[error(
-        "{} has {size} bytes; a file on an ISO image can have at most {LARGEST_FILE}: split it",
+        "{} has {len} bytes, but a file on an ISO image has at most {MAX_FILE_LEN}",
         show(path)
     )]
     LargeFile {
-        /// Its path.
+        /// Path of the file.
         path: Vec<u8>,
-        /// Its size in bytes.
-        size: u64,
+        /// Length of the file in bytes.
+        len: u64,
     },
-    /// A folder whose records need 4 GiB or more.
+    /// A directory whose records need 4 GiB or more.
     #[error(
-        "the folder {} has too many files: its records would need {size} bytes, at most 4294965248 can be written",
+        "the records of the directory {} would have {len} bytes, but have at most 4294965248",
         show(path)
     )]
-    LargeFolder {
-        /// Its path.
+    LargeDirectory {
+        /// Path of the directory.
         path: Vec<u8>,
-        /// What its records need in bytes.
-        size: u64,
+        /// Length of the records in bytes.
+        len: u64,
     },
-    /// The path table has 16 bits for the number of a folder.
-    #[error("the tree has {count} folders; an ISO image can have at most {MAX_FOLDERS}: use squashfs inside of it")]
-    ManyFolders {
-        /// How many there are.
+    /// More directories than the path table can number with 16 bits.
+    #[error("the tree has {count} directories, but an ISO image has at most {MAX_DIRECTORIES}")]
+    ManyDirectories {
+        /// Number of directories.
         count: usize,
     },
-    /// A block number does not fit 32 bits.
-    #[error("the image would have {size} bytes; an ISO image ends below 8 TiB")]
+    /// A block number that does not fit 32 bits.
+    #[error("the image would have {size} bytes, but an ISO image has less than 8 TiB")]
     LargeImage {
-        /// What it needs in bytes.
+        /// Length that the image would have, in bytes.
         size: u64,
     },
-    /// A text of the volume descriptor that does not fit.
-    #[error("the {field} `{}` cannot be written: it may have at most {limit} printable ASCII characters", value.escape_debug())]
+    /// A text of the volume descriptor that is too long or not ASCII.
+    #[error("the {field} `{}` is invalid: it has at most {limit} printable ASCII characters", value.escape_debug())]
     Text {
-        /// Which text.
+        /// Name of the field.
         field: &'static str,
-        /// What it was to be.
+        /// Text in the options.
         value: String,
-        /// How many characters there is room for.
+        /// Limit of the characters.
         limit: usize,
     },
-    /// A boot image that is no file of the tree.
-    #[error("the boot image {} is no file of the tree", show(path))]
+    /// A boot image that is not a file of the tree.
+    #[error("the boot image {} is not a file of the tree", show(path))]
     NoBootImage {
-        /// Its path.
+        /// Path in the options.
         path: Vec<u8>,
     },
-    /// A boot image that is too short for what is to be done with it.
-    #[error("boot image {index} has {size} bytes; it needs at least {least}")]
+    /// A boot image that is too short.
+    #[error("boot image {index} has {len} bytes, but needs at least {min}")]
     SmallBootImage {
-        /// Which one, counted from 0.
+        /// Index in [`Options::boot`](crate::Options::boot).
         index: usize,
-        /// Its size in bytes.
-        size: u64,
-        /// The least size in bytes.
-        least: u64,
+        /// Length of the image in bytes.
+        len: u64,
+        /// Lower limit of the length in bytes.
+        min: u64,
     },
-    /// More boot images than the catalogue has room for.
-    #[error("there are {count} boot images; the catalogue has room for {MAX_BOOT_ENTRIES}")]
+    /// More boot images than the catalog can have.
+    #[error("there are {count} boot images, but the boot catalog has at most {MAX_BOOT_ENTRIES}")]
     ManyBootImages {
-        /// How many there are.
+        /// Number of boot images in the options.
         count: usize,
     },
-    /// A boot image that has to be looked into could not be read.
-    #[error("reading boot image {index}: {source}")]
+    /// A boot image that could not be read.
+    #[error("cannot read boot image {index}: {source}")]
     ReadBootImage {
-        /// Which one, counted from 0.
+        /// Index in [`Options::boot`](crate::Options::boot).
         index: usize,
-        /// Why.
+        /// Error of the read.
         source: io::Error,
     },
-    /// A boot image that is to be loaded from a disk, but is not made for it.
-    #[error(
-        "boot image {index} is no isolinux.bin that boots from a disk: bytes 64 to 67 are not fb c0 78 70; use one of syslinux 4 or later, or no boot code"
-    )]
+    /// A BIOS boot image that cannot be started from a disk.
+    #[error("boot image {index} is not an isolinux.bin that boots from a disk: bytes 64 to 67 are not fb c0 78 70")]
     NotIsolinux {
-        /// Which one, counted from 0.
+        /// Index in [`Options::boot`](crate::Options::boot).
         index: usize,
     },
-    /// Boot code for the master boot record that does not fit.
-    #[error("the boot code has {len} bytes; there is room for {limit} (isohdpfx.bin)")]
+    /// Boot code that does not fit the master boot record.
+    #[error("the boot code has {len} bytes, but the master boot record holds {limit}")]
     BootCode {
-        /// Its length in bytes.
+        /// Length of the boot code in bytes.
         len: usize,
-        /// How many there is room for.
+        /// Limit in bytes.
         limit: usize,
     },
-    /// Boot code with nothing that it could start.
-    #[error("there is boot code for disks, but no BIOS boot image that it could start: add one or leave the code out")]
+    /// Boot code without a BIOS boot image that it could start.
+    #[error("there is boot code for disks, but no BIOS boot image that it could start")]
     NothingToStart,
-    /// A disk address that the master boot record cannot hold.
-    #[error(
-        "the image would have {size} bytes; as a disk with a master boot record it can have at most 2 TiB: use GPT"
-    )]
+    /// A sector number that does not fit the master boot record.
+    #[error("the image would have {size} bytes, but a disk with a master boot record has at most 2 TiB")]
     LargeDisk {
-        /// What it needs in bytes.
+        /// Length that the image would have, in bytes.
         size: u64,
     },
-    /// More EFI images than a master boot record has entries for.
-    #[error("there are {count} EFI boot images; a master boot record has room for 3: use GPT")]
+    /// More EFI images than the master boot record has entries.
+    #[error("there are {count} EFI boot images, but the master boot record has entries for 3")]
     ManyPartitions {
-        /// How many there are.
+        /// Number of EFI boot images in the options.
         count: usize,
     },
-    /// The partition table of a hybrid image cannot be written.
+    /// A partition table that cannot be written.
     #[error(transparent)]
     Disk(disk::Error),
+}
+
+impl Error {
+    /// Returns advice for the user, to be shown apart from the message.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Error::LongName { .. } => Some("shorten the name"),
+            Error::LargeFile { .. } => Some("split it, or put it on another filesystem"),
+            Error::LargeDirectory { .. } => Some("divide the directory"),
+            Error::ManyDirectories { .. } => Some("put the files into another filesystem inside of the image"),
+            Error::NotIsolinux { .. } => Some("use isolinux of syslinux 4 or later, or no boot code"),
+            Error::BootCode { .. } => Some("use isohdpfx.bin of syslinux"),
+            Error::NothingToStart => Some("add a BIOS boot image, or leave out the boot code"),
+            Error::LargeDisk { .. } | Error::ManyPartitions { .. } => Some("use a GPT"),
+            _ => None,
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! The folders of an image: which records stand in which, under which names, in which order.
+//! Directories of an image: their records, names and order. Those below the eighth level are
+//! relocated (RRIP 4.1.5).
 //!
 //! ```text
 //! tree                                   image (ISO 9660: eight levels, ECMA-119 6.8.2.1)
@@ -12,73 +13,73 @@ use tree::{Kind, NodeId, Tree};
 
 use crate::names::{self, Name, Rules};
 
-/// The deepest level of a folder; the root is level 1.
-const DEEPEST: usize = 8;
-/// The folder for those that would be deeper; [`MOVED_AGAIN`] when the tree has the name.
-const MOVED: &[u8] = b"rr_moved";
-const MOVED_AGAIN: &[u8] = b".rr_moved";
+/// Limit of the level of a directory; the root has level 1.
+const MAX_DEPTH: usize = 8;
+/// Name of the directory of relocated ones; [`OTHER_RELOCATED`] if the tree has the name.
+const RELOCATED: &[u8] = b"rr_moved";
+const OTHER_RELOCATED: &[u8] = b".rr_moved";
 
-/// What a record stands for.
+/// Content of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// A folder of the image.
-    Folder(usize),
-    /// A folder that stands elsewhere in the image.
-    Moved(usize),
-    /// A file with content.
+    /// Directory of the image.
+    Directory(usize),
+    /// Directory that is relocated in the image.
+    Relocated(usize),
+    /// File with content.
     File,
-    /// Something that is described by its system use entries alone.
+    /// Node that only its system use entries describe.
     Special,
 }
 
-/// A record of a folder.
+/// Record of a directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Record<'a> {
-    /// The name in the tree.
+    /// Name in the tree.
     pub name: &'a [u8],
-    /// The name in the image.
+    /// Name in the image.
     pub identifier: Vec<u8>,
-    /// The node; none for the folder of moved ones.
+    /// Node; none for the directory of relocated ones.
     pub node: Option<NodeId>,
-    /// What it stands for.
+    /// Content of the record.
     pub target: Target,
 }
 
-/// A folder of the image.
+/// Directory of the image.
 #[derive(Clone, Debug)]
-pub(crate) struct Folder<'a> {
-    /// The name in the tree.
+pub(crate) struct Directory<'a> {
+    /// Name in the tree.
     pub name: &'a [u8],
-    /// The name in the image; one zero byte for the root (ECMA-119 7.6.2).
+    /// Name in the image; one zero byte for the root (ECMA-119 7.6.2).
     pub identifier: Vec<u8>,
-    /// The node; none for the folder of moved ones.
+    /// Node; none for the directory of relocated ones.
     pub node: Option<NodeId>,
-    /// The folder in the image that it stands in; the root stands in itself.
+    /// Parent in the image; the root is its own parent.
     pub parent: usize,
-    /// The folder that it stands in according to the tree, when it was moved.
+    /// Parent in the tree of a relocated directory.
     pub origin: Option<usize>,
-    /// What is in it, in the order of the image.
+    /// Records, in the order of the image.
     pub records: Vec<Record<'a>>,
     level: usize,
 }
 
-/// All folders; the first is the root.
+/// All directories of an image; the first is the root.
 #[derive(Debug)]
 pub(crate) struct Hierarchy<'a> {
-    /// Which rules the names follow; only [`Rules::Iso`] goes with Rock Ridge.
+    /// Rules of the names; only [`Rules::Iso`] has Rock Ridge entries.
     pub rules: Rules,
-    /// The folders.
-    pub folders: Vec<Folder<'a>>,
-    /// The folders in the order of the path table (ECMA-119 6.9.1).
+    /// Directories in order of discovery.
+    pub directories: Vec<Directory<'a>>,
+    /// Directories in the order of the path table (ECMA-119 6.9.1).
     pub order: Vec<usize>,
-    /// The folder of moved ones.
-    pub moved: Option<usize>,
+    /// Directory of relocated ones.
+    pub relocated: Option<usize>,
 }
 
 impl<'a> Hierarchy<'a> {
-    /// The folders for a tree.
+    /// Arranges the directories of a tree.
     pub(crate) fn new(tree: &'a Tree, rules: Rules) -> Self {
-        let root = Folder {
+        let root = Directory {
             name: b"",
             identifier: vec![0],
             node: Some(NodeId::ROOT),
@@ -89,13 +90,13 @@ impl<'a> Hierarchy<'a> {
         };
         let mut hierarchy = Hierarchy {
             rules,
-            folders: vec![root],
+            directories: vec![root],
             order: Vec::new(),
-            moved: None,
+            relocated: None,
         };
         let mut at = 0;
-        while let Some(folder) = hierarchy.folders.get(at) {
-            if let Some(Kind::Directory(entries)) = folder.node.map(|id| &tree.node(id).kind) {
+        while let Some(directory) = hierarchy.directories.get(at) {
+            if let Some(Kind::Directory(entries)) = directory.node.map(|id| &tree.node(id).kind) {
                 for (name, entry) in entries {
                     hierarchy.add(tree, at, name, entry.node);
                 }
@@ -109,49 +110,49 @@ impl<'a> Hierarchy<'a> {
 
     fn add(&mut self, tree: &'a Tree, at: usize, name: &'a [u8], node: NodeId) {
         let target = match tree.node(node).kind {
-            Kind::Directory(_) => self.add_folder(tree, at, name, node),
+            Kind::Directory(_) => self.add_directory(tree, at, name, node),
             Kind::File(_) => Target::File,
-            // Joliet has no word for anything else.
+            // Joliet stores only files and directories.
             _ if self.rules == Rules::Joliet => return,
             _ => Target::Special,
         };
         self.push(at, name, Some(node), target);
     }
 
-    fn add_folder(&mut self, tree: &'a Tree, at: usize, name: &'a [u8], node: NodeId) -> Target {
-        let level = self.folders.get(at).map_or(1, |folder| folder.level);
-        let moves = self.rules == Rules::Iso && level >= DEEPEST;
-        let parent = if moves { self.moved(tree) } else { at };
-        let id = self.folders.len();
-        self.folders.push(Folder {
+    fn add_directory(&mut self, tree: &'a Tree, at: usize, name: &'a [u8], node: NodeId) -> Target {
+        let level = self.directories.get(at).map_or(1, |directory| directory.level);
+        let relocate = self.rules == Rules::Iso && level >= MAX_DEPTH;
+        let parent = if relocate { self.relocated(tree) } else { at };
+        let id = self.directories.len();
+        self.directories.push(Directory {
             name,
             identifier: Vec::new(),
             node: Some(node),
             parent,
-            origin: moves.then_some(at),
+            origin: relocate.then_some(at),
             records: Vec::new(),
-            level: if moves { 3 } else { level + 1 },
+            level: if relocate { 3 } else { level + 1 },
         });
-        if moves {
-            self.push(parent, name, Some(node), Target::Folder(id));
-            Target::Moved(id)
+        if relocate {
+            self.push(parent, name, Some(node), Target::Directory(id));
+            Target::Relocated(id)
         } else {
-            Target::Folder(id)
+            Target::Directory(id)
         }
     }
 
-    /// The folder of moved ones, made when it is asked for.
-    fn moved(&mut self, tree: &Tree) -> usize {
-        if let Some(moved) = self.moved {
-            return moved;
+    /// Returns the directory of relocated ones, which is created on first use.
+    fn relocated(&mut self, tree: &Tree) -> usize {
+        if let Some(relocated) = self.relocated {
+            return relocated;
         }
-        let name = if tree.lookup(MOVED).is_some() {
-            MOVED_AGAIN
+        let name = if tree.lookup(RELOCATED).is_some() {
+            OTHER_RELOCATED
         } else {
-            MOVED
+            RELOCATED
         };
-        let id = self.folders.len();
-        self.folders.push(Folder {
+        let id = self.directories.len();
+        self.directories.push(Directory {
             name,
             identifier: Vec::new(),
             node: None,
@@ -160,14 +161,14 @@ impl<'a> Hierarchy<'a> {
             records: Vec::new(),
             level: 2,
         });
-        self.push(0, name, None, Target::Folder(id));
-        self.moved = Some(id);
+        self.push(0, name, None, Target::Directory(id));
+        self.relocated = Some(id);
         id
     }
 
     fn push(&mut self, at: usize, name: &'a [u8], node: Option<NodeId>, target: Target) {
-        if let Some(folder) = self.folders.get_mut(at) {
-            folder.records.push(Record {
+        if let Some(directory) = self.directories.get_mut(at) {
+            directory.records.push(Record {
                 name,
                 identifier: Vec::new(),
                 node,
@@ -176,72 +177,72 @@ impl<'a> Hierarchy<'a> {
         }
     }
 
-    /// Gives every record its name, and sorts them by it (ECMA-119 9.3).
+    /// Assigns names to all records, and sorts them (ECMA-119 9.3).
     fn assign_names(&mut self) {
         let mut identifiers: Vec<(usize, Vec<u8>)> = Vec::new();
-        for folder in &mut self.folders {
-            let records = std::mem::take(&mut folder.records);
+        for directory in &mut self.directories {
+            let records = std::mem::take(&mut directory.records);
             let originals: Vec<(&[u8], bool)> = records
                 .iter()
-                .map(|record| (record.name, matches!(record.target, Target::Folder(_))))
+                .map(|record| (record.name, matches!(record.target, Target::Directory(_))))
                 .collect();
             let names = names::assign(&originals, self.rules);
             let mut named: Vec<(Name, Record<'a>)> = names.into_iter().zip(records).collect();
             named.sort_by(|a, b| a.0.cmp(&b.0));
             for (name, mut record) in named {
                 record.identifier = name.identifier(self.rules);
-                if let Target::Folder(id) = record.target {
+                if let Target::Directory(id) = record.target {
                     identifiers.push((id, record.identifier.clone()));
                 }
-                folder.records.push(record);
+                directory.records.push(record);
             }
         }
         for (id, identifier) in identifiers {
-            if let Some(folder) = self.folders.get_mut(id) {
-                folder.identifier = identifier;
+            if let Some(directory) = self.directories.get_mut(id) {
+                directory.identifier = identifier;
             }
         }
     }
 
-    /// Orders the folders by level, then the number of the parent, then the name.
+    /// Orders the directories by level, number of the parent and name.
     fn number(&mut self) {
         let mut queue = VecDeque::from([0]);
         while let Some(at) = queue.pop_front() {
             self.order.push(at);
-            let records = self.folders.get(at).map_or(&[][..], |folder| &folder.records);
+            let records = self.directories.get(at).map_or(&[][..], |directory| &directory.records);
             queue.extend(records.iter().filter_map(|record| match record.target {
-                Target::Folder(id) => Some(id),
+                Target::Directory(id) => Some(id),
                 _ => None,
             }));
         }
     }
 
-    /// The folders in the order in which they stand in the image: the root, those that were
-    /// moved, the others. Readers that go through the image once (libarchive) then know a moved
-    /// folder, and all that is below it, before they learn where it belongs.
+    /// Returns the directories in the order of their positions: the root, relocated ones, the
+    /// others. Readers that read the image once (libarchive) then know a relocated directory, with
+    /// everything below it, before its parent.
     pub(crate) fn placement(&self) -> Vec<usize> {
-        let mut below = vec![false; self.folders.len()];
-        let (mut moved, mut others) = (Vec::new(), Vec::new());
+        let mut below = vec![false; self.directories.len()];
+        let (mut relocated, mut others) = (Vec::new(), Vec::new());
         for &at in &self.order {
-            let parent = self.folders.get(at).map_or(0, |folder| folder.parent);
-            let is_moved = self.moved == Some(at) || below.get(parent).copied().unwrap_or(false);
+            let parent = self.directories.get(at).map_or(0, |directory| directory.parent);
+            let is_relocated = self.relocated == Some(at) || below.get(parent).copied().unwrap_or(false);
             if let Some(below) = below.get_mut(at) {
-                *below = is_moved;
+                *below = is_relocated;
             }
             if at != 0 {
-                if is_moved { &mut moved } else { &mut others }.push(at);
+                if is_relocated { &mut relocated } else { &mut others }.push(at);
             }
         }
-        [vec![0], moved, others].concat()
+        [vec![0], relocated, others].concat()
     }
 
-    /// The path in the tree of a folder, for messages.
+    /// Returns the path of a directory in the tree, for messages.
     pub(crate) fn path(&self, at: usize) -> Vec<u8> {
         let mut names = Vec::new();
         let mut next = at;
-        while let Some(folder) = self.folders.get(next).filter(|_| next != 0) {
-            names.push(folder.name);
-            next = folder.origin.unwrap_or(folder.parent);
+        while let Some(directory) = self.directories.get(next).filter(|_| next != 0) {
+            names.push(directory.name);
+            next = directory.origin.unwrap_or(directory.parent);
         }
         names.reverse();
         names.join(&b'/')

@@ -1,16 +1,16 @@
-//! The disk layout of a hybrid image (UEFI 2.10, chapter 5; `isohybrid` of syslinux).
+//! Disk layout of a hybrid image (UEFI 2.10, chapter 5; `isohybrid` of syslinux).
 //!
 //! ```text
 //! sector  0   master boot record: boot code | 432 sector of isolinux | 446 entries | 55 aa
 //!         1   GPT header
 //!         2   GPT entries, 32 sectors
-//!        64   first block behind the system area
+//!        64   first block after the system area
 //!       ...
-//!       -33   GPT entries again
-//!        -1   GPT header again
+//!       -33   backup of the GPT entries
+//!        -1   backup of the GPT header
 //! ```
 //!
-//! A sector has 512 bytes here: a block has four.
+//! A sector has 512 bytes, a block four sectors.
 
 use std::num::NonZeroU8;
 use std::ops::Range;
@@ -18,22 +18,24 @@ use std::ops::Range;
 use disk::{DiskLayout, Geometry, Partition, PartitionType, Uuid, attribute};
 use extents::Extents;
 
+use crate::BLOCK;
 use crate::boot::Boot;
-use crate::{BLOCK, Error, Hybrid, Platform, Table};
+use crate::error::Error;
+use crate::options::{Hybrid, Platform, Table};
 
-/// Maximum length of the boot code in bytes, up to the sector of isolinux.
+/// Limit of the boot code in bytes, up to the sector number of isolinux.
 const BOOT_CODE: usize = 432;
-/// Bytes of isolinux that can be booted from a disk, and their offset (`isohybrid.c`).
+/// Magic and its offset in bytes in an isolinux that boots from a disk (`isohybrid.c`).
 const ISOLINUX: ([u8; 4], u64) = ([0xfb, 0xc0, 0x78, 0x70], 64);
-/// Sectors at the end of a GPT disk: entries and header (UEFI 5.3.1).
+/// Number of sectors at the end of a GPT disk: entries and header (UEFI 5.3.1).
 const TAIL_SECTORS: u64 = 33;
-/// First byte behind the system area (ECMA-119, 6.2.1).
+/// Length of the system area in bytes (ECMA-119 6.2.1).
 const SYSTEM_AREA: u64 = 16 * BLOCK;
-/// Type of a partition that no system mounts (hidden NTFS), as `isohybrid` has it.
+/// Type of a partition that no system mounts (hidden NTFS), as in `isohybrid`.
 const HIDDEN: u8 = 0x17;
 /// Alignment of images and EFI partitions in blocks: 1 MiB, a cylinder of [`GEOMETRY`].
 pub(crate) const ALIGNMENT: u64 = (1 << 20) / BLOCK;
-/// Blocks for the backup of the GPT.
+/// Number of blocks for the backup of the GPT.
 pub(crate) const BACKUP: u64 = (TAIL_SECTORS * disk::SECTOR).div_ceil(BLOCK);
 /// Geometry of `isohybrid`, with cylinders of 1 MiB.
 const GEOMETRY: Option<Geometry> = match (NonZeroU8::new(64), NonZeroU8::new(32)) {
@@ -41,7 +43,7 @@ const GEOMETRY: Option<Geometry> = match (NonZeroU8::new(64), NonZeroU8::new(32)
     _ => None,
 };
 
-/// Whether the image can be a disk as the caller wants it.
+/// Refuses options with which the image cannot be a disk.
 pub(crate) fn check(hybrid: &Hybrid, boots: &[Boot<'_>]) -> Result<(), Error> {
     let len = hybrid.boot_code.len();
     if len > BOOT_CODE {
@@ -79,7 +81,7 @@ fn efi<'a, 'b>(boots: &'a [Boot<'b>]) -> impl Iterator<Item = &'a Boot<'b>> {
     boots.iter().filter(|boot| boot.entry.platform == Platform::Efi)
 }
 
-/// A number of 128 bits that depends on all bytes: FNV-1a.
+/// Hashes all bytes to 128 bits (FNV-1a).
 pub(crate) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u128 {
     const START: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
@@ -87,7 +89,7 @@ pub(crate) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u128 {
     bytes.fold(START, |hash, byte| (hash ^ u128::from(*byte)).wrapping_mul(PRIME))
 }
 
-/// Identifier of the disk (0) or a partition, of version 8 (RFC 9562, 5.8).
+/// Derives the identifier of the disk (0) or a partition, of version 8 (RFC 9562, 5.8).
 fn guid(id: u128, index: usize) -> Uuid {
     let hash = digest([id.to_le_bytes().as_slice(), &(index as u64).to_le_bytes()]);
     let mut bytes = hash.to_le_bytes();
@@ -107,7 +109,7 @@ pub(crate) fn put(image: Extents, hybrid: &Hybrid, boots: &[Boot<'_>], id: u128)
     })
 }
 
-/// The image as a disk: a partition for the files, and one for each EFI image.
+/// Describes the image as a disk: a partition for the files, and one for each EFI image.
 fn layout(image: Extents, hybrid: &Hybrid, boots: &[Boot<'_>], id: u128) -> Result<DiskLayout, Error> {
     let (size, efi) = (image.len(), spans(boots));
     let first_efi = efi.first().map(|span| span.start);
@@ -130,7 +132,7 @@ fn layout(image: Extents, hybrid: &Hybrid, boots: &[Boot<'_>], id: u128) -> Resu
     layout.base = image;
     let mut files = part(kind, "ISO9660", files);
     files.attributes = attribute::READ_ONLY;
-    // A BIOS wants an active partition; in a GPT there is none for it.
+    // Some BIOSes require an active partition, which a GPT does not have.
     files.bootable = hybrid.table == Table::Mbr;
     layout.partitions.push(files);
     let efi = efi.into_iter().map(|span| part(PartitionType::Esp, "EFI", span));
@@ -141,7 +143,7 @@ fn layout(image: Extents, hybrid: &Hybrid, boots: &[Boot<'_>], id: u128) -> Resu
     Ok(layout)
 }
 
-/// A partition that is a part of the image.
+/// Describes a partition that is a part of the image.
 fn part(kind: PartitionType, label: &str, range: Range<u64>) -> Partition {
     let mut partition = Partition::new(kind, Extents::new());
     partition.label = label.to_owned();
@@ -150,7 +152,7 @@ fn part(kind: PartitionType, label: &str, range: Range<u64>) -> Partition {
     partition
 }
 
-/// The code of syslinux, with the sector of the image that it starts behind it.
+/// Encodes the boot code of syslinux, followed by the sector of the image that it starts.
 fn boot_code(hybrid: &Hybrid, boots: &[Boot<'_>], size: u64) -> Result<Vec<u8>, Error> {
     let Some((_, boot)) = bios(boots).filter(|_| !hybrid.boot_code.is_empty()) else {
         return Ok(Vec::new());
@@ -163,7 +165,7 @@ fn boot_code(hybrid: &Hybrid, boots: &[Boot<'_>], size: u64) -> Result<Vec<u8>, 
     Ok(code)
 }
 
-/// Byte ranges of the EFI images in whole blocks, in order, each once.
+/// Returns the byte ranges of the EFI images, rounded up to blocks, in order, each once.
 fn spans(boots: &[Boot<'_>]) -> Vec<Range<u64>> {
     let span = |boot: &Boot<'_>| {
         let start = u64::from(boot.place.block) * BLOCK;

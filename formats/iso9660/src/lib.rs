@@ -1,26 +1,42 @@
-//! ISO 9660 images: CDs and DVDs that start computers, and that are disks too.
+//! ISO 9660 images that boot from optical discs and, as hybrid images, from disks, planned from a
+//! tree.
 //!
-//! Followed are ECMA-119 (3rd edition; sections are cited as "ECMA-119 9.1"), SUSP and RRIP
+//! Specifications: ECMA-119 (3rd edition; sections are cited as "ECMA-119 9.1"), SUSP and RRIP
 //! 1.12 (Rock Ridge), the Joliet specification, and "El Torito" 1.0. Blocks have 2,048 bytes.
 //!
 //! ```text
-//! block  0   system area: nothing, or a master boot record and a GPT (hybrid)
+//! block  0   system area: empty, or a master boot record and a GPT (hybrid)
 //!       16   primary volume descriptor
-//!       17   boot record → catalogue              when there are boot images
+//!       17   boot record → boot catalog           with boot images
 //!            supplementary volume descriptor      with Joliet
 //!            terminator
-//!            path tables, little and big endian   and again for Joliet
-//!            folders: records | continuation area ...
-//!            folders of Joliet ...
-//!            boot catalogue
+//!            path tables, little and big endian   also for Joliet
+//!            directories: records | continuation area ...
+//!            Joliet directories ...
+//!            boot catalog
 //!            contents of files, hidden boot images ...
-//!            EFI boot images                      at 1 MiB each when hybrid
+//!            EFI boot images                      aligned to 1 MiB if hybrid
 //!            backup of the GPT                    hybrid
 //! ```
 //!
-//! The content of a file stands in one piece and is there once, whatever number of names it
-//! has; in a hybrid image also when it is a part of an EFI boot image, as a kernel is. Folders below the eighth level are moved to a hidden folder and linked from where they
-//! belong. Extended attributes have no place in the format.
+//! The content of a file is contiguous and stored once, for any number of names; in a hybrid image
+//! also if it is part of an EFI boot image, as a kernel may be. Directories below the eighth level
+//! are relocated to a hidden directory and linked from their place. The format has no extended
+//! attributes.
+//!
+//! ```
+//! use extents::Extents;
+//! use tree::{Kind, Meta, Time, Tree};
+//!
+//! let meta = Meta::new(0o755, Time::from_seconds(1_700_000_000));
+//! let mut tree = Tree::new(meta.clone());
+//! tree.insert(b"user-data", meta.clone(), Kind::File(Extents::from_bytes(*b"#cloud-config\n")), &meta)?;
+//! let mut options = iso9660_image::Options::default();
+//! options.volume_id = "CIDATA".into();
+//! let image = iso9660_image::plan(&tree, &options)?;
+//! assert_eq!(image.extents().len() % iso9660_image::BLOCK, 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod boot;
 mod encode;
@@ -36,21 +52,22 @@ mod volume;
 
 pub use error::Error;
 pub use options::{BootEntry, BootImage, Hybrid, Options, Platform, Table};
-pub use plan::{Image, plan};
+pub use plan::plan;
+pub use tree::Image;
 
-/// The length of a block and of a sector in bytes.
+/// Length of a block in bytes.
 pub const BLOCK: u64 = 2048;
-/// The block of the primary volume descriptor (ECMA-119 6.2.1: behind the system area).
+/// Block of the primary volume descriptor, the first after the system area (ECMA-119 6.2.1).
 pub const PRIMARY: u32 = 16;
-/// The longest name in bytes: Linux cuts those of 254 and more (fs/isofs/rock.c).
-pub const LONGEST_NAME: usize = 253;
-/// The largest section of a file in bytes: the last whole block below 4 GiB.
+/// Limit of a name in bytes: Linux truncates names of 254 and more (fs/isofs/rock.c).
+pub const MAX_NAME_LEN: usize = 253;
+/// Limit of a section of a file in bytes: the last full block below 4 GiB.
 pub const SECTION: u64 = 0xffff_f800;
-/// The largest file in bytes: Linux follows 100 sections (fs/isofs/inode.c).
-pub const LARGEST_FILE: u64 = 100 * SECTION;
-/// The most folders: the path table has 16 bits for their numbers (ECMA-119 9.4.4).
-pub const MAX_FOLDERS: usize = 0xffff;
-/// The most boot images: what a catalogue of one block holds when each has its own section.
+/// Limit of a file in bytes: Linux reads 100 sections (fs/isofs/inode.c).
+pub const MAX_FILE_LEN: u64 = 100 * SECTION;
+/// Limit of the directories: the path table has 16 bits for their numbers (ECMA-119 9.4.4).
+pub const MAX_DIRECTORIES: usize = 0xffff;
+/// Limit of the boot images: a catalog of one block, with a section for each image.
 pub const MAX_BOOT_ENTRIES: usize = 32;
-/// The least length of an image in blocks: libarchive takes nothing shorter than 24 for one.
-const LEAST: u64 = 64;
+/// Lower limit of an image in blocks: libarchive accepts no image of less than 24.
+const MIN_BLOCKS: u64 = 64;

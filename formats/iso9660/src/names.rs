@@ -1,4 +1,4 @@
-//! Names for readers that know neither Rock Ridge nor long names, unique in their folder.
+//! Names for readers that support neither Rock Ridge nor long names, unique in their directory.
 //!
 //! ```text
 //! ISO 9660   my-kernel.tar.gz  →  MY_KERNEL_TAR.GZ;1      A-Z 0-9 _, 30 and a dot
@@ -7,37 +7,37 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Which rules names follow.
+/// Rules of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rules {
     /// ECMA-119 7.5 and 7.6 at interchange level 2 and above: up to 30 d-characters and a dot
-    /// for a file, 31 for a folder.
+    /// for a file, 31 for a directory.
     Iso,
-    /// The Joliet specification: up to 64 UCS-2 characters.
+    /// Joliet specification: up to 64 UCS-2 characters.
     Joliet,
 }
 
-/// A name cut where its extension begins, without the dot and the version.
+/// Name, divided into stem and extension, without the dot and the version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Name {
     stem: Vec<u16>,
     extension: Vec<u16>,
-    folder: bool,
+    directory: bool,
 }
 
-/// Longest extension that survives when a name is cut.
-const EXTENSION: usize = 8;
-/// Room for `_` and the digits that make a name unique.
-const DIGITS: usize = 7;
+/// Limit of the extension of a truncated name, in characters.
+const MAX_EXTENSION_LEN: usize = 8;
+/// Length of `_` and the digits that make a name unique, in characters.
+const MAX_SUFFIX_LEN: usize = 7;
 /// `_`, `.`, `;` and `1` in UCS-2.
 const UNDERSCORE: u16 = 0x5f;
 const DOT: u16 = 0x2e;
 const VERSION: [u16; 2] = [0x3b, 0x31];
 
 impl Rules {
-    /// How many characters stem and extension may have together.
-    fn limit(self, folder: bool) -> usize {
-        match (self, folder) {
+    /// Returns the limit of stem and extension together, in characters.
+    fn limit(self, directory: bool) -> usize {
+        match (self, directory) {
             (Rules::Iso, false) => 30,
             (Rules::Iso, true) => 31,
             (Rules::Joliet, false) => 63,
@@ -55,19 +55,19 @@ impl Rules {
         }
     }
 
-    /// The nearest name that the rules allow.
-    fn nearest(self, name: &[u8], folder: bool) -> Name {
+    /// Returns the nearest name that the rules allow.
+    fn nearest(self, name: &[u8], directory: bool) -> Name {
         let text = String::from_utf8_lossy(name);
         let split = match text.rfind('.') {
-            Some(at) if at > 0 && !folder => text.split_at_checked(at),
+            Some(at) if at > 0 && !directory => text.split_at_checked(at),
             _ => None,
         };
         let (stem, extension) = split.unwrap_or((&text, ""));
         let mut stem: Vec<u16> = stem.chars().map(|c| self.character(c)).collect();
         let mut extension: Vec<u16> = extension.chars().skip(1).map(|c| self.character(c)).collect();
-        let limit = self.limit(folder);
+        let limit = self.limit(directory);
         if stem.len() + extension.len() > limit {
-            extension.truncate(EXTENSION);
+            extension.truncate(MAX_EXTENSION_LEN);
             stem.truncate(limit - extension.len());
         }
         // Windows drops dots and spaces at the end of a name.
@@ -82,16 +82,16 @@ impl Rules {
         Name {
             stem,
             extension,
-            folder,
+            directory,
         }
     }
 }
 
 impl Name {
-    /// As the directory record has it.
+    /// Encodes the name for a directory record.
     pub(crate) fn identifier(&self, rules: Rules) -> Vec<u8> {
         let mut units = self.stem.clone();
-        if !self.folder {
+        if !self.directory {
             if rules == Rules::Iso || !self.extension.is_empty() {
                 units.push(DOT);
             }
@@ -104,7 +104,7 @@ impl Name {
         }
     }
 
-    /// Whether only the case of letters was lost.
+    /// Returns true if the name equals the original, for ISO 9660 except for case.
     fn is_faithful(&self, original: &[u8], rules: Rules) -> bool {
         let mut units = self.stem.clone();
         if !self.extension.is_empty() {
@@ -118,7 +118,7 @@ impl Name {
         }
     }
 
-    /// With a number at the end of the stem, which is cut to make room.
+    /// Returns the name with a number at the end of its stem.
     fn numbered(&self, number: u32) -> Name {
         let mut digits = Vec::new();
         let mut rest = number;
@@ -132,32 +132,32 @@ impl Name {
         Name {
             stem,
             extension: self.extension.clone(),
-            folder: self.folder,
+            directory: self.directory,
         }
     }
 
-    /// What a numbered name begins with.
+    /// Truncates the name so that a number can be added.
     fn shortened(&self, rules: Rules) -> Name {
         let mut short = self.clone();
-        short.extension.truncate(EXTENSION);
-        let room = rules.limit(self.folder) - DIGITS - short.extension.len();
-        short.stem.truncate(room);
+        short.extension.truncate(MAX_EXTENSION_LEN);
+        let max_stem = rules.limit(self.directory) - MAX_SUFFIX_LEN - short.extension.len();
+        short.stem.truncate(max_stem);
         short
     }
 
-    /// What has to differ between names of one folder, and what they are sorted by
-    /// (ECMA-119 9.3): a file and a folder of one name are told apart by no reader.
+    /// Returns the key by which names of a directory are sorted and must differ (ECMA-119 9.3). It
+    /// has no type, since no reader distinguishes a file and a directory of one name.
     fn key(&self) -> (Vec<u16>, Vec<u16>) {
         (self.stem.clone(), self.extension.clone())
     }
 }
 
-/// Names for what is in a folder, given with whether each is a folder, in the same order.
-/// Names that can be kept are kept; of others that become the same the later get a number.
+/// Assigns names to the entries of a directory, each given with true for a directory. Names that the
+/// rules allow are kept; others get a number if they collide.
 pub(crate) fn assign(originals: &[(&[u8], bool)], rules: Rules) -> Vec<Name> {
     let mut names: Vec<Name> = originals
         .iter()
-        .map(|(name, folder)| rules.nearest(name, *folder))
+        .map(|(name, directory)| rules.nearest(name, *directory))
         .collect();
     let mut faithful = Vec::new();
     let mut others = Vec::new();
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn iso_names_are_unique_and_stay_when_they_can() {
+    fn iso_names_are_unique_and_kept_if_possible() {
         assert_eq!(
             assigned(
                 &[
@@ -258,13 +258,13 @@ mod tests {
     #[test]
     fn the_longest_names_fit() {
         for rules in [Rules::Iso, Rules::Joliet] {
-            for folder in [false, true] {
+            for directory in [false, true] {
                 for name in [
                     "n".repeat(255),
                     format!("{}.{}", "n".repeat(9), "e".repeat(200)),
                     format!("{}.e", "n".repeat(200)),
                 ] {
-                    let both = assign(&[(name.as_bytes(), folder), (name.as_bytes(), folder)], rules);
+                    let both = assign(&[(name.as_bytes(), directory), (name.as_bytes(), directory)], rules);
                     for name in both {
                         let len = name.identifier(rules).len();
                         assert!(len <= if rules == Rules::Iso { 33 } else { 132 }, "{len}");

@@ -1,20 +1,20 @@
-//! Numbers and times as ISO 9660 writes them.
+//! Numbers and times in the encodings of ISO 9660.
 
 use tree::Time;
 
-/// A 16-bit number in both byte orders, little first (ECMA-119 7.2.3).
+/// Encodes a 16-bit number in both byte orders, little first (ECMA-119 7.2.3).
 pub(crate) fn both16(value: u16) -> [u8; 4] {
     let ([a, b], [c, d]) = (value.to_le_bytes(), value.to_be_bytes());
     [a, b, c, d]
 }
 
-/// A 32-bit number in both byte orders, little first (ECMA-119 7.3.3).
+/// Encodes a 32-bit number in both byte orders, little first (ECMA-119 7.3.3).
 pub(crate) fn both32(value: u32) -> [u8; 8] {
     let ([a, b, c, d], [e, f, g, h]) = (value.to_le_bytes(), value.to_be_bytes());
     [a, b, c, d, e, f, g, h]
 }
 
-/// A point in time by the calendar, in UTC.
+/// Time by the calendar, in UTC.
 struct Calendar {
     year: i64,
     month: u8,
@@ -24,13 +24,13 @@ struct Calendar {
     second: u8,
 }
 
-/// Seconds in a day.
+/// Number of seconds in a day.
 const DAY: i64 = 86_400;
 
 impl Calendar {
-    /// The time, or the first or last second of the years that can be written.
+    /// Converts a time; one outside of the years becomes their first or last second.
     fn new(time: Time, first_year: i64, last_year: i64) -> Self {
-        // A bound that keeps the arithmetic below small: beyond the years 0 to 9999 both ways.
+        // Limits the arithmetic below to years far beyond 0 to 9999.
         let seconds = time.seconds.clamp(-100_000 * 366 * DAY, 100_000 * 366 * DAY);
         let (mut days, rest) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
         // Eras of 400 years of 146,097 days, counted from 0000-03-01, which is 719,468 days
@@ -64,14 +64,14 @@ impl Calendar {
     }
 }
 
-/// Date and time of a directory record (ECMA-119 9.1.5): 7 bytes, UTC, 1900 to 2155.
+/// Encodes date and time of a directory record (ECMA-119 9.1.5): 7 bytes, UTC, 1900 to 2155.
 pub(crate) fn short_time(time: Time) -> [u8; 7] {
     let at = Calendar::new(time, 1900, 2155);
     let year = (at.year - 1900) as u8;
     [year, at.month, at.day, at.hour, at.minute, at.second, 0]
 }
 
-/// Date and time of a volume descriptor (ECMA-119 8.4.26.1): 16 digits and the time zone, UTC.
+/// Encodes date and time of a volume descriptor (ECMA-119 8.4.26.1): 16 digits and the time zone, UTC.
 pub(crate) fn long_time(time: Time) -> Vec<u8> {
     let at = Calendar::new(time, 1, 9999);
     let hundredths = time.nanoseconds / 10_000_000 % 100;

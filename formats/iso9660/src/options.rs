@@ -1,50 +1,50 @@
-//! What the caller decides.
+//! Options of the image.
 
 use extents::Extents;
 use tree::Time;
 
-/// What an image is to have besides the files.
+/// Options of [`plan`](crate::plan). Start with the default and assign fields.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Options {
-    /// The volume's name, by which it is found: at most 32 characters. Readers that are strict
-    /// expect `A-Z`, `0-9` and `_`.
+    /// Label of the volume: at most 32 characters. Strict readers expect `A-Z`, `0-9` and `_`.
     pub volume_id: String,
-    /// The system that uses the system area: at most 32 characters.
+    /// System that uses the system area: at most 32 characters.
     pub system_id: String,
-    /// The name of the set that the volume belongs to: at most 128 characters.
+    /// Name of the set that the volume belongs to: at most 128 characters.
     pub volume_set_id: String,
-    /// Who publishes it: at most 128 characters.
+    /// Publisher of the data: at most 128 characters.
     pub publisher_id: String,
-    /// Who prepared the data: at most 128 characters.
+    /// Preparer of the data: at most 128 characters.
     pub preparer_id: String,
-    /// The program that made it: at most 128 characters.
+    /// Program that created the image: at most 128 characters.
     pub application_id: String,
-    /// When the volume was made.
+    /// Time of creation.
     pub time: Time,
-    /// Whether there are folders for Windows too, with names of up to 64 characters.
+    /// Adds Joliet directories, for Windows, with names of up to 64 characters.
     pub joliet: bool,
-    /// What computers may be started with; the first is the default of the catalogue.
+    /// Boot images; the first is the default entry of the catalog.
     pub boot: Vec<BootEntry>,
-    /// Whether the image is a disk as well.
+    /// Partition table, for an image that is a disk as well.
     pub hybrid: Option<Hybrid>,
 }
 
-/// A boot image in the catalogue, without emulation of a disk.
+/// Boot image in the catalog, without emulation of a disk.
 #[derive(Clone, Debug)]
 pub struct BootEntry {
-    /// Who starts it.
+    /// Firmware that starts the image.
     pub platform: Platform,
-    /// What is started.
+    /// Content of the image.
     pub image: BootImage,
-    /// How much is loaded, in sectors of 512 bytes: otherwise 4 for BIOS, and the whole image for EFI.
+    /// Number of sectors of 512 bytes to load; by default 4 for BIOS, and the entire image for EFI.
     pub load_sectors: Option<u16>,
-    /// Whether isolinux (or what is made like it) finds itself by a table at its bytes 8 to
-    /// 63. The image in the volume is changed there; this is the only case in which a content is read.
+    /// Writes a boot information table over bytes 8 to 63 of the image, by which isolinux and similar
+    /// loaders find themselves. Its checksum requires reading the image.
     pub info_table: bool,
 }
 
 impl BootEntry {
-    /// A BIOS image that is isolinux: four sectors are loaded, and it has its table.
+    /// Creates an entry for isolinux: a BIOS image with a boot information table.
     pub fn isolinux(image: BootImage) -> Self {
         BootEntry {
             platform: Platform::Bios,
@@ -54,7 +54,7 @@ impl BootEntry {
         }
     }
 
-    /// A FAT image from which EFI starts `/EFI/BOOT/BOOT*.EFI`.
+    /// Creates an entry for a FAT image from which EFI starts `/EFI/BOOT/BOOT*.EFI`.
     pub fn efi(image: BootImage) -> Self {
         BootEntry {
             platform: Platform::Efi,
@@ -65,45 +65,45 @@ impl BootEntry {
     }
 }
 
-/// Who starts a boot image.
+/// Firmware that starts a boot image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Platform {
-    /// A BIOS on x86.
+    /// BIOS on x86.
     Bios,
     /// UEFI on any architecture.
     Efi,
 }
 
-/// Where a boot image comes from.
+/// Source of a boot image.
 #[derive(Clone, Debug)]
 pub enum BootImage {
-    /// A file of the tree.
+    /// Path of a file in the tree.
     Path(Vec<u8>),
-    /// Something that no name in the image leads to.
+    /// Content without a name in the image.
     Hidden(Extents),
 }
 
-/// What makes the image a disk, to be started from a USB stick.
+/// Partition table of an image that can be written to a USB drive.
 #[derive(Clone, Debug, Default)]
 pub struct Hybrid {
-    /// How the disk is divided.
+    /// Type of the partition table.
     pub table: Table,
-    /// Code of syslinux that starts the first BIOS image from a disk (`isohdpfx.bin`, 432 bytes);
-    /// empty when only EFI is to start from it.
+    /// Boot code of syslinux that starts the first BIOS image from a disk (`isohdpfx.bin`, 432 bytes);
+    /// empty for EFI only.
     pub boot_code: Vec<u8>,
-    /// What the disk is identified by; otherwise derived from what is in the image.
+    /// Identifier of the disk; by default derived from everything but file contents.
     pub id: Option<[u8; 16]>,
 }
 
-/// How a hybrid image is divided as a disk.
+/// Type of a partition table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Table {
-    /// A GPT with one partition for the files, one for each EFI image, and a protective master
-    /// boot record. Correct by the rules of UEFI.
+    /// GPT with one partition for the files, one for each EFI image, and a protective master
+    /// boot record, as UEFI defines it.
     #[default]
     Gpt,
-    /// A master boot record with an active partition for the files, and one for each EFI image
-    /// behind them: for a BIOS that wants an active partition.
+    /// Master boot record with an active partition for the files, which some BIOSes require, and
+    /// one for each EFI image after it.
     Mbr,
 }
 

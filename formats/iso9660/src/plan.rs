@@ -1,60 +1,30 @@
-//! From a tree to an image: what stands where, and then the bytes.
+//! Planning of an image from a tree: positions first, then the bytes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use extents::{Data, Extents};
-use tree::{Kind, NodeId, Tree};
+use tree::{FileExtent, Image, Kind, NodeId, Tree};
 
 use crate::boot::{self, Boot};
 use crate::encode::{self, Endian, Nodes, Place};
+use crate::error::Error;
 use crate::hierarchy::Hierarchy;
 use crate::hybrid;
 use crate::names::Rules;
+use crate::options::{Options, Platform};
 use crate::volume::{self, Descriptor};
-use crate::{BLOCK, Error, LARGEST_FILE, LEAST, LONGEST_NAME, MAX_FOLDERS, Options, PRIMARY, Platform};
+use crate::{BLOCK, MAX_DIRECTORIES, MAX_FILE_LEN, MAX_NAME_LEN, MIN_BLOCKS, PRIMARY};
 
-/// The largest length of a folder in bytes: whole blocks below 4 GiB.
-const LARGEST_FOLDER: u64 = 0xffff_f800;
+/// Limit of a directory in bytes: the last full block below 4 GiB.
+const MAX_DIRECTORY_LEN: u64 = 0xffff_f800;
 
-/// An image, and where the files lie in it.
-#[derive(Clone, Debug)]
-pub struct Image {
-    extents: Extents,
-    files: BTreeMap<Vec<u8>, (u64, u64)>,
-    boots: Vec<(u64, u64)>,
-}
-
-impl Image {
-    /// The bytes of the image.
-    pub fn extents(&self) -> &Extents {
-        &self.extents
-    }
-
-    /// The bytes of the image.
-    pub fn into_extents(self) -> Extents {
-        self.extents
-    }
-
-    /// The first block of a file's content, counted in blocks of 2,048 bytes, and its length in
-    /// bytes. The path is as [`Tree::walk`] gives it. An empty file is at block 0.
-    pub fn extent_of(&self, path: &[u8]) -> Option<(u64, u64)> {
-        self.files.get(path).copied()
-    }
-
-    /// The first block of a boot image, by its place in [`Options::boot`], counted in blocks of 2,048
-    /// bytes, and its length in bytes.
-    pub fn boot_extent(&self, index: usize) -> Option<(u64, u64)> {
-        self.boots.get(index).copied()
-    }
-}
-
-/// Gives out blocks.
+/// Allocator of blocks.
 pub(crate) struct Blocks {
     next: u64,
 }
 
 impl Blocks {
-    /// Takes the blocks that `len` bytes need, and gives the first.
+    /// Allocates blocks for `len` bytes, and returns the first.
     pub(crate) fn take(&mut self, len: u64) -> Result<u32, Error> {
         let first = self.next;
         self.next = first.saturating_add(len.div_ceil(BLOCK));
@@ -68,13 +38,13 @@ impl Blocks {
         }
     }
 
-    /// Goes on at a multiple of `blocks`.
+    /// Skips to a multiple of `blocks`.
     pub(crate) fn align(&mut self, blocks: u64) {
         self.next = self.next.checked_next_multiple_of(blocks.max(1)).unwrap_or(u64::MAX);
     }
 }
 
-/// One description of the files, and where its parts stand.
+/// Directory hierarchy, and the positions of its parts.
 struct Volume<'a> {
     hierarchy: Hierarchy<'a>,
     places: Vec<Place>,
@@ -85,9 +55,9 @@ struct Volume<'a> {
 impl<'a> Volume<'a> {
     fn new(tree: &'a Tree, rules: Rules) -> Result<Self, Error> {
         let hierarchy = Hierarchy::new(tree, rules);
-        let count = hierarchy.folders.len();
-        if count > MAX_FOLDERS {
-            return Err(Error::ManyFolders { count });
+        let count = hierarchy.directories.len();
+        if count > MAX_DIRECTORIES {
+            return Err(Error::ManyDirectories { count });
         }
         let places = vec![Place::default(); count];
         let table_len = encode::path_table(&hierarchy, &places, Endian::Little).len() as u64;
@@ -104,14 +74,14 @@ impl<'a> Volume<'a> {
         Ok(())
     }
 
-    fn take_folders(&mut self, nodes: &Nodes<'_>, blocks: &mut Blocks) -> Result<(), Error> {
+    fn take_directories(&mut self, nodes: &Nodes<'_>, blocks: &mut Blocks) -> Result<(), Error> {
         for at in self.hierarchy.placement() {
-            let encoded = encode::folder(&self.hierarchy, at, &self.places, nodes);
+            let encoded = encode::directory(&self.hierarchy, at, &self.places, nodes);
             let len = encoded.records.len() as u64;
-            if len > LARGEST_FOLDER {
-                return Err(Error::LargeFolder {
+            if len > MAX_DIRECTORY_LEN {
+                return Err(Error::LargeDirectory {
                     path: self.hierarchy.path(at),
-                    size: len,
+                    len,
                 });
             }
             let block = blocks.take(len + encoded.continuation.len() as u64)?;
@@ -127,7 +97,7 @@ impl<'a> Volume<'a> {
             put(image, block, encode::path_table(&self.hierarchy, &self.places, endian));
         }
         for &at in &self.hierarchy.order {
-            let encoded = encode::folder(&self.hierarchy, at, &self.places, nodes);
+            let encoded = encode::directory(&self.hierarchy, at, &self.places, nodes);
             let block = self.places.get(at).map_or(0, |place| place.block);
             put(image, block, [encoded.records, encoded.continuation].concat());
         }
@@ -138,11 +108,14 @@ fn put(image: &mut Extents, block: u32, bytes: Vec<u8>) {
     image.put_bytes(u64::from(block) * BLOCK, bytes);
 }
 
-/// Plans the image of a tree. Contents stand in the order of [`Tree::walk`]; none is read,
-/// except a boot image that gets a table ([`crate::BootEntry::info_table`]) or is started from a disk.
+/// Plans the image of a tree, with contents in the order of [`Tree::walk`]. None of them is read,
+/// except a boot image with a boot information table ([`crate::BootEntry::info_table`]) or one that
+/// a disk starts.
+///
+/// [`Image::file_extents`] has each file in one extent.
 ///
 /// # Errors
-/// What the format, or Linux reading it, has no room for, with the path.
+/// Nodes beyond the limits of the format or of Linux, and invalid options.
 pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
     volume::check(options)?;
     check(tree)?;
@@ -174,15 +147,15 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
         volume.take_tables(&mut blocks)?;
     }
     for (_, volume) in &mut volumes {
-        volume.take_folders(&nodes, &mut blocks)?;
+        volume.take_directories(&nodes, &mut blocks)?;
     }
-    let catalogue = blocks.take(if boots.is_empty() { 0 } else { BLOCK })?;
+    let catalog = blocks.take(if boots.is_empty() { 0 } else { BLOCK })?;
     let contents = take_contents(&mut nodes, &mut boots, options, &mut blocks)?;
     if options.hybrid.is_some() {
         blocks.next = blocks.next.saturating_add(hybrid::BACKUP);
         blocks.align(hybrid::ALIGNMENT);
     }
-    blocks.next = blocks.next.max(LEAST);
+    blocks.next = blocks.next.max(MIN_BLOCKS);
     let end = blocks.take(0)?;
 
     let mut image = Extents::new();
@@ -200,14 +173,14 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
         put(&mut image, block, descriptor.encode());
     }
     if let Some(block) = boot_record {
-        put(&mut image, block, boot::record(catalogue));
-        put(&mut image, catalogue, boot::catalogue(&boots));
+        put(&mut image, block, boot::record(catalog));
+        put(&mut image, catalog, boot::catalog(&boots));
     }
     put(&mut image, terminator, volume::terminator());
     for (_, volume) in &volumes {
         volume.put(&nodes, &mut image);
     }
-    // In memory now is all but the contents: names, sizes, times and places.
+    // The identifier covers everything but the contents: names, lengths, times and positions.
     let id = options.hybrid.as_ref().map(|hybrid| match hybrid.id {
         Some(id) => u128::from_le_bytes(id),
         None => digest(&image),
@@ -224,17 +197,10 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
     if let (Some(hybrid), Some(id)) = (&options.hybrid, id) {
         image = hybrid::put(image, hybrid, &boots, id)?;
     }
-    Ok(Image {
-        extents: image,
-        files: files(&nodes),
-        boots: boots
-            .iter()
-            .map(|boot| (u64::from(boot.place.block), boot.place.len))
-            .collect(),
-    })
+    Ok(Image::new(image, None, file_extents(&nodes)))
 }
 
-/// A number that depends on the bytes in memory.
+/// Hashes the bytes in memory.
 fn digest(image: &Extents) -> u128 {
     hybrid::digest(image.extents().iter().filter_map(|extent| match extent.data() {
         Data::Bytes { buffer, start, len } => buffer.get(*start..start.saturating_add(*len)),
@@ -242,8 +208,9 @@ fn digest(image: &Extents) -> u128 {
     }))
 }
 
-/// Finds places for the contents of files and for boot images, each once. In a hybrid image
-/// those for EFI stand last, as partitions; a file that is in one of them from a block on stands there.
+/// Allocates blocks for the contents of files and for boot images, each once. In a hybrid image EFI
+/// boot images come last, as partitions; a file that one of them contains at a block boundary is
+/// not stored again.
 fn take_contents<'a>(
     nodes: &mut Nodes<'a>,
     boots: &mut [Boot<'a>],
@@ -321,28 +288,35 @@ fn take_contents<'a>(
     Ok(contents)
 }
 
-/// Where all files lie.
-fn files(nodes: &Nodes<'_>) -> BTreeMap<Vec<u8>, (u64, u64)> {
-    let files = nodes.tree.walk().filter(|item| matches!(item.node.kind, Kind::File(_)));
-    files
-        .filter_map(|item| {
-            let place = nodes.contents.get(item.id.index())?;
-            Some((item.path, (u64::from(place.block), place.len)))
-        })
-        .collect()
+/// Lists the positions of all files.
+fn file_extents(nodes: &Nodes<'_>) -> Vec<(NodeId, FileExtent)> {
+    let mut seen = BTreeSet::new();
+    let mut extents = Vec::new();
+    for item in nodes.tree.walk() {
+        let place = nodes.contents.get(item.id.index()).copied().unwrap_or_default();
+        if place.len > 0 && seen.insert(item.id) {
+            let extent = FileExtent {
+                logical: 0,
+                physical: u64::from(place.block) * BLOCK,
+                len: place.len,
+            };
+            extents.push((item.id, extent));
+        }
+    }
+    extents
 }
 
-/// Whether every node can be written.
+/// Refuses names and lengths beyond the limits.
 fn check(tree: &Tree) -> Result<(), Error> {
     for item in tree.walk() {
         let len = item.path.rsplit(|&byte| byte == b'/').next().map_or(0, <[u8]>::len);
-        if len > LONGEST_NAME {
+        if len > MAX_NAME_LEN {
             return Err(Error::LongName { path: item.path, len });
         }
         match &item.node.kind {
-            Kind::File(content) if content.len() > LARGEST_FILE => {
+            Kind::File(content) if content.len() > MAX_FILE_LEN => {
                 return Err(Error::LargeFile {
-                    size: content.len(),
+                    len: content.len(),
                     path: item.path,
                 });
             }

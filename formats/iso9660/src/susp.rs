@@ -7,9 +7,9 @@
 //!                                                                               └──▶ ...
 //! ```
 //!
-//! An entry is a signature of two letters, its length, its version 1, and data. Entries that
-//! find no room in the directory record stand in a continuation area; no piece of one leaves its
-//! block, because Linux reads a piece from one block.
+//! An entry is a signature of two letters, its length, its version 1, and data. Entries that do not
+//! fit the directory record are in a continuation area; no part of one crosses a block boundary,
+//! since Linux reads a part from one block.
 
 use tree::{Device, Kind, Meta, Time};
 
@@ -18,15 +18,15 @@ use crate::number::{both32, short_time};
 
 /// Length of a CE entry in bytes (SUSP 5.1).
 const CE: usize = 28;
-/// The most data that an entry can have behind its header, in bytes.
+/// Limit of the data of an entry after its header, in bytes.
 const DATA: usize = 255 - 4;
-/// In the flags of NM and SL, and of a component of SL: goes on in the next (RRIP 4.1.3, 4.1.4).
+/// Flag of NM, SL and a component of SL that continue in the next one (RRIP 4.1.3, 4.1.4).
 const CONTINUE: u8 = 1;
 
-/// A block as an index.
+/// Length of a block in bytes.
 const BLOCK_LEN: usize = BLOCK as usize;
 
-/// An entry with its header. Data that is too long never comes: callers cut it.
+/// Encodes an entry. Callers cut the data to its limit.
 fn entry(signature: &[u8; 2], data: &[u8]) -> Vec<u8> {
     let mut bytes = signature.to_vec();
     bytes.push((data.len() + 4).min(255) as u8);
@@ -35,12 +35,12 @@ fn entry(signature: &[u8; 2], data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// SP: says that there are entries in this volume (SUSP 5.3).
+/// Encodes SP, the mark of a volume with entries (SUSP 5.3).
 pub(crate) fn sp() -> Vec<u8> {
     entry(b"SP", &[0xbe, 0xef, 0])
 }
 
-/// ER: says that the entries are those of Rock Ridge, with the texts of RRIP 4.3.
+/// Encodes ER, the mark of Rock Ridge entries, with the texts of RRIP 4.3.
 pub(crate) fn er() -> Vec<u8> {
     let id = b"IEEE_P1282";
     let description = b"THE IEEE P1282 PROTOCOL PROVIDES SUPPORT FOR POSIX FILE SYSTEM SEMANTICS";
@@ -52,7 +52,7 @@ pub(crate) fn er() -> Vec<u8> {
     entry(b"ER", &data)
 }
 
-/// PX: mode, number of names, owner, group and serial number (RRIP 4.1.1).
+/// Encodes PX: mode, link count, owner, group and serial number (RRIP 4.1.1).
 pub(crate) fn px(mode: u32, links: u32, meta: &Meta, serial: u32) -> Vec<u8> {
     let data: Vec<u8> = [mode, links, meta.uid, meta.gid, serial]
         .into_iter()
@@ -61,7 +61,7 @@ pub(crate) fn px(mode: u32, links: u32, meta: &Meta, serial: u32) -> Vec<u8> {
     entry(b"PX", &data)
 }
 
-/// `st_mode` of a node.
+/// Returns `st_mode` of a node.
 pub(crate) fn mode(kind: &Kind, meta: &Meta) -> u32 {
     let format = match kind {
         Kind::Directory(_) => 0o04_0000,
@@ -75,7 +75,7 @@ pub(crate) fn mode(kind: &Kind, meta: &Meta) -> u32 {
     format | (meta.mode & 0o7777)
 }
 
-/// TF with the time of modification alone (RRIP 4.1.6).
+/// Encodes TF with only the time of modification (RRIP 4.1.6).
 pub(crate) fn tf(mtime: Time) -> Vec<u8> {
     const MODIFY: u8 = 2;
     let mut data = vec![MODIFY];
@@ -83,7 +83,7 @@ pub(crate) fn tf(mtime: Time) -> Vec<u8> {
     entry(b"TF", &data)
 }
 
-/// NM: the name, in as many entries as it needs (RRIP 4.1.4).
+/// Encodes NM, the name, in as many entries as it needs (RRIP 4.1.4).
 pub(crate) fn nm(name: &[u8]) -> Vec<Vec<u8>> {
     let mut pieces = name.chunks(DATA - 1).peekable();
     let mut entries = Vec::new();
@@ -95,9 +95,9 @@ pub(crate) fn nm(name: &[u8]) -> Vec<Vec<u8>> {
     entries
 }
 
-/// PN: a device number (RRIP 4.1.2) as two halves of 32 bits. What fits the old `dev_t` of 16
-/// bits stands in the low half, which every reader understands; Linux takes the halves of others for
-/// major and minor.
+/// Encodes PN, a device number (RRIP 4.1.2), as two halves of 32 bits. A number that fits the old
+/// `dev_t` of 16 bits is in the low half, which every reader understands; Linux takes the halves of
+/// others for major and minor.
 pub(crate) fn pn(device: Device) -> Vec<u8> {
     let (high, low) = if (1..256).contains(&device.major) && device.minor < 256 {
         (0, device.major << 8 | device.minor)
@@ -108,17 +108,17 @@ pub(crate) fn pn(device: Device) -> Vec<u8> {
     entry(b"PN", &data)
 }
 
-/// SL: where a symbolic link leads, in as many entries as it needs (RRIP 4.1.3). Two slashes in
-/// sequence count as one.
+/// Encodes SL, the target of a symbolic link, in as many entries as it needs (RRIP 4.1.3).
+/// Successive slashes count as one.
 ///
-/// An entry always ends within a component, whose rest is the first of the next entry: when one
-/// ends between two, libarchive forgets the slash.
+/// An entry always ends within a component, which continues in the next entry: libarchive drops the
+/// slash if an entry ends between two components.
 pub(crate) fn sl(target: &[u8]) -> Vec<Vec<u8>> {
     const CURRENT: u8 = 2;
     const PARENT: u8 = 4;
     const ROOT: u8 = 8;
-    /// A component of one byte: less room than this is not left over.
-    const LEAST: usize = 3;
+    /// Length of a component of one byte. Less than this is never left unused.
+    const MIN_COMPONENT_LEN: usize = 3;
     let mut areas: Vec<Vec<u8>> = Vec::new();
     let mut area: Vec<u8> = Vec::new();
     if target.starts_with(b"/") {
@@ -130,21 +130,21 @@ pub(crate) fn sl(target: &[u8]) -> Vec<Vec<u8>> {
         let last = names.peek().is_none();
         let mut cut = false;
         loop {
-            let room = (DATA - 1).saturating_sub(area.len());
-            // What is left of a name is text, also when it looks like this.
+            let free = (DATA - 1).saturating_sub(area.len());
+            // The rest of a cut name is text, even if it is `.` or `..`.
             let flags = match name {
                 b"." if !cut => CURRENT,
                 b".." if !cut => PARENT,
                 _ => 0,
             };
             let text = if flags == 0 { name } else { b"" };
-            let left = room.checked_sub(2 + text.len());
-            if left.is_some_and(|left| last || left >= LEAST) {
+            let left = free.checked_sub(2 + text.len());
+            if left.is_some_and(|left| last || left >= MIN_COMPONENT_LEN) {
                 area.extend([flags, text.len() as u8]);
                 area.extend(text);
                 break;
             }
-            let (piece, rest) = name.split_at((name.len() - 1).min(room.saturating_sub(2)));
+            let (piece, rest) = name.split_at((name.len() - 1).min(free.saturating_sub(2)));
             area.extend([CONTINUE, piece.len() as u8]);
             area.extend(piece);
             areas.push(std::mem::take(&mut area));
@@ -161,17 +161,17 @@ pub(crate) fn sl(target: &[u8]) -> Vec<Vec<u8>> {
     sealed.collect()
 }
 
-/// CL: in the place of a folder that stands elsewhere, the block where (RRIP 4.1.5.1).
+/// Encodes CL, which has the block of a relocated directory in its original place (RRIP 4.1.5.1).
 pub(crate) fn cl(block: u32) -> Vec<u8> {
     entry(b"CL", &both32(block))
 }
 
-/// PL: in the `..` of a folder that stands elsewhere, the block of its parent (RRIP 4.1.5.2).
+/// Encodes PL, which has the block of the parent in `..` of a relocated directory (RRIP 4.1.5.2).
 pub(crate) fn pl(block: u32) -> Vec<u8> {
     entry(b"PL", &both32(block))
 }
 
-/// RE: this folder is to be seen elsewhere (RRIP 4.1.5.3).
+/// Encodes RE, the mark of a relocated directory (RRIP 4.1.5.3).
 pub(crate) fn re() -> Vec<u8> {
     entry(b"RE", &[])
 }
@@ -184,14 +184,14 @@ fn ce(block: u32, offset: usize, len: usize) -> Vec<u8> {
     entry(b"CE", &data)
 }
 
-/// The continuation area of one folder.
+/// Continuation area of a directory.
 pub(crate) struct Continuation {
     block: u32,
     bytes: Vec<u8>,
 }
 
 impl Continuation {
-    /// An empty area that begins at a block of the volume.
+    /// Creates an empty area that begins at a block of the volume.
     pub(crate) fn new(block: u32) -> Self {
         Continuation {
             block,
@@ -199,7 +199,7 @@ impl Continuation {
         }
     }
 
-    /// The area, filled to whole blocks.
+    /// Returns the area, padded to blocks.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         self.fill_block();
         self.bytes
@@ -209,16 +209,16 @@ impl Continuation {
         self.bytes.resize(self.bytes.len().next_multiple_of(BLOCK_LEN), 0);
     }
 
-    /// The system use field of a directory record that has `room` bytes for it: the entries, or as
-    /// many as fit with a CE that leads to the others.
-    pub(crate) fn place(&mut self, entries: Vec<Vec<u8>>, room: usize) -> Vec<u8> {
+    /// Encodes the system use field of a directory record in at most `max_len` bytes: the entries, or
+    /// as many as fit with a CE that refers to the others.
+    pub(crate) fn place(&mut self, entries: Vec<Vec<u8>>, max_len: usize) -> Vec<u8> {
         let total: usize = entries.iter().map(Vec::len).sum();
-        if total <= room {
+        if total <= max_len {
             return entries.concat();
         }
         let mut field = Vec::new();
         let mut entries = entries.into_iter().peekable();
-        while let Some(next) = entries.next_if(|next| field.len() + next.len() + CE <= room) {
+        while let Some(next) = entries.next_if(|next| field.len() + next.len() + CE <= max_len) {
             field.extend(next);
         }
         let mut pieces = vec![Vec::new()];
@@ -237,7 +237,7 @@ impl Continuation {
         field
     }
 
-    /// Puts pieces that each fit a block with a CE, chained, and gives the CE to the first.
+    /// Appends parts that fit a block with a CE each, chained, and returns the CE of the first.
     fn put(&mut self, pieces: &[Vec<u8>]) -> Vec<u8> {
         let first = pieces.first().map_or(0, Vec::len);
         if pieces.len() > 1 || self.bytes.len() % BLOCK_LEN + first > BLOCK_LEN {

@@ -1,12 +1,14 @@
-//! Volume descriptors: what stands from block 16 on.
+//! Volume descriptors, from block 16 on (ECMA-119 8).
 
 use tree::Time;
 
 use crate::encode::Place;
+use crate::error::Error;
 use crate::number::{both16, both32, long_time};
-use crate::{BLOCK, Error, Options, encode};
+use crate::options::Options;
+use crate::{BLOCK, encode};
 
-/// Which description of the files a descriptor leads to.
+/// Directory hierarchy that a descriptor refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// ISO 9660 (ECMA-119 8.4).
@@ -15,11 +17,11 @@ pub(crate) enum Kind {
     Joliet,
 }
 
-/// What a descriptor says.
+/// Fields of a descriptor.
 pub(crate) struct Descriptor<'a> {
     pub kind: Kind,
     pub options: &'a Options,
-    /// The length of the volume in blocks.
+    /// Length of the volume in blocks.
     pub blocks: u32,
     /// Length of a path table in bytes.
     pub table_len: u32,
@@ -27,13 +29,13 @@ pub(crate) struct Descriptor<'a> {
     pub little_table: u32,
     /// Block of the path table in big endian.
     pub big_table: u32,
-    /// The root folder.
+    /// Position of the root directory.
     pub root: Place,
-    /// When the root folder was modified.
+    /// Time of last modification of the root directory.
     pub root_time: Time,
 }
 
-/// The texts of the options with their names for messages and their limits in characters.
+/// Returns the texts of the options, with names for messages and limits in characters.
 fn texts(options: &Options) -> [(&'static str, &str, usize); 6] {
     [
         ("system id", &options.system_id, 32),
@@ -45,7 +47,7 @@ fn texts(options: &Options) -> [(&'static str, &str, usize); 6] {
     ]
 }
 
-/// Whether the texts can be written.
+/// Refuses texts that are too long or not ASCII.
 pub(crate) fn check(options: &Options) -> Result<(), Error> {
     for (field, value, limit) in texts(options) {
         if value.len() > limit || value.bytes().any(|byte| !(0x20..0x7f).contains(&byte)) {
@@ -60,7 +62,7 @@ pub(crate) fn check(options: &Options) -> Result<(), Error> {
 }
 
 impl Descriptor<'_> {
-    /// A text of `len` bytes, filled with spaces; in UCS-2 for Joliet.
+    /// Encodes a text in `len` bytes, padded with spaces; in UCS-2 for Joliet.
     fn text(&self, text: &str, len: usize) -> Vec<u8> {
         let mut bytes: Vec<u8> = match self.kind {
             Kind::Primary => text.bytes().collect(),
@@ -70,7 +72,7 @@ impl Descriptor<'_> {
         while bytes.len() < len {
             match self.kind {
                 Kind::Primary => bytes.push(b' '),
-                // A half character may remain where the length is odd (Joliet, "Descriptor
+                // Half a character may remain if the length is odd (Joliet, "Descriptor
                 // identifiers").
                 Kind::Joliet => bytes.push(if bytes.len() % 2 == 1 { b' ' } else { 0 }),
             }
@@ -78,10 +80,10 @@ impl Descriptor<'_> {
         bytes
     }
 
-    /// The block with the descriptor.
+    /// Encodes the descriptor, one block.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let options = self.options;
-        let mut bytes = head(match self.kind {
+        let mut bytes = header(match self.kind {
             Kind::Primary => 1,
             Kind::Joliet => 2,
         });
@@ -122,17 +124,17 @@ impl Descriptor<'_> {
     }
 }
 
-/// Type, standard identifier and version of a descriptor (ECMA-119 8.1): 7 bytes.
-pub(crate) fn head(kind: u8) -> Vec<u8> {
+/// Encodes type, standard identifier and version of a descriptor, 7 bytes (ECMA-119 8.1).
+pub(crate) fn header(kind: u8) -> Vec<u8> {
     let mut bytes = vec![kind];
     bytes.extend(b"CD001");
     bytes.push(1);
     bytes
 }
 
-/// The descriptor behind the last one (ECMA-119 8.3).
+/// Encodes the descriptor that ends the set (ECMA-119 8.3).
 pub(crate) fn terminator() -> Vec<u8> {
-    let mut bytes = head(255);
+    let mut bytes = header(255);
     bytes.resize(BLOCK as usize, 0);
     bytes
 }

@@ -1,5 +1,5 @@
-//! Boot images, the catalogue and the partition tables, judged by xorriso, sgdisk, sfdisk, and by
-//! machines that start from them (Debian packages `xorriso`, `gdisk`, `fdisk`, `isolinux`, `syslinux-common`,
+//! Boot images, the boot catalog and partition tables, checked by xorriso, sgdisk and sfdisk, and
+//! booted in QEMU (Debian packages `xorriso`, `gdisk`, `fdisk`, `isolinux`, `syslinux-common`,
 //! `dosfstools`, `mtools`, `qemu-system-x86`, `ovmf`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -9,25 +9,25 @@ mod common;
 use std::path::Path;
 use std::process::Command;
 
-use common::{OnDisk, base, check, file, run, tree, xorriso};
+use common::{OnDisk, base, boot_extent, check, extent_of, file, run, set, tree, xorriso};
 use extents::Extents;
-use iso9660::{BLOCK, BootEntry, BootImage, Error, Hybrid, Image, Options, Table, plan};
+use iso9660_image::{BLOCK, BootEntry, BootImage, Error, Hybrid, Image, Options, Table, plan};
 use tree::{Kind, Tree};
 
 const ISOLINUX: &str = "/usr/lib/ISOLINUX/isolinux.bin";
 const HYBRID_CODE: &str = "/usr/lib/ISOLINUX/isohdpfx.bin";
 const MODULE: &str = "/usr/lib/syslinux/modules/bios/ldlinux.c32";
 const FIRMWARE: &str = "/usr/share/ovmf/OVMF.fd";
-const SAID: &str = "hello-from-the-image";
+const MARKER: &str = "hello-from-the-image";
 
 fn read(path: &str) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|error| panic!("{path} is missing, see xtask: {error}"))
 }
 
-/// A tree that isolinux starts from, and says so on the serial line.
+/// Tree that isolinux boots, which prints the marker on the serial line.
 fn isolinux() -> Tree {
-    // isolinux says which kernel it loads; that it is not there does not matter.
-    let configuration = format!("SERIAL 0\nPROMPT 0\nDEFAULT x\nLABEL x\nKERNEL {SAID}\n");
+    // isolinux prints the name of the kernel that it loads, even if there is none.
+    let configuration = format!("SERIAL 0\nPROMPT 0\nDEFAULT x\nLABEL x\nKERNEL {MARKER}\n");
     let mut tree = tree(&[
         ("isolinux/isolinux.cfg", configuration.as_bytes()),
         ("etc/some", b"content"),
@@ -40,16 +40,16 @@ fn isolinux() -> Tree {
     tree
 }
 
-/// A FAT image of so many bytes from which the shell of EFI says that it was found.
+/// FAT image of `size` bytes from which the EFI shell prints the marker.
 fn esp(size: u64) -> Extents {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("esp");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("esp");
     std::fs::File::create(&path).unwrap().set_len(size).unwrap();
-    std::fs::write(folder.path().join("startup.nsh"), format!("echo {SAID}\r\n")).unwrap();
+    std::fs::write(directory.path().join("startup.nsh"), format!("echo {MARKER}\r\n")).unwrap();
     let tool = |program: &str, arguments: &[&str]| {
         let output = Command::new(program)
             .args(arguments)
-            .current_dir(folder.path())
+            .current_dir(directory.path())
             .output();
         let output = output.unwrap_or_else(|error| panic!("{program} is missing, see xtask: {error}"));
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -60,15 +60,14 @@ fn esp(size: u64) -> Extents {
 }
 
 fn bios_and_efi(hybrid: Option<Hybrid>) -> Image {
-    let options = Options {
-        volume_id: "BOOT".into(),
-        boot: vec![
+    let options = set(Options::default(), |o| {
+        o.volume_id = "BOOT".into();
+        o.boot = vec![
             BootEntry::isolinux(BootImage::Path(b"isolinux/isolinux.bin".to_vec())),
             BootEntry::efi(BootImage::Hidden(esp(2 << 20))),
-        ],
-        hybrid,
-        ..Options::default()
-    };
+        ];
+        o.hybrid = hybrid;
+    });
     let tree = isolinux();
     let image = plan(&tree, &options).unwrap();
     let again = plan(&tree, &options).unwrap();
@@ -84,10 +83,10 @@ fn hybrid(table: Table) -> Hybrid {
     }
 }
 
-/// Starts a machine from the image, and waits until it has said what it should.
+/// Boots an image, and waits for the marker.
 fn boots(image: &Image, drive: &str, firmware: &[&str]) {
     let disk = OnDisk::new(image);
-    let serial = disk.folder().join("serial");
+    let serial = disk.directory().join("serial");
     let path = disk.path();
     let drive = drive.replace("{}", path.to_str().unwrap());
     let mut machine = Command::new("qemu-system-x86_64")
@@ -110,56 +109,56 @@ fn boots(image: &Image, drive: &str, firmware: &[&str]) {
         .arg(format!("file:{}", serial.display()))
         .spawn()
         .unwrap_or_else(|error| panic!("qemu-system-x86_64 is missing, see xtask: {error}"));
-    let said = (0..900).any(|_| {
+    let found = (0..900).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(100));
-        String::from_utf8_lossy(&std::fs::read(&serial).unwrap_or_default()).contains(SAID)
+        String::from_utf8_lossy(&std::fs::read(&serial).unwrap_or_default()).contains(MARKER)
     });
     machine.kill().unwrap();
     machine.wait().unwrap();
     let log = std::fs::read(serial).unwrap_or_default();
-    assert!(said, "{drive}: {}", String::from_utf8_lossy(&log));
+    assert!(found, "{drive}: {}", String::from_utf8_lossy(&log));
 }
 
-const CD: &str = "-device ahci,id=a -drive if=none,id=d,media=cdrom,format=raw,file={} -device ide-cd,bus=a.0,drive=d";
+const DISC: &str =
+    "-device ahci,id=a -drive if=none,id=d,media=cdrom,format=raw,file={} -device ide-cd,bus=a.0,drive=d";
 const USB: &str = "-device qemu-xhci -drive if=none,id=d,format=raw,file={} -device usb-storage,drive=d";
 
 #[test]
-fn a_bios_starts_it_from_a_cd_and_from_a_stick() {
+fn bios_boots_it_from_a_disc_and_from_a_usb_drive() {
     for table in [Table::Gpt, Table::Mbr] {
         let image = bios_and_efi(Some(hybrid(table)));
-        boots(&image, CD, &[]);
+        boots(&image, DISC, &[]);
         boots(&image, USB, &[]);
     }
-    boots(&bios_and_efi(None), CD, &[]);
+    boots(&bios_and_efi(None), DISC, &[]);
 }
 
 #[test]
-fn efi_starts_it_from_a_cd_and_from_a_stick() {
+fn uefi_boots_it_from_a_disc_and_from_a_usb_drive() {
     assert!(Path::new(FIRMWARE).exists(), "{FIRMWARE} is missing, see xtask");
     let firmware = ["-bios", FIRMWARE];
     for table in [Table::Gpt, Table::Mbr] {
         boots(&bios_and_efi(Some(hybrid(table))), USB, &firmware);
     }
-    boots(&bios_and_efi(Some(hybrid(Table::Gpt))), CD, &firmware);
+    boots(&bios_and_efi(Some(hybrid(Table::Gpt))), DISC, &firmware);
 }
 
 #[test]
-fn an_efi_image_above_32_mib_is_found_on_a_cd() {
-    let options = Options {
-        boot: vec![BootEntry::efi(BootImage::Hidden(esp(40 << 20)))],
-        ..Options::default()
-    };
-    boots(&plan(&isolinux(), &options).unwrap(), CD, &["-bios", FIRMWARE]);
+fn an_efi_image_above_32_mib_is_found_on_a_disc() {
+    let options = set(Options::default(), |o| {
+        o.boot = vec![BootEntry::efi(BootImage::Hidden(esp(40 << 20)))]
+    });
+    boots(&plan(&isolinux(), &options).unwrap(), DISC, &["-bios", FIRMWARE]);
 }
 
 #[test]
-fn what_is_in_a_partition_is_there_once() {
+fn a_file_in_a_partition_is_stored_once() {
     let (large, odd) = (file(&[1; 1 << 20]), file(&[2; 1 << 20]));
     let content = |kind: &Kind| match kind {
         Kind::File(content) => content.clone(),
         _ => Extents::new(),
     };
-    // One begins at a block of the image, the other does not.
+    // One begins at a block boundary, the other does not.
     let mut partition = esp(4 << 20);
     partition.put(1 << 20, &content(&large));
     partition.put((2 << 20) + 512, &content(&odd));
@@ -169,21 +168,20 @@ fn what_is_in_a_partition_is_there_once() {
     }
     tree.link(b"boot/again", b"boot/large", &base()).unwrap();
     for table in [Table::Gpt, Table::Mbr] {
-        let options = Options {
-            boot: vec![BootEntry::efi(BootImage::Hidden(partition.clone()))],
-            hybrid: Some(Hybrid {
+        let options = set(Options::default(), |o| {
+            o.boot = vec![BootEntry::efi(BootImage::Hidden(partition.clone()))];
+            o.hybrid = Some(Hybrid {
                 table,
                 ..Hybrid::default()
-            }),
-            ..Options::default()
-        };
+            });
+        });
         let image = plan(&tree, &options).unwrap();
         check(&tree, &image);
-        let (first, _) = image.boot_extent(0).unwrap();
+        let (first, _) = boot_extent(&image, 0);
         for name in ["boot/large", "boot/again"] {
-            assert_eq!(image.extent_of(name.as_bytes()), Some((first + 512, 1 << 20)), "{name}");
+            assert_eq!(extent_of(&image, &tree, name), Some((first + 512, 1 << 20)), "{name}");
         }
-        let (odd, _) = image.extent_of(b"boot/odd").unwrap();
+        let (odd, _) = extent_of(&image, &tree, "boot/odd").unwrap();
         assert!(odd < first);
     }
 }
@@ -192,9 +190,9 @@ fn what_is_in_a_partition_is_there_once() {
 fn xorriso_finds_the_boot_images() {
     let image = bios_and_efi(None);
     let text = xorriso(&["-report_el_torito", "plain"], &OnDisk::new(&image));
-    let (bios, _) = image.extent_of(b"isolinux/isolinux.bin").unwrap();
-    let (efi, len) = image.boot_extent(1).unwrap();
-    assert_eq!((image.boot_extent(0).unwrap().0, len), (bios, 2 << 20));
+    let (bios, _) = extent_of(&image, &isolinux(), "isolinux/isolinux.bin").unwrap();
+    let (efi, sectors) = boot_extent(&image, 1);
+    assert_eq!((boot_extent(&image, 0).0, sectors * 512), (bios, 2 << 20));
     for line in [
         format!("El Torito boot img :   1  BIOS  y   none  0x0000  0x00      4 {bios:>11}"),
         format!("El Torito boot img :   2  UEFI  y   none  0x0000  0x00   4096 {efi:>11}"),
@@ -208,7 +206,7 @@ fn xorriso_finds_the_boot_images() {
 #[test]
 fn only_the_table_of_a_boot_image_changes() {
     let image = bios_and_efi(None);
-    let (block, len) = image.extent_of(b"isolinux/isolinux.bin").unwrap();
+    let (block, len) = extent_of(&image, &isolinux(), "isolinux/isolinux.bin").unwrap();
     let found = image.extents().part(block * BLOCK, len).to_vec().unwrap();
     let original = read(ISOLINUX);
     assert!(found[..8] == original[..8] && found[64..] == original[64..]);
@@ -226,9 +224,9 @@ fn only_the_table_of_a_boot_image_changes() {
 }
 
 #[test]
-fn partition_tables_are_sound() {
+fn partition_tables_are_valid() {
     let image = bios_and_efi(Some(hybrid(Table::Gpt)));
-    let (esp, len) = image.boot_extent(1).unwrap();
+    let (esp, sectors) = boot_extent(&image, 1);
     assert_eq!((esp * BLOCK % (1 << 20), image.extents().len() % (1 << 20)), (0, 0));
     let disk = OnDisk::new(&image);
     let text = run("sgdisk", &["-v", "{}"], &disk);
@@ -239,10 +237,7 @@ fn partition_tables_are_sound() {
     let text = run("sgdisk", &["-i", "2", "{}"], &disk);
     assert!(text.contains("C12A7328-F81F-11D2-BA4B-00A0C93EC93B"), "{text}");
     assert!(text.contains(&format!("First sector: {} ", esp * 4)), "{text}");
-    assert!(
-        text.contains(&format!("Partition size: {} sectors", len / 512)),
-        "{text}"
-    );
+    assert!(text.contains(&format!("Partition size: {sectors} sectors")), "{text}");
     let text = run("sfdisk", &["--verify", "{}"], &disk);
     assert!(text.contains("No errors detected"), "{text}");
     let text = xorriso(&["-report_system_area", "plain"], &disk);
@@ -262,30 +257,29 @@ fn an_efi_image_with_a_name_is_a_partition_too() {
         .unwrap();
     let link = Kind::Symlink(b"boot/efi.img".to_vec());
     tree.insert(b"link.img", base(), link, &base()).unwrap();
-    let options = Options {
-        joliet: true,
-        boot: vec![BootEntry::efi(BootImage::Path(b"link.img".to_vec()))],
-        hybrid: Some(Hybrid::default()),
-        ..Options::default()
-    };
+    let options = set(Options::default(), |o| {
+        o.joliet = true;
+        o.boot = vec![BootEntry::efi(BootImage::Path(b"link.img".to_vec()))];
+        o.hybrid = Some(Hybrid::default());
+    });
     let image = plan(&tree, &options).unwrap();
-    assert_eq!(image.extent_of(b"boot/efi.img"), image.boot_extent(0));
-    assert_eq!(image.boot_extent(0).unwrap().0 % 512, 0);
+    let (efi, sectors) = boot_extent(&image, 0);
+    assert_eq!(extent_of(&image, &tree, "boot/efi.img"), Some((efi, sectors * 512)));
+    assert_eq!(efi % 512, 0);
     check(&tree, &image);
     let text = run("sgdisk", &["-v", "{}"], &OnDisk::new(&image));
     assert!(text.contains("No problems found"), "{text}");
 }
 
 #[test]
-fn what_cannot_be_started_is_refused() {
+fn options_that_cannot_boot_are_refused() {
     let refused = |boot: Vec<BootEntry>, hybrid: Option<Hybrid>| {
         let mut tree = tree(&[("short", b"x")]);
         tree.insert(b"long", base(), file(&[0; 4096]), &base()).unwrap();
-        let options = Options {
-            boot,
-            hybrid,
-            ..Options::default()
-        };
+        let options = set(Options::default(), |o| {
+            o.boot = boot;
+            o.hybrid = hybrid;
+        });
         plan(&tree, &options).unwrap_err()
     };
     let path = |path: &str| BootImage::Path(path.as_bytes().to_vec());
@@ -294,7 +288,7 @@ fn what_cannot_be_started_is_refused() {
     assert!(matches!(refused(entries("/"), None), Error::NoBootImage { .. }));
     assert!(matches!(
         refused(entries("short"), None),
-        Error::SmallBootImage { least: 64, .. }
+        Error::SmallBootImage { min: 64, .. }
     ));
     assert!(matches!(
         refused(vec![BootEntry::efi(path("long")); 33], None),

@@ -1,15 +1,15 @@
-//! An independent reader in Rust finds the files by all three of their names.
+//! Images read by hadris-iso, by all three names of the files.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 
-use common::{base, file};
+use common::{base, file, set};
 use hadris_fs::MountOptions;
 use hadris_fs::sync::Volume;
 use hadris_iso::Namespace;
 use hadris_iso::sync::IsoFs;
-use iso9660::{Options, plan};
+use iso9660_image::{Options, plan};
 use tree::{Kind, Tree};
 
 #[test]
@@ -28,10 +28,7 @@ fn every_namespace_has_the_files() {
     let target = b"../usr/./x".to_vec();
     tree.insert(b"bin/link", base(), Kind::Symlink(target.clone()), &base())
         .unwrap();
-    let options = Options {
-        joliet: true,
-        ..Options::default()
-    };
+    let options = set(Options::default(), |o| o.joliet = true);
     let bytes = plan(&tree, &options).unwrap().extents().to_vec().unwrap();
     let mount = |namespace| {
         let fs = IsoFs::mount_namespace(bytes.clone(), MountOptions::new(), namespace);

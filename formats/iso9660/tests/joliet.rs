@@ -1,4 +1,4 @@
-//! The folders for Windows, as 7-Zip, isoinfo, libarchive and hadris-iso see them (Debian packages
+//! Joliet directories, read by 7-Zip, isoinfo, libarchive and hadris-iso (Debian packages
 //! `p7zip-full`, `genisoimage`, `libarchive-tools`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -7,20 +7,19 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{OnDisk, base, check, file, run, tree};
-use iso9660::{Image, Options, plan};
+use common::{OnDisk, base, check, file, run, set, tree};
+use iso9660_image::{Image, Options, plan};
 use tree::{Kind, Tree};
 
 fn joliet(tree: &Tree) -> Image {
-    let options = Options {
-        volume_id: "A volume with a long name".into(),
-        joliet: true,
-        ..Options::default()
-    };
+    let options = set(Options::default(), |o| {
+        o.volume_id = "A volume with a long name".into();
+        o.joliet = true;
+    });
     plan(tree, &options).unwrap()
 }
 
-/// Paths and sizes that 7-Zip lists; it prefers Joliet to Rock Ridge.
+/// Lists paths and lengths with 7-Zip, which prefers Joliet to Rock Ridge.
 fn seven_zip(disk: &OnDisk) -> BTreeMap<String, u64> {
     let text = run("7z", &["l", "-slt", "{}"], disk);
     let (_, list) = text.split_once("----------\n").unwrap();
@@ -39,7 +38,7 @@ fn seven_zip(disk: &OnDisk) -> BTreeMap<String, u64> {
 }
 
 #[test]
-fn names_are_those_of_the_tree_as_far_as_they_fit() {
+fn names_are_kept_as_far_as_they_fit() {
     let long = format!("{}.tar.gz", "l".repeat(90));
     let deep = (1..14).map(|level| level.to_string()).collect::<Vec<_>>().join("/");
     let mut tree = tree(&[
@@ -83,14 +82,14 @@ fn names_are_those_of_the_tree_as_far_as_they_fit() {
 }
 
 #[test]
-fn both_descriptions_share_the_contents() {
+fn both_hierarchies_share_the_contents() {
     let tree = tree(&[("a", &[b'a'; 5000]), ("b", &[b'b'; 9000])]);
     let plain = plan(&tree, &Options::default()).unwrap();
     let both = joliet(&tree);
     assert_eq!(
         plain.extents().len(),
         both.extents().len(),
-        "both are of the least length"
+        "both have the minimal length"
     );
     assert!(
         both.extents()
@@ -106,7 +105,7 @@ fn both_descriptions_share_the_contents() {
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig { cases: 12, failure_persistence: None, ..Default::default() })]
 
-    /// Whatever the names, each file is there with its size, under names that differ.
+    /// Any names give a file each with its length, under different names.
     #[test]
     fn no_file_is_lost(names in proptest::collection::btree_set("[a-cA-C?*:.;\u{e4}\u{1f600} -]{1,4}|[ab]{60,70}\\.[ab]{1,12}", 1..60)) {
         let mut tree = Tree::new(base());

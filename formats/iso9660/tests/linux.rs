@@ -1,11 +1,11 @@
-//! Trees as CDs, read by Linux 6.1.
+//! Trees as ISO images, read by Linux 6.1.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 
-use common::{base, random_tree, squeezed};
+use common::{base, random_tree, set, squeezed};
 use extents::Extents;
-use iso9660::{Options, plan};
+use iso9660_image::{Options, plan};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use testing::linux::{self, Linux};
@@ -18,7 +18,7 @@ const LINUX: Linux<'_> = Linux {
     folder: env!("CARGO_TARGET_TMPDIR"),
 };
 
-/// A bit of everything, and random trees, which are the same ones each time.
+/// Nodes of every type, and random trees from a constant seed.
 fn everything() -> Tree {
     let mut runner = TestRunner::deterministic();
     let mut all = Tree::new(base());
@@ -41,16 +41,16 @@ fn everything() -> Tree {
     all
 }
 
-/// What Rock Ridge has of a tree.
-fn held(tree: &Tree) -> Tree {
-    let mut held = tree.clone();
+/// Tree as Rock Ridge stores it.
+fn stored(tree: &Tree) -> Tree {
+    let mut stored = tree.clone();
     let ids: Vec<NodeId> = tree.walk().map(|item| item.id).collect();
     for id in ids {
-        if let Kind::Symlink(target) = &mut held.node_mut(id).kind {
+        if let Kind::Symlink(target) = &mut stored.node_mut(id).kind {
             *target = squeezed(target);
         }
     }
-    held
+    stored
 }
 
 #[test]
@@ -58,10 +58,7 @@ fn linux_reads_what_the_trees_have() {
     let tree = everything();
     let images: Vec<_> = [false, true]
         .map(|joliet| {
-            let options = Options {
-                joliet,
-                ..Options::default()
-            };
+            let options = set(Options::default(), |o| o.joliet = joliet);
             plan(&tree, &options).unwrap()
         })
         .into();
@@ -69,6 +66,6 @@ fn linux_reads_what_the_trees_have() {
     let (found, said) = linux::read(LINUX, &disks, "stat -f -c 'kind %t' 1");
     assert!(said.contains("kind 9660"), "{said}");
     for found in &found {
-        linux::same(found, &held(&tree), false);
+        linux::same(found, &stored(&tree), false);
     }
 }

@@ -1,13 +1,13 @@
-//! libarchive and xorriso (Debian packages `libarchive-tools`, `xorriso`) see the trees that we
-//! plan.
+//! Trees as images, listed by libarchive and xorriso (Debian packages `libarchive-tools`,
+//! `xorriso`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 
-use common::{OnDisk, base, bsdtar, check, expected, file, random_tree, run, tree, xorriso};
+use common::{OnDisk, base, bsdtar, check, expected, extent_of, file, random_tree, run, set, tree, xorriso};
 use extents::Extents;
-use iso9660::{Error, Options, plan};
+use iso9660_image::{Error, Options, plan};
 use proptest::prelude::*;
 use tree::{Device, Kind, Meta, Time, Tree};
 
@@ -35,15 +35,19 @@ fn every_kind_of_node_arrives() {
             .unwrap();
     }
     let image = plan(&tree, &Options::default()).unwrap();
-    assert_eq!(image.extent_of(b"bin/b"), image.extent_of(b"usr/bin/a"));
-    let (block, len) = image.extent_of(b"z").unwrap();
-    let content = image.extents().part(block * iso9660::BLOCK, len).to_vec().unwrap();
+    assert_eq!(extent_of(&image, &tree, "bin/b"), extent_of(&image, &tree, "usr/bin/a"));
+    let (block, len) = extent_of(&image, &tree, "z").unwrap();
+    let content = image
+        .extents()
+        .part(block * iso9660_image::BLOCK, len)
+        .to_vec()
+        .unwrap();
     assert_eq!(content, b"one content");
     check(&tree, &image);
 }
 
 #[test]
-fn deep_folders_are_seen_where_they_belong() {
+fn relocated_directories_are_listed_in_their_place() {
     let mut tree = tree(&[("1/2/3/4/5/6/7/8b/9/f", b"2"), ("1/2/3/4/5/6/7/8/f", b"3")]);
     let long: Vec<String> = (1..40).map(|level| level.to_string()).collect();
     tree.insert(
@@ -85,7 +89,7 @@ fn names_and_targets_up_to_their_limits_arrive() {
 }
 
 #[test]
-fn what_cannot_be_held_is_refused_by_name() {
+fn nodes_beyond_the_limits_are_refused_by_name() {
     let refused = |path: &str, kind: Kind| {
         let mut tree = Tree::new(base());
         tree.insert(path.as_bytes(), base(), kind, &base()).unwrap();
@@ -96,22 +100,19 @@ fn what_cannot_be_held_is_refused_by_name() {
         refused(&format!("a/{name}"), Kind::Fifo),
         Error::LongName { len: 254, .. }
     ));
-    let large = refused("a", Kind::File(Extents::zeros(iso9660::LARGEST_FILE + 1)));
+    let large = refused("a", Kind::File(Extents::zeros(iso9660_image::MAX_FILE_LEN + 1)));
     assert!(matches!(large, Error::LargeFile { .. }));
     assert!(large.to_string().starts_with("a has "));
     let mut many = Tree::new(base());
     for at in 0..21 {
-        let kind = Kind::File(Extents::zeros(iso9660::LARGEST_FILE));
+        let kind = Kind::File(Extents::zeros(iso9660_image::MAX_FILE_LEN));
         many.insert(format!("{at}").as_bytes(), base(), kind, &base()).unwrap();
     }
     assert!(matches!(
         plan(&many, &Options::default()),
         Err(Error::LargeImage { .. })
     ));
-    let options = Options {
-        volume_id: "\u{fc}".into(),
-        ..Options::default()
-    };
+    let options = set(Options::default(), |o| o.volume_id = "\u{fc}".into());
     assert!(matches!(
         plan(&tree(&[]), &options),
         Err(Error::Text { field: "volume id", .. })
@@ -119,7 +120,7 @@ fn what_cannot_be_held_is_refused_by_name() {
 }
 
 #[test]
-fn too_many_folders_are_refused_and_as_many_as_fit_are_quick() {
+fn too_many_directories_are_refused_and_as_many_as_fit_are_quick() {
     let mut tree = Tree::new(base());
     for at in 0..65_534 {
         tree.insert(format!("{at}").as_bytes(), base(), Kind::directory(), &base())
@@ -129,7 +130,7 @@ fn too_many_folders_are_refused_and_as_many_as_fit_are_quick() {
     tree.insert(b"more", base(), Kind::directory(), &base()).unwrap();
     assert!(matches!(
         plan(&tree, &Options::default()),
-        Err(Error::ManyFolders { count: 65_536 })
+        Err(Error::ManyDirectories { count: 65_536 })
     ));
 }
 
@@ -137,11 +138,16 @@ fn too_many_folders_are_refused_and_as_many_as_fit_are_quick() {
 fn a_file_of_5_gib_has_two_sections() {
     let mut content = Extents::zeros(5 << 30);
     content.put_bytes((5 << 30) - 4, *b"last");
-    content.put_bytes(iso9660::SECTION - 2, *b"seam");
+    content.put_bytes(iso9660_image::SECTION - 2, *b"seam");
     let mut tree = tree(&[("after", b"x")]);
     tree.insert(b"Large", base(), Kind::File(content), &base()).unwrap();
-    tree.insert(b"exact", base(), Kind::File(Extents::zeros(iso9660::SECTION)), &base())
-        .unwrap();
+    tree.insert(
+        b"exact",
+        base(),
+        Kind::File(Extents::zeros(iso9660_image::SECTION)),
+        &base(),
+    )
+    .unwrap();
     let image = plan(&tree, &Options::default()).unwrap();
     let disk = OnDisk::new(&image);
     let list = run("isoinfo", &["-R", "-l", "-i", "{}"], &disk);
@@ -149,9 +155,11 @@ fn a_file_of_5_gib_has_two_sections() {
     let text = xorriso(&["-find", "/", "-type", "f", "-exec", "report_lba", "--"], &disk);
     let extents: Vec<&str> = text.lines().filter(|line| line.contains("'/Large'")).collect();
     assert_eq!(extents.len(), 2, "{text}");
-    let (block, len) = image.extent_of(b"Large").unwrap();
+    let (block, len) = extent_of(&image, &tree, "Large").unwrap();
     assert_eq!(len, 5 << 30);
-    let seam = image.extents().part(block * iso9660::BLOCK + iso9660::SECTION - 2, 4);
+    let seam = image
+        .extents()
+        .part(block * iso9660_image::BLOCK + iso9660_image::SECTION - 2, 4);
     assert_eq!(seam.to_vec().unwrap(), b"seam");
 }
 
@@ -173,8 +181,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_tree_is_seen_as_it_is(tree in random_tree(), joliet: bool) {
-        let options = Options { joliet, ..Options::default() };
+    fn any_tree_is_listed_completely(tree in random_tree(), joliet: bool) {
+        let options = set(Options::default(), |o| o.joliet = joliet);
         let image = plan(&tree, &options).unwrap();
         check(&tree, &image);
         let again = plan(&tree.clone(), &options).unwrap();

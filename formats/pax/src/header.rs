@@ -1,4 +1,4 @@
-//! The header block: where its fields are (POSIX.1-2017, ustar Header Block).
+//! Fields of the header block, as byte ranges (POSIX.1-2017, ustar Header Block).
 
 use std::ops::Range;
 
@@ -21,18 +21,18 @@ pub const USTAR: &[u8; 8] = b"ustar\x0000";
 
 pub type Block = [u8; 512];
 
-/// The bytes of a field; nothing for a range that is not in the block.
+/// Returns the bytes of a field; none for a range outside of the block.
 pub fn field(block: &Block, range: Range<usize>) -> &[u8] {
     block.get(range).unwrap_or_default()
 }
 
-/// A field of text, which ends at the first NUL.
+/// Returns a field of text, which ends at the first NUL.
 pub fn text(block: &Block, range: Range<usize>) -> &[u8] {
     let bytes = field(block, range);
     bytes.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
-/// A number: octal digits, or base-256 when the first bit is set (GNU).
+/// Parses a number: octal digits, or base-256 if the first bit is set (GNU).
 pub fn number(block: &Block, range: Range<usize>) -> Option<i64> {
     let bytes = field(block, range);
     let first = *bytes.first()?;
@@ -61,7 +61,7 @@ pub fn number(block: &Block, range: Range<usize>) -> Option<i64> {
     Some(value)
 }
 
-/// The sum of all bytes with the checksum field as spaces.
+/// Sums all bytes, with the checksum field taken as spaces.
 pub fn checksum(block: &Block) -> u32 {
     block
         .iter()
@@ -70,7 +70,7 @@ pub fn checksum(block: &Block) -> u32 {
         .sum()
 }
 
-/// The same with signed bytes, as some historic tars computed it.
+/// Sums all bytes as signed numbers, as some historic programs did.
 pub fn signed_checksum(block: &Block) -> i32 {
     block
         .iter()

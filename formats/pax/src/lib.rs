@@ -1,6 +1,6 @@
 //! Tar archives in the pax interchange format of POSIX.1-2017 ("pax - portable archive
-//! interchange"): read as a list of entries whose contents are slices of the archive, and
-//! planned from a tree.
+//! interchange"): read as entries whose contents are slices of the archive, and planned from a
+//! tree.
 //!
 //! ```text
 //! offset  0            512             1024           1536
@@ -11,15 +11,29 @@
 //!
 //! A header is a block of 512 bytes (ustar Interchange Format). Values that do not fit its
 //! fields, and extended attributes, are in the records of an extended header before it. The
-//! reader also takes what GNU tar writes: long names (types `L` and `K`) and base-256
-//! numbers.
+//! reader also accepts what GNU tar writes: long names (types `L` and `K`) and base-256 numbers.
+//!
+//! ```
+//! use extents::Extents;
+//! use tree::{Kind, Meta, Time, Tree};
+//!
+//! let meta = Meta::new(0o644, Time::from_seconds(1_700_000_000));
+//! let mut tree = Tree::new(meta.clone());
+//! tree.insert(b"etc/motd", meta.clone(), Kind::File(Extents::from_bytes(*b"hello\n")), &meta)?;
+//! let archive = pax_archive::plan(&tree)?;
+//! let copy = pax_archive::read_tree(&archive)?;
+//! assert!(copy.lookup(b"etc/motd").is_some());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod header;
+mod plan;
 mod read;
-mod write;
+mod read_tree;
 
-pub use read::{Body, Entries, Entry, Error, entries};
-pub use write::{Unwritable, plan, xattr_record};
+pub use plan::{Error, plan, xattr_record};
+pub use read::{Body, Entries, Entry, ReadError, entries};
+pub use read_tree::{ReadTreeError, read_tree};
 
-/// The unit of a tar in bytes: headers and contents start at multiples of it.
+/// Unit of an archive in bytes: headers and contents start at multiples of it.
 pub const BLOCK: u64 = 512;

@@ -1,4 +1,4 @@
-//! Reading: one entry after the other, contents as slices.
+//! Reading of archives, entry by entry, with contents as slices.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,91 +9,89 @@ use tree::{Device, Kind, Meta, Time, brief};
 use crate::BLOCK;
 use crate::header::{self, Block};
 
-/// The longest extended header or long name that is read, in bytes. Real ones are a few
-/// hundred bytes; the largest that Linux can cause is a file capability and an ACL.
-const LONGEST_RECORDS: u64 = 1 << 20;
+/// Limit of an extended header or long name in bytes. Real ones have a few hundred; it stops
+/// malicious archives.
+const MAX_RECORDS_LEN: u64 = 1 << 20;
 
-/// Why an archive cannot be read.
+/// Failure to read an archive.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+#[non_exhaustive]
+pub enum ReadError {
     /// The bytes could not be read.
-    #[error("reading the tar at offset {offset}: {source}")]
+    #[error("cannot read the tar archive at offset {offset}: {source}")]
     Io {
-        /// Where, in bytes from the start of the archive.
+        /// Offset in the archive in bytes.
         offset: u64,
-        /// What failed.
+        /// Error of the read.
         source: io::Error,
     },
     /// The block at `offset` is not a header.
-    #[error("no tar header at offset {offset}: {what}")]
+    #[error("the tar header at offset {offset} is damaged: {what}")]
     Header {
-        /// Where, in bytes from the start of the archive.
+        /// Offset in the archive in bytes.
         offset: u64,
-        /// What is wrong with it.
+        /// Fault of the header.
         what: &'static str,
     },
-    /// An entry says that it is longer than what is left of the archive.
+    /// An entry is longer than the rest of the archive.
     #[error(
-        "the tar ends within {} ({needed} bytes from offset {offset}, {left} are there)",
+        "the tar archive ends within {}: {needed} bytes are needed at offset {offset}, {left} are left",
         brief(path)
     )]
     Truncated {
-        /// The name of the entry.
+        /// Name of the entry.
         path: Vec<u8>,
-        /// Where its content starts.
+        /// Offset of its content in bytes.
         offset: u64,
-        /// How many bytes it should have.
+        /// Length of the content in bytes.
         needed: u64,
-        /// How many are left.
+        /// Length of the rest of the archive in bytes.
         left: u64,
     },
-    /// Records or a long name that are too large to be true.
-    #[error("the extended header at offset {offset} has {len} bytes; at most {LONGEST_RECORDS} are read")]
+    /// An extended header or long name beyond the limit.
+    #[error("the extended header at offset {offset} has {len} bytes, more than {MAX_RECORDS_LEN}")]
     Records {
-        /// Where, in bytes from the start of the archive.
+        /// Offset in the archive in bytes.
         offset: u64,
-        /// Its length in bytes.
+        /// Length of the header in bytes.
         len: u64,
     },
     /// A GNU sparse file.
-    #[error(
-        "{} is stored as a GNU sparse file, which layers do not have; write it plainly",
-        brief(path)
-    )]
+    #[error("{} is stored as a GNU sparse file, which is not supported", brief(path))]
     Sparse {
-        /// The name of the entry.
+        /// Name of the entry.
         path: Vec<u8>,
     },
 }
 
-/// What an entry is.
+/// Content of an entry.
 #[derive(Clone, Debug)]
 pub enum Body {
-    /// What a tree has, a folder without what is in it.
+    /// A node; a directory comes without its entries.
     Node(Kind),
-    /// A hard link to the entry of this name.
+    /// A hard link to an entry with this name.
     Link(Vec<u8>),
 }
 
 impl Body {
-    /// Whether it is a folder.
+    /// Returns true for a directory.
     pub fn is_directory(&self) -> bool {
         matches!(self, Body::Node(Kind::Directory(_)))
     }
 }
 
-/// One entry of an archive.
+/// Entry of an archive.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Its name, as it stands in the archive.
+    /// Name, exactly as in the archive.
     pub path: Vec<u8>,
-    /// Mode, owner, time and extended attributes; other pax records are left out.
+    /// Mode, owner, time and extended attributes; other pax records are dropped.
     pub meta: Meta,
-    /// What it is.
+    /// Type and content.
     pub body: Body,
 }
 
-/// The entries of an archive, in its order.
+/// Iterates over the entries of an archive.
 pub fn entries(archive: &Extents) -> Entries<'_> {
     Entries {
         archive,
@@ -102,7 +100,7 @@ pub fn entries(archive: &Extents) -> Entries<'_> {
     }
 }
 
-/// The iterator of [`entries`]. It ends after an error.
+/// Iterator over the entries of an archive, which ends after an error.
 #[derive(Debug)]
 pub struct Entries<'a> {
     archive: &'a Extents,
@@ -111,7 +109,7 @@ pub struct Entries<'a> {
 }
 
 impl Iterator for Entries<'_> {
-    type Item = Result<Entry, Error>;
+    type Item = Result<Entry, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.done {
@@ -123,7 +121,7 @@ impl Iterator for Entries<'_> {
     }
 }
 
-/// What the extended headers before an entry said.
+/// Values of the extended headers before an entry.
 #[derive(Default)]
 struct Extended {
     records: BTreeMap<Vec<u8>, Vec<u8>>,
@@ -132,16 +130,16 @@ struct Extended {
 }
 
 impl Entries<'_> {
-    fn entry(&mut self) -> Result<Option<Entry>, Error> {
+    fn entry(&mut self) -> Result<Option<Entry>, ReadError> {
         let mut extended = Extended::default();
         loop {
             let at = self.offset;
             let Some(block) = self.block()? else { return Ok(None) };
             if block.iter().all(|&byte| byte == 0) {
                 return match self.block()? {
-                    Some(next) if next.iter().any(|&byte| byte != 0) => Err(Error::Header {
+                    Some(next) if next.iter().any(|&byte| byte != 0) => Err(ReadError::Header {
                         offset: at,
-                        what: "one block of zeros, where an end has two",
+                        what: "one block of zeros instead of two",
                     }),
                     _ => Ok(None),
                 };
@@ -150,7 +148,7 @@ impl Entries<'_> {
             if sum != Some(i64::from(header::checksum(&block)))
                 && sum != Some(i64::from(header::signed_checksum(&block)))
             {
-                return Err(Error::Header {
+                return Err(ReadError::Header {
                     offset: at,
                     what: "the checksum is wrong",
                 });
@@ -160,7 +158,7 @@ impl Entries<'_> {
             match typeflag {
                 b'x' | b'X' => extended.records = records(&self.small(size, at)?, at)?,
                 b'g' => {
-                    // Global records (git's comment, say) describe the archive, not its files.
+                    // Global records (a comment of git, for example) describe the archive, not its files.
                     self.small(size, at)?;
                 }
                 b'L' => extended.name = Some(until_nul(self.small(size, at)?)),
@@ -170,7 +168,7 @@ impl Entries<'_> {
         }
     }
 
-    fn block(&mut self) -> Result<Option<Block>, Error> {
+    fn block(&mut self) -> Result<Option<Block>, ReadError> {
         let left = self.archive.len().saturating_sub(self.offset);
         if left < BLOCK {
             return Ok(None);
@@ -178,7 +176,7 @@ impl Entries<'_> {
         let mut block = [0; 512];
         self.archive
             .read_exact_at(&mut block, self.offset)
-            .map_err(|source| Error::Io {
+            .map_err(|source| ReadError::Io {
                 offset: self.offset,
                 source,
             })?;
@@ -186,24 +184,24 @@ impl Entries<'_> {
         Ok(Some(block))
     }
 
-    /// The content of an entry that is read into memory, and moves past it.
-    fn small(&mut self, len: u64, at: u64) -> Result<Vec<u8>, Error> {
-        if len > LONGEST_RECORDS {
-            return Err(Error::Records { offset: at, len });
+    /// Reads the content of an extended header into memory.
+    fn small(&mut self, len: u64, at: u64) -> Result<Vec<u8>, ReadError> {
+        if len > MAX_RECORDS_LEN {
+            return Err(ReadError::Records { offset: at, len });
         }
         let (start, _) = self.content(len, b"(extended header)")?;
         let mut bytes = vec![0; len as usize];
         self.archive
             .read_exact_at(&mut bytes, start)
-            .map_err(|source| Error::Io { offset: start, source })?;
+            .map_err(|source| ReadError::Io { offset: start, source })?;
         Ok(bytes)
     }
 
-    /// Where the content that starts here is, and moves past it.
-    fn content(&mut self, len: u64, path: &[u8]) -> Result<(u64, u64), Error> {
+    /// Skips a content, and returns its offset and length.
+    fn content(&mut self, len: u64, path: &[u8]) -> Result<(u64, u64), ReadError> {
         let left = self.archive.len().saturating_sub(self.offset);
         if len > left {
-            return Err(Error::Truncated {
+            return Err(ReadError::Truncated {
                 path: path.to_vec(),
                 offset: self.offset,
                 needed: len,
@@ -216,7 +214,14 @@ impl Entries<'_> {
         Ok((start, len))
     }
 
-    fn finish(&mut self, block: &Block, typeflag: u8, size: u64, at: u64, extended: Extended) -> Result<Entry, Error> {
+    fn finish(
+        &mut self,
+        block: &Block,
+        typeflag: u8,
+        size: u64,
+        at: u64,
+        extended: Extended,
+    ) -> Result<Entry, ReadError> {
         let mut records = extended.records;
         let mut path = match extended.name {
             Some(name) => name,
@@ -232,13 +237,13 @@ impl Entries<'_> {
             link = target;
         }
         if typeflag == b'S' || records.keys().any(|key| key.starts_with(b"GNU.sparse.")) {
-            return Err(Error::Sparse { path });
+            return Err(ReadError::Sparse { path });
         }
-        let mut taken = |key: &[u8], what: &'static str| -> Result<Option<u64>, Error> {
+        let mut taken = |key: &[u8], what: &'static str| -> Result<Option<u64>, ReadError> {
             let Some(value) = records.remove(key) else {
                 return Ok(None);
             };
-            decimal(&value).map(Some).ok_or(Error::Header { offset: at, what })
+            decimal(&value).map(Some).ok_or(ReadError::Header { offset: at, what })
         };
         let size = taken(b"size", "its size record is not a number")?.unwrap_or(size);
         let uid = match taken(b"uid", "its uid record is not a number")? {
@@ -249,9 +254,9 @@ impl Entries<'_> {
             Some(gid) => gid,
             None => number(block, header::GID, at, "gid")?,
         };
-        let narrow = |id: u64, what| u32::try_from(id).map_err(|_| Error::Header { offset: at, what });
+        let narrow = |id: u64, what| u32::try_from(id).map_err(|_| ReadError::Header { offset: at, what });
         let mtime = match records.remove(&b"mtime"[..]) {
-            Some(text) => time(&text).ok_or(Error::Header {
+            Some(text) => time(&text).ok_or(ReadError::Header {
                 offset: at,
                 what: "its mtime record is not a time",
             })?,
@@ -266,7 +271,7 @@ impl Entries<'_> {
                 meta.xattrs.insert(name.to_vec(), value);
             }
         }
-        let device = || -> Result<Device, Error> {
+        let device = || -> Result<Device, ReadError> {
             Ok(Device {
                 major: narrow(
                     number(block, header::DEVMAJOR, at, "device number")?,
@@ -280,7 +285,7 @@ impl Entries<'_> {
         };
         let body = match typeflag {
             b'5' => Body::Node(Kind::directory()),
-            // Before POSIX a folder was a file whose name ends in a slash.
+            // Before POSIX a directory was a file with a slash at the end of its name.
             b'0' | 0 if path.ends_with(b"/") => Body::Node(Kind::directory()),
             b'0' | 0 | b'7' => {
                 let (start, len) = self.content(size, &path)?;
@@ -292,9 +297,9 @@ impl Entries<'_> {
             b'4' => Body::Node(Kind::BlockDevice(device()?)),
             b'6' => Body::Node(Kind::Fifo),
             _ => {
-                return Err(Error::Header {
+                return Err(ReadError::Header {
                     offset: at,
-                    what: "its type is none of pax's",
+                    what: "its type is unknown",
                 });
             }
         };
@@ -302,21 +307,21 @@ impl Entries<'_> {
     }
 }
 
-/// The name of the header itself, with the prefix that ustar has for long ones.
+/// Returns the name in the header itself, with the prefix that ustar adds to long ones.
 fn header_name(block: &Block) -> Vec<u8> {
     let name = header::text(block, header::NAME);
     let prefix = header::text(block, header::PREFIX);
-    // GNU's own format ("ustar  ") keeps other things where ustar has the prefix.
+    // The format of GNU ("ustar  ") has other fields in place of the prefix.
     if header::field(block, header::MAGIC).starts_with(b"ustar\0") && !prefix.is_empty() {
         return [prefix, b"/", name].concat();
     }
     name.to_vec()
 }
 
-fn number(block: &Block, range: std::ops::Range<usize>, at: u64, what: &str) -> Result<u64, Error> {
+fn number(block: &Block, range: std::ops::Range<usize>, at: u64, what: &str) -> Result<u64, ReadError> {
     header::number(block, range)
         .and_then(|value| u64::try_from(value).ok())
-        .ok_or(Error::Header {
+        .ok_or(ReadError::Header {
             offset: at,
             what: match what {
                 "size" => "its size is not a number",
@@ -335,9 +340,9 @@ fn until_nul(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Records "LEN KEY=VALUE\n" (pax Extended Header).
-fn records(mut bytes: &[u8], at: u64) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Error> {
-    let bad = Error::Header {
+/// Parses records "LEN KEY=VALUE\n" (pax Extended Header).
+fn records(mut bytes: &[u8], at: u64) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, ReadError> {
+    let bad = ReadError::Header {
         offset: at,
         what: "its pax records are damaged",
     };
@@ -371,7 +376,7 @@ fn decimal(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// Seconds, perhaps with a fraction and a sign.
+/// Parses seconds with an optional fraction and sign.
 fn time(text: &[u8]) -> Option<Time> {
     let text = std::str::from_utf8(text).ok()?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));

@@ -1,5 +1,5 @@
-//! What is planned is read back, by ourselves and by the tar crate. (There are no newlines in
-//! names and attributes: the tar crate takes each for the end of a record.)
+//! Planned archives, read back by this crate and by the tar crate. (Names and attributes have no
+//! newlines, since the tar crate takes each for the end of a record.)
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -77,14 +77,14 @@ proptest! {
             // A symbolic link among the parents may lead out or in circles.
             let _ = tree.insert(&path, meta, kind, &parents);
         }
-        let archive = pax::plan(&tree).unwrap();
-        let read: Vec<_> = pax::entries(&archive).collect::<Result<_, _>>().unwrap();
+        let archive = pax_archive::plan(&tree).unwrap();
+        let read: Vec<_> = pax_archive::entries(&archive).collect::<Result<_, _>>().unwrap();
         let expected: Vec<_> = tree.walk().filter(|item| !item.path.is_empty()).collect();
         prop_assert_eq!(read.len(), expected.len());
         for (entry, item) in read.iter().zip(&expected) {
             prop_assert_eq!(&entry.path, &item.path);
             prop_assert_eq!(&entry.meta, &item.node.meta);
-            let pax::Body::Node(kind) = &entry.body else {
+            let pax_archive::Body::Node(kind) = &entry.body else {
                 panic!("{:?} is a link", entry.path);
             };
             match (kind, &item.node.kind) {
@@ -109,7 +109,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
-        pax::entries(&Extents::from_bytes(bytes)).for_each(drop);
+        pax_archive::entries(&Extents::from_bytes(bytes)).for_each(drop);
     }
 
     #[test]
@@ -119,9 +119,9 @@ proptest! {
         let mut meta = parents.clone();
         meta.xattrs.insert(b"user.x".to_vec(), b"y".to_vec());
         tree.insert(b"a/file", meta, Kind::File(Extents::from_bytes(*b"content")), &parents).unwrap();
-        let mut bytes = pax::plan(&tree).unwrap().to_vec().unwrap();
+        let mut bytes = pax_archive::plan(&tree).unwrap().to_vec().unwrap();
         if let Some(hit) = bytes.get_mut(at) { *hit = byte; }
-        pax::entries(&Extents::from_bytes(bytes)).for_each(drop);
+        pax_archive::entries(&Extents::from_bytes(bytes)).for_each(drop);
     }
 }
 
@@ -132,18 +132,54 @@ fn hard_links_name_the_entry_with_the_content() {
     let content = Kind::File(Extents::from_bytes(*b"content"));
     tree.insert(b"z", parents.clone(), content, &parents).unwrap();
     tree.link(b"a", b"z", &parents).unwrap();
-    let archive = pax::plan(&tree).unwrap();
-    let read: Vec<_> = pax::entries(&archive).collect::<Result<_, _>>().unwrap();
+    let archive = pax_archive::plan(&tree).unwrap();
+    let read: Vec<_> = pax_archive::entries(&archive).collect::<Result<_, _>>().unwrap();
     let links: Vec<_> = read
         .iter()
-        .filter(|entry| matches!(entry.body, pax::Body::Link(_)))
+        .filter(|entry| matches!(entry.body, pax_archive::Body::Link(_)))
         .collect();
     assert_eq!(links.len(), 1);
-    let pax::Body::Link(target) = &links[0].body else {
+    let pax_archive::Body::Link(target) = &links[0].body else {
         unreachable!()
     };
     assert!(
         read.iter()
-            .any(|entry| &entry.path == target && matches!(entry.body, pax::Body::Node(Kind::File(_))))
+            .any(|entry| &entry.path == target && matches!(entry.body, pax_archive::Body::Node(Kind::File(_))))
+    );
+}
+
+#[test]
+fn an_archive_is_unpacked_into_a_tree() {
+    let parents = Meta::new(0o755, Time::from_seconds(1));
+    let mut tree = Tree::new(Meta::new(0o711, Time::from_seconds(2)));
+    let content = Kind::File(Extents::from_bytes(*b"content"));
+    tree.insert(b"dir/z", parents.clone(), content, &parents).unwrap();
+    tree.link(b"a", b"dir/z", &parents).unwrap();
+    tree.insert(b"link", parents.clone(), Kind::Symlink(b"dir".to_vec()), &parents)
+        .unwrap();
+    let archive = pax_archive::plan(&tree).unwrap();
+    let copy = pax_archive::read_tree(&archive).unwrap();
+    let facts = |tree: &Tree| -> Vec<_> {
+        let item = |item: tree::Item<'_>| (item.path.clone(), item.node.meta.clone(), item.node.nlink(), item.link);
+        tree.walk().map(item).collect()
+    };
+    assert_eq!(facts(&copy), facts(&tree));
+    assert_eq!(
+        pax_archive::plan(&copy).unwrap().to_vec().unwrap(),
+        archive.to_vec().unwrap()
+    );
+
+    let mut outside = Extents::new();
+    outside.push(&archive.part(0, 512));
+    let mut header = archive.part(512, 512).to_vec().unwrap();
+    header[..4].copy_from_slice(b"../x");
+    header[148..156].copy_from_slice(b"        ");
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    outside.push_bytes(header);
+    let error = pax_archive::read_tree(&outside).unwrap_err();
+    assert!(
+        matches!(&error, pax_archive::ReadTreeError::Entry { path, .. } if path.starts_with(b"../x")),
+        "{error}"
     );
 }

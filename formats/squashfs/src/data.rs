@@ -1,12 +1,12 @@
-//! The contents of files: data blocks and fragment blocks (rst 2, "Squashfs filesystem design").
+//! Storage of contents: data blocks and fragment blocks (rst 2, "Squashfs filesystem design").
 //!
 //! ```text
 //! file 1:  block | block | tail ─┐        file 2:  tail ─┐
 //!                                └─ fragment block: tail 1 | tail 2 | ...
 //! ```
 //!
-//! Which tails share a fragment block is known from the lengths alone; so all blocks are numbered
-//! before the first is read, and any thread can make any of them.
+//! Tails are assigned to fragment blocks by lengths alone, so all blocks are numbered before the
+//! first is read, and any thread can compress any of them.
 
 use std::io;
 use std::ops::Range;
@@ -14,35 +14,32 @@ use std::ops::Range;
 use extents::Extents;
 use ordered::Spill;
 
-use crate::compressor::Encoder;
-use crate::{Error, LARGEST_FILE, Options, same};
+use crate::content::{File, is_zero};
+use crate::encoder::Encoder;
+use crate::error::Error;
+use crate::options::Options;
+use crate::{MAX_FILE_LEN, duplicates};
 
-/// Marks a block that is not compressed (`SQUASHFS_COMPRESSED_BIT_BLOCK`).
+/// Mark of a block that is not compressed (`SQUASHFS_COMPRESSED_BIT_BLOCK`).
 const PLAIN: u32 = 1 << 24;
 
-/// A file of the tree, by its first path.
-pub(crate) struct File<'a> {
-    pub(crate) path: Vec<u8>,
-    pub(crate) content: &'a Extents,
-}
-
-/// Where a content went.
+/// Position of a content.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stored {
-    /// The length of the file in bytes.
+    /// Length of the file in bytes.
     pub(crate) len: u64,
-    /// Where its first block begins, in bytes from the start of the filesystem.
+    /// Offset of the first block in the filesystem, in bytes.
     pub(crate) start: u64,
-    /// How many blocks the list has; those that `blocks` does not name are zeros.
+    /// Number of blocks; those that `blocks` does not list are zeros.
     pub(crate) count: u64,
-    /// Number and length on disk of the blocks that are not zeros.
+    /// Number and encoded size of the blocks that are not zeros.
     pub(crate) blocks: Vec<(u64, u32)>,
-    /// The fragment block of the tail, and where it begins in it.
+    /// Number of the fragment block of the tail, and offset in it in bytes.
     pub(crate) fragment: Option<(u32, u32)>,
 }
 
 impl Stored {
-    /// How many bytes of the file are blocks of zeros.
+    /// Returns the number of bytes in blocks of zeros.
     pub(crate) fn sparse(&self, block_size: u32) -> u64 {
         let size = u64::from(block_size);
         let stored = |(number, _): &(u64, u32)| size.min(self.len - (number * size).min(self.len));
@@ -51,17 +48,17 @@ impl Stored {
     }
 }
 
-/// A fragment block.
+/// Fragment block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fragment {
-    /// Where it begins, in bytes from the start of the filesystem.
+    /// Offset in the filesystem in bytes.
     pub(crate) start: u64,
-    /// Its length on disk, with the mark.
+    /// Length on disk in bytes, with the mark of plain blocks.
     pub(crate) size: u32,
 }
 
 impl Fragment {
-    /// As it stands in the fragment table (`struct squashfs_fragment_entry`).
+    /// Encodes the entry in the fragment table (`struct squashfs_fragment_entry`).
     pub(crate) fn encode(&self) -> [u8; 16] {
         let mut entry = [0; 16];
         let (start, rest) = entry.split_at_mut(8);
@@ -72,70 +69,46 @@ impl Fragment {
     }
 }
 
-/// All contents.
+/// Stored contents of all files.
 pub(crate) struct Data {
-    /// The blocks, to stand right behind the superblock and the compressor's options.
+    /// Blocks, which follow the superblock and the options of the compressor.
     pub(crate) blocks: Extents,
-    /// By file.
+    /// Position of the content of each file.
     pub(crate) stored: Vec<Stored>,
     pub(crate) fragments: Vec<Fragment>,
 }
 
-/// The numbers of the blocks of a file in which something stands.
-pub(crate) fn blocks(content: &Extents, block_size: u32) -> impl Iterator<Item = u64> + use<> {
-    content.occupied(block_size.into()).into_iter().flatten()
-}
-
-/// Appends a part of a file.
-pub(crate) fn read(file: &File<'_>, start: u64, len: u64, out: &mut Vec<u8>) -> Result<(), Error> {
-    let at = out.len();
-    out.resize(at + len as usize, 0);
-    let (_, part) = out.split_at_mut(at);
-    let done = file.content.read_exact_at(part, start);
-    done.map_err(|source| Error::Read {
-        path: file.path.clone(),
-        source,
-    })
-}
-
-/// Whether there are only zeros.
-pub(crate) fn is_zero(bytes: &[u8]) -> bool {
-    bytes
-        .chunks(256)
-        .all(|chunk| chunk.iter().fold(0, |all, byte| all | byte) == 0)
-}
-
-/// What is to be done, in the order of the image.
+/// Part of the image, in order.
 enum Step {
-    /// The blocks of a file.
+    /// Blocks of the file with this index.
     Blocks(usize),
-    /// A fragment block, from these of the tails.
+    /// Fragment block with these of the tails.
     Fragment(Range<usize>),
 }
 
-/// What a thread works on.
+/// Work of a thread.
 enum Piece {
     Block { file: usize, number: u64 },
     Fragment(Range<usize>),
 }
 
-/// A block that is made; a length of 0 is a block of zeros.
-struct Made {
+/// Encoded block; a size of 0 is a block of zeros.
+struct EncodedBlock {
     piece: Piece,
     size: u32,
     bytes: Vec<u8>,
 }
 
-/// Stores the contents of all files, the first block at `base` bytes.
+/// Stores the contents of all files; the first block is at offset `base` in bytes.
 pub(crate) fn store(files: &[File<'_>], options: &Options, base: u64) -> Result<Data, Error> {
-    if let Some(file) = files.iter().find(|file| file.content.len() > LARGEST_FILE) {
+    if let Some(file) = files.iter().find(|file| file.content.len() > MAX_FILE_LEN) {
         return Err(Error::LargeFile {
             path: file.path.clone(),
             len: file.content.len(),
         });
     }
     let block_size = u64::from(options.block_size);
-    let first = same::first_of(files, options)?;
+    let first = duplicates::first_of(files, options)?;
     let mut layout = Layout::new(block_size);
     let mut stored: Vec<Stored> = Vec::with_capacity(files.len());
     for (index, file) in files.iter().enumerate() {
@@ -157,22 +130,22 @@ pub(crate) fn store(files: &[File<'_>], options: &Options, base: u64) -> Result<
                 Step::Blocks(file) => {
                     let content = files.get(file).map(|file| file.content);
                     let count = content.map_or(0, |content| content.len() / block_size);
-                    let numbers = content.map(|content| blocks(content, options.block_size));
+                    let numbers = files.get(file).map(|file| file.blocks(options.block_size));
                     let numbers = numbers.into_iter().flatten().take_while(move |number| *number < count);
                     Box::new(numbers.map(move |number| Piece::Block { file, number }))
                 }
             }
         });
 
-    let make = |(encoder, plain): &mut (Encoder, Vec<u8>), piece: Piece| {
+    let encode = |(encoder, plain): &mut (Encoder, Vec<u8>), piece: Piece| {
         plain.clear();
         match &piece {
             Piece::Block { file, number } => {
                 if let Some(file) = files.get(*file) {
-                    read(file, number * block_size, block_size, plain)?;
+                    file.read(number * block_size, block_size, plain)?;
                 }
                 if is_zero(plain) {
-                    return Ok(Made {
+                    return Ok(EncodedBlock {
                         piece,
                         size: 0,
                         bytes: Vec::new(),
@@ -183,7 +156,7 @@ pub(crate) fn store(files: &[File<'_>], options: &Options, base: u64) -> Result<
                 for file in tails.get(range.clone()).unwrap_or_default() {
                     if let Some(file) = files.get(*file) {
                         let len = file.content.len() % block_size;
-                        read(file, file.content.len() - len, len, plain)?;
+                        file.read(file.content.len() - len, len, plain)?;
                     }
                 }
             }
@@ -193,7 +166,7 @@ pub(crate) fn store(files: &[File<'_>], options: &Options, base: u64) -> Result<
             Some(bytes) => (bytes.to_vec(), 0),
             None => (plain.clone(), PLAIN),
         };
-        Ok(Made {
+        Ok(EncodedBlock {
             piece,
             size: bytes.len() as u32 | mark,
             bytes,
@@ -201,27 +174,30 @@ pub(crate) fn store(files: &[File<'_>], options: &Options, base: u64) -> Result<
     };
 
     let spill_error = |source: io::Error| Error::Spill {
-        folder: options.folder.clone(),
+        directory: options.temp_dir.clone(),
         source,
     };
-    let mut spill = Spill::new(&options.folder);
+    let mut spill = Spill::new(&options.temp_dir);
     let mut fragments = Vec::new();
     ordered::map(
         pieces,
         options.jobs,
-        || (options.compressor.encoder(options.block_size), Vec::new()),
-        make,
-        |made: Made| {
+        || (Encoder::new(options.compressor, options.block_size), Vec::new()),
+        encode,
+        |block: EncodedBlock| {
             let start = base + spill.len();
-            spill.push(&made.bytes).map_err(spill_error)?;
-            match made.piece {
-                Piece::Fragment(_) => fragments.push(Fragment { start, size: made.size }),
-                Piece::Block { file, number } if made.size > 0 => {
+            spill.push(&block.bytes).map_err(spill_error)?;
+            match block.piece {
+                Piece::Fragment(_) => fragments.push(Fragment {
+                    start,
+                    size: block.size,
+                }),
+                Piece::Block { file, number } if block.size > 0 => {
                     if let Some(place) = stored.get_mut(file) {
                         if place.blocks.is_empty() {
                             place.start = start;
                         }
-                        place.blocks.push((number, made.size));
+                        place.blocks.push((number, block.size));
                     }
                 }
                 Piece::Block { .. } => {}
@@ -231,8 +207,8 @@ pub(crate) fn store(files: &[File<'_>], options: &Options, base: u64) -> Result<
     )?;
     for (index, first) in first.into_iter().enumerate().filter(|(index, first)| index != first) {
         let place = stored.get(first).cloned().unwrap_or_default();
-        if let Some(same) = stored.get_mut(index) {
-            *same = place;
+        if let Some(duplicate) = stored.get_mut(index) {
+            *duplicate = place;
         }
     }
     Ok(Data {
@@ -242,13 +218,13 @@ pub(crate) fn store(files: &[File<'_>], options: &Options, base: u64) -> Result<
     })
 }
 
-/// Gives out blocks and fragments.
+/// Allocator of blocks and fragments.
 struct Layout {
     block_size: u64,
     steps: Vec<Step>,
-    /// The files with tails, in order.
+    /// Files with tails, in order.
     tails: Vec<usize>,
-    /// The first tail of the fragment block that is open, and how many bytes are in it.
+    /// First tail of the open fragment block, and its length in bytes.
     open: (usize, u64),
     fragments: u32,
 }
@@ -292,7 +268,7 @@ impl Layout {
         if self.open.1 > 0 {
             self.steps.push(Step::Fragment(self.open.0..self.tails.len()));
             self.open = (self.tails.len(), 0);
-            // No more than there are files, and those have 32 bits.
+            // At most the number of files, which has 32 bits.
             self.fragments += 1;
         }
     }

@@ -1,4 +1,4 @@
-//! The directory table: the names of each folder (rst 3.4, "Directory table").
+//! Directory table: the names of each directory (rst 3.4, "Directory table").
 //!
 //! ```text
 //! header  u32 entries - 1   u32 metadata block of the inodes   u32 number of an inode
@@ -7,27 +7,28 @@
 //! header  ...
 //! ```
 //!
-//! Names are in order of their bytes. A folder that goes over several metadata blocks has an
-//! index in its inode: a header begins in each of the blocks, and the index says with which name,
-//! so that Linux need not read from the start.
+//! Names are in bytewise order. A directory of several metadata blocks has an index in its inode: a
+//! header begins in each of the blocks, and the index has the first name after it, so that Linux
+//! need not read from the start.
 
 use std::collections::VecDeque;
 
-use crate::Error;
-use crate::metadata::{self, Metadata, Place};
+use crate::METADATA_BLOCK;
+use crate::error::Error;
+use crate::metadata::{Metadata, Place};
 
-/// The most entries behind a header (`SQUASHFS_DIR_COUNT`).
-const MOST_ENTRIES: usize = 256;
-/// The length of a header in bytes.
+/// Limit of the entries after a header (`SQUASHFS_DIR_COUNT`).
+const MAX_ENTRIES: usize = 256;
+/// Length of a header in bytes.
 const HEADER: usize = 12;
-/// The length of an entry without its name, in bytes.
+/// Length of an entry without its name, in bytes.
 const ENTRY: usize = 8;
-/// The most entries of an index: their number has 16 bits.
-const MOST_INDICES: usize = 0xffff;
-/// What is added to the length of a listing: Linux counts "." and ".." like that.
+/// Limit of the entries of an index: their number has 16 bits.
+const MAX_INDICES: usize = 0xffff;
+/// Number added to the length of a listing, by which Linux counts "." and "..".
 pub(crate) const DOTS: u32 = 3;
 
-/// A name and its inode.
+/// Name with its inode.
 #[derive(Clone, Copy)]
 pub(crate) struct Name<'a> {
     pub(crate) name: &'a [u8],
@@ -36,36 +37,36 @@ pub(crate) struct Name<'a> {
     pub(crate) kind: u16,
 }
 
-/// A point in a listing from which it can be read (`struct squashfs_dir_index`).
+/// Point in a listing from which it can be read (`struct squashfs_dir_index`).
 #[derive(Clone, Debug)]
 pub(crate) struct Index {
-    /// Where the header stands in the listing, in bytes.
+    /// Offset of the header in the listing in bytes.
     pub(crate) offset: u32,
-    /// Its metadata block, from the start of the table.
+    /// Offset of its metadata block in the table in bytes.
     pub(crate) block: u32,
-    /// The first name behind it.
+    /// First name after it.
     pub(crate) name: Vec<u8>,
 }
 
-/// Where the names of a folder stand.
+/// Position of the names of a directory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Listing {
-    /// The first metadata block, from the start of the table.
+    /// Offset of the first metadata block in the table in bytes.
     pub(crate) block: u32,
-    /// Where in it.
+    /// Offset in that block in bytes.
     pub(crate) offset: u16,
-    /// The length in bytes, [`DOTS`] included.
+    /// Length in bytes, including [`DOTS`].
     pub(crate) len: u32,
     pub(crate) indices: Vec<Index>,
 }
 
-/// Appends the names of the folder at `path`.
+/// Appends the names of the directory at `path` to the table.
 pub(crate) fn push<'a>(
     table: &mut Metadata,
     path: &[u8],
     names: impl Iterator<Item = Name<'a>>,
 ) -> Result<Listing, Error> {
-    let large = || Error::LargeFolder { path: path.to_vec() };
+    let large = || Error::LargeDirectory { path: path.to_vec() };
     let block = |place: Place| u32::try_from(place.block).map_err(|_| Error::LargeTable { table: "directory" });
     let mut names = names.peekable();
     let mut listing = Listing {
@@ -82,7 +83,7 @@ pub(crate) fn push<'a>(
     while let Some(first) = names.next() {
         let place = table.place();
         let this_block = block(place)?;
-        if this_block != last_block && listing.indices.len() < MOST_INDICES {
+        if this_block != last_block && listing.indices.len() < MAX_INDICES {
             listing.indices.push(Index {
                 offset: listing.len - DOTS,
                 block: this_block,
@@ -94,10 +95,10 @@ pub(crate) fn push<'a>(
         run.push_back(first);
         while let Some(next) = names.next_if(|next| {
             let near = i64::from(next.number) - i64::from(first.number);
-            run.len() < MOST_ENTRIES
+            run.len() < MAX_ENTRIES
                 && next.place.block == first.place.block
                 && i16::try_from(near).is_ok()
-                && usize::from(place.offset) + end < metadata::BLOCK
+                && usize::from(place.offset) + end < METADATA_BLOCK
         }) {
             end += ENTRY + next.name.len();
             run.push_back(next);

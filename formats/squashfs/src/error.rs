@@ -1,123 +1,132 @@
-//! What a filesystem cannot hold, and what can go wrong on the way.
+//! Reasons for which a tree has no squashfs filesystem.
 
 use std::io;
 use std::path::PathBuf;
 
 use tree::show;
 
-use crate::Compressor;
+use crate::compressor::Compressor;
 
-/// Why there is no filesystem.
+/// Reason for which no filesystem is planned.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// A size of blocks that squashfs does not have.
-    #[error(
-        "{size} bytes cannot be the size of a squashfs block\nhelp: take a power of two from {} to {}, such as 131072",
-        crate::SMALLEST_BLOCK,
-        crate::LARGEST_BLOCK
-    )]
+    /// A block size that squashfs does not have.
+    #[error("a squashfs block cannot have {size} bytes")]
     BlockSize {
-        /// The size asked for, in bytes.
+        /// Size in the options, in bytes.
         size: u32,
     },
     /// A level that the compressor does not have.
     #[error("{} has levels from {} to {}, not {level}", compressor.name(), compressor.levels().start(), compressor.levels().end())]
     Level {
-        /// The compressor.
+        /// Compressor in the options.
         compressor: Compressor,
-        /// The level asked for.
+        /// Level in the options.
         level: u32,
     },
-    /// A device number of more bits than there are.
+    /// A device number that squashfs cannot store.
     #[error(
-        "{} is the device {major}:{minor}, and squashfs has numbers up to 4095:1048575",
+        "the device {} has the number {major}:{minor}, but squashfs has numbers up to 4095:1048575",
         show(path)
     )]
     Device {
-        /// The path.
+        /// Path of the device.
         path: Vec<u8>,
-        /// Which driver.
+        /// Number of the driver.
         major: u32,
-        /// Which of the driver's devices.
+        /// Number of the device.
         minor: u32,
     },
-    /// An extended attribute that squashfs has no place for.
+    /// An extended attribute that squashfs cannot store.
     #[error(
-        "the extended attribute {} of {} cannot stand on squashfs: {what}\nhelp: remove it from the image that the file comes from",
+        "the extended attribute {} of {} cannot be stored on squashfs: {what}",
         show(name),
         show(path)
     )]
-    Xattr {
-        /// The path.
+    Attribute {
+        /// Path of the node.
         path: Vec<u8>,
-        /// The attribute's full name.
+        /// Full name of the attribute.
         name: Vec<u8>,
-        /// What is wrong with it.
+        /// Fault of the attribute.
         what: &'static str,
     },
     /// A file that is too long.
     #[error(
-        "{} has {len} bytes, and a file on squashfs has at most {}\nhelp: put it on another filesystem, or split it",
+        "{} has {len} bytes, but a file on squashfs has at most {}",
         show(path),
-        crate::LARGEST_FILE
+        crate::MAX_FILE_LEN
     )]
     LargeFile {
-        /// The path.
+        /// Path of the file.
         path: Vec<u8>,
-        /// Its length in bytes.
+        /// Length of the file in bytes.
         len: u64,
     },
-    /// A folder whose names together are too long.
-    #[error(
-        "the names in {} need more than 4 GiB, and squashfs has no such folders\nhelp: divide it",
-        show(path)
-    )]
-    LargeFolder {
-        /// The path.
+    /// A directory whose entries exceed 4 GiB.
+    #[error("the directory {} has entries of more than 4 GiB", show(path))]
+    LargeDirectory {
+        /// Path of the directory.
         path: Vec<u8>,
     },
     /// More users and groups than the table can have.
     #[error(
-        "{} belongs to user {uid} and group {gid}, and squashfs has room for {} different ones, all of which are taken",
+        "{} belongs to user {uid} and group {gid}, but squashfs stores at most {} different numbers",
         show(path),
-        crate::MOST_IDS
+        crate::MAX_IDS
     )]
     Ids {
-        /// The first path that has no room.
+        /// First path beyond the limit.
         path: Vec<u8>,
-        /// Its owner.
+        /// User ID of the owner.
         uid: u32,
-        /// Its group.
+        /// Group ID of the owner.
         gid: u32,
     },
-    /// A table that cannot be numbered.
-    #[error("the {table} table needs more than 4 GiB, which squashfs cannot number\nhelp: put fewer files on it")]
+    /// A table whose blocks need more than 32 bits for their position.
+    #[error("the {table} table has more than 4 GiB")]
     LargeTable {
-        /// Which table.
+        /// Name of the table.
         table: &'static str,
     },
     /// A content that could not be read.
     #[error("cannot read the content of {}: {source}", show(path))]
     Read {
-        /// The path.
+        /// Path of the file.
         path: Vec<u8>,
-        /// What reading failed with.
+        /// Error of the read.
         source: io::Error,
     },
-    /// The file of compressed blocks could not be made or written.
-    #[error("cannot keep compressed blocks in {}: {source}", folder.display())]
+    /// The temporary file of compressed blocks could not be created or written.
+    #[error("cannot store compressed blocks in {}: {source}", directory.display())]
     Spill {
-        /// The folder that it is in.
-        folder: PathBuf,
-        /// What writing failed with.
+        /// Directory of the file.
+        directory: PathBuf,
+        /// Error of the write.
         source: io::Error,
     },
-    /// A compressor gave up.
+    /// A compressor failed.
     #[error("{} failed: {source}", compressor.name())]
     Compress {
-        /// The compressor.
+        /// Compressor in the options.
         compressor: Compressor,
-        /// What it said.
+        /// Error of the compressor.
         source: io::Error,
     },
+}
+
+impl Error {
+    /// Returns advice for the user, to be shown apart from the message.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Error::BlockSize { .. } => Some("use a power of two from 4096 to 1048576, such as 131072"),
+            Error::Device { .. } => Some("leave it out, or change the number"),
+            Error::Attribute { .. } => Some("remove the attribute"),
+            Error::LargeFile { .. } => Some("split it, or put it on another filesystem"),
+            Error::LargeDirectory { .. } => Some("divide the directory"),
+            Error::LargeTable { .. } => Some("remove files"),
+            _ => None,
+        }
+    }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::MOST_IDS;
+use crate::MAX_IDS;
 
-/// The numbers met so far, in order.
+/// Numbers of users and groups, in order of their first use.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ids {
     ids: Vec<u32>,
@@ -12,12 +12,12 @@ pub(crate) struct Ids {
 }
 
 impl Ids {
-    /// The place of a user or group in the table; nothing when the table is full.
+    /// Returns the index of a user or group in the table; `None` if the table is full.
     pub(crate) fn index(&mut self, id: u32) -> Option<u16> {
         if let Some(index) = self.indices.get(&id) {
             return Some(*index);
         }
-        if self.ids.len() >= MOST_IDS {
+        if self.ids.len() >= MAX_IDS {
             return None;
         }
         let index = self.ids.len() as u16;
@@ -26,7 +26,7 @@ impl Ids {
         Some(index)
     }
 
-    /// How many there are: at most 65,535.
+    /// Returns the number of entries, at most 65,535.
     pub(crate) fn count(&self) -> u16 {
         self.ids.len() as u16
     }

@@ -1,22 +1,22 @@
-//! The inode table (rst 3.3, "Inodes").
+//! Inode table (rst 3.3, "Inodes").
 //!
 //! ```text
 //! u16 type   u16 mode   u16 user   u16 group   u32 time   u32 number
-//! what the type has
+//! fields of the type
 //! ```
 //!
-//! Each type has a short form, and a long one with more bits, links and extended attributes; the
-//! short one is taken where it does.
+//! Each type has a short form, and a long form with more bits, links and extended attributes. The
+//! short form is used if it suffices.
 
 use tree::Device;
 
-use crate::Error;
 use crate::data::Stored;
 use crate::directory::Listing;
+use crate::error::Error;
 use crate::metadata::{Metadata, Place};
 use crate::xattr;
 
-/// Types (`SQUASHFS_DIR_TYPE` and its neighbours), as they stand in entries of folders.
+/// Types in directory entries (`SQUASHFS_*_TYPE`).
 pub(crate) mod kind {
     pub(crate) const DIRECTORY: u16 = 1;
     pub(crate) const FILE: u16 = 2;
@@ -27,12 +27,12 @@ pub(crate) mod kind {
     pub(crate) const SOCKET: u16 = 7;
 }
 
-/// What is added to a type for its long form (`SQUASHFS_LDIR_TYPE` and its neighbours).
+/// Difference between the types of the long and the short form (`SQUASHFS_L*_TYPE`).
 const LONG: u16 = 7;
-/// A file without a tail in a fragment block (`SQUASHFS_INVALID_FRAG`).
+/// Fragment number of a file without tail (`SQUASHFS_INVALID_FRAG`).
 const NO_FRAGMENT: u32 = u32::MAX;
 
-/// What all types have.
+/// Fields of all types.
 pub(crate) struct Inode {
     pub(crate) kind: u16,
     pub(crate) mode: u16,
@@ -41,11 +41,11 @@ pub(crate) struct Inode {
     pub(crate) mtime: u32,
     pub(crate) number: u32,
     pub(crate) nlink: u32,
-    /// Its set of attributes, or [`xattr::NONE`].
+    /// Number of the set of extended attributes, or [`xattr::NONE`].
     pub(crate) xattr: u32,
 }
 
-/// What one type has.
+/// Fields of one type.
 pub(crate) enum Content<'a> {
     Directory { listing: &'a Listing, parent: u32 },
     File { stored: &'a Stored, block_size: u32 },
@@ -54,7 +54,7 @@ pub(crate) enum Content<'a> {
     Fifo,
 }
 
-/// Appends an inode.
+/// Appends an inode to the table.
 pub(crate) fn push(table: &mut Metadata, inode: &Inode, content: &Content) -> Result<Place, Error> {
     let place = table.place();
     match content {
@@ -64,7 +64,7 @@ pub(crate) fn push(table: &mut Metadata, inode: &Inode, content: &Content) -> Re
             let long = inode.xattr != xattr::NONE;
             header(table, inode, long)?;
             table.push(&inode.nlink.to_le_bytes())?;
-            // Checked to be at most 4095.
+            // At most 4095 bytes in a tree.
             table.push(&(target.len() as u32).to_le_bytes())?;
             table.push(target)?;
             if long {

@@ -1,61 +1,81 @@
-//! Squashfs 4.0: a compressed filesystem that is only read.
+//! Squashfs 4.0, a compressed read-only filesystem, planned from a tree.
 //!
-//! Followed are Linux's `Documentation/filesystems/squashfs.rst` ("rst", its sections) and
-//! `fs/squashfs/squashfs_fs.h` for the names of fields; the checks that Linux makes when it
-//! mounts decide what is exact. All numbers are in little endian.
+//! Specification: Linux, `Documentation/filesystems/squashfs.rst` ("rst", its sections), and
+//! `fs/squashfs/squashfs_fs.h` for the names of fields; where they leave a choice, the checks of
+//! the Linux driver decide. All numbers are in little endian.
 //!
 //! ```text
 //! 0        superblock, 96 bytes
-//!          options of the compressor, where it needs some
+//!          options of the compressor, if it needs some
 //!          data blocks of the files, and fragment blocks with their tails
 //!          inode table             metadata blocks of at most 8 KiB, each with its length
-//!          directory table         the same
-//!          fragment table          metadata blocks, then where each of them begins
-//!          export table            the same: from the number of an inode to its place
-//!          id table                the same: users and groups
-//!          xattr table             names with values, then sets of them, then where they begin
+//!          directory table         metadata blocks
+//!          fragment table          metadata blocks, then the position of each of them
+//!          export table            metadata blocks and positions: from inode numbers to inodes
+//!          id table                metadata blocks and positions: users and groups
+//!          xattr table             names with values, then sets of them, then their positions
 //!          zeros up to a multiple of 4096
 //! ```
 //!
-//! A file's content is cut into blocks. A block is compressed by itself, and stored as it is when
-//! that does not make it smaller; one of zeros is not stored. What is left at the end of a file
-//! shares a fragment block with what is left of others. Files with the same content are stored
-//! once.
+//! The content of a file is cut into blocks. A block is compressed on its own, and stored as it
+//! is if that does not shorten it; a block of zeros is not stored. The tail of a file shares a
+//! fragment block with the tails of others. Files with equal contents are stored once.
 //!
-//! Blocks are compressed by several threads and put, in order, into a file without a name, since
-//! they need not fit the memory: the image is a slice of that file between tables in memory. The
-//! number of threads changes nothing in it.
+//! Blocks are compressed by several threads and written, in order, to an unnamed temporary file,
+//! since they need not fit the memory: the image is a slice of that file between tables in
+//! memory. It does not depend on the number of threads.
+//!
+//! ```
+//! use extents::Extents;
+//! use tree::{Kind, Meta, Time, Tree};
+//!
+//! let meta = Meta::new(0o755, Time::from_seconds(1_700_000_000));
+//! let mut tree = Tree::new(meta.clone());
+//! tree.insert(b"usr/share/text", meta.clone(), Kind::File(Extents::from_bytes(vec![b'a'; 300_000])), &meta)?;
+//! let mut options = squashfs_image::Options::default();
+//! options.compressor = squashfs_image::Compressor::Lz4;
+//! let image = squashfs_image::plan(&tree, &options)?;
+//! assert_eq!(image.extents().len(), 4096);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod compressor;
+mod content;
 mod data;
 mod directory;
+mod duplicates;
+mod encoder;
 mod error;
 mod id_table;
 mod inode;
 mod metadata;
+mod nodes;
 mod options;
 mod plan;
-mod same;
 mod superblock;
+mod survey;
 mod table;
 mod xattr;
 
 pub use compressor::Compressor;
 pub use error::Error;
 pub use options::Options;
-pub use plan::{Image, plan};
+pub use plan::plan;
+pub use tree::Image;
 
-/// The smallest size of a data block, in bytes.
-pub const SMALLEST_BLOCK: u32 = 4 << 10;
-/// The largest size of a data block, in bytes (`SQUASHFS_FILE_MAX_SIZE`).
-pub const LARGEST_BLOCK: u32 = 1 << 20;
-/// The largest file, in bytes (rst, the table of features).
-pub const LARGEST_FILE: u64 = 2 << 40;
-/// How many different users and groups there can be: their number has 16 bits.
-pub const MOST_IDS: usize = 0xffff;
-/// The longest name of an extended attribute, with its prefix, in bytes (`XATTR_NAME_MAX`).
-pub const LONGEST_XATTR_NAME: usize = 255;
-/// The longest value of an extended attribute, in bytes (`XATTR_SIZE_MAX`).
-pub const LONGEST_XATTR_VALUE: usize = 65_536;
-/// What the length of an image is a multiple of, in bytes, so that a loop device can hold it.
+/// Lower limit of the size of a data block in bytes.
+pub const MIN_BLOCK_SIZE: u32 = 4 << 10;
+/// Limit of the size of a data block in bytes (`SQUASHFS_FILE_MAX_SIZE`).
+pub const MAX_BLOCK_SIZE: u32 = 1 << 20;
+/// Limit of a file in bytes (rst, the table of features).
+pub const MAX_FILE_LEN: u64 = 2 << 40;
+/// Limit of the different users and groups: their number has 16 bits.
+pub const MAX_IDS: usize = 0xffff;
+/// Limit of the name of an extended attribute with its prefix, in bytes (`XATTR_NAME_MAX`).
+pub const MAX_XATTR_NAME_LEN: usize = 255;
+/// Limit of the value of an extended attribute in bytes (`XATTR_SIZE_MAX`).
+pub const MAX_XATTR_VALUE_LEN: usize = 65_536;
+/// Alignment of the length of an image in bytes, so that a loop device can hold it.
 pub const PADDING: u64 = 4096;
+/// Length of a metadata block, decompressed, in bytes (`SQUASHFS_METADATA_SIZE`).
+const METADATA_BLOCK: usize = 8192;

@@ -5,34 +5,33 @@
 //! ...
 //! ```
 //!
-//! A place in a table is where its block begins, counted from the start of the table, and an
-//! offset in the block once it is decompressed.
+//! A place in a table is the offset of its block in the table, and an offset in the decompressed
+//! block.
 
-use crate::Error;
-use crate::compressor::Encoder;
+use crate::METADATA_BLOCK;
+use crate::encoder::Encoder;
+use crate::error::Error;
 
-/// What a block holds decompressed, in bytes (`SQUASHFS_METADATA_SIZE`).
-pub(crate) const BLOCK: usize = 8192;
-/// Marks a block that is not compressed (`SQUASHFS_COMPRESSED_BIT`).
+/// Mark of a block that is not compressed (`SQUASHFS_COMPRESSED_BIT`).
 const PLAIN: u16 = 1 << 15;
 
-/// A place in a table.
+/// Place in a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// Where the block begins, in bytes from the start of the table.
+    /// Offset of the block in the table in bytes.
     pub(crate) block: u64,
-    /// Where in the decompressed block, in bytes.
+    /// Offset in the decompressed block in bytes.
     pub(crate) offset: u16,
 }
 
 impl Place {
-    /// Both in one number, as inodes and attributes are referred to.
+    /// Packs the place into one number, by which inodes and attributes are referred to.
     pub(crate) fn reference(self) -> u64 {
         self.block << 16 | u64::from(self.offset)
     }
 }
 
-/// A table that is being written.
+/// Table under construction.
 pub(crate) struct Metadata {
     encoder: Encoder,
     pending: Vec<u8>,
@@ -44,13 +43,13 @@ impl Metadata {
     pub(crate) fn new(encoder: Encoder) -> Self {
         Metadata {
             encoder,
-            pending: Vec::with_capacity(BLOCK),
+            pending: Vec::with_capacity(METADATA_BLOCK),
             bytes: Vec::new(),
             starts: Vec::new(),
         }
     }
 
-    /// Where the next byte goes.
+    /// Returns the place of the next byte.
     pub(crate) fn place(&self) -> Place {
         Place {
             block: self.bytes.len() as u64,
@@ -61,10 +60,10 @@ impl Metadata {
 
     pub(crate) fn push(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
         while !bytes.is_empty() {
-            let (head, tail) = bytes.split_at(bytes.len().min(BLOCK - self.pending.len()));
+            let (head, tail) = bytes.split_at(bytes.len().min(METADATA_BLOCK - self.pending.len()));
             self.pending.extend_from_slice(head);
             bytes = tail;
-            if self.pending.len() == BLOCK {
+            if self.pending.len() == METADATA_BLOCK {
                 self.close()?;
             }
         }
@@ -73,16 +72,16 @@ impl Metadata {
 
     /// Appends zeros.
     pub(crate) fn push_zeros(&mut self, mut len: u64) -> Result<(), Error> {
-        const ZEROS: [u8; BLOCK] = [0; BLOCK];
+        const ZEROS: [u8; METADATA_BLOCK] = [0; METADATA_BLOCK];
         while len > 0 {
-            let (head, _) = ZEROS.split_at(len.min(BLOCK as u64) as usize);
+            let (head, _) = ZEROS.split_at(len.min(METADATA_BLOCK as u64) as usize);
             self.push(head)?;
             len -= head.len() as u64;
         }
         Ok(())
     }
 
-    /// The blocks, and where each begins, from the start of the table.
+    /// Returns the blocks, and the offset of each in the table.
     pub(crate) fn finish(mut self) -> Result<(Vec<u8>, Vec<u64>), Error> {
         self.close()?;
         Ok((self.bytes, self.starts))
@@ -99,7 +98,7 @@ impl Metadata {
     }
 }
 
-/// Appends one block: compressed, or plain when there is nothing smaller.
+/// Appends one block: compressed, or plain if there is no shorter form.
 pub(crate) fn push_block(bytes: &mut Vec<u8>, plain: &[u8], compressed: Option<&[u8]>) {
     let (mark, content) = match compressed {
         Some(compressed) => (0, compressed),

@@ -1,10 +1,10 @@
-//! The superblock: the first 96 bytes (rst 3, "struct squashfs_super_block").
+//! Superblock, the first 96 bytes (rst 3, "struct squashfs_super_block").
 
-/// The length in bytes.
+/// Length in bytes.
 pub(crate) const LEN: u64 = 96;
 /// `SQUASHFS_MAGIC`: "hsqs".
 const MAGIC: u32 = 0x7371_7368;
-/// No such table (`SQUASHFS_INVALID_BLK`).
+/// Position of a table that does not exist (`SQUASHFS_INVALID_BLK`).
 pub(crate) const NO_TABLE: u64 = u64::MAX;
 
 /// Bits of `flags`.
@@ -15,15 +15,15 @@ pub(crate) mod flags {
     pub(crate) const ALWAYS_FRAGMENTS: u16 = 1 << 5;
     /// Equal files are stored once.
     pub(crate) const DUPLICATES: u16 = 1 << 6;
-    /// There is an export table.
+    /// The filesystem has an export table.
     pub(crate) const EXPORTABLE: u16 = 1 << 7;
-    /// There are no extended attributes.
+    /// No file has extended attributes.
     pub(crate) const NO_XATTRS: u16 = 1 << 9;
     /// Options of the compressor follow the superblock.
     pub(crate) const COMPRESSOR_OPTIONS: u16 = 1 << 10;
 }
 
-/// What stands in it besides constants; places in bytes from the start of the filesystem.
+/// Fields that are not constant; positions are offsets in the filesystem in bytes.
 pub(crate) struct Superblock {
     pub(crate) inodes: u32,
     pub(crate) mkfs_time: u32,

@@ -1,22 +1,22 @@
-//! Tables of equal entries that are found by their number: fragments, users and groups, inodes.
+//! Tables of entries of one length that are found by their number: fragments, users and groups,
+//! inodes.
 //!
 //! ```text
 //! metadata blocks with the entries, none across two blocks
-//! u64  where a block begins, from the start of the filesystem; one for each block
+//! u64  offset of a block in the filesystem; one for each block
 //! ```
 
-use crate::Error;
-use crate::compressor::Encoder;
+use crate::encoder::Encoder;
+use crate::error::Error;
 use crate::metadata::Metadata;
 
-/// A table whole: its bytes, and where in it the list of blocks stands, which is what the
-/// superblock has.
+/// Encoded table, and the offset of its list of blocks in the filesystem, which the superblock has.
 pub(crate) struct Table {
     pub(crate) bytes: Vec<u8>,
     pub(crate) list: u64,
 }
 
-/// Makes a table that is to stand at `base` bytes. The length of an entry divides that of a block.
+/// Encodes a table for the offset `base` in bytes. The length of an entry divides that of a block.
 pub(crate) fn table(
     entries: impl Iterator<Item = impl AsRef<[u8]>>,
     encoder: Encoder,

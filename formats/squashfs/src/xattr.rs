@@ -2,30 +2,31 @@
 //!
 //! ```text
 //! metadata blocks: sets, each  u16 prefix  u16 length  name  u32 length  value  ...
-//! metadata blocks: for each set  u64 place  u32 how many  u32 length in all
-//! u64  where the first begins      u32  how many sets      u32  0
-//! u64  where a block of the second begins; one for each
+//! metadata blocks: for each set  u64 place  u32 number of attributes  u32 length in all
+//! u64  offset of the first part    u32  number of sets     u32  0
+//! u64  offset of a block of the second part; one for each
 //! ```
 //!
-//! Inodes with the same attributes share a set.
+//! Inodes with equal attributes share a set.
 
 use std::collections::BTreeMap;
 
 use tree::Meta;
 
-use crate::compressor::Encoder;
+use crate::encoder::Encoder;
+use crate::error::Error;
 use crate::metadata::{Metadata, Place};
 use crate::table::table;
-use crate::{Error, LONGEST_XATTR_NAME, LONGEST_XATTR_VALUE};
+use crate::{MAX_XATTR_NAME_LEN, MAX_XATTR_VALUE_LEN};
 
-/// The inode has no attributes (`SQUASHFS_INVALID_XATTR`).
+/// Number of the set of an inode without attributes (`SQUASHFS_INVALID_XATTR`).
 pub(crate) const NONE: u32 = u32::MAX;
-/// The prefixes that have numbers (`SQUASHFS_XATTR_USER` and its neighbours).
+/// Prefixes in order of their numbers (`SQUASHFS_XATTR_*`).
 const PREFIXES: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
 
 type Set = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// The sets met so far.
+/// Sets of attributes, in order of their first use.
 pub(crate) struct Xattrs<'a> {
     numbers: BTreeMap<&'a Set, u32>,
     pairs: Metadata,
@@ -42,14 +43,14 @@ fn split(name: &[u8]) -> Option<(u16, &[u8])> {
 pub(crate) fn check(path: &[u8], meta: &Meta) -> Result<(), Error> {
     for (name, value) in &meta.xattrs {
         let what = match split(name) {
-            None => "it has names that start with user., trusted. and security. only",
-            Some((_, b"")) => "the name has nothing behind its prefix",
-            Some(_) if name.contains(&0) => "the name has a zero byte",
-            Some(_) if name.len() > LONGEST_XATTR_NAME => "the name has more than 255 bytes",
-            Some(_) if value.len() > LONGEST_XATTR_VALUE => "the value has more than 65536 bytes",
+            None => "its name begins with none of user., trusted. and security.",
+            Some((_, b"")) => "its name has nothing after the prefix",
+            Some(_) if name.contains(&0) => "its name has a zero byte",
+            Some(_) if name.len() > MAX_XATTR_NAME_LEN => "its name has more than 255 bytes",
+            Some(_) if value.len() > MAX_XATTR_VALUE_LEN => "its value has more than 65536 bytes",
             Some(_) => continue,
         };
-        return Err(Error::Xattr {
+        return Err(Error::Attribute {
             path: path.to_vec(),
             name: name.clone(),
             what,
@@ -71,7 +72,7 @@ impl<'a> Xattrs<'a> {
         self.sets.is_empty()
     }
 
-    /// The number of an inode's set, or [`NONE`].
+    /// Returns the number of the set of an inode, or [`NONE`].
     pub(crate) fn number(&mut self, meta: &'a Meta) -> Result<u32, Error> {
         if meta.xattrs.is_empty() {
             return Ok(NONE);
@@ -79,10 +80,10 @@ impl<'a> Xattrs<'a> {
         if let Some(number) = self.numbers.get(&meta.xattrs) {
             return Ok(*number);
         }
-        // No more than there are inodes, and those have 32 bits.
+        // At most the number of inodes, which has 32 bits.
         let number = self.sets.len() as u32;
         let place = self.pairs.place();
-        // What listing them takes in Linux, and the values.
+        // Length of the names as Linux lists them, and of the values.
         let mut size: u32 = 0;
         for (full, value) in &meta.xattrs {
             let Some((prefix, name)) = split(full) else { continue };
@@ -98,7 +99,7 @@ impl<'a> Xattrs<'a> {
         Ok(number)
     }
 
-    /// The table, to stand at `base`, and where in the filesystem its third part begins.
+    /// Encodes the table for the offset `base`; also returns the offset of its third part.
     pub(crate) fn finish(self, encoder: Encoder, base: u64) -> Result<(Vec<u8>, u64), Error> {
         let count = self.sets.len() as u32;
         let (mut bytes, _) = self.pairs.finish()?;
@@ -114,7 +115,7 @@ impl<'a> Xattrs<'a> {
     }
 }
 
-/// `struct squashfs_xattr_id`.
+/// Encodes the description of a set (`struct squashfs_xattr_id`).
 fn set(place: Place, count: u32, size: u32) -> [u8; 16] {
     let mut entry = [0; 16];
     let (reference, rest) = entry.split_at_mut(8);

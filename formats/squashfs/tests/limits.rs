@@ -1,11 +1,11 @@
-//! What squashfs cannot hold is refused, with the path.
+//! Nodes and options that squashfs cannot store are refused, with the path.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 
-use common::options;
+use common::{options, set};
 use extents::{Blob, Extents, Slice};
-use squashfs::{Compressor, Error, Options, plan};
+use squashfs_image::{Compressor, Error, Options, plan};
 use testing::sample::{file, meta, put};
 use tree::{Device, Kind, Tree};
 
@@ -24,7 +24,7 @@ fn options_that_do_not_exist() {
     let tree = Tree::default();
     for size in [0, 1, 2048, 4097, 100_000, 2 << 20, u32::MAX] {
         let error = plan(&tree, &options(Compressor::GZIP, size)).unwrap_err();
-        assert!(error.to_string().starts_with(&format!("{size} bytes")), "{error}");
+        assert!(error.to_string().ends_with(&format!("have {size} bytes")), "{error}");
     }
     for compressor in [
         Compressor::Gzip(0),
@@ -50,7 +50,7 @@ fn devices() {
             assert!(
                 error
                     .to_string()
-                    .contains(&format!("dev/x is the device {major}:{minor}")),
+                    .contains(&format!("the device dev/x has the number {major}:{minor}")),
                 "{error}"
             );
         }
@@ -75,7 +75,7 @@ fn attributes() {
         tree.insert(b"some/file", with, Kind::Fifo, &meta()).unwrap();
         let error = refused(&tree);
         assert!(
-            matches!(&error, Error::Xattr { path, .. } if path == b"some/file"),
+            matches!(&error, Error::Attribute { path, .. } if path == b"some/file"),
             "{error}"
         );
     }
@@ -91,7 +91,7 @@ fn owners() {
             .unwrap();
     }
     let error = refused(&tree);
-    // 0 is taken by the root folder and the first file.
+    // 0 is taken by the root directory and the first file.
     assert!(matches!(&error, Error::Ids { path, .. } if path == b"32767"), "{error}");
 }
 
@@ -122,17 +122,14 @@ fn failures_name_what_failed() {
     for jobs in [1, 3] {
         let mut tree = with("etc/broken", Kind::File(content.clone()));
         put(&mut tree, "a", file(vec![1; 1 << 20]));
-        let options = Options {
-            jobs,
-            ..options(Compressor::GZIP, 4096)
-        };
+        let options = set(options(Compressor::GZIP, 4096), |o| o.jobs = jobs);
         let error = plan(&tree, &options).unwrap_err();
         assert_eq!(
             error.to_string(),
             "cannot read the content of etc/broken: the disk is broken"
         );
     }
-    let options = Options::new("/nonexistent");
+    let options = set(Options::default(), |o| o.temp_dir = "/nonexistent".into());
     let error = plan(&with("a", file(vec![1; 10])), &options).unwrap_err();
     assert!(matches!(error, Error::Spill { .. }), "{error}");
 }

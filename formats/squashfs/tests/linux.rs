@@ -6,7 +6,7 @@ mod common;
 use common::{many_owners_and_attributes, options, times};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
-use squashfs::Compressor;
+use squashfs_image::Compressor;
 use testing::linux::{self, Linux};
 use testing::random::trees;
 use testing::sample::{meta, sample};
@@ -18,7 +18,7 @@ const LINUX: Linux<'_> = Linux {
     folder: env!("CARGO_TARGET_TMPDIR"),
 };
 
-/// A bit of everything, many owners, and random trees, which are the same ones each time.
+/// Nodes of every type, many owners, and random trees from a constant seed.
 fn everything() -> Tree {
     let mut runner = TestRunner::deterministic();
     let mut all = Tree::new(Meta::new(0o755, meta().mtime));
@@ -37,7 +37,7 @@ fn linux_reads_what_the_trees_have() {
     let tree = everything();
     let compressors = [Compressor::GZIP, Compressor::ZSTD, Compressor::XZ, Compressor::Lz4];
     let images: Vec<_> = compressors
-        .map(|compressor| squashfs::plan(&tree, &options(compressor, 32 << 10)).unwrap())
+        .map(|compressor| squashfs_image::plan(&tree, &options(compressor, 32 << 10)).unwrap())
         .into();
     let disks: Vec<_> = images.iter().map(|image| image.extents()).collect();
     let (found, said) = linux::read(LINUX, &disks, "stat -f -c 'kind %t' 3");

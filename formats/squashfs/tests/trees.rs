@@ -1,12 +1,12 @@
-//! Trees as filesystems, judged by unsquashfs and the backhand crate.
+//! Trees as filesystems, read by unsquashfs and the backhand crate.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 
-use common::{OnDisk, check, many_owners_and_attributes, options, run, times};
+use common::{OnDisk, bytes_used, check, inodes, many_owners_and_attributes, options, run, set, times};
 use extents::Extents;
 use proptest::prelude::*;
-use squashfs::{Compressor, Options, plan};
+use squashfs_image::{Compressor, plan};
 use testing::random::trees;
 use testing::sample::{self, file, meta, noise, put, text};
 use tree::{Kind, Meta, Time, Tree};
@@ -14,7 +14,7 @@ use tree::{Kind, Meta, Time, Tree};
 const SMALL: u32 = 4096;
 const COMPRESSORS: [Compressor; 4] = [Compressor::GZIP, Compressor::ZSTD, Compressor::XZ, Compressor::Lz4];
 
-/// A bit of everything, and files that are equal.
+/// Nodes of every type, and equal files.
 fn sample() -> Tree {
     let mut tree = sample::sample();
     put(&mut tree, "etc/same", file(text(300, 1)));
@@ -55,23 +55,23 @@ fn every_compressor_and_size_of_blocks() {
 fn an_empty_tree() {
     for compressor in COMPRESSORS {
         let image = check(&Tree::default(), &options(compressor, SMALL));
-        assert_eq!(image.inodes(), 1);
+        assert_eq!(inodes(&image), 1);
         assert_eq!(image.extents().len(), 4096);
     }
 }
 
 #[test]
-fn what_the_superblock_says() {
+fn fields_of_the_superblock() {
     let image = check(&sample(), &options(Compressor::GZIP, 128 << 10));
     let out = run("unsquashfs", &["-s"], &OnDisk::new(&image).path()).stdout;
     let out = String::from_utf8(out).unwrap();
     for line in [
         "Creation or last append time Tue Nov 14 22:13:20 2023".to_owned(),
-        format!("Filesystem size {} bytes", image.used()),
+        format!("Filesystem size {} bytes", bytes_used(&image)),
         "Block size 131072".to_owned(),
         "Filesystem is exportable via NFS".to_owned(),
         "Duplicates are removed".to_owned(),
-        format!("Number of inodes {}", image.inodes()),
+        format!("Number of inodes {}", inodes(&image)),
         "Number of ids 1".to_owned(),
     ] {
         assert!(out.contains(&line), "{line}\n{out}");
@@ -90,11 +90,12 @@ fn equal_files_are_stored_once_and_zeros_not_at_all() {
     put(&mut often, "zeros", file(vec![0; 4 << 20]));
     let options = options(Compressor::GZIP, 128 << 10);
     let (once, often) = (check(&once, &options), check(&often, &options));
-    assert!(often.used() - once.used() < 300, "{} {}", once.used(), often.used());
+    let (once, often) = (bytes_used(&once), bytes_used(&often));
+    assert!(often - once < 300, "{once} {often}");
 }
 
 #[test]
-fn a_hole_is_the_same_as_zeros() {
+fn holes_and_zeros_give_one_image() {
     let mut holes = Extents::new();
     holes.push_zeros(100_000);
     holes.push_bytes(text(5000, 1));
@@ -121,7 +122,7 @@ fn large_sparse_files() {
     put(&mut tree, "file", Kind::File(content.clone()));
     put(&mut tree, "hole", Kind::File(Extents::zeros(1 << 40)));
     let image = plan(&tree, &options(Compressor::GZIP, 1 << 20)).unwrap();
-    assert!(image.used() < 100_000, "{}", image.used());
+    assert!(bytes_used(&image) < 100_000, "{}", bytes_used(&image));
     let disk = OnDisk::new(&image);
     let out = run("unsquashfs", &["-q", "-lln"], &disk.path()).stdout;
     let out = String::from_utf8(out).unwrap();
@@ -139,7 +140,7 @@ fn large_sparse_files() {
 }
 
 #[test]
-fn a_folder_with_very_many_names() {
+fn a_directory_with_very_many_names() {
     let mut tree = Tree::default();
     for number in 0..30_000u32 {
         let kind = match number % 3 {
@@ -150,16 +151,16 @@ fn a_folder_with_very_many_names() {
         put(
             &mut tree,
             &format!(
-                "folder/{:0width$}",
+                "directory/{:0width$}",
                 number * 7919 % 30_000,
                 width = 5 + number as usize % 60
             ),
             kind,
         );
     }
-    put(&mut tree, "folder/file", file(b"content".to_vec()));
+    put(&mut tree, "directory/file", file(b"content".to_vec()));
     let image = check(&tree, &options(Compressor::GZIP, SMALL));
-    assert_eq!(image.inodes(), 30_003);
+    assert_eq!(inodes(&image), 30_003);
 }
 
 #[test]
@@ -190,7 +191,7 @@ fn many_owners_and_many_attributes() {
 }
 
 #[test]
-fn times_are_cut_to_what_there_is() {
+fn times_outside_become_the_nearest() {
     let mut tree = Tree::new(Meta::new(0o755, Time::from_seconds(i64::MAX)));
     for (name, seconds) in [("a", -1), ("b", i64::MIN), ("c", i64::from(u32::MAX)), ("d", 1 << 32)] {
         let meta = Meta::new(0o4711, Time::from_seconds(seconds));
@@ -198,10 +199,7 @@ fn times_are_cut_to_what_there_is() {
             .unwrap();
     }
     check(&tree, &options(Compressor::GZIP, SMALL));
-    let options = Options {
-        time: Time::from_seconds(-5),
-        ..options(Compressor::GZIP, SMALL)
-    };
+    let options = set(options(Compressor::GZIP, SMALL), |o| o.time = Time::from_seconds(-5));
     check(&tree, &options);
 }
 
@@ -209,7 +207,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    // What unsquashfs writes must fit into the attributes of the machine's ext4: one block.
+    // Attributes must fit the filesystem to which unsquashfs writes, often an ext4: one block.
     fn any_tree_comes_back(tree in trees(times(), 1200), which in 0usize..COMPRESSORS.len() * 3) {
         // Gzip more often: it has two readers.
         let compressor = COMPRESSORS.get(which).copied().unwrap_or(Compressor::Gzip(1));

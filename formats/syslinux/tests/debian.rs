@@ -25,20 +25,22 @@ fn filesystem(kind: fat::Type, directory: &str, install: bool) -> Extents {
         tree.insert(name.as_bytes(), meta.clone(), Kind::File(content), &meta)
             .unwrap();
     }
-    let options = fat::Options {
-        kind: Some(kind),
-        // Debian's program needs free space to write its files again.
-        size: Some(if kind == fat::Type::Fat32 {
-            48 << 20
-        } else {
-            2 << 20 << (kind as u32 * 2)
-        }),
-        hidden_sectors: 2048,
-        system_files: vec![path.clone().into_bytes()],
-        ..fat::Options::default()
-    };
+    let mut options = fat::Options::default();
+    options.kind = Some(kind);
+    // Debian's program needs free space to write its files again.
+    options.size = Some(if kind == fat::Type::Fat32 {
+        48 << 20
+    } else {
+        2 << 20 << (kind as u32 * 2)
+    });
+    options.hidden_sectors = 2048;
+    options.system_files = vec![path.clone().into_bytes()];
     let image = fat::plan(&tree, &options).unwrap();
-    let (first, len) = image.extent_of(path.as_bytes()).unwrap();
+    let extent = image
+        .file_extents(tree.lookup(path.as_bytes()).unwrap())
+        .next()
+        .unwrap();
+    let (first, len) = (extent.physical / 512, extent.len);
     let mut extents = image.into_extents();
     if install {
         let count = len.div_ceil(512);

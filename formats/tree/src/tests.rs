@@ -1,6 +1,9 @@
 //! Trees are filled as layers fill them.
 
-use super::*;
+use extents::Extents;
+
+use crate::store::MAX_WEIGHT;
+use crate::*;
 
 fn file(tree: &mut Tree, path: &str, text: &str) {
     let content = Extents::from_bytes(text.as_bytes());
@@ -92,7 +95,7 @@ fn hard_links_share_a_node_until_the_last_name_goes() {
     let meta = Meta::default();
     file(&mut tree, "b", "1");
     let id = tree.link(b"a", b"b", &meta).unwrap();
-    assert_eq!(tree.node(id).names(), 2);
+    assert_eq!(tree.node(id).nlink(), 2);
     assert_eq!(
         tree.walk().map(|item| item.link).collect::<Vec<_>>(),
         [false, true, false]
@@ -101,7 +104,7 @@ fn hard_links_share_a_node_until_the_last_name_goes() {
     other.graft(b"sub", &tree, &meta).unwrap();
     assert_eq!(other.lookup(b"sub/a"), other.lookup(b"sub/b"));
     assert!(tree.remove(b"b"));
-    assert_eq!(tree.node(id).names(), 1);
+    assert_eq!(tree.node(id).nlink(), 1);
     assert!(tree.link(b"c", b"gone", &meta).is_err());
 }
 
@@ -119,11 +122,11 @@ fn paths_that_nothing_could_open_are_refused() {
     put(&mut tree, &format!("{there}a"), Kind::Fifo).unwrap();
     let name = "a".repeat(200);
     assert!(too_long(put(&mut tree, &format!("{there}{name}"), Kind::Fifo)));
-    let folders = "b/".repeat(200);
-    assert!(too_long(put(&mut tree, &format!("{there}{folders}"), Kind::Fifo)));
+    let directories = "b/".repeat(200);
+    assert!(too_long(put(&mut tree, &format!("{there}{directories}"), Kind::Fifo)));
     symlink(&mut tree, "missing", &"m/".repeat(2000));
-    let folders = "m/".repeat(2100);
-    assert!(too_long(put(&mut tree, &format!("missing/{folders}"), Kind::Fifo)));
+    let directories = "m/".repeat(2100);
+    assert!(too_long(put(&mut tree, &format!("missing/{directories}"), Kind::Fifo)));
     let longest = tree.walk().map(|item| item.path.len()).max();
     assert!(longest.is_some_and(|longest| longest <= 8192), "{longest:?}");
 }
@@ -133,7 +136,7 @@ fn more_names_than_are_real_are_refused() {
     let mut tree = Tree::default();
     let mut meta = Meta::default();
     meta.xattrs.insert(b"user.large".to_vec(), vec![0; 6000]);
-    tree.weight = MOST_WEIGHT - 50_000;
+    tree.weight = MAX_WEIGHT - 50_000;
     let fits = (0..100).take_while(|number: &i32| {
         let inserted = tree.insert(
             number.to_string().as_bytes(),
@@ -180,12 +183,12 @@ fn a_hard_link_cannot_take_the_place_of_what_holds_its_target() {
     file(&mut tree, "e/f", "3");
     let id = tree.link(b"other", b"e/f", &meta).unwrap();
     assert_eq!(tree.link(b"e", b"e/f", &meta), Ok(id));
-    assert_eq!((tree.lookup(b"e"), tree.node(id).names()), (Some(id), 2));
+    assert_eq!((tree.lookup(b"e"), tree.node(id).nlink()), (Some(id), 2));
     assert!(matches!(&tree.node(id).kind, Kind::File(content) if content.len() == 1));
 }
 
 #[test]
-fn what_is_in_a_folder_goes_where_a_link_in_its_place_leads() {
+fn what_is_in_a_directory_goes_where_a_link_in_its_place_leads() {
     let mut tree = Tree::default();
     for (path, text) in [("lib/modules/6.1/a.ko", "1"), ("lib/both/old", "2"), ("lib/same", "3")] {
         file(&mut tree, path, text);
@@ -223,7 +226,7 @@ fn what_is_in_a_folder_goes_where_a_link_in_its_place_leads() {
     assert_eq!((len("lib/same"), len("outside")), (2, 1));
     assert_eq!(tree.lookup(b"lib/b.ko"), tree.lookup(b"lib/modules/6.1/a.ko"));
     let outside = tree.lookup(b"outside").unwrap();
-    assert_eq!(tree.node(outside).names(), 1);
+    assert_eq!(tree.node(outside).nlink(), 1);
 
     // A link that leads nowhere yet, and what cannot be joined.
     let mut other = Tree::default();

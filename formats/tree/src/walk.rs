@@ -1,24 +1,26 @@
-//! Going through a tree.
+//! Traversal of a tree.
 
 use std::collections::btree_map;
 
-use crate::{Entry, Kind, Node, NodeId, Tree};
+use crate::node::{Entry, Kind, Node, NodeId};
+use crate::store::Tree;
 
-/// A name met on the way through a tree.
+/// Name of a node, as [`Tree::walk`] yields it.
 #[derive(Clone, Debug)]
 pub struct Item<'a> {
-    /// The path from the root, without a leading `/`; empty for the root.
+    /// Path from the root, without a leading `/`; empty for the root.
     pub path: Vec<u8>,
-    /// Which node.
+    /// Identifier of the node.
     pub id: NodeId,
-    /// The node.
+    /// The node itself.
     pub node: &'a Node,
-    /// Whether the name was made as a hard link ([`Entry::link`]).
+    /// Marks a name that was added as a hard link ([`Entry::link`]).
     pub link: bool,
 }
 
 impl Tree {
-    /// All names from the root down: a folder before what is in it, by name in bytes.
+    /// Iterates over all names from the root down, a directory before its entries, entries in
+    /// bytewise order of their names.
     pub fn walk(&self) -> impl Iterator<Item = Item<'_>> {
         Walk {
             tree: self,
@@ -32,7 +34,7 @@ impl Tree {
 struct Walk<'a> {
     tree: &'a Tree,
     path: Vec<u8>,
-    /// The folders that are open, and how long the path is without their entry.
+    /// Directories that are open, each with the length of its path.
     stack: Vec<(usize, btree_map::Iter<'a, Vec<u8>, Entry>)>,
     started: bool,
 }
@@ -61,8 +63,8 @@ impl<'a> Iterator for Walk<'a> {
             });
         }
         loop {
-            let (length, entries) = self.stack.last_mut()?;
-            self.path.truncate(*length);
+            let (len, entries) = self.stack.last_mut()?;
+            self.path.truncate(*len);
             if let Some((name, entry)) = entries.next() {
                 if !self.path.is_empty() {
                     self.path.push(b'/');

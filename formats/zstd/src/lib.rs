@@ -1,14 +1,30 @@
-//! Zstandard frames (RFC 8878), written by structured-zstd.
+//! Zstandard frames (RFC 8878), encoded by structured-zstd.
 //!
-//! Its encoder is generic and large: a minute of compiling wherever it is used. This crate is the
-//! one place.
+//! The encoder is generic and compiles for a minute wherever it is instantiated; crates that
+//! share this one instantiate it once.
+//!
+//! ```
+//! use std::io::Write;
+//!
+//! use zstd_frames::{Frames, Stream};
+//!
+//! let mut frame = Vec::new();
+//! Frames::new(3).compress(&[b'a'; 4096], &mut frame);
+//! assert!(frame.len() < 100);
+//!
+//! let mut file = Vec::new();
+//! let mut stream = Stream::new(&mut file, 3);
+//! stream.write_all(b"content of unknown length")?;
+//! stream.finish()?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
 
 use structured_zstd::encoding::{CompressionLevel, FrameCompressor, StreamingEncoder};
 
-/// The levels that there are, from the fastest to the smallest.
+/// Compression levels, from the fastest to the strongest.
 pub const LEVELS: RangeInclusive<u32> = 1..=22;
 
 fn compression_level(level: u32) -> CompressionLevel {
@@ -16,34 +32,34 @@ fn compression_level(level: u32) -> CompressionLevel {
     CompressionLevel::from_level(i32::try_from(level).unwrap_or(1))
 }
 
-/// Makes one frame after another; what came before changes nothing in them.
+/// Reusable compressor of independent frames. A frame does not depend on those before it.
 pub struct Frames(Box<FrameCompressor>);
 
 impl Frames {
-    /// For frames of one of [`LEVELS`]; another is the nearest of them.
+    /// Creates a compressor; a level outside of [`LEVELS`] becomes the nearest one.
     pub fn new(level: u32) -> Self {
         Frames(Box::new(FrameCompressor::new(compression_level(level))))
     }
 
-    /// Puts one frame, with its content's size and without a checksum, in place of what was in `out`.
+    /// Replaces `out` by one frame, which has the size of the content and no checksum.
     pub fn compress(&mut self, content: &[u8], out: &mut Vec<u8>) {
         self.0.compress_independent_frame_into(content, out);
     }
 }
 
-/// One frame around all that is written to it.
+/// Writer that compresses everything written to it into one frame.
 pub struct Stream<'a>(StreamingEncoder<&'a mut dyn Write>);
 
 impl<'a> Stream<'a> {
-    /// A frame of one of [`LEVELS`], another is the nearest of them, written to `out`.
+    /// Starts a frame on `out`; a level outside of [`LEVELS`] becomes the nearest one.
     pub fn new(out: &'a mut dyn Write, level: u32) -> Self {
         Stream(StreamingEncoder::new(out, compression_level(level)))
     }
 
-    /// Writes the end of the frame.
+    /// Ends the frame.
     ///
     /// # Errors
-    /// What writing fails with.
+    /// Failure to write to the underlying writer.
     pub fn finish(self) -> io::Result<()> {
         self.0.finish().map(drop)
     }
@@ -67,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    /// Text that repeats, and noise.
+    /// Repetitive text alternating with noise.
     fn content(len: usize) -> Vec<u8> {
         let mut state = 1u32;
         (0..len)

@@ -57,7 +57,7 @@ fn nothing_takes_the_place_of_a_folder_that_is_not_empty() {
         "  - {path: a/b, contents: x}\n  - {path: a, contents: x}\n",
     ] {
         let message = machine(files);
-        assert!(message.contains("is a folder with files in it"), "{message}");
+        assert!(message.contains("is a directory that is not empty"), "{message}");
         assert!(message.contains("--> m.yml:"), "{message}");
     }
     let message = machine("  - {path: a, contents: x}\n  - {path: a/b, contents: x}\n");
@@ -67,7 +67,7 @@ fn nothing_takes_the_place_of_a_folder_that_is_not_empty() {
     );
     site.write("m.yml", "init: ['@pkg:init']\n");
     let message = refused(site.build(&["-f", "tar", "--sbom-output", "bin", "m.yml"]), 1);
-    assert!(message.contains("is a folder with files in it"), "{message}");
+    assert!(message.contains("is a directory that is not empty"), "{message}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What the tests share: trees, and images on disk judged by fsck.erofs (Debian package
-//! `erofs-utils`), which writes the files that it finds.
+//! Options and readers that the tests share: images on disk, checked and extracted by fsck.erofs
+//! (Debian package `erofs-utils`).
 #![allow(dead_code)]
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use erofs::{Compressor, Image, Options, plan};
+use erofs_image::{Compressor, Image, Options, plan};
 use extents::{Extents, emit};
 use proptest::prelude::*;
 use testing::sample::MTIME;
@@ -17,16 +17,21 @@ use tree::{Kind, Time, Tree};
 
 pub const COMPRESSORS: [Compressor; 2] = [Compressor::None, Compressor::Lz4];
 
-/// fsck.erofs 1.5 sets the owner last, by which Linux takes set-uid and set-gid away.
+/// Mode bits that arrive: fsck.erofs 1.5 sets the owner last, which clears set-uid and set-gid.
 const SEEN_MODE: u32 = 0o1777;
 
+/// Options after a change.
+pub fn set(mut options: Options, change: impl FnOnce(&mut Options)) -> Options {
+    change(&mut options);
+    options
+}
+
 pub fn options(compressor: Compressor) -> Options {
-    Options {
-        compressor,
-        jobs: 4,
-        time: Time::from_seconds(MTIME),
-        ..Options::new(std::env::temp_dir())
-    }
+    set(Options::default(), |o| {
+        o.compressor = compressor;
+        o.jobs = 4;
+        o.time = Time::from_seconds(MTIME);
+    })
 }
 
 pub fn run(program: &str, arguments: &[&str], image: &Path) -> Output {
@@ -37,43 +42,43 @@ pub fn run(program: &str, arguments: &[&str], image: &Path) -> Output {
         .output();
     let output = output.unwrap_or_else(|error| panic!("{program} is missing (erofs-utils): {error}"));
     let errors = String::from_utf8_lossy(&output.stderr);
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complains = said.contains("<E>") || said.contains("<W>") || !errors.is_empty();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let complains = text.contains("<E>") || text.contains("<W>") || !errors.is_empty();
     assert!(
         output.status.success() && !complains,
-        "{program} {arguments:?}: {said}{errors}"
+        "{program} {arguments:?}: {text}{errors}"
     );
     output
 }
 
-/// An image in a file, in a folder that is removed with it.
+/// Image in a file, in a directory that is removed with the value.
 pub struct OnDisk(tempfile::TempDir);
 
 impl OnDisk {
     pub fn new(image: &Image) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        emit::to_path(image.extents(), &folder.path().join("image")).unwrap();
-        OnDisk(folder)
+        let directory = tempfile::tempdir().unwrap();
+        emit::to_path(image.extents(), &directory.path().join("image")).unwrap();
+        OnDisk(directory)
     }
 
     pub fn path(&self) -> PathBuf {
         self.0.path().join("image")
     }
 
-    /// The files as fsck.erofs writes them.
+    /// Extracts all files with fsck.erofs.
     pub fn extract(&self) -> PathBuf {
         let to = self.0.path().join("files");
         run("fsck.erofs", &[&format!("--extract={}", to.display())], &self.path());
         to
     }
 
-    /// Whether files here belong to root, so that owners and devices can be made.
+    /// Returns true if the tests run as root, who can create owners and devices.
     pub fn is_root(&self) -> bool {
         fs::metadata(self.0.path()).unwrap().uid() == 0
     }
 }
 
-/// A file, in words; its content, its target, or its device.
+/// Properties of a file as text, and its content, target or device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub facts: String,
@@ -86,12 +91,12 @@ fn device(major: u32, minor: u32) -> Vec<u8> {
     format!("{major}:{minor}").into_bytes()
 }
 
-/// What is to be found, by path.
+/// Expected files by path.
 pub fn expected(tree: &Tree) -> Listing {
     tree.walk()
         .map(|item| {
             let (kind, content) = match &item.node.kind {
-                Kind::Directory(_) => ("folder", Vec::new()),
+                Kind::Directory(_) => ("directory", Vec::new()),
                 Kind::File(content) => ("file", content.to_vec().unwrap()),
                 Kind::Symlink(target) => ("link", target.clone()),
                 Kind::CharDevice(d) => ("char", device(d.major, d.minor)),
@@ -111,7 +116,7 @@ pub fn expected(tree: &Tree) -> Listing {
         .collect()
 }
 
-/// What is in a folder of the host, by path.
+/// Files in a directory of the host by path.
 pub fn found(root: &Path) -> Listing {
     fn visit(host: &Path, path: Vec<u8>, all: &mut Listing) {
         let facts = fs::symlink_metadata(host).unwrap();
@@ -128,7 +133,7 @@ pub fn found(root: &Path) -> Listing {
                 below.extend_from_slice(entry.as_bytes());
                 visit(&host.join(&entry), below, all);
             }
-            ("folder", Vec::new())
+            ("directory", Vec::new())
         } else if kind.is_symlink() {
             ("link", fs::read_link(host).unwrap().into_os_string().into_vec())
         } else if kind.is_file() {
@@ -159,10 +164,10 @@ pub fn found(root: &Path) -> Listing {
     all
 }
 
-/// Whether it may be stored in chunks.
+/// Returns true for a content that may be stored in chunks.
 fn is_mostly_holes(content: &Extents) -> bool {
     let occupied: u64 = content.extents().iter().map(|extent| extent.data().len()).sum();
-    content.len() > 60_000 && occupied <= content.len().div_ceil(erofs::BLOCK) / 2 * erofs::BLOCK
+    content.len() > 60_000 && occupied <= content.len().div_ceil(erofs_image::BLOCK) / 2 * erofs_image::BLOCK
 }
 
 pub fn same(found: &Listing, expected: &Listing, by: &str) {
@@ -179,21 +184,39 @@ pub fn same(found: &Listing, expected: &Listing, by: &str) {
     assert_eq!(found.len(), expected.len(), "{by}");
 }
 
-/// Makes an image with one thread and with several, and has it read by fsck.erofs.
+/// Number of inodes in the superblock (`inos`).
+pub fn inodes(image: &Image) -> u64 {
+    let field = image.extents().part(1024 + 16, 8).to_vec().unwrap();
+    u64::from_le_bytes(field.try_into().unwrap())
+}
+
+/// Asserts that contents are at the extents of their files.
+fn check_extents(tree: &Tree, image: &Image) {
+    for item in tree.walk() {
+        for extent in image.file_extents(item.id) {
+            let Kind::File(content) = &item.node.kind else {
+                panic!("{:?} is not a file", item.path);
+            };
+            let found = image.extents().part(extent.physical, extent.len).to_vec().unwrap();
+            let expected = content.part(extent.logical, extent.len).to_vec().unwrap();
+            assert!(extent.len > 0 && found == expected, "{extent:?}");
+        }
+    }
+}
+
+/// Plans an image with one thread and with several, and checks it with fsck.erofs.
 pub fn check(tree: &Tree, options: &Options) -> Image {
     let image = plan(tree, options).unwrap_or_else(|error| panic!("{error}"));
-    let alone = Options {
-        jobs: 1,
-        ..options.clone()
-    };
-    let again = plan(tree, &alone).unwrap();
+    let single = set(options.clone(), |o| o.jobs = 1);
+    let again = plan(tree, &single).unwrap();
     assert!(image.extents().to_vec().unwrap() == again.extents().to_vec().unwrap());
-    assert!(image.extents().len().is_multiple_of(erofs::BLOCK));
+    assert!(image.extents().len().is_multiple_of(erofs_image::BLOCK));
+    check_extents(tree, &image);
     let disk = OnDisk::new(&image);
     if disk.is_root() {
         let (mut found, mut expected) = (found(&disk.extract()), expected(tree));
         for item in tree.walk() {
-            // fsck.erofs 1.5 leaves holes out of what it writes; Linux does not.
+            // fsck.erofs 1.5 truncates holes at the end of a file; Linux does not.
             if let Kind::File(content) = &item.node.kind
                 && is_mostly_holes(content)
             {
@@ -208,7 +231,7 @@ pub fn check(tree: &Tree, options: &Options) -> Image {
     image
 }
 
-/// Often one time, which makes shorter inodes.
+/// Times, often the one in the options, which gives shorter inodes.
 pub fn times() -> impl Strategy<Value = Time> {
     prop_oneof![
         2 => Just(Time::from_seconds(MTIME)),

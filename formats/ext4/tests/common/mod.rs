@@ -1,14 +1,20 @@
-//! What the tests share: trees, and judges.
+//! Trees, options and checkers that the tests share.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::process::Command;
 
-use ext4::{Image, Options, plan};
+use ext4_image::{Image, Options, plan};
 use ext4_view::{Ext4, FileType};
 use extents::{Extents, emit};
-use tree::{Kind, Meta, NodeId, Time, Tree};
+use tree::{FileExtent, Kind, Meta, NodeId, Time, Tree};
+
+/// Options after a change.
+pub fn set(mut options: Options, change: impl FnOnce(&mut Options)) -> Options {
+    change(&mut options);
+    options
+}
 
 pub const MTIME: i64 = 1_700_000_000;
 
@@ -27,7 +33,7 @@ pub fn file(len: usize, seed: u8) -> Kind {
     Kind::File(Extents::from_bytes(bytes))
 }
 
-/// Runs a program of e2fsprogs, which are often not in the path of a user.
+/// Runs a program of e2fsprogs, also from /usr/sbin, which users often lack in their PATH.
 pub fn run(program: &str, arguments: &[&str]) -> String {
     let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
     let out = Command::new("/usr/bin/env")
@@ -47,14 +53,14 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
     text
 }
 
-/// `e2fsck -fn` has nothing to say but its passes and its summary.
+/// Asserts that `e2fsck -fn` prints nothing but its passes and its summary.
 pub fn fsck(image: &Path) {
     let text = run("e2fsck", &["-fn", image.to_str().unwrap()]);
     assert!(text.lines().count() == 6, "{text}");
 }
 
-/// Plans twice, compares, and has e2fsck judge; the folder has the filesystem as `image`.
-pub fn made(tree: &Tree, options: &Options) -> (Image, tempfile::TempDir) {
+/// Plans twice, compares and runs e2fsck; the directory holds the filesystem as `image`.
+pub fn planned(tree: &Tree, options: &Options) -> (Image, tempfile::TempDir) {
     let image = plan(tree, options).unwrap();
     let again = plan(tree, options).unwrap();
     let dir = tempfile::tempdir().unwrap();
@@ -65,7 +71,7 @@ pub fn made(tree: &Tree, options: &Options) -> (Image, tempfile::TempDir) {
     (image, dir)
 }
 
-/// Compares what stands in two images, zeros left out.
+/// Compares two images, without reading their zeros.
 fn same(one: &Extents, two: &Extents) {
     assert_eq!(one.len(), two.len());
     assert_eq!(one.extents().len(), two.extents().len());
@@ -76,7 +82,7 @@ fn same(one: &Extents, two: &Extents) {
     }
 }
 
-/// Fields of `debugfs -R stat` and of `dumpe2fs -h`.
+/// Parses fields of `debugfs -R stat` and of `dumpe2fs -h`.
 pub fn fields(text: &str) -> HashMap<String, String> {
     text.lines()
         .filter_map(|line| line.split_once(':'))
@@ -96,26 +102,26 @@ impl ext4_view::Ext4Read for Disk {
     }
 }
 
-/// The ext4-view crate finds what is in the tree, and nothing else but lost+found.
+/// Asserts that the ext4-view crate finds the nodes of the tree, and nothing else but lost+found.
 pub fn compare(tree: &Tree, image: &Image) {
     let fs = Ext4::load(Box::new(Disk(image.extents().clone()))).unwrap();
     let mut found: BTreeMap<Vec<u8>, ()> = BTreeMap::new();
-    let mut folders = vec![Vec::new()];
-    while let Some(folder) = folders.pop() {
-        let at = [b"/".to_vec(), folder.clone()].concat();
+    let mut directories = vec![Vec::new()];
+    while let Some(directory) = directories.pop() {
+        let at = [b"/".to_vec(), directory.clone()].concat();
         for entry in fs.read_dir(at.as_slice()).unwrap() {
             let entry = entry.unwrap();
             let name = entry.file_name();
             if [&b"."[..], b".."].contains(&name.as_ref()) {
                 continue;
             }
-            let path = if folder.is_empty() {
+            let path = if directory.is_empty() {
                 name.as_ref().to_vec()
             } else {
-                [folder.as_slice(), name.as_ref()].join(&b'/')
+                [directory.as_slice(), name.as_ref()].join(&b'/')
             };
             if entry.file_type().unwrap() == FileType::Directory {
-                folders.push(path.clone());
+                directories.push(path.clone());
             }
             found.insert(path, ());
         }
@@ -152,30 +158,31 @@ pub fn compare(tree: &Tree, image: &Image) {
         assert_eq!(meta.file_type(), kind);
         assert!(item.path.is_empty() || found.remove(&item.path).is_some());
         if let Kind::File(content) = &item.node.kind {
-            stands(image, &item.path, content);
+            check_extents(image, item.id, content);
         }
     }
     found.remove(&b"lost+found"[..]);
     assert!(found.is_empty(), "{found:?}");
 }
 
-/// The content of a file is where the image says.
-fn stands(image: &Image, path: &[u8], content: &Extents) {
-    let runs = image.runs_of(path).unwrap();
-    for run in runs.iter().take(20) {
-        let len = (content.len() - run.logical * ext4::BLOCK).min((run.count * ext4::BLOCK).min(1 << 20));
-        let there = image.extents().part(run.first * ext4::BLOCK, len);
-        let want = content.part(run.logical * ext4::BLOCK, len);
-        assert!(there.to_vec().unwrap() == want.to_vec().unwrap());
-    }
-    if let Some((sector, len)) = image.extent_of(path) {
-        assert_eq!((runs[0].first * 8, content.len()), (sector, len));
+/// Asserts that the content of a file is at its extents.
+fn check_extents(image: &Image, node: NodeId, content: &Extents) {
+    for extent in image.file_extents(node).take(20) {
+        let len = extent.len.min(1 << 20);
+        let found = image.extents().part(extent.physical, len);
+        let expected = content.part(extent.logical, len);
+        assert!(found.to_vec().unwrap() == expected.to_vec().unwrap());
     }
 }
 
-/// What each test of a tree does.
+/// Extents of the file at a path.
+pub fn extents_of(image: &Image, tree: &Tree, path: &str) -> Vec<FileExtent> {
+    image.file_extents(tree.lookup(path.as_bytes()).unwrap()).collect()
+}
+
+/// Plans a filesystem, and checks it with all readers.
 pub fn check(tree: &Tree, options: &Options) -> (Image, tempfile::TempDir) {
-    let (image, dir) = made(tree, options);
+    let (image, dir) = planned(tree, options);
     compare(tree, &image);
     (image, dir)
 }

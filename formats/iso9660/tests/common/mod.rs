@@ -1,4 +1,4 @@
-//! Images in files, and what foreign readers see in them.
+//! Images in files, and listings of them by other programs.
 
 #![allow(dead_code)]
 
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use extents::{Extents, emit};
-use iso9660::Image;
+use iso9660_image::{BLOCK, Image, Options};
 use proptest::prelude::*;
 use tree::{Device, Kind, Meta, Time, Tree};
 
@@ -22,7 +22,13 @@ pub fn file(text: &[u8]) -> Kind {
     Kind::File(Extents::from_bytes(text))
 }
 
-/// A tree with these files.
+/// Options after a change.
+pub fn set(mut options: Options, change: impl FnOnce(&mut Options)) -> Options {
+    change(&mut options);
+    options
+}
+
+/// Tree with these files.
 pub fn tree(files: &[(&str, &[u8])]) -> Tree {
     let mut tree = Tree::new(base());
     for (path, text) in files {
@@ -31,33 +37,56 @@ pub fn tree(files: &[(&str, &[u8])]) -> Tree {
     tree
 }
 
-/// An image in a file, which is gone with this.
+/// Image in a file, which is removed with the value.
 pub struct OnDisk(tempfile::TempDir);
 
 impl OnDisk {
     pub fn new(image: &Image) -> OnDisk {
-        let folder = tempfile::tempdir().unwrap();
-        emit::to_path(image.extents(), &folder.path().join("x.iso")).unwrap();
-        OnDisk(folder)
+        let directory = tempfile::tempdir().unwrap();
+        emit::to_path(image.extents(), &directory.path().join("x.iso")).unwrap();
+        OnDisk(directory)
     }
 
     pub fn path(&self) -> PathBuf {
         self.0.path().join("x.iso")
     }
 
-    pub fn folder(&self) -> &Path {
+    pub fn directory(&self) -> &Path {
         self.0.path()
     }
 }
 
-/// Runs a program that has to succeed. `{}` among the arguments stands for the image.
+/// First block and length in bytes of the file at a path.
+pub fn extent_of(image: &Image, tree: &Tree, path: &str) -> Option<(u64, u64)> {
+    let mut extents = image.file_extents(tree.lookup(path.as_bytes())?);
+    let extent = extents.next()?;
+    assert_eq!((extent.logical, extent.physical % BLOCK, extents.len()), (0, 0, 0));
+    Some((extent.physical / BLOCK, extent.len))
+}
+
+/// First block and number of sectors to load of a boot image, from the boot catalog.
+pub fn boot_extent(image: &Image, index: u64) -> (u64, u64) {
+    let number = |at: u64, len: u64| {
+        let bytes = image.extents().part(at, len).to_vec().unwrap();
+        bytes
+            .iter()
+            .rev()
+            .fold(0, |number, byte| number << 8 | u64::from(*byte))
+    };
+    let catalog = number(17 * BLOCK + 0x47, 4) * BLOCK;
+    let entry = catalog + 32 + index * 64;
+    assert_eq!(number(entry, 1), 0x88, "boot image {index} is bootable");
+    (number(entry + 8, 4), number(entry + 6, 2))
+}
+
+/// Runs a program that has to succeed. `{}` in an argument is replaced by the image.
 pub fn run(program: &str, arguments: &[&str], disk: &OnDisk) -> String {
     let path = disk.path().into_os_string().into_string().unwrap();
     let output = Command::new(program)
         .args(arguments.iter().map(|argument| argument.replace("{}", &path)))
         .env("LC_ALL", "C.UTF-8")
         .env("TZ", "UTC")
-        .current_dir(disk.folder())
+        .current_dir(disk.directory())
         .output()
         .unwrap_or_else(|error| panic!("{program} is missing, see xtask: {error}"));
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -65,7 +94,7 @@ pub fn run(program: &str, arguments: &[&str], disk: &OnDisk) -> String {
     text
 }
 
-/// xorriso, whose complaints are failures too.
+/// Runs xorriso, whose warnings are failures too.
 pub fn xorriso(arguments: &[&str], disk: &OnDisk) -> String {
     let mut all = vec![
         "-no_rc",
@@ -85,7 +114,7 @@ pub fn xorriso(arguments: &[&str], disk: &OnDisk) -> String {
     text
 }
 
-/// What is seen of a node.
+/// Properties of a node in a listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     pub kind: &'static str,
@@ -95,11 +124,11 @@ pub struct Seen {
     pub mtime: i64,
     pub target: String,
     pub device: Option<(u32, u32)>,
-    /// Size and POSIX checksum of a file that has no earlier name.
+    /// Length and POSIX checksum of a file.
     pub content: Option<(u64, u32)>,
 }
 
-/// What a reader should see: path to node.
+/// Expected listing by path.
 pub fn expected(tree: &Tree) -> BTreeMap<Vec<u8>, Seen> {
     let mut sums: BTreeMap<usize, (u64, u32)> = BTreeMap::new();
     let items = tree.walk().map(|item| {
@@ -141,15 +170,15 @@ pub fn expected(tree: &Tree) -> BTreeMap<Vec<u8>, Seen> {
     items.collect()
 }
 
-/// A target as Rock Ridge has it: several slashes in sequence are one, none is at the end.
+/// Target as Rock Ridge stores it: successive slashes are one, none is at the end.
 pub fn squeezed(target: &[u8]) -> Vec<u8> {
     let root: &[u8] = if target.starts_with(b"/") { b"/" } else { b"" };
     let names: Vec<&[u8]> = target.split(|b| *b == b'/').filter(|name| !name.is_empty()).collect();
     [root, &names.join(&b'/')].concat()
 }
 
-/// What libarchive sees (Debian package `libarchive-tools`). Later names of a file have the content of
-/// the first.
+/// Lists an image with libarchive (Debian package `libarchive-tools`). Later names of a file have
+/// no content.
 pub fn bsdtar(disk: &OnDisk) -> BTreeMap<Vec<u8>, Seen> {
     let keys = "!all,type,mode,uid,gid,link,device,time,size,nlink,cksum";
     let fields = format!("--options={keys}");
@@ -187,7 +216,7 @@ pub fn bsdtar(disk: &OnDisk) -> BTreeMap<Vec<u8>, Seen> {
     nodes
 }
 
-/// mtree writes what is not printable as `\ooo`.
+/// Decodes `\ooo`, by which mtree escapes bytes that are not printable.
 fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
@@ -204,7 +233,7 @@ fn unescape(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// The checksum of POSIX `cksum`.
+/// Computes the checksum of POSIX `cksum`.
 pub fn cksum(bytes: &[u8]) -> u32 {
     let mut sum = 0u32;
     let mut add = |byte: u8| {
@@ -222,28 +251,27 @@ pub fn cksum(bytes: &[u8]) -> u32 {
     !sum
 }
 
-/// libarchive and xorriso see the tree as it is.
+/// Asserts that libarchive and xorriso list the nodes of the tree.
 pub fn check(tree: &Tree, image: &Image) {
     let disk = OnDisk::new(image);
     let mut seen = bsdtar(&disk);
     let mut wanted = expected(tree);
-    // Of the names of a file the first that libarchive meets has the content, the others none;
-    // what they are links of is known from the blocks.
+    // The first name of a file that libarchive reads has the content, the others have none. Names of
+    // one file are found by their block.
     let mut named: BTreeMap<u64, Vec<Vec<u8>>> = BTreeMap::new();
     for path in wanted.keys() {
-        if let Some((block, len)) = image.extent_of(path)
-            && len > 0
-        {
+        let path_text = String::from_utf8_lossy(path);
+        if let Some((block, _)) = extent_of(image, tree, &path_text) {
             named.entry(block).or_default().push(path.clone());
         }
     }
     for names in named.values().filter(|names| names.len() > 1) {
         let contents: Vec<_> = names.iter().filter_map(|name| seen.get(name)?.content).collect();
-        let whole: Vec<_> = contents.iter().filter(|content| content.0 > 0).collect();
-        assert_eq!(whole.len(), 1, "{names:?} is not one file: {contents:?}");
-        let whole = *whole[0];
+        let complete: Vec<_> = contents.iter().filter(|content| content.0 > 0).collect();
+        assert_eq!(complete.len(), 1, "{names:?} is not one file: {contents:?}");
+        let complete = *complete[0];
         for name in names {
-            seen.get_mut(name).unwrap().content = Some(whole);
+            seen.get_mut(name).unwrap().content = Some(complete);
         }
     }
     same(&seen, &wanted, "libarchive");
@@ -257,7 +285,7 @@ pub fn check(tree: &Tree, image: &Image) {
     same(&listed, &wanted.collect(), "xorriso");
 }
 
-/// How a listing shows what something is.
+/// Letters of the types in a listing.
 const LETTERS: [(&str, char); 7] = [
     ("dir", 'd'),
     ("file", '-'),
@@ -268,7 +296,7 @@ const LETTERS: [(&str, char); 7] = [
     ("socket", 's'),
 ];
 
-/// What xorriso sees: path to kind and target.
+/// Lists types and targets by path with xorriso.
 fn lsdl(disk: &OnDisk) -> BTreeMap<Vec<u8>, (char, String)> {
     let text = xorriso(&["-find", "/", "-exec", "lsdl", "--"], disk);
     let lines = text
@@ -285,16 +313,16 @@ fn lsdl(disk: &OnDisk) -> BTreeMap<Vec<u8>, (char, String)> {
     nodes.collect()
 }
 
-/// Two listings are the same; otherwise says only where they differ.
+/// Asserts that two listings are equal; the message has only the first difference.
 pub fn same<T: PartialEq + std::fmt::Debug>(seen: &BTreeMap<Vec<u8>, T>, wanted: &BTreeMap<Vec<u8>, T>, who: &str) {
     let paths: std::collections::BTreeSet<_> = seen.keys().chain(wanted.keys()).collect();
     for path in paths {
         let name = String::from_utf8_lossy(path);
-        assert_eq!(seen.get(path), wanted.get(path), "{who} sees {name:?} so");
+        assert_eq!(seen.get(path), wanted.get(path), "{name:?} as listed by {who}");
     }
 }
 
-/// Names that are legal on Linux, of all lengths and scripts.
+/// Names that Linux accepts, of all lengths and scripts.
 fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         6 => "[a-zA-Z0-9_. -]{1,20}",

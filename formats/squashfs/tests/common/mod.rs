@@ -1,5 +1,5 @@
-//! What the tests share: images on disk, judged by unsquashfs (Debian package `squashfs-tools`), by
-//! the backhand crate, and by Linux where the tests may mount.
+//! Options and readers that the tests share: images on disk, read by unsquashfs (Debian package
+//! `squashfs-tools`) and by the backhand crate.
 #![allow(dead_code)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,18 +12,23 @@ use std::process::{Command, Output};
 
 use extents::emit;
 use proptest::prelude::*;
-use squashfs::{Compressor, Image, Options, plan};
+use squashfs_image::{Compressor, Image, Options, plan};
 use testing::sample::{self, MTIME, file, meta, text};
 use tree::{Kind, Time, Tree};
 
+/// Options after a change.
+pub fn set(mut options: Options, change: impl FnOnce(&mut Options)) -> Options {
+    change(&mut options);
+    options
+}
+
 pub fn options(compressor: Compressor, block_size: u32) -> Options {
-    Options {
-        compressor,
-        block_size,
-        jobs: 4,
-        time: Time::from_seconds(MTIME),
-        ..Options::new(std::env::temp_dir())
-    }
+    set(Options::default(), |o| {
+        o.compressor = compressor;
+        o.block_size = block_size;
+        o.jobs = 4;
+        o.time = Time::from_seconds(MTIME);
+    })
 }
 
 pub fn run(program: &str, arguments: &[&str], image: &Path) -> Output {
@@ -41,21 +46,21 @@ pub fn run(program: &str, arguments: &[&str], image: &Path) -> Output {
     output
 }
 
-/// An image in a file, in a folder that is removed with it.
+/// Image in a file, in a directory that is removed with the value.
 pub struct OnDisk(tempfile::TempDir);
 
 impl OnDisk {
     pub fn new(image: &Image) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        emit::to_path(image.extents(), &folder.path().join("image")).unwrap();
-        OnDisk(folder)
+        let directory = tempfile::tempdir().unwrap();
+        emit::to_path(image.extents(), &directory.path().join("image")).unwrap();
+        OnDisk(directory)
     }
 
     pub fn path(&self) -> PathBuf {
         self.0.path().join("image")
     }
 
-    /// The files as unsquashfs writes them.
+    /// Extracts all files with unsquashfs.
     pub fn extract(&self) -> PathBuf {
         let to = self.0.path().join("files");
         run(
@@ -66,7 +71,7 @@ impl OnDisk {
         to
     }
 
-    /// One file as unsquashfs writes it.
+    /// Extracts one file with unsquashfs.
     pub fn extract_one(&self, name: &str) -> PathBuf {
         let to = self.0.path().join("files");
         let command = Command::new("unsquashfs")
@@ -78,13 +83,13 @@ impl OnDisk {
         to.join(name)
     }
 
-    /// Whether files here belong to root, so that owners and devices can be made.
+    /// Returns true if the tests run as root, who can create owners and devices.
     pub fn is_root(&self) -> bool {
         fs::metadata(self.0.path()).unwrap().uid() == 0
     }
 }
 
-/// A file, in words; its content, its target, or its device.
+/// Properties of a file as text, and its content, target or device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub facts: String,
@@ -98,13 +103,13 @@ fn device(major: u32, minor: u32) -> Vec<u8> {
     format!("{major}:{minor}").into_bytes()
 }
 
-/// What unsquashfs is to write, by path: without the links of folders and the modes of symbolic
-/// links that the image has.
+/// Files that unsquashfs should write, by path. It does not keep the link counts of directories and the
+/// modes of symbolic links.
 pub fn expected(tree: &Tree) -> Listing {
     tree.walk()
         .map(|item| {
             let (kind, content) = match &item.node.kind {
-                Kind::Directory(_) => ("folder", Vec::new()),
+                Kind::Directory(_) => ("directory", Vec::new()),
                 Kind::File(content) => ("file", content.to_vec().unwrap()),
                 Kind::Symlink(target) => ("link", target.clone()),
                 Kind::CharDevice(d) => ("char", device(d.major, d.minor)),
@@ -112,15 +117,15 @@ pub fn expected(tree: &Tree) -> Listing {
                 Kind::Fifo => ("fifo", Vec::new()),
                 Kind::Socket => ("socket", Vec::new()),
             };
-            let names = match &item.node.kind {
+            let nlink = match &item.node.kind {
                 Kind::Directory(_) => 0,
-                _ => item.node.names(),
+                _ => item.node.nlink(),
             };
             let meta = &item.node.meta;
             let time = meta.mtime.seconds.clamp(0, u32::MAX.into());
             let mode = if kind == "link" { 0o777 } else { meta.mode };
             let seen = Seen {
-                facts: format!("{kind} {mode:o} {}:{} {time} {names}", meta.uid, meta.gid),
+                facts: format!("{kind} {mode:o} {}:{} {time} {nlink}", meta.uid, meta.gid),
                 content,
                 xattrs: meta.xattrs.clone(),
             };
@@ -129,7 +134,7 @@ pub fn expected(tree: &Tree) -> Listing {
         .collect()
 }
 
-/// What is in a folder of the host, by path.
+/// Files in a directory of the host by path.
 pub fn found(root: &Path) -> Listing {
     fn visit(host: &Path, path: Vec<u8>, all: &mut Listing) {
         let facts = fs::symlink_metadata(host).unwrap();
@@ -146,7 +151,7 @@ pub fn found(root: &Path) -> Listing {
                 below.extend_from_slice(entry.as_bytes());
                 visit(&host.join(&entry), below, all);
             }
-            ("folder", Vec::new())
+            ("directory", Vec::new())
         } else if kind.is_symlink() {
             ("link", fs::read_link(host).unwrap().into_os_string().into_vec())
         } else if kind.is_file() {
@@ -161,10 +166,10 @@ pub fn found(root: &Path) -> Listing {
             ("socket", Vec::new())
         };
         let mode = facts.mode() & 0o7777;
-        let names = if kind.is_dir() { 0 } else { facts.nlink() };
+        let nlink = if kind.is_dir() { 0 } else { facts.nlink() };
         let seen = Seen {
             facts: format!(
-                "{name} {mode:o} {}:{} {} {names}",
+                "{name} {mode:o} {}:{} {} {nlink}",
                 facts.uid(),
                 facts.gid(),
                 facts.mtime()
@@ -183,7 +188,7 @@ fn xattrs(host: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut names = vec![0; 1 << 16];
     let len = match rustix::fs::llistxattr(host, &mut names) {
         Ok(len) => len,
-        // What Linux says of an image in which nothing has any.
+        // Linux returns this error if no file of the image has any.
         Err(rustix::io::Errno::OPNOTSUPP) => 0,
         Err(error) => panic!("{}: {error}", host.display()),
     };
@@ -198,7 +203,7 @@ fn xattrs(host: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
         .collect()
 }
 
-/// What backhand reads, by path; without links and attributes, which it does not have.
+/// Files that backhand reads, by path, without link counts and attributes.
 pub fn backhand(image: &Image) -> Listing {
     let bytes = image.extents().to_vec().unwrap();
     let reader = backhand::FilesystemReader::from_reader(Cursor::new(bytes)).unwrap();
@@ -206,7 +211,7 @@ pub fn backhand(image: &Image) -> Listing {
     let all = reader.files().map(|node| {
         use backhand::InnerNode;
         let (kind, content) = match &node.inner {
-            InnerNode::Dir(_) => ("folder", Vec::new()),
+            InnerNode::Dir(_) => ("directory", Vec::new()),
             InnerNode::File(file) => {
                 let mut bytes = Vec::new();
                 reader.file(file).reader().read_to_end(&mut bytes).unwrap();
@@ -231,8 +236,8 @@ pub fn backhand(image: &Image) -> Listing {
     all.collect()
 }
 
-/// Whether backhand reads it: targets of 256 bytes, tables of several blocks, and attributes of what
-/// is no file and no folder are too much.
+/// Returns true for a tree that backhand can read: it does not support targets of 256 bytes, tables of
+/// several blocks, and attributes of devices, symbolic links and the like.
 fn backhand_can(tree: &Tree) -> bool {
     let can = |node: &tree::Node| match &node.kind {
         Kind::File(_) | Kind::Directory(_) => true,
@@ -246,7 +251,7 @@ fn backhand_can(tree: &Tree) -> bool {
     ids.len() <= 2048 && tree.walk().all(|item| can(item.node))
 }
 
-/// Without what backhand does not have.
+/// Removes the properties that backhand does not read.
 pub fn reduced(listing: Listing) -> Listing {
     let all = listing.into_iter().map(|(path, mut seen)| {
         seen.xattrs.clear();
@@ -274,16 +279,28 @@ fn same(found: &Listing, expected: &Listing, by: &str) {
     assert_eq!(found.len(), expected.len(), "{by}");
 }
 
-/// Makes an image with one thread and with several, and has it read by all who can.
+/// Field of the superblock.
+fn field<const N: usize>(image: &Image, at: u64) -> [u8; N] {
+    image.extents().part(at, N as u64).to_vec().unwrap().try_into().unwrap()
+}
+
+/// Number of inodes in the superblock (`inodes`).
+pub fn inodes(image: &Image) -> u32 {
+    u32::from_le_bytes(field(image, 4))
+}
+
+/// Length without padding in the superblock (`bytes_used`).
+pub fn bytes_used(image: &Image) -> u64 {
+    u64::from_le_bytes(field(image, 0x28))
+}
+
+/// Plans an image with one thread and with several, and reads it with all readers.
 pub fn check(tree: &Tree, options: &Options) -> Image {
     let image = plan(tree, options).unwrap();
-    let alone = Options {
-        jobs: 1,
-        ..options.clone()
-    };
-    let again = plan(tree, &alone).unwrap();
+    let single = set(options.clone(), |o| o.jobs = 1);
+    let again = plan(tree, &single).unwrap();
     assert!(image.extents().to_vec().unwrap() == again.extents().to_vec().unwrap());
-    assert!(image.extents().len().is_multiple_of(squashfs::PADDING));
+    assert!(image.extents().len().is_multiple_of(squashfs_image::PADDING));
     let want = expected(tree);
     let disk = OnDisk::new(&image);
     run("unsquashfs", &["-s"], &disk.path());
@@ -299,12 +316,12 @@ pub fn check(tree: &Tree, options: &Options) -> Image {
     image
 }
 
-/// Whole seconds from 1970 to 2106.
+/// Times from 1970 to 2106 without nanoseconds.
 pub fn times() -> impl Strategy<Value = Time> {
     (0..i64::from(u32::MAX)).prop_map(Time::from_seconds)
 }
 
-/// Names that own and are described in many ways.
+/// Tree with many owners and extended attributes.
 pub fn many_owners_and_attributes() -> Tree {
     let mut tree = Tree::default();
     for number in 0..5000u32 {

@@ -1,4 +1,4 @@
-//! GNU cpio (Debian package `cpio`) lists and unpacks what we plan.
+//! Planned archives, listed and unpacked by GNU cpio (Debian package `cpio`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -9,10 +9,10 @@ use extents::{Extents, emit};
 use proptest::prelude::*;
 use tree::{Device, Kind, Meta, Time, Tree};
 
-fn cpio(arguments: &[&str], folder: &std::path::Path, archive: &Extents) -> Vec<u8> {
+fn cpio(arguments: &[&str], directory: &std::path::Path, archive: &Extents) -> Vec<u8> {
     let mut child = Command::new("cpio")
         .args(arguments)
-        .current_dir(folder)
+        .current_dir(directory)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -44,20 +44,20 @@ fn names_links_and_contents_arrive() {
     tree.link(b"z", b"usr/bin/a", &base()).unwrap();
     tree.insert(b"link", base(), Kind::Symlink(b"usr/bin/a".to_vec()), &base())
         .unwrap();
-    let archive = cpio::plan(&tree).unwrap();
+    let archive = newc_archive::plan(&tree).unwrap();
     assert_eq!(archive.len() % 512, 0);
-    let folder = tempfile::tempdir().unwrap();
-    cpio(&["-id", "--quiet", "--no-preserve-owner"], folder.path(), &archive);
+    let directory = tempfile::tempdir().unwrap();
+    cpio(&["-id", "--quiet", "--no-preserve-owner"], directory.path(), &archive);
     for name in ["usr/bin/a", "bin/b", "z", "link"] {
         assert_eq!(
-            std::fs::read(folder.path().join(name)).unwrap(),
+            std::fs::read(directory.path().join(name)).unwrap(),
             b"one content",
             "{name}"
         );
     }
-    let (members, end) = cpio::members(&archive).unwrap();
+    let (members, end) = newc_archive::members(&archive).unwrap();
     assert!(end <= archive.len());
-    let links: Vec<_> = members.iter().filter(|member| member.links == 3).collect();
+    let links: Vec<_> = members.iter().filter(|member| member.nlink == 3).collect();
     assert_eq!(links.len(), 3);
     assert!(links.iter().all(|member| member.inode == links[0].inode));
     assert_eq!(
@@ -74,7 +74,7 @@ fn a_file_of_4_gib_is_refused_by_name() {
     });
     tree.insert(b"big/file", base(), Kind::File(Extents::zeros(1 << 32)), &base())
         .unwrap();
-    let error = cpio::plan(&tree).unwrap_err().to_string();
+    let error = newc_archive::plan(&tree).unwrap_err().to_string();
     assert!(error.contains("big/file") && error.contains("4294967296"), "{error}");
     let mut tree = Tree::new(Meta {
         implied: true,
@@ -82,7 +82,7 @@ fn a_file_of_4_gib_is_refused_by_name() {
     });
     tree.insert(b"big", base(), Kind::File(Extents::zeros((1 << 32) - 1)), &base())
         .unwrap();
-    cpio::plan(&tree).unwrap();
+    newc_archive::plan(&tree).unwrap();
 }
 
 proptest! {
@@ -99,9 +99,9 @@ proptest! {
             };
             let _ = tree.insert(name.as_bytes(), base(), kind, &base());
         }
-        let archive = cpio::plan(&tree).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let listed = cpio(&["-it", "--quiet"], folder.path(), &archive);
+        let archive = newc_archive::plan(&tree).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let listed = cpio(&["-it", "--quiet"], directory.path(), &archive);
         let expected: Vec<u8> = tree.walk().filter(|item| !item.path.is_empty())
             .flat_map(|item| { let mut line = item.path; line.push(b'\n'); line }).collect();
         prop_assert_eq!(String::from_utf8_lossy(&listed), String::from_utf8_lossy(&expected));
@@ -109,6 +109,6 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
-        let _ = cpio::members(&Extents::from_bytes(bytes));
+        let _ = newc_archive::members(&Extents::from_bytes(bytes));
     }
 }

@@ -1,4 +1,4 @@
-//! Planning an archive from a tree.
+//! Planning of an archive from a tree.
 
 use std::collections::BTreeMap;
 
@@ -8,42 +8,43 @@ use tree::{Device, Kind, Meta, NodeId, Time, Tree, show};
 use crate::BLOCK;
 use crate::header::{self, Block, USTAR};
 
-/// The largest number of seven octal digits, in the fields of mode and owners.
-const SEVEN_DIGITS: u64 = 0o777_7777;
-/// The largest number of eleven octal digits, in the fields of size and time.
-const ELEVEN_DIGITS: u64 = 0o777_7777_7777;
+/// Limit of the fields of mode, owners and device numbers: seven octal digits.
+const MAX_7_DIGITS: u64 = 0o777_7777;
+/// Limit of the fields of size and time: eleven octal digits.
+const MAX_11_DIGITS: u64 = 0o777_7777_7777;
 
-/// What a tar cannot hold.
+/// Reason for which a tree has no archive.
 #[derive(Debug, thiserror::Error)]
-pub enum Unwritable {
-    /// A socket has no type of entry.
-    #[error("{}: a tar cannot hold a socket", show(path))]
+#[non_exhaustive]
+pub enum Error {
+    /// No type of entry stores a socket.
+    #[error("{} is a socket, which a tar archive cannot store", show(path))]
     Socket {
-        /// Its path.
+        /// Path of the node.
         path: Vec<u8>,
     },
-    /// Device numbers above seven octal digits.
+    /// A device number of more than seven octal digits.
     #[error(
-        "{}: the device number {major}:{minor} does not fit a tar (at most 2097151)",
+        "{} has the device number {major}:{minor}, but a tar archive stores numbers up to 2097151",
         show(path)
     )]
     Device {
-        /// Its path.
+        /// Path of the node.
         path: Vec<u8>,
-        /// Its major number.
+        /// Number of the driver.
         major: u32,
-        /// Its minor number.
+        /// Number of the device.
         minor: u32,
     },
 }
 
 /// Plans the archive of a tree: every name once, in the order of [`Tree::walk`], then the hard
-/// links to the names that hold the contents, and two zero blocks. Folders that are only
-/// implied are left out: whoever unpacks a tar makes them.
+/// links to the names that hold the contents, and two zero blocks. Implied directories are left
+/// out, since every program that unpacks an archive creates them.
 ///
 /// # Errors
-/// What a tar has no entry for.
-pub fn plan(tree: &Tree) -> Result<Extents, Unwritable> {
+/// A socket, and a device number beyond the limit of the format.
+pub fn plan(tree: &Tree) -> Result<Extents, Error> {
     let mut archive = Extents::new();
     let holders = holders(tree);
     let mut links = Vec::new();
@@ -74,8 +75,8 @@ pub fn plan(tree: &Tree) -> Result<Extents, Unwritable> {
                 } else {
                     b'4'
                 };
-                if u64::from(device.major.max(device.minor)) > SEVEN_DIGITS {
-                    return Err(Unwritable::Device {
+                if u64::from(device.major.max(device.minor)) > MAX_7_DIGITS {
+                    return Err(Error::Device {
                         path: item.path,
                         major: device.major,
                         minor: device.minor,
@@ -84,7 +85,7 @@ pub fn plan(tree: &Tree) -> Result<Extents, Unwritable> {
                 push(&mut archive, path, meta, flag, b"", *device, 0);
             }
             Kind::Fifo => push(&mut archive, path, meta, b'6', b"", none, 0),
-            Kind::Socket => return Err(Unwritable::Socket { path: item.path }),
+            Kind::Socket => return Err(Error::Socket { path: item.path }),
         }
     }
     for (path, holder, meta) in links {
@@ -94,11 +95,11 @@ pub fn plan(tree: &Tree) -> Result<Extents, Unwritable> {
     Ok(archive)
 }
 
-/// Of each node with several names the one that is written with the content: the first that
-/// was not made as a link, else the first.
+/// Finds the name that holds the content of each node with several: the first that is not marked
+/// as a link, otherwise the first.
 fn holders(tree: &Tree) -> BTreeMap<NodeId, Vec<u8>> {
     let mut holders: BTreeMap<NodeId, (bool, Vec<u8>)> = BTreeMap::new();
-    for item in tree.walk().filter(|item| item.node.names() > 1) {
+    for item in tree.walk().filter(|item| item.node.nlink() > 1) {
         let name = (item.link, item.path);
         let holder = holders.entry(item.id).or_insert_with(|| name.clone());
         if name < *holder {
@@ -127,15 +128,15 @@ fn push(archive: &mut Extents, path: &[u8], meta: &Meta, typeflag: u8, link: &[u
         record("linkpath", link.to_vec());
     }
     for (key, id) in [("uid", meta.uid), ("gid", meta.gid)] {
-        if u64::from(id) > SEVEN_DIGITS {
+        if u64::from(id) > MAX_7_DIGITS {
             record(key, id.to_string().into_bytes());
         }
     }
-    if size > ELEVEN_DIGITS {
+    if size > MAX_11_DIGITS {
         record("size", size.to_string().into_bytes());
     }
     let Time { seconds, nanoseconds } = meta.mtime;
-    if nanoseconds != 0 || !u64::try_from(seconds).is_ok_and(|seconds| seconds <= ELEVEN_DIGITS) {
+    if nanoseconds != 0 || !u64::try_from(seconds).is_ok_and(|seconds| seconds <= MAX_11_DIGITS) {
         record("mtime", decimal_time(meta.mtime));
     }
     let mut blocks = Vec::new();
@@ -151,24 +152,24 @@ fn push(archive: &mut Extents, path: &[u8], meta: &Meta, typeflag: u8, link: &[u
     archive.push_bytes(blocks);
 }
 
-/// The pax record of an extended attribute (as star, GNU tar and Go name it).
+/// Returns the key of the pax record of an extended attribute, as star, GNU tar and Go name it.
 pub fn xattr_record(name: &[u8]) -> Vec<u8> {
     [b"SCHILY.xattr.", name].concat()
 }
 
-/// Whether a name needs no record: ustar promises ASCII only.
+/// Returns true for a name that needs no record. ustar is defined for ASCII only.
 fn fits_text(text: &[u8]) -> bool {
     text.len() <= header::NAME.len() && text.is_ascii()
 }
 
-/// Where the extended header of a path says that it stands.
+/// Name in the extended header of a path.
 fn extended_name(path: &[u8]) -> Vec<u8> {
     let path = path.strip_suffix(b"/").unwrap_or(path);
-    let (folder, base) = match path.iter().rposition(|&byte| byte == b'/') {
+    let (directory, base) = match path.iter().rposition(|&byte| byte == b'/') {
         Some(at) => path.split_at(at + 1),
         None => (&b""[..], path),
     };
-    let mut name = [folder, b"PaxHeaders.0/", base].concat();
+    let mut name = [directory, b"PaxHeaders.0/", base].concat();
     name.retain(u8::is_ascii);
     name.truncate(header::NAME.len());
     while name.ends_with(b"/") {
@@ -177,7 +178,7 @@ fn extended_name(path: &[u8]) -> Vec<u8> {
     name
 }
 
-/// "LEN KEY=VALUE\n", where LEN counts itself.
+/// Encodes a record "LEN KEY=VALUE\n", where LEN includes its own digits.
 fn encode(key: &[u8], value: &[u8]) -> Vec<u8> {
     let rest = key.len() + value.len() + 3;
     let mut len = rest + rest.to_string().len();
@@ -187,7 +188,7 @@ fn encode(key: &[u8], value: &[u8]) -> Vec<u8> {
     [len.to_string().as_bytes(), b" ", key, b"=", value, b"\n"].concat()
 }
 
-/// Seconds with as many decimals as needed.
+/// Formats seconds with as many decimals as needed.
 fn decimal_time(time: Time) -> Vec<u8> {
     let (sign, seconds, nanoseconds) = if time.seconds < 0 && time.nanoseconds > 0 {
         ("-", (time.seconds + 1).unsigned_abs(), 1_000_000_000 - time.nanoseconds)
@@ -222,7 +223,7 @@ fn block(path: &[u8], meta: &Meta, typeflag: u8, link: &[u8], device: Device, si
     block
 }
 
-/// As much of a text as fits; where it matters a record has all of it.
+/// Puts as much of a text as fits; a record holds all of a text that is too long.
 fn put_text(block: &mut Block, range: std::ops::Range<usize>, text: &[u8]) {
     let ascii = text.iter().copied().filter(u8::is_ascii);
     for (to, from) in block.iter_mut().take(range.end).skip(range.start).zip(ascii) {
@@ -230,7 +231,7 @@ fn put_text(block: &mut Block, range: std::ops::Range<usize>, text: &[u8]) {
     }
 }
 
-/// Octal digits and a NUL; 0 when they do not fit, and then a record has the number.
+/// Puts octal digits and a NUL; 0 if they do not fit, in which case a record holds the number.
 fn put_number(block: &mut Block, range: std::ops::Range<usize>, value: u64) {
     let digits = range.len() - 1;
     let text = format!("{value:0digits$o}");
@@ -244,13 +245,13 @@ mod tests {
 
     #[test]
     fn the_length_of_a_record_counts_itself() {
-        for len in [1, 5, 6, 90, 91, 92, 93, 94, 95, 990, 991, 992, 993, 9985] {
-            let record = encode(b"k", &vec![b'v'; len]);
-            let said: usize = std::str::from_utf8(record.split(|&b| b == b' ').next().unwrap())
+        for value_len in [1, 5, 6, 90, 91, 92, 93, 94, 95, 990, 991, 992, 993, 9985] {
+            let record = encode(b"k", &vec![b'v'; value_len]);
+            let len: usize = std::str::from_utf8(record.split(|&b| b == b' ').next().unwrap())
                 .unwrap()
                 .parse()
                 .unwrap();
-            assert_eq!(said, record.len());
+            assert_eq!(len, record.len());
         }
     }
 

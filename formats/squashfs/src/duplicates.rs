@@ -1,19 +1,20 @@
-//! Which files have the same content.
+//! Files with equal contents.
 //!
-//! Only files of one length can be equal, so only those are read for this. What is hashed are the
-//! blocks that are not all zeros, with their numbers: a hole costs nothing, and is the same as zeros.
+//! Only files that share their length with another are read. The hash covers the blocks that are
+//! not all zeros, with their numbers, so that holes cost nothing and equal zeros.
 
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use crate::data::{File, blocks, is_zero, read};
-use crate::{Error, Options};
+use crate::content::{File, is_zero};
+use crate::error::Error;
+use crate::options::Options;
 
-/// How much is hashed in one piece of work at least, in bytes, when files are small.
+/// Number of bytes that a thread hashes at a time, if files are small.
 const BATCH: u64 = 1 << 20;
 
-/// For each file the first one with its content, which may be itself.
+/// Finds the first file with the content of each file, which may be the file itself.
 pub(crate) fn first_of(files: &[File<'_>], options: &Options) -> Result<Vec<usize>, Error> {
     let mut by_len: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
     for (index, file) in files.iter().enumerate() {
@@ -22,17 +23,17 @@ pub(crate) fn first_of(files: &[File<'_>], options: &Options) -> Result<Vec<usiz
         }
     }
     let mut batches: Vec<Vec<usize>> = Vec::new();
-    let mut room = 0;
+    let mut free = 0;
     for (len, group) in by_len.into_iter().filter(|(_, group)| group.len() > 1) {
         for index in group {
             match batches.last_mut() {
-                Some(batch) if room >= len => batch.push(index),
+                Some(batch) if free >= len => batch.push(index),
                 _ => {
                     batches.push(vec![index]);
-                    room = BATCH;
+                    free = BATCH;
                 }
             }
-            room = room.saturating_sub(len);
+            free = free.saturating_sub(len);
         }
     }
 
@@ -50,9 +51,9 @@ pub(crate) fn first_of(files: &[File<'_>], options: &Options) -> Result<Vec<usiz
         },
         |hashes| {
             for (index, len, hash) in hashes {
-                let same = *seen.entry((len, hash)).or_insert(index);
+                let original = *seen.entry((len, hash)).or_insert(index);
                 if let Some(first) = first.get_mut(index) {
-                    *first = same;
+                    *first = original;
                 }
             }
             Ok(())
@@ -63,10 +64,10 @@ pub(crate) fn first_of(files: &[File<'_>], options: &Options) -> Result<Vec<usiz
 
 fn hash(file: &File<'_>, block_size: u32, buf: &mut Vec<u8>) -> Result<[u8; 32], Error> {
     let mut sum = Sha256::new();
-    for block in blocks(file.content, block_size) {
+    for block in file.blocks(block_size) {
         let start = block * u64::from(block_size);
         buf.clear();
-        read(file, start, u64::from(block_size).min(file.content.len() - start), buf)?;
+        file.read(start, u64::from(block_size).min(file.content.len() - start), buf)?;
         if !is_zero(buf) {
             sum.update(block.to_le_bytes());
             sum.update(&buf);

@@ -1,17 +1,19 @@
-//! What a filesystem is known by when nobody says it: a digest of what is in it, without the
-//! contents of the files, which are not read.
+//! Digest of a tree without the contents of its files, from which identifiers are derived.
 
-use crate::{Kind, Meta, Tree};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
-/// A digest of fields of any length, told apart from each other.
+use crate::node::{Kind, Meta};
+use crate::store::Tree;
+
+/// SHA-256 over fields of any length, each preceded by its length.
 #[derive(Clone, Debug)]
-pub struct Identity(Sha256);
+pub struct TreeFingerprint(Sha256);
 
-impl Identity {
-    /// Of nothing yet, in a format: other formats have other identifiers for the same.
+impl TreeFingerprint {
+    /// Starts a fingerprint. Different formats get different identifiers for one tree.
     pub fn new(format: &str) -> Self {
-        Identity(Sha256::new_with_prefix(format))
+        TreeFingerprint(Sha256::new_with_prefix(format))
     }
 
     /// Adds bytes.
@@ -54,9 +56,9 @@ impl Identity {
         numbers.into_iter().for_each(|number| self.number(number));
     }
 
-    /// Adds names, metadata and the lengths of contents.
+    /// Adds the names, metadata and file lengths of a tree. File contents are not read.
     pub fn tree(&mut self, tree: &Tree) {
-        // The first name of each node, and for others which it was.
+        // Position of the first name of each node; later names are recorded as references to it.
         let mut first: Vec<Option<u64>> = vec![None; tree.capacity()];
         for (number, item) in (0..).zip(tree.walk()) {
             self.bytes(&item.path);
@@ -72,14 +74,12 @@ impl Identity {
         }
     }
 
-    /// A UUID of version 8 (RFC 9562, 5.8).
-    pub fn uuid(self) -> u128 {
-        let digest = self.0.finalize();
-        let number = digest
-            .iter()
-            .take(16)
-            .fold(0, |number, byte| number << 8 | u128::from(*byte));
-        let version_and_variant = 0xf000 << 64 | 0xc000 << 48;
-        number & !version_and_variant | 0x8000 << 64 | 0x8000 << 48
+    /// Returns a UUID of version 8 made of the first 122 bits available (RFC 9562, 5.8).
+    pub fn uuid(self) -> Uuid {
+        let mut bytes = [0; 16];
+        for (to, from) in bytes.iter_mut().zip(self.0.finalize()) {
+            *to = from;
+        }
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
     }
 }

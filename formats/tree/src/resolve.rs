@@ -1,0 +1,222 @@
+//! Resolution of paths, with symbolic links followed inside the tree.
+
+use crate::error::{Error, MAX_PATH_LEN};
+use crate::node::{Entry, Kind, Meta, NodeId};
+use crate::store::Tree;
+
+/// Limit of symbolic links that one path may lead through, as in Linux (`MAXSYMLINKS`).
+const MAX_SYMLINKS: usize = 40;
+/// Limit of a name, in bytes (Linux, include/uapi/linux/limits.h: `NAME_MAX`).
+const MAX_NAME_LEN: usize = 255;
+/// Limit of the target of a symbolic link, in bytes (`PATH_MAX` less the NUL at its end).
+const MAX_TARGET_LEN: usize = 4095;
+
+/// Iterates over the components of a path, without empty ones and `.`.
+fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    path.split(|&b| b == b'/').filter(|c| !c.is_empty() && *c != b".")
+}
+
+/// Refuses a name that Linux does not accept.
+fn check_name(path: &[u8], name: &[u8]) -> Result<(), Error> {
+    let what = match name {
+        name if name.len() > MAX_NAME_LEN => "has more than 255 bytes",
+        name if name.contains(&0) => "has a zero byte",
+        _ => return Ok(()),
+    };
+    let path = path.to_vec();
+    Err(Error::Name { path, what })
+}
+
+/// Refuses a target of a symbolic link that Linux does not accept.
+pub(crate) fn check_target(path: &[u8], target: &[u8]) -> Result<(), Error> {
+    let what = match target {
+        [] => "is empty",
+        target if target.len() > MAX_TARGET_LEN => "has more than 4095 bytes",
+        target if target.contains(&0) => "has a zero byte",
+        _ => return Ok(()),
+    };
+    let path = path.to_vec();
+    Err(Error::Target { path, what })
+}
+
+/// Names of a resolved path, each with its node if it exists.
+type Steps = Vec<(Option<NodeId>, Vec<u8>)>;
+
+/// Follows a path from a root with all symbolic links resolved, none of them out of the root.
+/// No name exists below one that is missing.
+fn follow(tree: &Tree, root: Option<NodeId>, path: &[u8]) -> Result<Steps, Error> {
+    let mut steps = Steps::new();
+    let mut pending: Vec<Vec<u8>> = components(path).rev().map(<[u8]>::to_vec).collect();
+    let mut links = 0;
+    while let Some(name) = pending.pop() {
+        if name == b".." {
+            steps.pop();
+            continue;
+        }
+        let here = steps.last().map_or(root, |(node, _)| *node);
+        let node = here.and_then(|here| tree.entry(here, &name)).map(|entry| entry.node);
+        if let Some(Kind::Symlink(target)) = node.map(|node| &tree.node(node).kind) {
+            links += 1;
+            if links > MAX_SYMLINKS {
+                return Err(Error::Loop { path: path.to_vec() });
+            }
+            if target.starts_with(b"/") {
+                steps.clear();
+            }
+            pending.extend(components(target).rev().map(<[u8]>::to_vec));
+        } else {
+            steps.push((node, name));
+        }
+    }
+    Ok(steps)
+}
+
+/// Returns the node at a path, all symbolic links resolved within the tree, and the length of the
+/// node's own path in bytes.
+fn resolve(tree: &Tree, path: &[u8]) -> Result<(NodeId, usize), Error> {
+    let steps = follow(tree, Some(NodeId::ROOT), path)?;
+    let len = steps.iter().map(|(_, name)| 1 + name.len()).sum();
+    match steps.last() {
+        None => Ok((NodeId::ROOT, 0)),
+        Some((Some(node), _)) => Ok((*node, len)),
+        Some((None, _)) => Err(Error::NoTarget {
+            path: path.to_vec(),
+            target: path.to_vec(),
+        }),
+    }
+}
+
+impl Tree {
+    /// Returns the node at a path. Symbolic links are followed in all components but the last.
+    pub fn lookup(&self, path: &[u8]) -> Option<NodeId> {
+        let (directory, name) = self.locate(path)?;
+        match name {
+            None => Some(directory),
+            Some(name) => self.entry(directory, &name).map(|entry| entry.node),
+        }
+    }
+
+    /// Returns the node at a path. Symbolic links are followed in the last component too.
+    pub fn lookup_following(&self, path: &[u8]) -> Option<NodeId> {
+        let mut path = path.to_vec();
+        path.extend_from_slice(b"/.");
+        resolve(self, &path).ok().map(|(id, _)| id)
+    }
+
+    /// Returns true if there is a directory at a path that is not empty.
+    pub fn is_occupied(&self, path: &[u8]) -> bool {
+        let kind = self.lookup(path).map(|id| &self.node(id).kind);
+        matches!(kind, Some(Kind::Directory(entries)) if !entries.is_empty())
+    }
+
+    /// Resolves `path` as if the directory at `base` were the root: symbolic links are followed,
+    /// also those to missing nodes, and none leads out of `base`. The result begins with `base`.
+    ///
+    /// # Errors
+    /// A loop of symbolic links, and a path that is too long.
+    pub fn resolve_below(&self, base: &[u8], path: &[u8]) -> Result<Vec<u8>, Error> {
+        let mut resolved = base.to_vec();
+        for (_, name) in follow(self, self.lookup_following(base), path)? {
+            resolved.push(b'/');
+            resolved.extend(name);
+        }
+        if resolved.len() > MAX_PATH_LEN {
+            return Err(Error::TooLong { path: path.to_vec() });
+        }
+        Ok(resolved)
+    }
+
+    /// Returns the parent directory of a path and its last component, which is `None` for the
+    /// root. Returns `None` if a parent is missing.
+    pub(crate) fn locate(&self, path: &[u8]) -> Option<(NodeId, Option<Vec<u8>>)> {
+        let (directory, name, _) = self.locate_with_len(path)?;
+        Some((directory, name))
+    }
+
+    /// Locates a path as [`Tree::locate`] does, with the length of the resolved path in bytes.
+    fn locate_with_len(&self, path: &[u8]) -> Option<(NodeId, Option<Vec<u8>>, usize)> {
+        if components(path).any(|c| c == b"..") {
+            return None;
+        }
+        let Some(name) = components(path).next_back() else {
+            return Some((NodeId::ROOT, None, 0));
+        };
+        let mut parents: Vec<&[u8]> = components(path).collect();
+        parents.pop();
+        let (directory, len) = resolve(self, &parents.join(&b'/')).ok()?;
+        self.node(directory)
+            .kind
+            .is_directory()
+            .then(|| (directory, Some(name.to_vec()), len + 1 + name.len()))
+    }
+
+    /// Locates a path as [`Tree::locate`] does, creating the directories that are missing.
+    pub(crate) fn create_parents(&mut self, path: &[u8], meta: &Meta) -> Result<(NodeId, Option<Vec<u8>>), Error> {
+        if components(path).any(|c| c == b"..") {
+            return Err(Error::Upward { path: path.to_vec() });
+        }
+        let too_long = || Error::TooLong { path: path.to_vec() };
+        if path.len() > MAX_PATH_LEN {
+            return Err(too_long());
+        }
+        if let Some(name) = components(path).next_back() {
+            check_name(path, name)?;
+        }
+        if let Some((directory, name, len)) = self.locate_with_len(path) {
+            if len > MAX_PATH_LEN {
+                return Err(too_long());
+            }
+            return Ok((directory, name));
+        }
+        let mut parents: Vec<&[u8]> = components(path).collect();
+        let name = parents.pop().map(<[u8]>::to_vec);
+        let name_len = name.as_ref().map_or(0, Vec::len);
+        // The directories down to the current one, each with the length of its path.
+        let mut stack: Vec<(NodeId, usize)> = Vec::new();
+        let mut pending: Vec<Vec<u8>> = parents.iter().rev().map(|c| c.to_vec()).collect();
+        let mut links = 0;
+        while let Some(component) = pending.pop() {
+            let (here, len) = stack.last().copied().unwrap_or((NodeId::ROOT, 0));
+            if component == b".." {
+                stack.pop();
+                continue;
+            }
+            let len = len + 1 + component.len();
+            if len + name_len > MAX_PATH_LEN {
+                return Err(too_long());
+            }
+            let found = self.entry(here, &component).map(|entry| entry.node);
+            if let Some(id) = found {
+                match &self.node(id).kind {
+                    Kind::Directory(_) => {
+                        stack.push((id, len));
+                        continue;
+                    }
+                    Kind::Symlink(target) => {
+                        links += 1;
+                        if links > MAX_SYMLINKS {
+                            return Err(Error::Loop { path: path.to_vec() });
+                        }
+                        if target.starts_with(b"/") {
+                            stack.clear();
+                        }
+                        pending.extend(components(target).rev().map(<[u8]>::to_vec));
+                        continue;
+                    }
+                    _ => {}
+                }
+            }
+            check_name(path, &component)?;
+            self.weigh(path, len)?;
+            stack.push((self.create_directory(here, component, meta.clone()), len));
+        }
+        Ok((stack.last().map_or(NodeId::ROOT, |(id, _)| *id), name))
+    }
+
+    fn create_directory(&mut self, parent: NodeId, name: Vec<u8>, meta: Meta) -> NodeId {
+        self.remove_name(parent, &name);
+        let id = self.add(meta, Kind::directory());
+        self.set_name(parent, name, Entry { node: id, link: false });
+        id
+    }
+}
