@@ -8,6 +8,7 @@ mod foreign;
 mod fuzz;
 mod inputs;
 mod macos;
+mod package;
 mod peer;
 mod test;
 mod tools;
@@ -27,6 +28,7 @@ cargo xtask fuzz [SECONDS]
 cargo xtask fuzz check    compile the fuzz targets
 cargo xtask windows       build moby.exe, run it under wine, and compare its output with Linux
                           `windows build` and `windows run` do one of the two
+cargo xtask package       package the crates of formats/, and build each from its package
 cargo xtask macos         check that moby and its tests compile for macOS
 cargo xtask deny          check licences, advisories and sources of the dependencies
 cargo xtask docs          write docs/reference/cli.md and the manual pages in target/man
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         },
         "windows" => windows::run(option.as_deref()),
         "macos" => macos::check(),
+        "package" => package::check(),
         "deny" => deny::check(),
         "docs" => docs::run(option.as_deref()),
         _ => {

@@ -22,6 +22,8 @@ mod place;
 mod plan;
 
 pub use error::Error;
+/// Virtual files, re-exported from the crate `image-extents`.
+pub use extents::Extents;
 pub use layout::{DiskLayout, Geometry, Partition, Table, attribute};
 pub use partition_type::{Architecture, ParseTypeError, PartitionType};
 pub use place::Placement;
@@ -43,3 +45,7 @@ pub const MAX_HYBRID_PARTITIONS: usize = 3;
 pub const MAX_BOOT_CODE: usize = 440;
 /// Maximum length of a partition's label in a GPT, in UTF-16 code units (UEFI 2.10, table 5.7).
 pub const MAX_LABEL: usize = 36;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -13,7 +13,8 @@ mod tar;
 
 use std::io;
 
-use extents::Extents;
+/// Virtual files, re-exported from the crate `image-extents`.
+pub use extents::Extents;
 use sha2::{Digest, Sha256};
 
 /// Maximum length of an appliance's name in bytes: the names of its files fit a tar header.
@@ -147,3 +148,7 @@ fn sha256(content: &Extents) -> Result<String, Error> {
         .map_err(|source| Error::Read { source })?;
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

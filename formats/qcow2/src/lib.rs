@@ -17,7 +17,8 @@ mod options;
 mod plain;
 mod tables;
 
-use extents::Extents;
+/// Virtual files, re-exported from the crate `image-extents`.
+pub use extents::Extents;
 
 pub use error::Error;
 pub use options::{Compressor, Options};
@@ -53,3 +54,7 @@ pub fn plan(disk: &Extents, options: &Options) -> Result<Extents, Error> {
         Some(compressor) => compressed::plan(disk, size, compressor, options),
     }
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

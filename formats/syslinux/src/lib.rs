@@ -23,6 +23,8 @@ mod patch;
 mod program;
 
 pub use error::Error;
+/// Virtual files, re-exported from the crate `image-extents`.
+pub use extents::Extents;
 pub use ldlinux::{Ldlinux, Run};
 pub use program::from_program;
 
@@ -47,3 +49,7 @@ pub fn altmbr(code: &[u8], partition: u8) -> Result<Vec<u8>, Error> {
     }
     Ok([code, &[partition]].concat())
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -13,7 +13,8 @@
 
 mod pe;
 
-use extents::Extents;
+/// Virtual files, re-exported from the crate `image-extents`.
+pub use extents::Extents;
 
 /// Parts that cannot become an image.
 #[derive(Debug, thiserror::Error)]
@@ -112,3 +113,7 @@ pub fn plan(stub: &Extents, parts: &Parts) -> Result<Extents, Error> {
 pub fn append(program: &Extents, sections: &[Section]) -> Result<Extents, Error> {
     pe::append(program, sections)
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -7,7 +7,8 @@
 //!         blocks of 1 MiB, those that are not all zeros
 //! ```
 
-use extents::Extents;
+/// Virtual files, re-exported from the crate `image-extents`.
+pub use extents::Extents;
 /// Identifiers of images, re-exported from the crate `uuid`.
 pub use uuid::Uuid;
 
@@ -103,3 +104,7 @@ fn header(size: u64, data_start: u64, blocks: u64, allocated: u32, uuid: Uuid) -
     header.extend_from_slice(&(uuid.as_u128() ^ 1).to_be_bytes());
     header
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

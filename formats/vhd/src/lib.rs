@@ -9,7 +9,8 @@
 
 mod footer;
 
-use extents::Extents;
+/// Virtual files, re-exported from the crate `image-extents`.
+pub use extents::Extents;
 /// Identifiers of disks, re-exported from the crate `uuid`.
 pub use uuid::Uuid;
 
@@ -127,3 +128,7 @@ fn header(entries: u32, table_start: u64) -> Vec<u8> {
     put_checksum(&mut header, HEADER_CHECKSUM);
     header
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

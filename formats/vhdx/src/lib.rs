@@ -18,7 +18,8 @@
 mod metadata;
 mod structures;
 
-use extents::Extents;
+/// Virtual files, re-exported from the crate `image-extents`.
+pub use extents::Extents;
 /// Identifiers of disks, re-exported from the crate `uuid`.
 pub use uuid::Uuid;
 
@@ -123,3 +124,7 @@ pub fn plan(disk: &Extents, options: &Options) -> Result<Extents, Error> {
     image.put(BAT, &bat);
     Ok(image)
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

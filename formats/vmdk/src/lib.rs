@@ -19,7 +19,8 @@ mod stream;
 
 use std::path::PathBuf;
 
-use extents::Extents;
+/// Virtual files, re-exported from the crate `image-extents`.
+pub use extents::Extents;
 
 pub use error::Error;
 
@@ -93,3 +94,7 @@ pub fn plan(disk: &Extents, options: &Options) -> Result<Extents, Error> {
         Kind::Stream => stream::plan(disk, size / SECTOR, options),
     }
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
