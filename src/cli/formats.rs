@@ -3,9 +3,9 @@
 use clap::Args;
 
 use super::Failure;
-use crate::plan::formats::FORMATS;
+use crate::plan::formats::{FORMATS, Format};
 
-/// The arguments of `moby formats`.
+/// Arguments of `moby formats`.
 #[derive(Debug, Args)]
 pub struct Formats {
     /// Print only the names, one per line
@@ -15,22 +15,25 @@ pub struct Formats {
 
 impl Formats {
     pub fn run(&self) -> Result<(), Failure> {
-        let lines = FORMATS.iter().map(|format| {
-            if self.names {
-                return format!("{}\n", format.name);
-            }
-            let files = format.files.iter().map(|suffix| format!("NAME{suffix}"));
-            let files: Vec<String> = files.collect();
-            let arches: Vec<_> = format.arches.iter().map(|arch| arch.name()).collect();
-            let arches = arches.join(",");
-            format!(
-                "{:<18} {:<46} {:<26} {}\n",
-                format.name,
-                format.about,
-                arches,
-                files.join(" ")
-            )
-        });
-        super::print(&lines.collect::<String>())
+        if self.names {
+            let names = FORMATS.iter().map(|format| format!("{}\n", format.name));
+            return super::print(&names.collect::<String>());
+        }
+        let rows: Vec<_> = FORMATS.iter().map(row).collect();
+        super::print(&super::table(
+            ["FORMAT", "DESCRIPTION", "ARCHITECTURES", "FILES"],
+            &rows,
+        ))
     }
+}
+
+fn row(format: &Format) -> [String; 4] {
+    let arches: Vec<&str> = format.arches.iter().map(|arch| arch.name()).collect();
+    let files: Vec<String> = format.files.iter().map(|suffix| format!("NAME{suffix}")).collect();
+    [
+        format.name.to_owned(),
+        format.about.to_owned(),
+        arches.join(","),
+        files.join(" "),
+    ]
 }

@@ -74,10 +74,14 @@ fn count(number: usize, noun: &str) -> String {
 }
 
 fn open(path: &Path) -> Result<Extents, Failure> {
-    let file = FileBlob::open(path).map_err(|error| {
-        let message = format!("cannot read {}: {error}", path.display());
-        Failure::Usage(Diagnostic::error(message).caused_by(error).into())
-    })?;
+    let failed = |message: String| Diagnostic::error(format!("cannot read {}: {message}", path.display()));
+    let metadata = std::fs::metadata(path);
+    // Opening a FIFO would wait for a writer.
+    if metadata.is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(Failure::Usage(failed("not a regular file".into()).into()));
+    }
+    let file = FileBlob::open(path);
+    let file = file.map_err(|error| Failure::Usage(failed(error.to_string()).caused_by(error).into()))?;
     Ok(Extents::from_slice(Slice::whole(Arc::new(file))))
 }
 

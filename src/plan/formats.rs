@@ -248,7 +248,7 @@ impl Format {
 pub const FORMATS: &[Format] = &[
     Format {
         name: "kernel+initrd",
-        about: "kernel, initrd and command line",
+        about: "kernel, initrd and kernel command line",
         files: &["-kernel", "-initrd.img", "-cmdline"],
         arches: ALL,
         kind: Kind::KernelInitrd,
@@ -256,7 +256,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "kernel+squashfs",
-        about: "kernel, root filesystem as squashfs, command line",
+        about: "kernel, kernel command line, squashfs root filesystem",
         files: &["-kernel", "-squashfs.img", "-cmdline", "-squashfs-initrd.img"],
         arches: ALL,
         kind: Kind::KernelRoot(Filesystem::Squashfs),
@@ -264,7 +264,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "kernel+erofs",
-        about: "kernel, root filesystem as EROFS, command line",
+        about: "kernel, kernel command line, EROFS root filesystem",
         files: &["-kernel", "-erofs.img", "-cmdline", "-erofs-initrd.img"],
         arches: ALL,
         kind: Kind::KernelRoot(Filesystem::Erofs),
@@ -272,7 +272,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "kernel+ext4",
-        about: "kernel, root filesystem as ext4, command line",
+        about: "kernel, kernel command line, ext4 root filesystem",
         files: &["-kernel", "-ext4.img", "-cmdline", "-ext4-initrd.img"],
         arches: ALL,
         kind: Kind::KernelRoot(Filesystem::Ext4),
@@ -280,7 +280,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "kernel+iso",
-        about: "kernel, root filesystem as ISO 9660, command line",
+        about: "kernel, kernel command line, ISO 9660 root filesystem",
         files: &["-kernel", ".iso", "-cmdline", "-iso-initrd.img"],
         arches: ALL,
         kind: Kind::KernelRoot(Filesystem::Iso9660),
@@ -288,7 +288,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "tar-kernel-initrd",
-        about: "the same in a tar",
+        about: "tar of kernel, initrd and kernel command line",
         files: &["-initrd.tar"],
         arches: ALL,
         kind: Kind::TarKernelInitrd,
@@ -296,7 +296,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "tar",
-        about: "the root filesystem as a tar",
+        about: "tar of the root filesystem",
         files: &[".tar"],
         arches: ALL,
         kind: Kind::Tar,
@@ -304,7 +304,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "docker",
-        about: "the root filesystem as a tar with a Dockerfile",
+        about: "tar of the root filesystem with a Dockerfile",
         files: &[".docker"],
         arches: ALL,
         kind: Kind::Docker,
@@ -312,7 +312,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "uki",
-        about: "unified kernel image: one program for UEFI",
+        about: "unified kernel image, a UEFI program",
         files: &[".efi"],
         arches: UEFI,
         kind: Kind::Uki,
@@ -320,7 +320,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "oci",
-        about: "the root filesystem as a container image",
+        about: "OCI archive with the root filesystem as an image",
         files: &["-oci.tar"],
         arches: ALL,
         kind: Kind::OciArchive,
@@ -328,7 +328,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "docker-archive",
-        about: "the same for docker load",
+        about: "`docker load` archive with the root filesystem as an image",
         files: &["-docker.tar"],
         arches: ALL,
         kind: Kind::DockerArchive,
@@ -336,7 +336,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "iso",
-        about: "CD and USB stick that starts under BIOS and UEFI",
+        about: "ISO for BIOS and UEFI boot, initramfs",
         files: &["-hybrid.iso"],
         arches: UEFI,
         kind: Kind::Iso(BOTH),
@@ -344,7 +344,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "iso-bios",
-        about: "CD and USB stick for a BIOS, the root on it",
+        about: "ISO for BIOS boot, root filesystem on the ISO",
         files: &[".iso"],
         arches: PC,
         kind: Kind::Iso(BIOS),
@@ -352,7 +352,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "iso-efi",
-        about: "CD and USB stick for UEFI, the root on it",
+        about: "ISO for UEFI boot, root filesystem on the ISO",
         files: &["-efi.iso"],
         arches: UEFI,
         kind: Kind::Iso(EFI),
@@ -360,7 +360,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "iso-efi-initrd",
-        about: "CD and USB stick for UEFI",
+        about: "ISO for UEFI boot, initramfs",
         files: &["-efi-initrd.iso"],
         arches: UEFI,
         kind: Kind::Iso(EFI),
@@ -368,7 +368,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "raw",
-        about: "disk that starts under BIOS and UEFI",
+        about: "raw disk for BIOS and UEFI boot",
         files: &[".img"],
         arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Raw),
@@ -376,7 +376,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "raw-bios",
-        about: "disk for a BIOS: MBR, FAT, syslinux",
+        about: "raw disk for BIOS boot: MBR, FAT, SYSLINUX",
         files: &["-bios.img"],
         arches: PC,
         kind: Kind::Disk(Table::Mbr, BIOS, Container::Raw),
@@ -384,7 +384,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "raw-ext4",
-        about: "disk for a BIOS: MBR, ext4, extlinux",
+        about: "raw disk for BIOS boot: MBR, ext4, EXTLINUX",
         files: &["-raw-ext4.img"],
         arches: PC,
         kind: Kind::Extlinux(Container::Raw),
@@ -392,7 +392,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "raw-efi",
-        about: "disk for UEFI: GPT, unified kernel image",
+        about: "raw disk for UEFI boot: GPT, unified kernel image",
         files: &["-efi.img"],
         arches: UEFI,
         kind: Kind::Disk(Table::Gpt, EFI, Container::Raw),
@@ -400,7 +400,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "qcow2",
-        about: "QEMU's disk for BIOS and UEFI",
+        about: "qcow2 disk for BIOS and UEFI boot, for QEMU",
         files: &["-hybrid.qcow2"],
         arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Qcow2),
@@ -408,7 +408,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "qcow2-bios",
-        about: "QEMU's disk for a BIOS",
+        about: "qcow2 disk for BIOS boot, for QEMU",
         files: &[".qcow2"],
         arches: PC,
         kind: Kind::Disk(Table::Mbr, BIOS, Container::Qcow2),
@@ -416,7 +416,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "qcow2-efi",
-        about: "QEMU's disk for UEFI",
+        about: "qcow2 disk for UEFI boot, for QEMU",
         files: &["-efi.qcow2"],
         arches: UEFI,
         kind: Kind::Disk(Table::Gpt, EFI, Container::Qcow2),
@@ -424,7 +424,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "vhd",
-        about: "fixed VHD for a BIOS",
+        about: "fixed VHD disk for BIOS boot",
         files: &[".vhd"],
         arches: PC,
         kind: Kind::Disk(Table::Mbr, BIOS, Container::FixedVhd),
@@ -432,7 +432,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "dynamic-vhd",
-        about: "dynamic VHD for a BIOS",
+        about: "dynamic VHD disk for BIOS boot",
         files: &[".vhd"],
         arches: PC,
         kind: Kind::Disk(Table::Mbr, BIOS, Container::DynamicVhd),
@@ -440,7 +440,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "vhdx",
-        about: "Hyper-V's disk for BIOS and UEFI",
+        about: "VHDX disk for BIOS and UEFI boot, for Hyper-V",
         files: &[".vhdx"],
         arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Vhdx),
@@ -448,7 +448,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "vmdk",
-        about: "VMware's disk for a BIOS",
+        about: "VMDK disk for BIOS boot, for VMware",
         files: &[".vmdk"],
         arches: PC,
         kind: Kind::Disk(Table::Mbr, BIOS, Container::Vmdk),
@@ -456,7 +456,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "stream-vmdk",
-        about: "VMware's compressed disk for BIOS and UEFI",
+        about: "compressed VMDK disk for BIOS and UEFI boot",
         files: &["-stream.vmdk"],
         arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::StreamVmdk),
@@ -464,7 +464,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "ova",
-        about: "appliance for VMware and VirtualBox",
+        about: "OVA appliance for VMware and VirtualBox",
         files: &[".ova"],
         arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Ova),
@@ -472,7 +472,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "vdi",
-        about: "VirtualBox's disk for BIOS and UEFI",
+        about: "VDI disk for BIOS and UEFI boot, for VirtualBox",
         files: &[".vdi"],
         arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Vdi),
@@ -480,7 +480,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "aws",
-        about: "disk for Amazon, BIOS and UEFI",
+        about: "raw disk for AWS",
         files: &[".raw"],
         arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Raw),
@@ -488,7 +488,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "openstack",
-        about: "compressed qcow2 for OpenStack, BIOS and UEFI",
+        about: "compressed qcow2 disk for OpenStack",
         files: &["-openstack.qcow2"],
         arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::CompressedQcow2),
@@ -496,7 +496,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "digitalocean",
-        about: "disk for DigitalOcean, BIOS and UEFI, compressed",
+        about: "gzip-compressed raw disk for DigitalOcean",
         files: &["-digitalocean.img.gz"],
         arches: PC,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Packed(Compression::DISK)),
@@ -504,7 +504,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "hetzner",
-        about: "disk for Hetzner, BIOS and UEFI, compressed",
+        about: "xz-compressed raw disk for Hetzner",
         files: &["-hetzner.img.xz"],
         arches: PC,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Packed(Compression::Xz(6))),
@@ -512,7 +512,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "gcp",
-        about: "disk for Google, BIOS and UEFI",
+        about: "tar.gz of a raw disk for Google Cloud",
         files: &[".img.tar.gz"],
         arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::Gcp),
@@ -520,7 +520,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "azure",
-        about: "disk for Azure, BIOS and UEFI",
+        about: "fixed VHD disk for Azure",
         files: &["-azure.vhd"],
         arches: UEFI,
         kind: Kind::Disk(Table::Gpt, BOTH, Container::FixedVhd),
@@ -528,7 +528,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "rpi",
-        about: "card for a Raspberry Pi 3, 4 or 5",
+        about: "SD card image for Raspberry Pi 3, 4 and 5",
         files: &["-rpi.img"],
         arches: PI,
         kind: Kind::RaspberryPi,
@@ -536,7 +536,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "rpi3",
-        about: "the files of that card as a tar",
+        about: "tar of the boot files for Raspberry Pi 3, 4 and 5",
         files: &[".tar"],
         arches: PI,
         kind: Kind::RaspberryPiTar,

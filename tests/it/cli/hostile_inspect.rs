@@ -97,6 +97,26 @@ fn a_text_is_an_error_with_every_option() {
 }
 
 #[test]
+fn what_is_not_a_regular_file_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    for file in [fifo.as_path(), directory.path(), Path::new("/dev/zero")] {
+        let output = Command::new(env!("CARGO_BIN_EXE_moby"))
+            .arg("inspect")
+            .arg(file)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(
+            text(&output.stderr).ends_with(": not a regular file\n"),
+            "{}",
+            text(&output.stderr)
+        );
+    }
+}
+
+#[test]
 fn gzip_bombs_are_left_compressed() {
     let bomb = zeros(256 << 20);
     let names: Vec<String> = (0..200).map(|number| format!("{number:03}.gz")).collect();
