@@ -7,8 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Mutex;
 
 use crate::common::formats::{FORMATS, Format, groups};
@@ -27,10 +26,6 @@ struct Build {
 
 /// What is known of a file by name: architecture, format, file, options.
 type Key = (String, String, String, String);
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/golden")
-}
 
 /// All builds.
 fn builds() -> Vec<Build> {
@@ -121,16 +116,8 @@ impl Build {
         let names: Vec<&str> = self.formats.iter().map(|format| format.name).collect();
         // Both give the same bits.
         let jobs = if number.is_multiple_of(2) { "1" } else { "3" };
-        let mut command = Command::new(env!("CARGO_BIN_EXE_moby"));
-        command
-            .args(["-q", "build", "--name", "m", "--arch", self.arch, "--jobs", jobs])
-            .args(["--format", &names.join(",")])
-            .args(["--dir".as_ref(), out.as_os_str()])
-            .args(["--layout".as_ref(), site.join("layout").as_os_str()])
-            .args(["--cache".as_ref(), site.join("cache").as_os_str()])
-            .current_dir(folder())
-            .env("PATH", "")
-            .env_remove("SOURCE_DATE_EPOCH");
+        let mut command = images::build(site, self.arch, self.kernel, &names, &out);
+        command.args(["--jobs", jobs]);
         let (with_sbom, mut options): (Vec<&str>, Vec<&str>) =
             self.options.iter().partition(|option| **option == "--sbom");
         if with_sbom.is_empty() {
@@ -142,10 +129,7 @@ impl Build {
                 None => command.arg(option),
             };
         }
-        let output = command
-            .args([format!("kernel-{}.yml", self.kernel).as_str(), "machine.yml"])
-            .output()
-            .unwrap();
+        let output = command.output().unwrap();
         assert!(
             output.status.success(),
             "{self:?}: {}",
@@ -221,7 +205,7 @@ fn every_output_has_its_bits() {
         .into_iter()
         .map(|((arch, format, file, options), digest)| (format!("{arch} {format} {file} {options}"), digest))
         .collect();
-    let path = folder().join("outputs.txt");
+    let path = images::folder().join("outputs.txt");
     if std::env::var_os("MOBY_BLESS").is_some() {
         let text: String = lines.iter().map(|(key, digest)| format!("{digest} {key}\n")).collect();
         fs::write(&path, text).unwrap();

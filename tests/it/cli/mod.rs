@@ -12,7 +12,9 @@ mod hostile_inspect;
 mod kernel;
 mod modules;
 mod outputs;
+mod readers;
 mod report;
 mod rootfs;
 #[cfg(target_os = "linux")]
 mod run;
+mod yaml;

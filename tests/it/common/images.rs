@@ -4,6 +4,9 @@
 //!
 //! Nothing here runs. Each file has as much of its format as moby looks at.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use serde_json::{Value, json};
 use testing::sample::{noise, text};
 
@@ -34,6 +37,36 @@ pub fn write(layout: &mut Layout) {
         plain(Tar::default().program("init", &noise(30_000, 20)))
     });
     add(layout, "rpi-firmware:1", &none, |_| plain(rpi_firmware()));
+}
+
+/// The directory of the YAML files that use the images.
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/golden")
+}
+
+/// `moby build` of the machine with everything, with a kernel of `testdata/golden/kernel-*.yml`, from
+/// the images in `site/layout`.
+pub fn build(site: &Path, arch: &str, kernel: &str, formats: &[&str], out: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_moby"));
+    command
+        .args([
+            "-q",
+            "build",
+            "--name",
+            "m",
+            "--arch",
+            arch,
+            "--format",
+            &formats.join(","),
+        ])
+        .args(["--dir".as_ref(), out.as_os_str()])
+        .args(["--layout".as_ref(), site.join("layout").as_os_str()])
+        .args(["--cache".as_ref(), site.join("cache").as_os_str()])
+        .args([&format!("kernel-{kernel}.yml"), "machine.yml"])
+        .current_dir(folder())
+        .env("PATH", "")
+        .env_remove("SOURCE_DATE_EPOCH");
+    command
 }
 
 fn add(layout: &mut Layout, name: &str, config: &Value, layers: impl Fn(&str) -> Vec<Layer>) {
