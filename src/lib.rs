@@ -8,6 +8,7 @@
 
 pub mod arch;
 pub mod assemble;
+pub mod build;
 pub mod cli;
 pub mod codec;
 pub mod config;
@@ -19,10 +20,15 @@ pub mod inspect;
 mod kernel;
 pub mod kmod;
 pub mod oci;
+pub mod output;
 pub mod pkg;
 pub mod plan;
 pub mod reporter;
+pub mod request;
 pub mod resolve;
 pub mod run;
 pub mod store;
+pub mod system;
 mod time;
+
+pub use build::{Built, build};

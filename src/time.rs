@@ -1,45 +1,25 @@
-//! The time of what has none of its own, and times as text.
+//! Times of files, and times as text.
 
-use std::sync::LazyLock;
-
-/// 2017-04-18T16:30:00Z, as LinuxKit has it.
+/// Time of generated files by default, in seconds since 1970: 2017-04-18T16:30:00Z, as in LinuxKit.
 pub const DEFAULT: i64 = 1_492_533_000;
-/// The last second of the year 9999, beyond which no format goes.
-const LAST: i64 = 253_402_300_799;
-/// What names another time (<https://reproducible-builds.org/specs/source-date-epoch/>).
-const VARIABLE: &str = "SOURCE_DATE_EPOCH";
+/// Last second of the year 9999, which every format can store.
+const MAX: i64 = 253_402_300_799;
 
-/// The variable is one for the whole process, by its specification.
-static FIXED: LazyLock<Result<i64, String>> = LazyLock::new(|| match std::env::var_os(VARIABLE) {
-    Some(text) if !text.is_empty() => parse(&text.to_string_lossy()),
-    _ => Ok(DEFAULT),
-});
+/// A text that is not a time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("SOURCE_DATE_EPOCH is {0:?}, which is not a time up to the year 9999")]
+pub struct Invalid(String);
 
-/// The time of everything that no image brings, in seconds of the Unix epoch:
-/// `SOURCE_DATE_EPOCH`, else [`DEFAULT`].
-pub fn fixed() -> i64 {
-    FIXED.as_ref().copied().unwrap_or(DEFAULT)
-}
-
-/// Whether [`fixed`] is what the environment asks for.
+/// Parses seconds since 1970, as in `SOURCE_DATE_EPOCH`.
 ///
 /// # Errors
-/// A variable that is not a time.
-pub fn check() -> Result<(), String> {
-    FIXED.as_ref().map(drop).map_err(Clone::clone)
+/// A text that is not a number, and times before 1970 or after 9999.
+pub fn parse(text: &str) -> Result<i64, Invalid> {
+    let seconds = text.parse().ok().filter(|seconds| (0..=MAX).contains(seconds));
+    seconds.ok_or_else(|| Invalid(text.to_owned()))
 }
 
-fn parse(text: &str) -> Result<i64, String> {
-    let seconds: Option<i64> = text.parse().ok();
-    seconds.filter(|seconds| (0..=LAST).contains(seconds)).ok_or_else(|| {
-        format!(
-            "{VARIABLE} is {text:?}, which is not a time up to the year 9999\n\
-             help: set it to seconds since 1970, as `git log -1 --format=%ct` prints them, or unset it"
-        )
-    })
-}
-
-/// A time of the Unix epoch, in seconds, as RFC 3339 has it: `2017-04-18T16:30:00Z`.
+/// Formats seconds since 1970 as in RFC 3339: `2017-04-18T16:30:00Z`.
 pub fn rfc3339(seconds: i64) -> String {
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = date(days);
@@ -76,7 +56,10 @@ mod tests {
         assert_eq!(parse("0"), Ok(0));
         assert_eq!(parse("1700000000"), Ok(1_700_000_000));
         for text in ["-1", "253402300800", "99999999999999999999", "now", "1.5", " 1"] {
-            assert!(parse(text).is_err_and(|error| error.contains(text)), "{text}");
+            assert!(
+                parse(text).is_err_and(|error| error.to_string().contains(text)),
+                "{text}"
+            );
         }
     }
 

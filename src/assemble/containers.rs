@@ -7,9 +7,10 @@ use tree::Kind;
 
 use super::image::Role;
 use super::spec::{self, Ids};
-use super::{Builder, Origin, volumes};
+use super::{Builder, volumes};
 use crate::config::{Config, Image, ImageConfig, Mount, canonical, parse_label};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::system::Container;
 
 /// The number of the first container.
 const FIRST_ID: u32 = 100;
@@ -35,6 +36,9 @@ impl Builder<'_> {
                 self.container(&format!("{section}[{at}]"), &folder, container, &ids, &mut unpacked)?;
             }
         }
+        // As a walk of the tree finds them.
+        let directory = |container: &Container| container.directory.split('/').map(str::to_owned).collect::<Vec<_>>();
+        self.containers.sort_by_key(directory);
         Ok(())
     }
 
@@ -47,7 +51,7 @@ impl Builder<'_> {
         unpacked: &mut BTreeMap<String, String>,
     ) -> Result<(), Diagnostics> {
         let name = canonical(&container.image);
-        let origin = Origin::new(&name, field);
+        let origin = self.origin(&name, field);
         let image = self.image(&format!("{field}.image"), &container.image)?;
         let label = match image.label("org.mobyproject.config").filter(|text| !text.is_empty()) {
             Some(text) => parse_label(text, &name).map_err(|mut diagnostics| {
@@ -96,6 +100,11 @@ impl Builder<'_> {
             let content = Kind::File(Extents::from_bytes(spec::to_bytes(value)));
             self.put(field, &format!("{folder}/{name}"), origin.meta(0o644), content, &origin)?;
         }
+        self.containers.push(Container {
+            directory: folder.to_owned(),
+            read_only_root: spec.readonly.then_some(lower),
+            mounts: spec.mounts,
+        });
         Ok(())
     }
 }

@@ -1,16 +1,16 @@
 //! The files that the YAML itself brings.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use extents::{Extents, FileBlob, Slice};
 use tree::{Kind, Meta};
 
 use super::spec;
-use super::{Builder, Origin, containers, metadata};
+use super::{Builder, containers, metadata};
 use crate::config::File;
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::resolve::sources;
 
 impl Builder<'_> {
     pub(super) fn files(&mut self) -> Result<(), Diagnostics> {
@@ -22,7 +22,7 @@ impl Builder<'_> {
             let Some(kind) = self.content(&field, file)? else {
                 continue;
             };
-            let origin = Origin::new("linuxkit.files", &field);
+            let origin = self.origin("linuxkit.files", &field);
             let default = if file.directory { 0o700 } else { 0o600 };
             let mode = u32::from_str_radix(&file.mode, 8).unwrap_or(default);
             let owner = |id, name| spec::id(id, name, &ids).map_err(|error| config.locate(error.below(&field)));
@@ -64,7 +64,6 @@ impl Builder<'_> {
     }
 
     fn content(&self, field: &str, file: &File) -> Result<Option<Kind>, Diagnostics> {
-        let refuse = |key: &str, message: String| self.config.complain(&format!("{field}.{key}"), message);
         if file.directory {
             return Ok(Some(Kind::directory()));
         }
@@ -78,28 +77,23 @@ impl Builder<'_> {
             let bytes = metadata::write(self.config, &file.metadata);
             return Ok(Some(Kind::File(Extents::from_bytes(bytes))));
         }
-        let source = match file.source.strip_prefix("~/") {
-            Some(rest) => std::env::home_dir().unwrap_or_default().join(rest),
-            None => PathBuf::from(&file.source),
-        };
-        let failed = |error: std::io::Error| format!("cannot read {}: {error}", source.display());
-        match std::fs::metadata(&source) {
-            Err(_) if file.optional => return Ok(None),
-            Err(error) => {
-                let help = "the path is relative to the current folder; optional: true lets it be missing";
-                return Err(refuse("source", format!("{}\nhelp: {help}", failed(error))));
-            }
-            Ok(found) if !found.is_file() => {
-                return Err(refuse("source", format!("{} is not a regular file", source.display())));
-            }
-            // Those of /proc tell no length.
-            Ok(found) if found.len() == 0 => {
-                let bytes = std::fs::read(&source).map_err(|error| refuse("source", failed(error)))?;
-                return Ok(Some(Kind::File(Extents::from_bytes(bytes))));
-            }
-            Ok(_) => {}
+        let refuse = |error: Diagnostic| self.config.locate(error.below(field));
+        if !sources::check(file).map_err(refuse)? {
+            return Ok(None);
         }
-        let blob = FileBlob::open(&source).map_err(|error| refuse("source", failed(error)))?;
+        let source = sources::path(file);
+        let failed = |error: std::io::Error| {
+            refuse(Diagnostic::field(
+                "source",
+                format!("cannot read {}: {error}", source.display()),
+            ))
+        };
+        // Files of /proc have no length.
+        if std::fs::metadata(&source).map_err(failed)?.len() == 0 {
+            let bytes = std::fs::read(&source).map_err(failed)?;
+            return Ok(Some(Kind::File(Extents::from_bytes(bytes))));
+        }
+        let blob = FileBlob::open(&source).map_err(failed)?;
         Ok(Some(Kind::File(Extents::from_slice(Slice::whole(Arc::new(blob))))))
     }
 }

@@ -3,7 +3,7 @@
 use extents::Extents;
 use tree::{Kind, NodeId, Time, Tree};
 
-use super::{Origin, default_meta};
+use super::{Origin, root_meta};
 
 /// What Docker leaves in images, or what the machine itself makes.
 const EXCLUDED: [&str; 4] = [".dockerenv", "Dockerfile", "dev/console", "etc/hostname"];
@@ -27,35 +27,35 @@ pub enum Role {
 }
 
 /// Excludes, replaces and adds.
-pub fn filter(files: &mut Tree, role: Role) {
+pub fn filter(files: &mut Tree, role: Role, time: Time) {
     for path in EXCLUDED {
         files.remove(path.as_bytes());
     }
     for path in FOLDERS {
-        put(files, path, 0o755, Kind::directory());
+        put(files, path, 0o755, Kind::directory(), time);
     }
     let text = |text: &str| Kind::File(Extents::from_bytes(text.as_bytes()));
-    put(files, "etc/hosts", 0o644, text(HOSTS));
+    put(files, "etc/hosts", 0o644, text(HOSTS), time);
     match files.lookup(b"etc/mtab") {
-        Some(id) => files.node_mut(id).meta.mtime = Time::from_seconds(crate::time::fixed()),
-        None => put(files, "etc/mtab", 0o755, Kind::Symlink(b"/proc/mounts".to_vec())),
+        Some(id) => files.node_mut(id).meta.mtime = time,
+        None => put(files, "etc/mtab", 0o755, Kind::Symlink(b"/proc/mounts".to_vec()), time),
     }
     let resolv_conf = match role {
         Role::Container => text(RESOLV_CONF),
         Role::Init => Kind::Symlink(b"/run/resolvconf/resolv.conf".to_vec()),
     };
-    put(files, "etc/resolv.conf", 0o644, resolv_conf);
+    put(files, "etc/resolv.conf", 0o644, resolv_conf, time);
 }
 
 /// The folders above exist by the order of [`FOLDERS`], so that nothing can fail.
-fn put(files: &mut Tree, path: &str, mode: u32, kind: Kind) {
-    let _ = files.insert(path.as_bytes(), default_meta(mode), kind, &default_meta(0o755));
+fn put(files: &mut Tree, path: &str, mode: u32, kind: Kind, time: Time) {
+    let _ = files.insert(path.as_bytes(), root_meta(mode, time), kind, &root_meta(0o755, time));
 }
 
 /// Says of every node where it comes from.
 pub fn mark(files: &mut Tree, origin: &Origin) {
     let ids: Vec<NodeId> = files.walk().map(|item| item.id).collect();
     for id in ids {
-        files.node_mut(id).meta.records = Some(origin.0.clone());
+        files.node_mut(id).meta.records = Some(origin.records.clone());
     }
 }

@@ -7,22 +7,18 @@ use tree::{Kind, Meta, Tree};
 use super::{Builder, Origin};
 use crate::config::canonical;
 use crate::diagnostic::Diagnostics;
-use crate::kernel;
+use crate::{kernel, resolve};
 
 impl Builder<'_> {
-    pub(super) fn kernel(&mut self, decompress: bool) -> Result<(), Diagnostics> {
+    pub(super) fn kernel(&mut self) -> Result<(), Diagnostics> {
         let config = self.config;
         let kernel = &config.kernel;
         if kernel.image.is_empty() {
             return Ok(());
         }
         let files = self.unpacked("kernel.image", &kernel.image)?;
-        let origin = Origin::new(&canonical(&kernel.image), "kernel");
-        let binary = if kernel.binary.is_empty() {
-            "kernel"
-        } else {
-            &kernel.binary
-        };
+        let origin = self.origin(&canonical(&kernel.image), "kernel");
+        let binary = resolve::kernel::file_name(kernel);
         let field = if kernel.binary.is_empty() {
             "kernel.image"
         } else {
@@ -31,13 +27,12 @@ impl Builder<'_> {
         let Some((meta, mut content)) = file(&files, binary) else {
             return Err(config.complain(field, missing(&files, &kernel.image, binary)));
         };
-        if decompress {
+        if self.request.decompress_kernel {
             content = kernel::decompressed(&content)
                 .map_err(|error| config.complain(field, format!("--decompress-kernel: {error}")))?;
         }
         self.put("kernel", "boot", origin.meta(0o755), Kind::directory(), &origin)?;
-        let tar = kernel.tar.as_deref().unwrap_or("kernel.tar");
-        if !["", "none"].contains(&tar) {
+        if let Some(tar) = resolve::kernel::tar_name(kernel) {
             let field = if kernel.tar.is_some() {
                 "kernel.tar"
             } else {
@@ -48,6 +43,8 @@ impl Builder<'_> {
             };
             self.modules(field, &content, &origin)?;
         }
+        self.system.cmdline.clone_from(&kernel.cmdline);
+        self.system.kernel = (!content.is_empty()).then(|| content.clone());
         let cmdline = Kind::File(Extents::from_bytes(kernel.cmdline.as_bytes()));
         self.put("kernel.cmdline", "boot/cmdline", origin.meta(0o644), cmdline, &origin)?;
         self.put(
@@ -61,6 +58,7 @@ impl Builder<'_> {
             let Some((meta, content)) = file(&files, ucode) else {
                 return Err(config.complain("kernel.ucode", missing(&files, &kernel.image, ucode)));
             };
+            self.system.microcode = (!content.is_empty()).then(|| content.clone());
             let meta = origin.meta(meta.mode);
             self.put("kernel.ucode", "boot/ucode.cpio", meta, Kind::File(content), &origin)?;
         }
@@ -76,7 +74,7 @@ impl Builder<'_> {
                     .complain(field, format!("the kernel's tar is damaged: {error}"))
             })?;
             let meta = Meta {
-                records: Some(origin.0.clone()),
+                records: Some(origin.records.clone()),
                 ..entry.meta
             };
             let kind = match entry.body {

@@ -25,148 +25,104 @@ use std::sync::Arc;
 
 use tree::{Kind, Meta, Time, Tree};
 
-use crate::arch::Arch;
 use crate::config::{self, Config};
-use crate::diagnostic::Diagnostics;
-use crate::reporter::Progress;
-use crate::store::{Image, Store};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::plan::BootFiles;
+use crate::reporter::Reporter;
+use crate::request::Request;
+use crate::resolve::Resolved;
+use crate::store::{self, Image};
+use crate::system::{Container, System};
 pub use check::check;
 
-/// What matters besides the configuration.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Architecture.
-    pub arch: Arch,
-    /// How many threads.
-    pub jobs: usize,
-    /// Whether the kernel is stored without its compression.
-    pub decompress_kernel: bool,
-    /// How the SBOM is made, if it is.
-    pub sbom: Option<sbom::Options>,
-}
-
-/// Builds the tree.
+/// Assembles the system that a request describes.
 ///
 /// # Errors
-/// Whatever is wrong with the images or with what the configuration, which [`check`] has passed,
-/// asks of them, each with the line of the YAML that names it.
-pub fn build(
-    config: &Config,
-    store: &Store,
-    options: &Options,
-    progress: &(dyn Fn(Progress<'_>) + Sync),
-) -> Result<Tree, Diagnostics> {
-    let images = find(config, store, options.arch)?;
-    let list: Vec<Image> = images.values().map(|(_, image)| image.clone()).collect();
-    store
-        .prepare(&list, options.jobs, progress)
-        .map_err(|error| explain(config, &error))?;
+/// Layers that are missing or damaged, and images that do not fit what the YAML says of them, each
+/// with the line of the YAML that names the image.
+pub fn assemble(request: &Request, resolved: &Resolved, reporter: &dyn Reporter) -> Result<System, Diagnostics> {
+    let images: Vec<Image> = resolved.images.values().cloned().collect();
+    resolved
+        .store
+        .prepare(&images, request.jobs, &|progress| reporter.progress(progress))
+        .map_err(|error| resolved.explain(&error))?;
+    let time = Time::from_seconds(request.time);
     let mut builder = Builder {
-        config,
-        store,
-        images,
-        arch: options.arch,
-        sbom_options: options.sbom.as_ref(),
+        config: &resolved.config,
+        request,
+        resolved,
         sbom: sbom::Sbom::default(),
         tree: Tree::new(Meta {
             implied: true,
-            ..default_meta(0o755)
+            ..root_meta(0o755, time)
         }),
+        containers: Vec::new(),
+        system: System::default(),
     };
-    builder.kernel(options.decompress_kernel)?;
+    builder.kernel()?;
     builder.init()?;
     builder.volumes()?;
     builder.containers()?;
     builder.files()?;
     builder.write_sbom()?;
-    Ok(builder.tree)
+    builder.finish()
 }
 
-/// Root's, of the default time.
-fn default_meta(mode: u32) -> Meta {
-    Meta::new(mode, Time::from_seconds(crate::time::fixed()))
-}
-
-/// The images by canonical name, each with the path of the field that first names it.
-type Images = BTreeMap<String, (String, Image)>;
-
-/// Every field that names an image, with its value.
-fn named(config: &Config) -> Vec<(String, &str)> {
-    let mut named = vec![("kernel.image".to_owned(), config.kernel.image.as_str())];
-    let init = config.init.iter().enumerate();
-    named.extend(init.map(|(at, image)| (format!("init[{at}]"), image.as_str())));
-    for (section, containers) in config.sections() {
-        let containers = containers.iter().enumerate();
-        named.extend(containers.map(|(at, image)| (format!("{section}[{at}].image"), image.image.as_str())));
-    }
-    let volumes = config.volumes.iter().enumerate();
-    let volumes = volumes.filter(|(_, volume)| volume.format != "oci");
-    named.extend(volumes.map(|(at, volume)| (format!("volumes[{at}].image"), volume.image.as_str())));
-    named.retain(|(_, image)| !image.is_empty());
-    named
-}
-
-fn find(config: &Config, store: &Store, arch: Arch) -> Result<Images, Diagnostics> {
-    let mut images = Images::new();
-    let mut missing = Vec::new();
-    for (path, image) in named(config) {
-        let name = config::canonical(image);
-        if images.contains_key(&name) {
-            continue;
-        }
-        match store.image(&name, arch) {
+/// Unpacks the images of boot loaders.
+///
+/// # Errors
+/// Layers that are missing or damaged.
+pub fn boot_files(resolved: &Resolved) -> Result<BootFiles, Diagnostics> {
+    let mut files = BootFiles::default();
+    for (loader, image) in &resolved.boot_loaders {
+        let unpacked = match image {
+            Err(missing) => Err(missing.clone()),
             Ok(image) => {
-                images.insert(name, (path, image));
+                let store = &resolved.boot_store;
+                let prepared = store.prepare(std::slice::from_ref(image), 1, &|_| {});
+                let unpacked = prepared.and_then(|()| store.tree(image));
+                Ok(unpacked.map_err(|error| unusable(&error))?)
             }
-            Err(error) => missing.push((path, error.to_string())),
-        }
+        };
+        files.insert(*loader, unpacked);
     }
-    match missing.is_empty() {
-        true => Ok(images),
-        false => Err(config.complain_of(missing)),
-    }
+    Ok(files)
 }
 
-/// What is wrong with an image, at the field that first names it.
-pub fn explain(config: &Config, error: &crate::store::Error) -> Diagnostics {
-    let fields = named(config);
-    let field = fields
-        .iter()
-        .find(|(_, image)| error.image() == Some(&config::canonical(image)));
-    config.complain(field.map_or("", |(field, _)| field), error.to_string())
+/// Converts an error about an image.
+fn unusable(error: &store::Error) -> Diagnostic {
+    Diagnostic::from_text(&error.to_string())
 }
 
-/// The tree on its way.
+/// Metadata of root's, with the time of the build.
+fn root_meta(mode: u32, time: Time) -> Meta {
+    Meta::new(mode, time)
+}
+
+/// A system that is being assembled.
 struct Builder<'a> {
     config: &'a Config,
-    store: &'a Store,
-    images: Images,
-    arch: Arch,
-    sbom_options: Option<&'a sbom::Options>,
+    request: &'a Request,
+    resolved: &'a Resolved,
     sbom: sbom::Sbom,
     tree: Tree,
+    containers: Vec<Container>,
+    system: System,
 }
 
-/// Where an entry comes from; tars carry it as pax records.
+/// Origin of an entry, which tars carry as pax records, with the time of the build.
 #[derive(Clone, Debug)]
-struct Origin(Arc<BTreeMap<String, Vec<u8>>>);
+struct Origin {
+    records: Arc<BTreeMap<String, Vec<u8>>>,
+    time: Time,
+}
 
 impl Origin {
-    fn new(source: &str, location: &str) -> Self {
-        let records = [("LINUXKIT.source", source), ("LINUXKIT.location", location)];
-        Origin(Arc::new(
-            records
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec()))
-                .collect(),
-        ))
-    }
-
-    /// Root's metadata of the default time, from here.
+    /// Returns root's metadata of this origin.
     fn meta(&self, mode: u32) -> Meta {
         Meta {
-            records: Some(self.0.clone()),
-            ..default_meta(mode)
+            records: Some(self.records.clone()),
+            ..root_meta(mode, self.time)
         }
     }
 }
@@ -178,6 +134,45 @@ fn text(error: &tree::Error) -> String {
 }
 
 impl Builder<'_> {
+    /// Returns root's metadata, with the time of the build.
+    fn meta(&self, mode: u32) -> Meta {
+        root_meta(mode, Time::from_seconds(self.request.time))
+    }
+
+    /// Creates an origin.
+    fn origin(&self, source: &str, location: &str) -> Origin {
+        let records = [("LINUXKIT.source", source), ("LINUXKIT.location", location)];
+        let records = records.map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec()));
+        Origin {
+            records: Arc::new(records.into()),
+            time: Time::from_seconds(self.request.time),
+        }
+    }
+
+    /// Takes the system apart from `/boot`.
+    fn finish(self) -> Result<System, Diagnostics> {
+        let complete = self.tree;
+        let mut root = complete.clone();
+        root.clear(b"boot");
+        let os_release = complete.lookup(b"etc/os-release").map(|id| &complete.node(id).kind);
+        let os_release = match os_release {
+            Some(Kind::File(content)) if !content.is_empty() => {
+                let bytes = content.to_vec();
+                let bytes =
+                    bytes.map_err(|error| Diagnostic::error(format!("cannot read /etc/os-release: {error}")))?;
+                Some(String::from_utf8_lossy(&bytes).into_owned())
+            }
+            _ => None,
+        };
+        Ok(System {
+            root,
+            complete,
+            containers: self.containers,
+            os_release,
+            ..self.system
+        })
+    }
+
     /// Puts a node into the tree, where only a folder may replace a folder that is not empty.
     fn put(&mut self, field: &str, path: &str, meta: Meta, kind: Kind, origin: &Origin) -> Result<(), Diagnostics> {
         if !kind.is_directory() && self.tree.is_occupied(path.as_bytes()) {
@@ -190,9 +185,9 @@ impl Builder<'_> {
             .map_err(|error| self.config.complain(field, text(&error)))
     }
 
-    /// An image that [`find`] has found.
+    /// An image that was resolved.
     fn image(&self, field: &str, name: &str) -> Result<&Image, Diagnostics> {
-        let found = self.images.get(&config::canonical(name)).map(|(_, image)| image);
+        let found = self.resolved.images.get(&config::canonical(name));
         found.ok_or_else(|| {
             self.config
                 .complain(field, format!("{name:?} is not the name of an image"))
@@ -202,7 +197,8 @@ impl Builder<'_> {
     /// The files of an image.
     fn unpacked(&self, field: &str, name: &str) -> Result<Tree, Diagnostics> {
         let image = self.image(field, name)?;
-        self.store
+        self.resolved
+            .store
             .tree(image)
             .map_err(|error| self.config.complain(field, error.to_string()))
     }
@@ -217,7 +213,7 @@ impl Builder<'_> {
         origin: &Origin,
     ) -> Result<(), Diagnostics> {
         let mut files = self.unpacked(field, name)?;
-        image::filter(&mut files, role);
+        image::filter(&mut files, role, origin.time);
         image::mark(&mut files, origin);
         let parents = origin.meta(0o755);
         let failed = |error: tree::Error| self.config.complain(field, text(&error));
@@ -236,7 +232,7 @@ impl Builder<'_> {
         let mut databases = apk::Databases::default();
         for (at, name) in self.config.init.iter().enumerate() {
             let field = format!("init[{at}]");
-            let origin = Origin::new(&config::canonical(name), &field);
+            let origin = self.origin(&config::canonical(name), &field);
             let files = self.unpacked(&field, name)?;
             databases
                 .add(&files)
@@ -244,7 +240,7 @@ impl Builder<'_> {
             self.unpack(&field, name, "", image::Role::Init, &origin)?;
         }
         if let Some(merged) = databases.merged() {
-            let origin = Origin::new("LINUXKIT.apkinit", "init");
+            let origin = self.origin("LINUXKIT.apkinit", "init");
             let meta = Meta {
                 mtime: Time::default(),
                 ..origin.meta(0o644)

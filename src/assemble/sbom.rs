@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tree::Kind;
 
-use super::{Builder, default_meta};
+use super::Builder;
 use crate::config::canonical;
 use crate::diagnostic::Diagnostics;
 
@@ -19,16 +19,6 @@ const LISTS: [&str; 6] = [
     "annotations",
     "externalDocumentRefs",
 ];
-
-/// How the SBOM is made.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Its path in the system.
-    pub path: String,
-    /// When it says that it was made, in seconds of the Unix epoch; otherwise at the time of
-    /// everything that no image brings.
-    pub time: Option<i64>,
-}
 
 /// The documents of the images, on their way into one.
 #[derive(Clone, Debug, Default)]
@@ -100,10 +90,10 @@ fn joined(prefix: &str, name: &str) -> String {
 impl Builder<'_> {
     /// Remembers the SBOMs of an image that was unpacked at a path.
     pub(super) fn take_sboms(&mut self, field: &str, image: &str, path: &str) -> Result<(), Diagnostics> {
-        if self.sbom_options.is_none() {
+        if self.request.sbom.is_none() {
             return Ok(());
         }
-        let found = self.store.sboms(&canonical(image), self.arch);
+        let found = self.resolved.store.sboms(&canonical(image), self.request.arch);
         let found = found.map_err(|error| self.config.complain(field, error.to_string()))?;
         for document in found {
             self.sbom.add(path, document);
@@ -113,20 +103,22 @@ impl Builder<'_> {
 
     /// Writes the document.
     pub(super) fn write_sbom(&mut self) -> Result<(), Diagnostics> {
-        let Some(options) = self.sbom_options else {
+        let Some(options) = &self.request.sbom else {
             return Ok(());
         };
-        let document = self.sbom.document(options.time.unwrap_or(crate::time::fixed()));
+        let document = self.sbom.document(options.time);
         let text = format!("{document:#}\n");
         let content = Kind::File(Extents::from_bytes(text.into_bytes()));
         let parents = super::Meta {
             implied: true,
-            ..default_meta(0o755)
+            ..self.meta(0o755)
         };
         let path = options.path.trim_start_matches('/').as_bytes();
-        let put = match self.tree.is_occupied(path) {
-            true => Err(tree::Error::Occupied { path: path.to_vec() }),
-            false => self.tree.insert(path, default_meta(0o644), content, &parents),
+        let meta = self.meta(0o644);
+        let put = if self.tree.is_occupied(path) {
+            Err(tree::Error::Occupied { path: path.to_vec() })
+        } else {
+            self.tree.insert(path, meta, content, &parents)
         };
         put.map(drop).map_err(|error| {
             let error = super::text(&error);

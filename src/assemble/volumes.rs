@@ -3,9 +3,9 @@
 use oci_spec::image::Descriptor;
 use tree::{Kind, NodeId, Time};
 
+use super::Builder;
 use super::image::{self, Role};
 use super::spec::problem;
-use super::{Builder, Origin};
 use crate::config::{Config, ImageConfig, Volume, canonical};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
@@ -46,15 +46,15 @@ impl Builder<'_> {
         for (at, volume) in config.volumes.iter().enumerate() {
             let folder = format!("containers/volumes/{}", volume.name);
             let field = format!("volumes[{at}].image");
-            let blank = Origin::new("linuxkit.volumes", &format!("volume[{at}]"));
+            let blank = self.origin("linuxkit.volumes", &format!("volume[{at}]"));
             let lower = format!("{folder}/lower");
             if volume.image.is_empty() {
-                let origin = Origin::new("empty", &format!("volume[{at}]"));
+                let origin = self.origin("empty", &format!("volume[{at}]"));
                 self.put(&field, &lower, origin.meta(0o755), Kind::directory(), &origin)?;
             } else if volume.format == "oci" {
                 self.layout(at, volume, &lower)?;
             } else {
-                let origin = Origin::new(&canonical(&volume.image), &format!("volume[{at}]"));
+                let origin = self.origin(&canonical(&volume.image), &format!("volume[{at}]"));
                 self.unpack(&field, &volume.image, &lower, Role::Init, &origin)?;
             }
             for name in ["tmp", "merged"] {
@@ -76,10 +76,10 @@ impl Builder<'_> {
         };
         let field = format!("volumes[{at}].image");
         let name = canonical(&volume.image);
-        let graph = self.store.graph(&name, &wanted);
+        let graph = self.resolved.store.graph(&name, &wanted);
         let graph = graph.map_err(|error| self.config.complain(&field, error.to_string()))?;
         let mut files = graph.layout(&name, Time::default());
-        let origin = Origin::new(&name, &format!("volume[{at}]"));
+        let origin = self.origin(&name, &format!("volume[{at}]"));
         image::mark(&mut files, &origin);
         files.node_mut(NodeId::ROOT).meta = origin.meta(0o755);
         let grafted = self.tree.graft(path.as_bytes(), &files, &origin.meta(0o755));

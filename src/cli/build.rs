@@ -1,25 +1,21 @@
 //! `moby build`.
 
-use std::cell::{Cell, OnceCell};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use tree::Tree;
 
 use super::report::Report;
-use super::{Failure, cache, check, foreign, host_arch};
+use super::{Environment, Failure, check, foreign, host_arch};
 use crate::arch::Arch;
-use crate::assemble;
+use crate::assemble::metadata;
 use crate::codec::compress::Compression;
-use crate::config::Config;
-use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::pkg;
-use crate::plan::formats::{FORMATS, Filesystem, Format, Kind, Root, find};
-use crate::plan::{self, Target};
+use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
+use crate::plan::formats::{Archive, FORMATS, Filesystem, Format, Layout, Root, find};
 use crate::reporter::Reporter;
-use crate::resolve::{boot_files, packages};
-use crate::store::{self, Store};
+use crate::request::{Request, Sbom, Target};
+use crate::resolve::packages;
+use crate::store;
 
 /// The arguments of `moby build`.
 #[derive(Debug, Args)]
@@ -45,9 +41,6 @@ pub struct Build {
     /// Target architecture: amd64, arm64, riscv64 or s390x [default: the host's]
     #[arg(long, default_value = host_arch(), hide_default_value = true)]
     arch: Arch,
-    /// The cache folder, which is an argument of moby itself.
-    #[arg(skip)]
-    cache: Option<PathBuf>,
     /// Read images from this OCI layout directory, OCI archive or `docker save` tar, before the
     /// cache; repeatable
     #[arg(long, value_name = "PATH")]
@@ -104,257 +97,170 @@ pub struct Build {
 }
 
 impl Build {
-    pub fn run(mut self, cache: Option<PathBuf>, report: &Report) -> Result<(), Failure> {
-        self.cache = cache;
-        let formats = self.formats()?;
-        if self.size.is_some() && !formats.iter().any(|format| format.takes_size()) {
-            report.info("note: --size is for the files of disks, and there is none among the formats");
+    pub fn run(self, environment: Environment, report: &Report) -> Result<(), Failure> {
+        let formats = self.formats().map_err(Failure::Usage)?;
+        if self.size.is_some() && !formats.iter().any(|format| format.is_disk()) {
+            report.info("note: --size is for disk images, and there is none among the formats");
         }
-        let jobs = super::jobs(self.jobs);
         self.foreign.explain(self.input_tar.is_some(), report)?;
         self.check_input_tar()?;
         let config = check::load(&self.files)?;
-        let config = if self.dry_run {
-            packages::tag(&config)
-        } else {
-            packages::replace(&config, &|dir| self.package(dir, jobs, report))
-        }
-        .map_err(Failure::Usage)?;
+        let tagged = packages::tag(&config).map_err(Failure::Usage)?;
         if self.dry_run {
-            let value = serde_json::to_value(&config).map_err(Failure::work)?;
-            return super::print(&assemble::metadata::yaml(&value));
+            let value = serde_json::to_value(&tagged).map_err(Failure::work)?;
+            return super::print(&metadata::yaml(&value));
         }
-        let mut store = Store::open(&self.store_options()).map_err(Failure::work)?;
-        if jobs > 1 {
-            store.defer();
-        }
-        match self.make(&config, &store, &formats, jobs, report) {
-            Err(_) if store.kept_damaged() => {
-                report.info("a layer that was kept decompressed is damaged: it is made again");
-                // Windows removes no file that is open.
-                drop(store);
-                let store = Store::open(&self.store_options()).map_err(Failure::work)?;
-                self.make(&config, &store, &formats, jobs, report)
-            }
-            made => made,
-        }
-    }
-
-    /// Makes the outputs, while what they are made of is verified.
-    fn make(
-        &self,
-        config: &Config,
-        store: &Store,
-        formats: &[&Format],
-        jobs: usize,
-        report: &Report,
-    ) -> Result<(), Failure> {
-        let options = assemble::Options {
+        let request = Request {
+            config,
             arch: self.arch,
-            jobs,
-            decompress_kernel: self.decompress_kernel,
-            sbom: self.sbom(),
-        };
-        std::thread::scope(|scope| {
-            let root = assemble::build(config, store, &options, &|progress| report.progress(progress));
-            explain_unhidden(store, report);
-            let threads: Vec<_> = (1..jobs).map(|_| scope.spawn(|| store.settle())).collect();
-            let threads = Cell::new(threads);
-            let settled = OnceCell::new();
-            let settle = || {
-                let own = store.settle();
-                let results = threads.take().into_iter().map(|thread| {
-                    let result = thread.join();
-                    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                });
-                results.fold(own, Result::and)
-            };
-            let sound = || settled.get_or_init(settle).is_ok();
-            let written = root
-                .map_err(Failure::work)
-                .and_then(|root| self.write(&root, config, formats, jobs, report, &sound));
-            sound();
-            if let Some(Err(error)) = settled.get() {
-                return Err(Failure::work(assemble::explain(config, error)));
-            }
-            written
-        })
-    }
-
-    fn write(
-        &self,
-        root: &Tree,
-        config: &Config,
-        formats: &[&Format],
-        jobs: usize,
-        report: &Report,
-        sound: &dyn Fn() -> bool,
-    ) -> Result<(), Failure> {
-        let options = plan::Options {
+            formats,
             target: self.target(),
             name: self.name(),
+            images: store::Options {
+                cache: environment.cache,
+                layouts: self.layout.clone(),
+                opaque_whiteouts: self.opaque_whiteouts,
+            },
+            debs: self.debs.clone(),
             compression: self.compress,
             disk_compression: self.compress_disk,
             root: self.root,
-            jobs,
-            arch: self.arch,
             size: self.size,
-            timeout: config.boot.timeout.unwrap_or(0),
+            decompress_kernel: self.decompress_kernel,
+            sbom: self.sbom(environment.time),
+            time: environment.time,
+            jobs: super::jobs(self.jobs),
         };
-        let package = |dir: &Path| {
-            let name = self.package(dir, jobs, report);
-            name.map_err(|error| error.to_string())
-        };
-        let find = |loader| boot_files::find(loader, &config.boot, self.arch, &self.store_options(), &package);
-        for path in plan::write(root, formats, &options, &find, report, sound).map_err(Failure::work)? {
+        let built = crate::build(&request, report).map_err(Failure::Work)?;
+        for path in built.files {
             report.info(&format!("wrote {}", path.display()));
         }
         Ok(())
     }
 
-    /// Refuses what LinuxKit refuses: a tar that is not there, and one that would be overwritten.
+    /// Refuses an input tar that LinuxKit refuses: one that is missing, or would be overwritten.
     fn check_input_tar(&self) -> Result<(), Failure> {
         let Some(tar) = self.input_tar.as_ref().filter(|tar| tar.as_os_str() != "-") else {
             return Ok(());
         };
-        let there = tar.canonicalize();
-        let there = there.map_err(|error| Failure::usage(format!("cannot read {}: {error}", tar.display())))?;
+        let found = tar.canonicalize();
+        let found = found.map_err(|error| Failure::usage(format!("cannot read {}: {error}", tar.display())))?;
         let output = self.output.as_ref().and_then(|output| output.canonicalize().ok());
-        match output.is_some_and(|output| output == there) {
-            true => Err(Failure::usage("input-tar and output file cannot be the same")),
-            false => Ok(()),
+        if output.is_some_and(|output| output == found) {
+            return Err(Failure::usage("input-tar and output file cannot be the same"));
         }
+        Ok(())
     }
 
-    fn sbom(&self) -> Option<assemble::sbom::Options> {
+    fn sbom(&self, time: i64) -> Option<Sbom> {
         let now = || {
-            SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default()
-                .as_secs() as i64
+            let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
+            elapsed.unwrap_or_default().as_secs() as i64
         };
-        (!self.no_sbom).then(|| assemble::sbom::Options {
+        (!self.no_sbom).then(|| Sbom {
             path: self.sbom_output.clone(),
-            time: self.sbom_current_time.then(now),
+            time: if self.sbom_current_time { now() } else { time },
         })
     }
 
-    fn store_options(&self) -> store::Options {
-        store::Options {
-            cache: cache(self.cache.clone()),
-            layouts: self.layout.clone(),
-            opaque_whiteouts: self.opaque_whiteouts,
-        }
-    }
-
-    /// The name of a package, which is built when no layout has it.
-    fn package(&self, dir: &Path, jobs: usize, reporter: &dyn Reporter) -> Result<String, Diagnostics> {
-        let name = pkg::tag(dir)?;
-        let store = cache(self.cache.clone()).ok_or_else(|| {
-            let message = "cannot find the image cache: there is no home directory";
-            Diagnostic::error(message).help("name a directory with --cache")
-        })?;
-        let found = Store::open(&store::Options {
-            cache: Some(store.clone()),
-            layouts: self.layout.clone(),
-            ..store::Options::default()
-        });
-        if found.is_ok_and(|found| found.image(&name, self.arch).is_ok()) {
-            return Ok(name);
-        }
-        let options = pkg::Options {
-            store,
-            arch: self.arch,
-            debs: self.debs.clone(),
-            jobs,
-        };
-        pkg::build(dir, &options, reporter)
-    }
-
-    fn formats(&self) -> Result<Vec<&'static Format>, Failure> {
-        let mut formats: Vec<&Format> = Vec::new();
+    /// Returns the formats, each once.
+    ///
+    /// # Errors
+    /// Formats that are unknown, not for the architecture or not for the other options.
+    fn formats(&self) -> Result<Vec<&'static Format>, Diagnostics> {
+        let (mut formats, mut errors): (Vec<&Format>, _) = (Vec::new(), Vec::new());
         for name in &self.formats {
-            let format = find(name).ok_or_else(|| {
-                let known = FORMATS.iter().map(|format| format.name);
-                let help = crate::diagnostic::nearest(name, known.clone())
-                    .unwrap_or_else(|| format!("there are {}", known.collect::<Vec<_>>().join(", ")));
-                Failure::usage(format!("unknown format {name:?}\nhelp: {help}"))
-            })?;
+            let Some(format) = find(name) else {
+                errors.push(unknown(name));
+                continue;
+            };
             if !format.arches.contains(&self.arch) {
-                return Err(Failure::usage(format!(
-                    "the format {name} is not for {}, only for {}\nhelp: {}",
+                let message = format!(
+                    "the format {name} is not for {}, only for {}",
                     self.arch,
-                    names(format.arches).join(", "),
-                    others(self.arch)
-                )));
+                    names(format.arches).join(", ")
+                );
+                errors.push(Diagnostic::error(message).help(others(self.arch)));
             }
-            if let Some((other, file)) = formats
+            let clash = formats
                 .iter()
                 .filter(|other| other.name != format.name)
-                .find_map(|other| Some((other, format.clashes(other)?)))
-            {
-                return Err(Failure::usage(format!(
-                    "{name} and {} both write NAME{file}\nhelp: make them in two runs, with another --name or --dir",
-                    other.name
-                )));
+                .find_map(|other| Some((other.name, format.clashes(other)?)));
+            if let Some((other, file)) = clash {
+                let message = format!("{name} and {other} both write NAME{file}");
+                let help = "make them in two runs, with another --name or --dir";
+                errors.push(Diagnostic::error(message).help(help));
             }
             if !formats.iter().any(|other| other.name == format.name) {
                 formats.push(format);
             }
         }
-        if formats.is_empty() {
+        if self.formats.is_empty() {
             let default = if self.output.is_some() { "tar" } else { "kernel+initrd" };
             formats.extend(find(default));
         }
+        if errors.is_empty() {
+            errors = self.misplaced(&formats);
+        }
+        if errors.is_empty() {
+            Ok(formats)
+        } else {
+            Err(Diagnostics(errors))
+        }
+    }
+
+    /// Finds options that none of the formats takes.
+    fn misplaced(&self, formats: &[&Format]) -> Vec<Diagnostic> {
+        let mut errors = Vec::new();
         let names: Vec<&str> = formats.iter().map(|format| format.name).collect();
         let names = names.join(", ");
-        if self.compress_disk.is_some() && !formats.iter().any(|format| format.is_disk()) {
-            return Err(Failure::usage(
-                "--compress-disk is for the files of disks, and there is none among the formats\nhelp: `moby formats` lists them; --compress is for initrds and squashfs",
-            ));
+        if self.compress_disk.is_some() && !formats.iter().any(|format| format.takes_disk_compression()) {
+            let message = "--compress-disk is for uncompressed disk images, and there is none among the formats";
+            let help = "`moby formats` lists them; --compress is for initrds and squashfs";
+            errors.push(Diagnostic::error(message).help(help));
         }
-        if self.compress.is_some() && !formats.iter().any(|format| format.compresses()) {
-            return Err(Failure::usage(format!(
-                "--compress is for initrds, squashfs and the layers of OCI, and there is none in the formats: {names}\nhelp: what `-o -` writes can be compressed by another program"
-            )));
+        if self.compress.is_some() && !formats.iter().any(|format| format.takes_compression()) {
+            let message = format!(
+                "--compress is for initrds, squashfs and OCI layers, and there is none in the formats: {names}"
+            );
+            let help = "compress the output of `-o -` with another program";
+            errors.push(Diagnostic::error(message).help(help));
         }
         // The media types of layers (OCI Image Specification).
         if let Some(compression @ (Compression::Lz4 | Compression::Xz(_))) = self.compress
-            && formats.iter().any(|format| format.kind == Kind::OciArchive)
+            && formats
+                .iter()
+                .any(|format| format.layout == Layout::Archive(Archive::Oci))
         {
-            return Err(Failure::usage(format!(
-                "--compress {compression} is not for the layers of the format oci\nhelp: gzip, zstd and none are"
-            )));
+            let message = format!("--compress {compression} is not for the layers of the format oci");
+            errors.push(Diagnostic::error(message).help("use gzip, zstd or none"));
         }
         if let Some(root) = self.root
             && !formats.iter().any(|format| format.takes_root(root))
         {
-            let message = match root {
-                Root::On(Filesystem::Iso9660) => {
-                    format!("--root iso is for CDs, and none of the formats takes it: {names}")
-                }
-                _ => format!("--root is for disks and CDs, and none of the formats takes it: {names}"),
+            let message = if root == Root::On(Filesystem::Iso9660) {
+                format!("--root iso is for ISO images, and none of the formats takes it: {names}")
+            } else {
+                format!("--root is for disks and ISO images, and none of the formats takes it: {names}")
             };
-            return Err(Failure::usage(format!("{message}\nhelp: `moby formats` lists them")));
+            errors.push(Diagnostic::error(message).help("`moby formats` lists them"));
         }
-        match (&self.output, formats.as_slice()) {
-            (Some(_), [one]) if one.is_stream() => Ok(formats),
-            (Some(_), _) => Err(Failure::usage(
-                "--output takes one format that is a single file\nhelp: --dir and --name choose where other formats go",
-            )),
-            (None, _) => Ok(formats),
+        if self.output.is_some() && !matches!(formats, [one] if one.is_stream()) {
+            let help = "--dir and --name choose where other formats go";
+            errors.push(Diagnostic::error("--output takes one format that is a single file").help(help));
         }
+        errors
     }
 
     fn target(&self) -> Target {
         match &self.output {
             Some(path) if path.as_os_str() == "-" => Target::Stdout,
             Some(path) => Target::File(path.clone()),
-            None => Target::Folder(self.dir.clone().unwrap_or_default()),
+            None => Target::Directory(self.dir.clone().unwrap_or_default()),
         }
     }
 
-    /// What files, and machines and images in them, are called.
+    /// Returns the name of the build: the one given, else that of the last YAML file.
     fn name(&self) -> String {
         let last = self.files.last().filter(|file| file.as_os_str() != "-");
         let stem = last
@@ -365,15 +271,11 @@ impl Build {
     }
 }
 
-/// Says of which images files remain that Docker would not show.
-fn explain_unhidden(store: &Store, report: &Report) {
-    for (image, folders) in store.unhidden() {
-        let folders: Vec<String> = folders.iter().map(|folder| folder.escape_ascii().to_string()).collect();
-        report.info(&format!(
-            "note: {image}: opaque whiteouts hide nothing, as in LinuxKit: /{} keep the files of lower layers\nhelp: --opaque-whiteouts hides them, as Docker does",
-            folders.join(", /")
-        ));
-    }
+/// An error for a format that there is not.
+fn unknown(name: &str) -> Diagnostic {
+    let known = || FORMATS.iter().map(|format| format.name);
+    let all = || format!("there are {}", known().collect::<Vec<_>>().join(", "));
+    Diagnostic::error(format!("unknown format {name:?}")).help(nearest(name, known()).unwrap_or_else(all))
 }
 
 /// Names of architectures.

@@ -7,14 +7,13 @@ use extents::{Extents, emit};
 use tree::Time;
 
 use super::report::Report;
-use super::{Failure, cache, host_arch};
+use super::{Environment, Failure, host_arch};
 use crate::arch::Arch;
 use crate::config::canonical;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::oci::{Layout, Writer};
 use crate::reporter::Reporter;
 use crate::store::Store;
-use crate::time;
 
 /// The arguments of `moby cache`.
 #[derive(Debug, Args)]
@@ -76,8 +75,10 @@ enum Format {
 }
 
 impl Cache {
-    pub fn run(self, given: Option<PathBuf>, report: &Report) -> Result<(), Failure> {
-        let folder = cache(given).ok_or_else(|| Failure::usage("there is no home folder\nhelp: give --cache"))?;
+    pub fn run(self, environment: Environment, report: &Report) -> Result<(), Failure> {
+        let folder = environment
+            .cache
+            .ok_or_else(|| Failure::usage("there is no home folder\nhelp: give --cache"))?;
         match self.command {
             Command::Ls => ls(&folder),
             Command::Import { from, images } => import(&folder, &from, images, report),
@@ -86,7 +87,7 @@ impl Cache {
                 output,
                 format,
                 arch,
-            } => export(&folder, &image, &output, format, arch),
+            } => export(&folder, &image, &output, format, arch, environment.time),
             Command::Rm { images } => rm(&folder, &images, report),
             Command::Clean => clean(&Writer::open(&folder).map_err(Failure::work)?, report),
             Command::Verify => verify(&folder, report),
@@ -170,9 +171,9 @@ fn import(folder: &Path, from: &Path, images: Vec<String>, reporter: &dyn Report
     Ok(())
 }
 
-fn export(folder: &Path, image: &str, output: &Path, format: Format, arch: Arch) -> Result<(), Failure> {
+fn export(folder: &Path, image: &str, output: &Path, format: Format, arch: Arch, time: i64) -> Result<(), Failure> {
     let (store, name) = (store(folder)?, canonical(image));
-    let time = Time::from_seconds(time::fixed());
+    let time = Time::from_seconds(time);
     let content = match format {
         Format::Oci => {
             let graph = store.graph(&name, &|_| None).map_err(Failure::work)?;

@@ -29,7 +29,7 @@ impl Formats {
 
 fn row(format: &Format) -> [String; 4] {
     let arches: Vec<&str> = format.arches.iter().map(|arch| arch.name()).collect();
-    let files: Vec<String> = format.files.iter().map(|suffix| format!("NAME{suffix}")).collect();
+    let files: Vec<String> = format.files.iter().map(|file| format!("NAME{}", file.suffix)).collect();
     [
         format.name.to_owned(),
         format.about.to_owned(),

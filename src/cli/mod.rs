@@ -21,6 +21,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use report::Report;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::time;
 
 /// The end of the long help and of the manual page.
 const AFTER_HELP: &str = "\
@@ -100,15 +101,15 @@ impl Moby {
     fn run(self) -> Result<(), Failure> {
         let report = Report::new(self.quiet || self.foreign.is_quiet());
         self.foreign.explain(&report);
-        let cache = self.cache;
+        let environment = Environment::read(self.cache)?;
         match self.command {
-            Command::Build(build) => build.run(cache, &report),
+            Command::Build(build) => build.run(environment, &report),
             Command::Check(check) => check.run(&report),
             Command::Schema => print(&format!("{:#}\n", crate::config::schema::schema())),
-            Command::Run(run) => run.run(cache, &report),
+            Command::Run(run) => run.run(environment.cache, &report),
             Command::Inspect(inspect) => inspect.run(&report),
-            Command::Pkg(pkg) => pkg.run(cache, &report),
-            Command::Cache(command) => command.run(cache, &report),
+            Command::Pkg(pkg) => pkg.run(environment.cache, &report),
+            Command::Cache(command) => command.run(environment, &report),
             Command::Formats(formats) => formats.run(),
         }
     }
@@ -119,7 +120,32 @@ pub fn command() -> clap::Command {
     Moby::command()
 }
 
-/// Runs what the arguments say.
+/// Values of the environment, read once.
+pub struct Environment {
+    /// Cache directory: the one given, else LinuxKit's.
+    pub cache: Option<PathBuf>,
+    /// Time of generated files, in seconds since 1970.
+    pub time: i64,
+}
+
+impl Environment {
+    fn read(cache_option: Option<PathBuf>) -> Result<Environment, Failure> {
+        // https://reproducible-builds.org/specs/source-date-epoch/
+        let time = match std::env::var_os("SOURCE_DATE_EPOCH") {
+            Some(text) if !text.is_empty() => time::parse(&text.to_string_lossy()).map_err(|error| {
+                let help = "set SOURCE_DATE_EPOCH to seconds since 1970, as `git log -1 --format=%ct` prints them, or unset it";
+                Failure::Usage(Diagnostic::error(error.to_string()).help(help).into())
+            })?,
+            _ => time::DEFAULT,
+        };
+        Ok(Environment {
+            cache: cache(cache_option),
+            time,
+        })
+    }
+}
+
+/// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     // Not a command for people: arguments of another program follow.
     if let Some(error) = crate::run::parent::exec_if_asked(std::env::args_os()) {
@@ -127,14 +153,14 @@ pub fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let moby = Moby::parse_from(foreign::respell(std::env::args_os()));
-    let result = crate::time::check().map_err(Failure::usage).and_then(|()| moby.run());
-    let (message, code) = match result {
+    let (errors, code) = match moby.run() {
         Ok(()) => return ExitCode::SUCCESS,
-        Err(Failure::Work(message)) => (message, 1),
-        Err(Failure::Usage(message)) => (message, 2),
+        Err(Failure::Work(errors)) => (errors, 1),
+        Err(Failure::Usage(errors)) => (errors, 2),
     };
+    let text: String = errors.0.iter().map(|error| format!("error: {error}\n")).collect();
     // Nobody has to listen.
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("error: {message}\n").as_bytes());
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
     ExitCode::from(code)
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::report::Report;
-use super::{Failure, cache, host_arch};
+use super::{Failure, host_arch};
 use crate::arch::Arch;
 use crate::diagnostic::Diagnostic;
 use crate::pkg;
@@ -48,7 +48,7 @@ impl Pkg {
                 }
             }
             Command::Build { dirs, arch, debs } => {
-                let store = cache(given).ok_or_else(|| {
+                let store = given.ok_or_else(|| {
                     let message = "cannot find the image cache: there is no home directory";
                     Failure::Usage(Diagnostic::error(message).help("name a directory with --cache").into())
                 })?;

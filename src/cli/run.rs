@@ -64,7 +64,7 @@ impl Run {
             publish: self.publish,
             gui: self.gui,
             accel: self.accel,
-            cache: super::cache(cache),
+            cache,
         };
         run::run(&machine, report).map_err(|error| {
             let mut diagnostic = Diagnostic::error(error.to_string());

@@ -407,6 +407,10 @@ impl Config {
     /// Attaches their places to errors about values.
     pub fn locate_all(&self, errors: Vec<Diagnostic>) -> Diagnostics {
         let located = errors.into_iter().map(|error| {
+            // In another file.
+            if error.snippet.is_some() {
+                return error;
+            }
             let span = self.span(&error.field);
             error.with_span(span)
         });
@@ -458,7 +462,8 @@ pub(crate) fn diagnose(mut diagnostics: Vec<Diagnostic>, sources: &[Source]) -> 
             .push_str(&format!(" (and {more} more mistakes behind this one)"));
     }
     let located = diagnostics.into_iter().map(|diagnostic| {
-        let Some(source) = diagnostic.span.and_then(|span| sources.get(span.source)) else {
+        let span = diagnostic.span.filter(|_| diagnostic.snippet.is_none());
+        let Some(source) = span.and_then(|span| sources.get(span.source)) else {
             return diagnostic;
         };
         let text = String::from_utf8_lossy(&source.text);

@@ -8,6 +8,8 @@ mod modinfo;
 #[cfg(test)]
 pub(crate) mod samples;
 
+mod installed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Seek};
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use tree::{Kind, Meta, Time, Tree};
 
 use crate::codec::decompress;
 use crate::time;
+pub use installed::Installed;
 
 /// Extensions of compressed modules (CONFIG_MODULE_COMPRESS_*).
 const COMPRESSED: [&str; 3] = [".gz", ".xz", ".zst"];

@@ -1,92 +1,91 @@
-//! What a disk is wrapped in.
+//! Disk image formats.
 
 mod gnu_tar;
 
 use extents::Extents;
 
-use super::formats::Container;
+use super::formats::DiskImage;
 use super::{Error, Options};
 use crate::codec::compress::{self, Compression};
 use crate::content_id::ContentId;
-use crate::time;
 
-/// The name of the disk in Google's archive.
+/// File name of the disk in Google Cloud's archive.
 const GCP_DISK: &str = "disk.raw";
 
-/// The memory of an appliance, as ova counts it: what an initramfs needs, and a little.
+/// Memory of an appliance in MiB.
 const MEMORY: u64 = 1024;
 
-/// A disk in its container.
-pub fn wrap(disk: &Extents, container: Container, identity: &ContentId, options: &Options) -> Result<Extents, Error> {
-    let uuid = disk::Uuid::from_u128(identity.uuid("container"));
+/// Plans a disk in a disk image format.
+///
+/// # Errors
+/// A disk that the format cannot store, and reads and writes that fail.
+pub fn wrap(disk: &Extents, format: DiskImage, id: &ContentId, options: &Options) -> Result<Extents, Error> {
+    let uuid = ::disk::Uuid::from_u128(id.uuid("container"));
     let vhd = |kind| {
         let mut vhd = vhd::Options::default();
-        (vhd.kind, vhd.uuid, vhd.time) = (kind, uuid, time::fixed());
+        (vhd.kind, vhd.uuid, vhd.time) = (kind, uuid, options.time);
         vhd::plan(disk, &vhd)
     };
-    Ok(match container {
-        Container::Raw => disk.clone(),
-        Container::Qcow2 => qcow2::plan(disk, &qcow2::Options::default())?,
-        Container::CompressedQcow2 => {
+    Ok(match format {
+        DiskImage::Raw => disk.clone(),
+        DiskImage::Qcow2 => qcow2::plan(disk, &qcow2::Options::default())?,
+        DiskImage::Qcow2Compressed => {
             let mut qcow2 = qcow2::Options::default();
-            // What every reader knows; and see Compression::DISK.
+            // Every reader has zlib; for the level see Compression::DISK.
             qcow2.compressor = Some(qcow2::Compressor::Zlib(9));
             qcow2.jobs = options.jobs;
-            qcow2.temp_dir = options.spill();
+            qcow2.temp_dir = options.temporary.clone();
             qcow2::plan(disk, &qcow2)?
         }
-        Container::FixedVhd => vhd(vhd::Kind::Fixed)?,
-        Container::DynamicVhd => vhd(vhd::Kind::Dynamic)?,
-        Container::Vmdk => vmdk(disk, vmdk::Kind::Sparse, "disk.vmdk", identity, options)?,
-        Container::StreamVmdk => vmdk(disk, vmdk::Kind::Stream, "disk.vmdk", identity, options)?,
-        Container::Ova => {
+        DiskImage::FixedVhd => vhd(vhd::Kind::Fixed)?,
+        DiskImage::DynamicVhd => vhd(vhd::Kind::Dynamic)?,
+        DiskImage::Vmdk => vmdk(disk, vmdk::Kind::Sparse, "disk.vmdk", id, options)?,
+        DiskImage::StreamVmdk => vmdk(disk, vmdk::Kind::Stream, "disk.vmdk", id, options)?,
+        DiskImage::Ova => {
             let name = options.name_within();
             let image = format!("{name}-disk1.vmdk");
-            let image = vmdk(disk, vmdk::Kind::Stream, &image, identity, options)?;
+            let image = vmdk(disk, vmdk::Kind::Stream, &image, id, options)?;
             let mut machine = ova::Options::default();
             machine.name = name;
             machine.capacity = disk.len();
             machine.memory_mib = MEMORY;
-            machine.time = u64::try_from(time::fixed()).unwrap_or(0);
+            machine.time = u64::try_from(options.time).unwrap_or(0);
             ova::plan(&image, &machine)?
         }
-        Container::Vhdx => {
+        DiskImage::Vhdx => {
             let mut vhdx = vhdx::Options::default();
             (vhdx.uuid, vhdx.creator) = (uuid, "moby".to_owned());
             vhdx::plan(disk, &vhdx)?
         }
-        Container::Vdi => {
+        DiskImage::Vdi => {
             let mut vdi = vdi::Options::default();
             vdi.uuid = uuid;
             vdi::plan(disk, &vdi)?
         }
-        Container::Gcp => {
-            let tar = gnu_tar::sparse(disk, GCP_DISK, time::fixed());
-            packed(&tar, Compression::DISK, options)?
+        DiskImage::Gcp => {
+            let tar = gnu_tar::sparse(disk, GCP_DISK, options.time);
+            compressed(&tar, Compression::DISK, options)?
         }
-        Container::Packed(compression) => packed(disk, compression, options)?,
+        DiskImage::Compressed(compression) => compressed(disk, compression, options)?,
     })
 }
 
-fn vmdk(
-    disk: &Extents,
-    kind: vmdk::Kind,
-    name: &str,
-    identity: &ContentId,
-    options: &Options,
-) -> Result<Extents, Error> {
+fn vmdk(disk: &Extents, kind: vmdk::Kind, name: &str, id: &ContentId, options: &Options) -> Result<Extents, Error> {
     let mut vmdk = vmdk::Options::default();
     vmdk.kind = kind;
-    vmdk.content_id = identity.number("container");
+    vmdk.content_id = id.number("container");
     vmdk.file_name = name.to_owned();
     vmdk.jobs = options.jobs;
-    vmdk.temp_dir = options.spill();
+    vmdk.temp_dir = options.temporary.clone();
     Ok(vmdk::plan(disk, &vmdk)?)
 }
 
-/// A file compressed as a whole.
-pub fn packed(plain: &Extents, compression: Compression, options: &Options) -> Result<Extents, Error> {
-    let folder = options.spill();
-    let packed = compress::compress(plain, compression, options.jobs, &folder);
-    packed.map_err(|source| Error::Write { path: folder, source })
+/// Compresses a file as one stream.
+///
+/// # Errors
+/// Reads and writes that fail.
+pub fn compressed(plain: &Extents, compression: Compression, options: &Options) -> Result<Extents, Error> {
+    let dir = options.temporary.clone();
+    let compressed = compress::compress(plain, compression, options.jobs, &dir);
+    compressed.map_err(|source| Error::Write { path: dir, source })
 }

@@ -1,17 +1,17 @@
-//! What a kernel needs before it can mount its root filesystem from a medium: drivers that are
-//! modules, and an initrd that has them.
+//! Drivers that a kernel needs to mount its root filesystem, and the initrd that loads those which
+//! are modules.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use extents::Extents;
+use serde::{Deserialize, Serialize};
 use tree::{Kind, Meta, Time, Tree};
 
 use super::Error;
 use super::formats::Filesystem;
-use crate::kmod::{self as modules, name_of};
-use crate::time;
+use crate::kmod::{self, Installed, name_of};
 
-/// Drivers of buses, controllers and media, as their modules are called.
+/// Modules of buses, controllers and disks.
 const STORAGE: &[&str] = &[
     "virtio_pci",
     "virtio_mmio",
@@ -45,8 +45,8 @@ const STORAGE: &[&str] = &[
     "mpt3sas",
 ];
 
-/// What is loaded whether a device asks for it or not: disks may show up late, and nobody may ask
-/// for a filesystem's checksums by name.
+/// Modules to load without waiting for a device that asks for them: disks may appear late, and
+/// nothing asks for the checksums of a filesystem by name.
 const ALWAYS: &[&str] = &[
     "sd_mod",
     "sr_mod",
@@ -57,228 +57,225 @@ const ALWAYS: &[&str] = &[
     "libcrc32c",
 ];
 
-/// The modules of a filesystem.
-fn of_filesystem(filesystem: Filesystem) -> &'static str {
-    match filesystem {
-        Filesystem::Squashfs => "squashfs",
-        Filesystem::Erofs => "erofs",
-        Filesystem::Ext4 => "ext4",
-        Filesystem::Iso9660 => "isofs",
+/// Module that mounts an image which is a file of another filesystem.
+const LOOP: &str = "loop";
+
+/// Modules that a root filesystem may need, each with the kernel option that it comes from.
+const OPTIONS: [(&str, &str); 5] = [
+    ("squashfs", "CONFIG_SQUASHFS"),
+    ("erofs", "CONFIG_EROFS_FS"),
+    ("ext4", "CONFIG_EXT4_FS"),
+    ("isofs", "CONFIG_ISO9660_FS"),
+    (LOOP, "CONFIG_BLK_DEV_LOOP"),
+];
+
+/// Names of the modules that filesystems need; of several, all but the last hold a file that is
+/// mounted next.
+fn needed(filesystems: &[Filesystem]) -> Vec<&'static str> {
+    let looped = (filesystems.len() > 1).then_some(LOOP);
+    filesystems.iter().map(|one| one.module()).chain(looped).collect()
+}
+
+/// Drivers that a kernel has for mounting a root filesystem.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Support {
+    /// File or part of the kernel that lists what is built in; none if nothing does.
+    source: Option<String>,
+    /// Drivers that are built in.
+    built_in: BTreeSet<String>,
+    /// Drivers that are modules and installed.
+    modules: BTreeSet<String>,
+    /// Drivers that the kernel's configuration has as modules, installed or not.
+    configured: BTreeSet<String>,
+    /// Whether a list of installed modules was found.
+    indexed: bool,
+}
+
+impl Support {
+    /// Determines the drivers of a kernel from its `modules.builtin`, or without that file from
+    /// the configuration in the kernel, and from the modules that are installed.
+    pub fn of(installed: Option<&Installed>, kernel: Option<&Extents>) -> Support {
+        let mut support = Support::default();
+        if let Some(installed) = installed {
+            let known = OPTIONS.iter().map(|(name, _)| name).chain(STORAGE);
+            support.modules = known
+                .filter(|name| installed.has(name))
+                .map(|name| (*name).to_owned())
+                .collect();
+            support.indexed = true;
+        }
+        if let Some((installed, list)) = installed.and_then(|one| Some((one, one.built_in.as_ref()?))) {
+            support.source = Some(format!("{}/modules.builtin", installed.directory));
+            support.built_in = list.clone();
+            support
+                .built_in
+                .retain(|name| OPTIONS.iter().any(|(known, _)| known == name));
+        } else if let Some(config) = kernel.and_then(crate::kernel::config) {
+            support.source = Some("its configuration".into());
+            support.built_in = configured(&config, "=y");
+            support.configured = configured(&config, "=m");
+        }
+        support
     }
-}
 
-/// What a kernel has of what a medium needs.
-#[derive(Clone, Debug, Default)]
-pub struct Drivers {
-    /// Where the modules are: `lib/modules/VERSION`.
-    folder: String,
-    /// Paths below that folder, by name.
-    modules: BTreeMap<String, String>,
-    /// What is loaded unasked.
-    always: Vec<&'static str>,
-    /// The filesystems, by the names of their modules.
-    filesystems: Vec<&'static str>,
-    /// Those that are built in, as far as the kernel says so.
-    built_in: Vec<&'static str>,
-    /// Whether the kernel says anything of what it has.
-    told: bool,
-}
-
-/// The options of the kernel's configuration that the modules above come from.
-fn option_of(module: &str) -> &'static str {
-    match module {
-        "squashfs" => "CONFIG_SQUASHFS",
-        "erofs" => "CONFIG_EROFS_FS",
-        "ext4" => "CONFIG_EXT4_FS",
-        "isofs" => "CONFIG_ISO9660_FS",
-        _ => "CONFIG_BLK_DEV_LOOP",
-    }
-}
-
-impl Drivers {
-    /// What the kernel of a root filesystem needs to mount the filesystems, out of a file on
-    /// another one when `looped`. What is built in is in `modules.builtin`; where there is none, in the
-    /// configuration that the kernel has in it.
+    /// Checks that the kernel can mount the filesystems, where the last is in a file on the one
+    /// before.
     ///
     /// # Errors
-    /// A kernel that has a filesystem neither built in nor as a module; what reading fails with.
-    pub fn of(
-        root: &Tree,
-        kernel: Option<&Extents>,
-        filesystems: &[Filesystem],
-        looped: bool,
-    ) -> Result<Drivers, Error> {
-        let names: Vec<&'static str> = filesystems
-            .iter()
-            .map(|filesystem| of_filesystem(*filesystem))
-            .chain(looped.then_some("loop"))
-            .collect();
-        let (folder, dep) = index(root)?.unwrap_or_default();
-        let known: BTreeMap<String, (&str, &str)> = dep
-            .lines()
-            .filter_map(|line| line.split_once(':'))
-            .map(|(path, needed)| (name_of(path), (path, needed)))
-            .collect();
-        let listed = match folder.is_empty() {
-            true => None,
-            false => text(root, &format!("{folder}/modules.builtin"))?,
-        };
-        let (built_in, said_by) = match listed {
-            Some(list) => {
-                let list: BTreeSet<String> = list.lines().map(name_of).collect();
-                let built_in = names.iter().filter(|name| list.contains(**name)).copied().collect();
-                (built_in, Some(format!("{folder}/modules.builtin")))
-            }
-            None => match kernel.and_then(crate::kernel::config) {
-                Some(config) => (configured(&config, &names), Some("its configuration".into())),
-                None => (Vec::new(), None),
-            },
-        };
+    /// A driver that is neither built in nor a module.
+    pub fn check(&self, filesystems: &[Filesystem]) -> Result<(), Error> {
+        let names = needed(filesystems);
         let missing = names
-            .iter()
-            .find(|name| !known.contains_key(**name) && !built_in.contains(*name));
-        if let (Some(name), Some(said_by)) = (missing, &said_by) {
-            return Err(Error::Filesystem(format!(
-                "the kernel cannot mount this root: it has {name} neither built in nor as a module ({said_by})\nhelp: choose another --root, or a kernel that has it"
-            )));
+            .into_iter()
+            .find(|name| !self.modules.contains(*name) && !self.built_in.contains(*name));
+        match (missing, &self.source) {
+            (Some(driver), Some(source)) => Err(Error::Driver {
+                driver,
+                source_of_list: source.clone(),
+            }),
+            _ => Ok(()),
         }
-        let always: Vec<&str> = names.iter().chain(ALWAYS).copied().collect();
-        let mut modules = BTreeMap::new();
-        for name in always.iter().chain(STORAGE) {
-            let Some((path, needed)) = known.get(*name) else {
-                continue;
-            };
-            for path in needed.split_whitespace().chain([*path]) {
-                modules.insert(name_of(path), path.to_owned());
-            }
-        }
+    }
+
+    /// Returns whether [`Support::check`] holds whatever other images install: a driver that the
+    /// kernel's configuration makes a module may be installed by one of them.
+    pub fn is_final(&self, filesystems: &[Filesystem]) -> bool {
+        self.indexed || needed(filesystems).iter().all(|name| !self.configured.contains(*name))
+    }
+
+    /// Returns whether the kernel needs an initrd to load drivers.
+    pub fn needs_initrd(&self, filesystems: &[Filesystem]) -> bool {
+        let names = needed(filesystems);
+        let mut needed = names.iter().chain(STORAGE);
+        needed.any(|name| self.modules.contains(*name))
+    }
+
+    /// Returns whether a list of installed modules was found.
+    pub fn is_indexed(&self) -> bool {
+        self.indexed
+    }
+}
+
+/// Drivers of the modules of [`OPTIONS`] whose option has a value.
+fn configured(config: &str, value: &str) -> BTreeSet<String> {
+    let has = |option: &str| config.lines().any(|line| line.strip_suffix(value) == Some(option));
+    OPTIONS
+        .iter()
+        .filter(|(_, option)| has(option))
+        .map(|(name, _)| (*name).to_owned())
+        .collect()
+}
+
+/// Drivers of a kernel for certain filesystems.
+#[derive(Clone, Debug)]
+pub struct Drivers<'a> {
+    installed: Option<&'a Installed>,
+    support: &'a Support,
+    filesystems: Vec<Filesystem>,
+    /// Paths of the modules to load below the directory of [`Installed`], by name.
+    modules: BTreeMap<String, String>,
+}
+
+impl<'a> Drivers<'a> {
+    /// Selects the modules for filesystems, where the last is in a file on the one before.
+    ///
+    /// # Errors
+    /// A driver that the kernel does not have.
+    pub fn new(
+        installed: Option<&'a Installed>,
+        support: &'a Support,
+        filesystems: &[Filesystem],
+    ) -> Result<Self, Error> {
+        support.check(filesystems)?;
+        let names = needed(filesystems);
+        let wanted = names.iter().chain(ALWAYS).chain(STORAGE);
+        let files = wanted.flat_map(|name| installed.into_iter().flat_map(|one| one.files_of(name)));
+        let modules = files.map(|path| (name_of(path), path.to_owned())).collect();
         Ok(Drivers {
-            told: said_by.is_some(),
-            folder,
+            installed,
+            support,
+            filesystems: filesystems.to_vec(),
             modules,
-            always,
-            built_in,
-            filesystems: names,
         })
     }
 
-    /// Whether the kernel needs an initrd to mount what it is told to.
-    pub fn are_modules(&self) -> bool {
-        let needed = self.filesystems.iter().chain(STORAGE);
-        needed.into_iter().any(|name| self.modules.contains_key(*name))
+    /// Returns whether the kernel needs an initrd to load drivers.
+    pub fn need_initrd(&self) -> bool {
+        self.support.needs_initrd(&self.filesystems)
     }
 
-    /// In a few words, for the user.
-    pub fn story(&self) -> String {
-        let (filesystems, built_in) = (self.filesystems.join(" and "), self.built_in.join(" and "));
-        match (self.are_modules(), self.told) {
-            (true, _) if built_in.is_empty() => format!(
-                "the kernel has {filesystems} and disk drivers as modules: an initrd with {} modules mounts the root",
-                self.modules.len()
-            ),
-            (true, _) => format!(
-                "the kernel has {built_in} built in and disk drivers as modules: an initrd with {} modules mounts the root",
-                self.modules.len()
-            ),
-            (false, false) => format!(
-                "the kernel image has no modules, and the kernel does not say what is built in: {filesystems} is taken to be"
-            ),
-            (false, true) => format!("the kernel has {filesystems} built in, and disk drivers"),
+    /// Describes the drivers in a line for the user.
+    pub fn summary(&self) -> String {
+        let names = needed(&self.filesystems);
+        let built_in: Vec<&str> = names
+            .iter()
+            .copied()
+            .filter(|name| self.support.built_in.contains(*name))
+            .collect();
+        let (names, built_in) = (names.join(" and "), built_in.join(" and "));
+        let count = self.modules.len();
+        if self.need_initrd() {
+            if built_in.is_empty() {
+                format!(
+                    "the kernel has {names} and disk drivers as modules: an initrd with {count} modules mounts the root filesystem"
+                )
+            } else {
+                format!(
+                    "the kernel has {built_in} built in and disk drivers as modules: an initrd with {count} modules mounts the root filesystem"
+                )
+            }
+        } else if self.support.source.is_some() {
+            format!("the kernel has {names} built in, and disk drivers")
+        } else {
+            format!(
+                "the kernel image has no modules and no list of built-in drivers: {names} is assumed to be built in"
+            )
         }
     }
 
-    /// The initrd: an init, the modules of the root filesystem that it needs, and what
-    /// its init takes for the command line when the kernel's own says nothing.
+    /// Builds the initrd: an init, the modules, and `defaults`, the kernel arguments that its init
+    /// takes when the command line does not locate the root filesystem.
     ///
     /// # Errors
-    /// What reading the modules fails with.
-    pub fn initrd(&self, root: &Tree, init: Extents, defaults: &[String]) -> Result<Tree, Error> {
-        let meta = |mode| Meta::new(mode, Time::from_seconds(time::fixed()));
+    /// Modules that cannot be read.
+    pub fn initrd(&self, root: &Tree, init: Extents, defaults: &[String], time: i64) -> Result<Tree, Error> {
+        let meta = |mode| Meta::new(mode, Time::from_seconds(time));
         let mut tree = Tree::new(meta(0o755));
         let mut put = |path: &str, mode, kind: Kind| {
             let put = tree.insert(path.as_bytes(), meta(mode), kind, &meta(0o755));
-            put.map(drop).map_err(other)
+            put.map(drop).map_err(|source| Error::Tree {
+                path: path.to_owned(),
+                source,
+            })
         };
         put("init", 0o755, Kind::File(init))?;
-        for folder in ["dev", "proc", "sys", "sysroot"] {
-            put(folder, 0o755, Kind::directory())?;
+        for directory in ["dev", "proc", "sys", "sysroot"] {
+            put(directory, 0o755, Kind::directory())?;
         }
         let text = |text: String| Kind::File(Extents::from_bytes(text.into_bytes()));
         put("etc/initrd-release", 0o644, text("ID=moby\nNAME=moby\n".into()))?;
-        put("etc/modules", 0o644, text(format!("{}\n", self.always.join("\n"))))?;
+        let mut always = needed(&self.filesystems);
+        always.extend(ALWAYS);
+        put("etc/modules", 0o644, text(format!("{}\n", always.join("\n"))))?;
         if !defaults.is_empty() {
-            put(
-                "etc/cmdline.d/root.conf",
-                0o644,
-                text(format!("{}\n", defaults.join(" "))),
-            )?;
+            let arguments = text(format!("{}\n", defaults.join(" ")));
+            put("etc/cmdline.d/root.conf", 0o644, arguments)?;
         }
-        let version = self.folder.rsplit('/').next().unwrap_or_default();
+        let directory = self.installed.map_or("", |one| one.directory.as_str());
+        let version = directory.rsplit('/').next().unwrap_or_default();
         for path in self.modules.values() {
-            let from = format!("{}/{path}", self.folder);
+            let from = format!("{directory}/{path}");
             if let Some(Kind::File(content)) = root.lookup_following(from.as_bytes()).map(|id| &root.node(id).kind) {
-                put(
-                    &format!("lib/modules/{version}/{path}"),
-                    0o644,
-                    Kind::File(content.clone()),
-                )?;
+                let to = format!("lib/modules/{version}/{path}");
+                put(&to, 0o644, Kind::File(content.clone()))?;
             }
         }
         // The kernel opens it before there is a devtmpfs.
-        put(
-            "dev/console",
-            0o600,
-            Kind::CharDevice(tree::Device { major: 5, minor: 1 }),
-        )?;
-        modules::index(&mut tree).map_err(|error| Error::Filesystem(format!("the kernel's modules: {error}")))?;
+        let console = Kind::CharDevice(tree::Device { major: 5, minor: 1 });
+        put("dev/console", 0o600, console)?;
+        kmod::index(&mut tree).map_err(|error| Error::Modules(error.to_string()))?;
         Ok(tree)
     }
-}
-
-fn other(error: tree::Error) -> Error {
-    Error::Read(std::io::Error::other(error))
-}
-
-/// A file as text; nothing when it is not there.
-fn text(root: &Tree, path: &str) -> Result<Option<String>, Error> {
-    match root.lookup_following(path.as_bytes()).map(|id| &root.node(id).kind) {
-        Some(Kind::File(content)) => Ok(Some(String::from_utf8_lossy(&content.to_vec()?).into_owned())),
-        _ => Ok(None),
-    }
-}
-
-/// Where the modules of a root filesystem are, and its `modules.dep`, which is empty when the
-/// kernel has a list of what is built in, and no modules.
-fn index(root: &Tree) -> Result<Option<(String, String)>, Error> {
-    for above in ["lib/modules", "usr/lib/modules"] {
-        let Some(id) = root.lookup_following(above.as_bytes()) else {
-            continue;
-        };
-        let Kind::Directory(entries) = &root.node(id).kind else {
-            continue;
-        };
-        for name in entries.keys() {
-            let folder = format!("{above}/{}", tree::show(name));
-            let dep = match text(root, &format!("{folder}/modules.dep"))? {
-                None => text(root, &format!("{folder}/modules.builtin"))?.map(|_| String::new()),
-                dep => dep,
-            };
-            if let Some(dep) = dep {
-                return Ok(Some((folder, dep)));
-            }
-        }
-    }
-    Ok(None)
-}
-
-/// Which of the modules a kernel's configuration has built in.
-fn configured(config: &str, names: &[&'static str]) -> Vec<&'static str> {
-    let built_in = |name: &str| {
-        config
-            .lines()
-            .any(|line| line.strip_suffix("=y") == Some(option_of(name)))
-    };
-    names.iter().filter(|name| built_in(name)).copied().collect()
 }
 
 #[cfg(test)]
@@ -306,24 +303,31 @@ mod tests {
             let (path, kind) = (format!("usr/lib/modules/6.12.1/{name}"), Kind::File(Extents::from_bytes(content)));
             root.insert(path.as_bytes(), meta.clone(), kind, &meta).unwrap();
         }
-        let drivers = Drivers::of(&root, None, &[Filesystem::Squashfs], true).unwrap();
-        assert!(drivers.are_modules());
+        let installed = Installed::find(&root).unwrap().unwrap();
+        let support = Support::of(Some(&installed), None);
+        let drivers = Drivers::new(Some(&installed), &support, &[Filesystem::Squashfs]).unwrap();
+        assert!(drivers.need_initrd());
+        let missing = support.check(&[Filesystem::Ext4]).unwrap_err().to_string();
+        assert!(missing.contains("ext4"), "{missing}");
         let initrd = drivers
-            .initrd(&root, Extents::from_bytes(b"init".to_vec()), &[])
+            .initrd(&root, Extents::from_bytes(b"init".to_vec()), &[], 0)
             .unwrap();
         let names: Vec<String> = initrd.walk().map(|item| tree::show(&item.path)).collect();
         let modules = names.iter().filter(|name| name.contains(".ko"));
         let expected = ["kernel/a/virtio.ko", "kernel/a/virtio_blk.ko", "kernel/fs/squashfs.ko"];
         let expected = expected.map(|name| format!("lib/modules/6.12.1/{name}"));
         assert_eq!(modules.collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
+        let file = |path: &str| {
+            let id = initrd.lookup(path.as_bytes()).unwrap();
+            let Kind::File(content) = &initrd.node(id).kind else {
+                panic!()
+            };
+            content.to_vec().unwrap()
+        };
         assert_eq!(
-            text(&initrd, "lib/modules/6.12.1/modules.dep").unwrap().unwrap(),
+            String::from_utf8(file("lib/modules/6.12.1/modules.dep")).unwrap(),
             "kernel/fs/squashfs.ko:\nkernel/a/virtio.ko:\nkernel/a/virtio_blk.ko: kernel/a/virtio.ko\n"
         );
-        let id = initrd.lookup(expected[1].as_bytes()).unwrap();
-        let Kind::File(content) = &initrd.node(id).kind else {
-            panic!()
-        };
-        assert_eq!(content.to_vec().unwrap(), disk);
+        assert_eq!(file(&expected[1]), disk);
     }
 }

@@ -1,123 +1,178 @@
-//! What can go wrong with an output.
+//! Errors of planning.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why an output could not be written.
+use super::boot_files::Loader;
+use crate::codec::compress::Compression;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+
+/// Reason why an output cannot be planned.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What the outputs are made of is damaged.
-    #[error("an image is damaged")]
-    Unsound,
-    /// Something does not fit an initrd.
-    #[error("the initrd cannot be made: {0}\nhelp: leave it out, or use a format with the root filesystem on a disk")]
+    /// Content that an initrd cannot store.
+    #[error("cannot build the initrd: {0}")]
     Cpio(#[from] cpio::Error),
-    /// Something does not fit a tar.
-    #[error("the tar cannot be made: {0}")]
+    /// Content that a tar cannot store.
+    #[error("cannot build the tar: {0}")]
     Pax(#[from] pax::Error),
-    /// Something does not fit a FAT filesystem.
-    #[error("{error}{help}", error = .0, help = help(.0.help()))]
+    /// Content that FAT cannot store.
+    #[error(transparent)]
     Fat(#[from] fat::Error),
-    /// Something does not fit a CD.
-    #[error("{error}{help}", error = .0, help = help(.0.help()))]
+    /// Content that ISO 9660 cannot store.
+    #[error(transparent)]
     Iso(#[from] iso9660::Error),
-    /// The partitions do not fit the disk.
-    #[error("{error}{help}", error = .0, help = disk_help(.0))]
+    /// Partitions that do not fit the disk.
+    #[error(transparent)]
     Disk(#[from] disk::Error),
     /// A boot loader that cannot be installed.
-    #[error("{0}\nhelp: `moby pkg build pkg/syslinux` makes the image of the boot loader anew")]
+    #[error(transparent)]
     Syslinux(#[from] syslinux::Error),
-    /// Something does not fit a squashfs.
-    #[error("{error}{help}", error = .0, help = help(.0.help()))]
+    /// Content that squashfs cannot store.
+    #[error(transparent)]
     Squashfs(#[from] squashfs::Error),
-    /// Something does not fit an EROFS.
-    #[error("{error}{help}", error = .0, help = help(.0.help()))]
+    /// Content that EROFS cannot store.
+    #[error(transparent)]
     Erofs(#[from] erofs::Error),
-    /// Something does not fit an ext4.
-    #[error("{error}{help}", error = .0, help = help(.0.help()))]
+    /// Content that ext4 cannot store.
+    #[error(transparent)]
     Ext4(#[from] ext4::Error),
-    /// There can be no such root filesystem.
-    #[error("{0}")]
-    Filesystem(String),
-    /// No unified kernel image can be made.
-    #[error("{error}{help}", error = .0, help = uki_help(.0))]
+    /// Parts that a unified kernel image cannot hold.
+    #[error(transparent)]
     Uki(#[from] uki::Error),
-    /// There is no boot loader.
-    #[error("{0}")]
-    Loader(String),
-    /// The YAML has no kernel.
-    #[error("there is no kernel to boot\nhelp: name its image under kernel: in the YAML")]
-    NoKernel,
-    /// The kernel is not what the format needs.
-    #[error("{0}")]
-    Kernel(String),
-    /// The command line is longer than the boot loader takes.
-    #[error(
-        "the kernel's command line has {len} bytes, and syslinux takes 2047\nhelp: make it shorter, or use a format for UEFI"
-    )]
-    Cmdline {
-        /// Its length in bytes.
-        len: usize,
-    },
-    /// The disk does not fit its container.
+    /// A disk that qcow2 cannot store.
     #[error(transparent)]
     Qcow2(#[from] qcow2::Error),
-    /// The same.
-    #[error("{0}\nhelp: use another format")]
+    /// A disk that VHD cannot store.
+    #[error(transparent)]
     Vhd(#[from] vhd::Error),
-    /// The same.
-    #[error("{error}{help}", error = .0, help = vmdk_help(.0))]
+    /// A disk that VMDK cannot store.
+    #[error(transparent)]
     Vmdk(#[from] vmdk::Error),
-    /// The same.
-    #[error("{0}\nhelp: use another format")]
+    /// A disk that VDI cannot store.
+    #[error(transparent)]
     Vdi(#[from] vdi::Error),
-    /// The same.
-    #[error("{0}\nhelp: use another format")]
+    /// A disk that VHDX cannot store.
+    #[error(transparent)]
     Vhdx(#[from] vhdx::Error),
-    /// It does not fit an appliance.
+    /// A disk that an appliance cannot hold.
     #[error(transparent)]
     Ova(#[from] ova::Error),
-    /// What goes into an output cannot be read.
+    /// A path that a tree cannot have.
+    #[error("cannot add {path}: {source}")]
+    Tree {
+        /// Path.
+        path: String,
+        /// Reason.
+        source: tree::Error,
+    },
+    /// Squashfs without compression.
+    #[error("squashfs is always compressed")]
+    UncompressedSquashfs,
+    /// A compression that EROFS does not have.
+    #[error("EROFS is compressed by lz4, not by {0}")]
+    ErofsCompression(Compression),
+    /// A kernel without a driver that the root filesystem needs.
+    #[error("the kernel cannot mount this root: it has {driver} neither built in nor as a module ({source_of_list})")]
+    Driver {
+        /// Name of the driver's module.
+        driver: &'static str,
+        /// List in which it is missing.
+        source_of_list: String,
+    },
+    /// Kernel modules that cannot be indexed.
+    #[error("cannot index the kernel's modules: {0}")]
+    Modules(String),
+    /// A boot loader whose image was not found.
+    #[error("{0}")]
+    MissingLoader(Box<Diagnostics>),
+    /// A boot loader that was not looked for.
+    #[error("the boot loader {0:?} was not resolved")]
+    UnresolvedLoader(Loader),
+    /// A file that the image of a boot loader lacks.
+    #[error("the image of the boot loader has no file {0}")]
+    LoaderFile(String),
+    /// An image of a Raspberry Pi's firmware without firmware.
+    #[error("the image of the firmware has no files in {0}")]
+    Firmware(&'static str),
+    /// A YAML without a kernel.
+    #[error("there is no kernel to boot")]
+    NoKernel,
+    /// A kernel that the format cannot use.
+    #[error("{0}")]
+    Kernel(String),
+    /// A kernel without device trees for a Raspberry Pi.
+    #[error("the kernel has no device trees for a Raspberry Pi in {0}")]
+    DeviceTrees(&'static str),
+    /// A command line that is longer than syslinux passes on.
+    #[error("the kernel command line has {len} bytes, and syslinux takes at most 2047")]
+    Cmdline {
+        /// Length in bytes.
+        len: usize,
+    },
+    /// Content that cannot be read.
     #[error("cannot read what goes into the output: {0}")]
     Read(#[from] io::Error),
-    /// The host's filesystem.
+    /// A file that cannot be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
-        /// The file.
+        /// Path.
         path: PathBuf,
-        /// What failed.
+        /// Reason.
         source: io::Error,
     },
 }
 
-/// The help of a format crate, as [`Diagnostic::from_text`](crate::diagnostic::Diagnostic) splits it off.
-fn help(help: Option<&str>) -> String {
-    help.map_or_else(String::new, |help| format!("\nhelp: {help}"))
-}
-
-/// The help for an error of the disk's layout.
-fn disk_help(error: &disk::Error) -> &'static str {
-    match error {
-        disk::Error::TooSmall { .. } => "\nhelp: give a larger --size, or put less on it",
-        disk::Error::TooLarge { .. } => "\nhelp: use a format with a GPT",
-        _ => "",
-    }
-}
-
-/// The help for an error of a VMDK image.
-fn vmdk_help(error: &vmdk::Error) -> &'static str {
-    match error {
-        vmdk::Error::TooLarge { .. } => "\nhelp: use another format",
-        _ => "",
-    }
-}
-
-/// The help for an error of a unified kernel image.
-fn uki_help(error: &uki::Error) -> &'static str {
-    match error {
-        uki::Error::TooLarge { .. } => {
-            "\nhelp: make the initrd smaller, or use a format with the root filesystem on the disk"
+impl Error {
+    /// Returns the remedy.
+    fn help(&self) -> Option<&'static str> {
+        match self {
+            Error::Fat(error) => return error.help(),
+            Error::Iso(error) => return error.help(),
+            Error::Squashfs(error) => return error.help(),
+            Error::Erofs(error) => return error.help(),
+            Error::Ext4(error) => return error.help(),
+            Error::Tree { source, .. } => return source.help(),
+            _ => {}
         }
-        _ => "",
+        Some(match self {
+            Error::Cpio(_) => "leave it out, or use a format with the root filesystem on a disk",
+            Error::Syslinux(_) => "`moby pkg build pkg/syslinux` builds the image of the boot loader again",
+            Error::Disk(disk::Error::TooSmall { .. }) => "give a larger --size, or put less on it",
+            Error::Disk(disk::Error::TooLarge { .. }) => "use a format with a GPT",
+            Error::Vhd(_) | Error::Vdi(_) | Error::Vhdx(_) | Error::Vmdk(vmdk::Error::TooLarge { .. }) => {
+                "use another format"
+            }
+            Error::Uki(uki::Error::TooLarge { .. }) => {
+                "make the initrd smaller, or use a format with the root filesystem on the disk"
+            }
+            Error::UncompressedSquashfs => "`--compress lz4` is the fastest; ext4 is not compressed",
+            Error::ErofsCompression(_) => "give `--compress lz4`, or `--root squashfs`",
+            Error::Driver { .. } => "choose another --root, or a kernel that has the driver",
+            Error::LoaderFile(_) => "it must have the files of pkg/syslinux, pkg/systemd-boot or pkg/init",
+            Error::Firmware(_) => "it must have the files of pkg/rpi-firmware",
+            Error::NoKernel => "name its image under kernel: in the YAML",
+            Error::DeviceTrees(_) => "kernel/rpi has them in its kernel.tar",
+            Error::Cmdline { .. } => "make it shorter, or use a format for UEFI",
+            _ => return None,
+        })
+    }
+}
+
+impl From<Error> for Diagnostic {
+    fn from(error: Error) -> Self {
+        let help = error.help();
+        let mut diagnostic = Diagnostic::from_text(&error.to_string());
+        diagnostic.help.extend(help.map(str::to_owned));
+        diagnostic
+    }
+}
+
+impl From<Error> for Diagnostics {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::MissingLoader(missing) => *missing,
+            error => Diagnostic::from(error).into(),
+        }
     }
 }

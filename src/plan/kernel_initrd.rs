@@ -1,136 +1,109 @@
-//! What a boot loader loads: kernel, command line, microcode and initrd.
+//! Kernel, command line, microcode and initrd: the parts that a boot loader loads.
 
-use std::io;
 use std::path::Path;
 
 use extents::Extents;
-use tree::{Kind, Tree};
+use tree::Tree;
 
-use super::Error;
+use super::{Error, files};
 use crate::codec::compress::{self, Compression};
 use crate::kernel;
+use crate::system::System;
 
-/// What a boot loader loads.
+/// Names of the system when it has no `/etc/os-release`.
+const OS_RELEASE: &str = "ID=moby\nNAME=moby\nPRETTY_NAME=\"Linux, by moby\"\n";
+
+/// Parts that a boot loader loads.
 #[derive(Clone, Debug, Default)]
-pub struct Payload {
-    /// The kernel, when the YAML names one.
+pub struct BootParts {
+    /// Kernel, if the YAML names one.
     pub kernel: Option<Extents>,
-    /// The command line, without a newline; nothing when it is empty.
-    pub cmdline: Option<Extents>,
-    /// An uncompressed cpio with microcode, to be put before the initrd.
-    pub ucode: Option<Extents>,
-    /// The compressed initrd; nothing when the kernel needs none to mount its root.
+    /// Kernel command line as the YAML has it.
+    pub cmdline: String,
+    /// Uncompressed cpio archive with microcode, which precedes the initrd.
+    pub microcode: Option<Extents>,
+    /// Compressed initrd; none if the kernel mounts its root filesystem without one.
     pub initrd: Option<Extents>,
-    /// How long the initrd is when it is unpacked, in bytes.
-    pub unpacked: u64,
-    /// What `/etc/os-release` says, or moby when there is none.
+    /// Length of the decompressed initrd in bytes.
+    pub initrd_len: u64,
+    /// Content of `/etc/os-release`.
     pub os_release: String,
 }
 
-/// What is booted when the root does not say it.
-const OS_RELEASE: &str = "ID=moby\nNAME=moby\nPRETTY_NAME=\"Linux, by moby\"\n";
-
-impl Payload {
-    /// Takes kernel, command line and microcode out of a tree, and returns what is left of it as
-    /// well. There is no initrd yet.
-    ///
-    /// # Errors
-    /// What reading fails with.
-    pub fn split(root: &Tree) -> Result<(Payload, Tree), Error> {
-        let mut root = root.clone();
-        let file = |path: &str| {
-            let node = root.node(root.lookup(path.as_bytes())?);
-            match &node.kind {
-                Kind::File(content) if !content.is_empty() => Some(content.clone()),
-                _ => None,
-            }
-        };
-        let payload = Payload {
-            kernel: file("boot/kernel"),
-            cmdline: file("boot/cmdline"),
-            ucode: file("boot/ucode.cpio"),
+impl BootParts {
+    /// Takes the parts of a system; there is no initrd yet.
+    pub fn new(system: &System) -> BootParts {
+        BootParts {
+            kernel: system.kernel.clone(),
+            cmdline: system.cmdline.clone(),
+            microcode: system.microcode.clone(),
             initrd: None,
-            unpacked: 0,
-            os_release: match file("etc/os-release") {
-                Some(content) => String::from_utf8_lossy(&content.to_vec()?).into_owned(),
-                None => OS_RELEASE.into(),
-            },
-        };
-        root.clear(b"boot");
-        Ok((payload, root))
+            initrd_len: 0,
+            os_release: system.os_release.clone().unwrap_or_else(|| OS_RELEASE.into()),
+        }
     }
 
-    /// The same with a tree as the initrd. The compressed bytes are kept in `folder`.
+    /// Adds a tree as the initrd. Its compressed bytes are kept in a file without a name in `dir`.
     ///
     /// # Errors
-    /// What cpio has no room for, and what reading or writing fails with.
+    /// A tree that cpio cannot store, and reads and writes that fail.
     pub fn with_initrd(
         &self,
         root: &Tree,
         compression: Compression,
         jobs: usize,
-        folder: &Path,
-    ) -> Result<Payload, Error> {
+        dir: &Path,
+    ) -> Result<BootParts, Error> {
         let archive = cpio::plan(root)?;
-        let initrd = compress::compress(&archive, compression, jobs, folder).map_err(|source| Error::Write {
-            path: folder.to_owned(),
+        let initrd = compress::compress(&archive, compression, jobs, dir).map_err(|source| Error::Write {
+            path: dir.to_owned(),
             source,
         })?;
-        Ok(Payload {
+        Ok(BootParts {
             initrd: Some(initrd),
-            unpacked: archive.len(),
+            initrd_len: archive.len(),
             ..self.clone()
         })
     }
 
-    /// The same with words on the command line that say where the root filesystem is. What the
-    /// YAML says of it stands.
-    ///
-    /// # Errors
-    /// What reading fails with.
-    pub fn with_root(&self, words: &[String]) -> Result<Payload, Error> {
-        let mut cmdline = self.cmdline_text()?;
-        let name = |word: &str| match word.split('=').next() {
+    /// Adds kernel arguments that locate the root filesystem, except those that the YAML gives.
+    pub fn with_arguments(&self, arguments: &[String]) -> BootParts {
+        let mut cmdline = self.cmdline_text();
+        let name = |argument: &str| match argument.split('=').next() {
             Some("rw") => "ro".to_owned(),
             name => name.unwrap_or_default().to_owned(),
         };
-        let there: Vec<String> = cmdline.split_whitespace().map(name).collect();
-        for word in words.iter().filter(|word| !there.contains(&name(word))) {
-            cmdline = format!("{cmdline} {word}");
+        let given: Vec<String> = cmdline.split_whitespace().map(name).collect();
+        for argument in arguments.iter().filter(|argument| !given.contains(&name(argument))) {
+            cmdline = format!("{cmdline} {argument}");
         }
-        let cmdline = cmdline.trim_start().to_owned();
-        Ok(Payload {
-            cmdline: Some(Extents::from_bytes(cmdline.into_bytes())),
+        BootParts {
+            cmdline: cmdline.trim_start().to_owned(),
             ..self.clone()
-        })
+        }
     }
 
-    /// Microcode and initrd in one, as a boot loader loads it; nothing when there is neither.
+    /// Returns microcode and initrd in one file; none if there is neither.
     pub fn combined_initrd(&self) -> Option<Extents> {
-        let mut all = self.ucode.clone().unwrap_or_default();
+        let mut all = self.microcode.clone().unwrap_or_default();
         // The kernel looks for the next archive at a multiple of 4 bytes.
         all.align_to(4);
         all.push(&self.initrd.clone().unwrap_or_default());
         (!all.is_empty()).then_some(all)
     }
 
-    /// The command line; empty when there is none.
-    ///
-    /// # Errors
-    /// What reading fails with.
-    pub fn cmdline_text(&self) -> Result<String, Error> {
-        let bytes = self
-            .cmdline
-            .as_ref()
-            .map(Extents::to_vec)
-            .transpose()?
-            .unwrap_or_default();
-        // The lines of a block in the YAML: a boot loader would take the second for its own.
-        let line = String::from_utf8_lossy(&bytes).replace(char::is_control, " ");
-        Ok(line.trim().to_owned())
+    /// Returns the command line as a file; none if it is empty.
+    pub fn cmdline_file(&self) -> Option<Extents> {
+        (!self.cmdline.is_empty()).then(|| files::text(self.cmdline.as_str()))
     }
 
-    /// What a menu shows: the name that os-release has for people.
+    /// Returns the command line in one line.
+    pub fn cmdline_text(&self) -> String {
+        // The lines of a block scalar: a boot loader would parse the second as its own.
+        self.cmdline.replace(char::is_control, " ").trim().to_owned()
+    }
+
+    /// Returns the title for a boot menu, the `PRETTY_NAME` of os-release.
     pub fn title(&self) -> &str {
         let line = self
             .os_release
@@ -139,49 +112,50 @@ impl Payload {
         line.map_or("Linux", |name| name.trim_matches(['"', '\'']))
     }
 
-    /// The version that the kernel says of itself.
+    /// Reads the version in the kernel's header.
     ///
     /// # Errors
-    /// What reading fails with.
+    /// A kernel that cannot be read.
     pub fn kernel_version(&self) -> Result<Option<String>, Error> {
         let version = self.kernel.as_ref().map(kernel::version).transpose()?;
         Ok(version.flatten())
     }
 
-    /// The same as a tar of files.
+    /// Returns the kernel.
     ///
     /// # Errors
-    /// What a tar cannot hold.
-    pub fn tar(&self) -> Result<Extents, Error> {
-        let meta = tree::Meta::new(0o644, tree::Time::from_seconds(crate::time::fixed()));
-        let mut files = Tree::default();
+    /// A YAML without a kernel.
+    pub fn require_kernel(&self) -> Result<Extents, Error> {
+        self.kernel.clone().ok_or(Error::NoKernel)
+    }
+
+    /// Plans a tar of the parts.
+    ///
+    /// # Errors
+    /// Content that a tar cannot store.
+    pub fn tar(&self, time: i64) -> Result<Extents, Error> {
+        let mut tree = Tree::default();
         for (name, content) in [
-            ("kernel", &self.kernel),
-            ("initrd.img", &self.initrd),
-            ("cmdline", &self.cmdline),
-            ("ucode.cpio", &self.ucode),
+            ("kernel", self.kernel.clone()),
+            ("initrd.img", self.initrd.clone()),
+            ("cmdline", self.cmdline_file()),
+            ("ucode.cpio", self.microcode.clone()),
         ] {
             if let Some(content) = content {
-                files
-                    .insert(name.as_bytes(), meta.clone(), Kind::File(content.clone()), &meta)
-                    .map_err(|error| Error::Write {
-                        path: name.into(),
-                        source: io::Error::other(error),
-                    })?;
+                files::put(&mut tree, name, content, time)?;
             }
         }
-        Ok(pax::plan(&files)?)
+        Ok(pax::plan(&tree)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
-    fn words_of_the_yaml_stand() {
-        let words: Vec<String> = ["root=LABEL=A", "rootfstype=ext4", "ro"].map(str::to_owned).into();
+    fn arguments_of_the_yaml_win() {
+        let arguments: Vec<String> = ["root=LABEL=A", "rootfstype=ext4", "ro"].map(str::to_owned).into();
         for (given, expected) in [
             ("", "root=LABEL=A rootfstype=ext4 ro"),
             ("quiet rw", "quiet rw root=LABEL=A rootfstype=ext4"),
@@ -190,12 +164,11 @@ mod tests {
             // A block scalar of the YAML.
             ("ro\nquiet\n", "ro quiet root=LABEL=A rootfstype=ext4"),
         ] {
-            let payload = Payload {
-                cmdline: Some(Extents::from_bytes(given.as_bytes())),
-                ..Payload::default()
+            let parts = BootParts {
+                cmdline: given.to_owned(),
+                ..BootParts::default()
             };
-            let with_root = payload.with_root(&words).unwrap();
-            assert_eq!(with_root.cmdline_text().unwrap(), expected);
+            assert_eq!(parts.with_arguments(&arguments).cmdline_text(), expected);
         }
     }
 }

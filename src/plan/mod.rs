@@ -1,68 +1,67 @@
-//! The tree as files that boot.
+//! Outputs as extents: files whose bytes are known by where they come from, and not yet written.
+//!
+//! ```text
+//! System ──▶ initrd or image of the root filesystem ──▶ kernel, initrd, cmdline
+//!        ──▶ boot volume ──▶ partitions ──▶ disk ──▶ disk image format
+//! ```
+//!
+//! Planning depends on its arguments alone: not on a clock, and not on the environment.
 
 pub mod boot_files;
+mod boot_loader;
 mod container_image;
+mod disk;
 mod disk_image;
 mod drivers;
 mod error;
+mod files;
 pub mod formats;
+mod iso;
 mod kernel_initrd;
-mod make;
-mod media;
+mod planner;
 mod raspberry_pi;
 mod root_filesystem;
 
-use std::io;
-use std::path::{Path, PathBuf};
-
-use extents::{Extents, emit};
-use tree::Tree;
+use std::path::PathBuf;
 
 use crate::arch::Arch;
 use crate::codec::compress::Compression;
-use crate::reporter::Reporter;
+pub use boot_files::BootFiles;
+pub use boot_loader::MAX_CMDLINE;
+pub use drivers::Support;
 pub use error::Error;
-use formats::{Format, Root};
-pub use kernel_initrd::Payload;
-use make::Maker;
+use formats::{Format, Layout, Root};
+pub use planner::{File, Planner};
+pub use root_filesystem::check as check_compression;
 
-/// Where a build goes.
-#[derive(Clone, Debug)]
-pub enum Target {
-    /// Files in a folder.
-    Folder(PathBuf),
-    /// One file.
-    File(PathBuf),
-    /// Standard output.
-    Stdout,
-}
-
-/// How to write.
+/// Options of the outputs.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where to.
-    pub target: Target,
-    /// What the names of files begin with, and what is in them is called.
+    /// Name of the build.
     pub name: String,
-    /// How an initrd or a squashfs is compressed; each as is usual for it when nothing is said.
-    pub compression: Option<Compression>,
-    /// How the file of a disk is compressed as a whole; not when nothing is said.
-    pub disk_compression: Option<Compression>,
-    /// Where the root filesystem is; where the format has it when nothing is said.
-    pub root: Option<Root>,
-    /// How many threads.
-    pub jobs: usize,
-    /// The architecture as Go names it.
+    /// Architecture.
     pub arch: Arch,
-    /// The length of disks in bytes; otherwise as long as need be.
+    /// Compression of initrds, squashfs and EROFS; each has a default of its own.
+    pub compression: Option<Compression>,
+    /// Compression of disk images.
+    pub disk_compression: Option<Compression>,
+    /// Location of the root filesystem, in place of the format's.
+    pub root: Option<Root>,
+    /// Length of disks in bytes, in place of the least.
     pub size: Option<u64>,
-    /// How many seconds a boot menu waits.
+    /// Seconds for which a boot menu waits.
     pub timeout: u32,
+    /// Time of generated files, in seconds since 1970.
+    pub time: i64,
+    /// Directory for temporary files.
+    pub temporary: PathBuf,
+    /// Number of threads.
+    pub jobs: usize,
 }
 
 impl Options {
-    /// What a machine or an image is called that is within a file: as the files are, in letters
-    /// that all formats have.
+    /// Name of a machine or an image within a file: the name of the build in letters that every
+    /// format allows.
     fn name_within(&self) -> String {
         let allowed = |c: char| {
             if c.is_ascii_alphanumeric() || "._-".contains(c) {
@@ -77,95 +76,36 @@ impl Options {
             name => name.into(),
         }
     }
-
-    /// The folder for what is compressed before it is written.
-    fn spill(&self) -> PathBuf {
-        match &self.target {
-            Target::Folder(dir) if dir.as_os_str().is_empty() => ".".into(),
-            Target::Folder(dir) => dir.clone(),
-            Target::File(file) if !extents::emit::is_stream(file) => match file.parent() {
-                Some(dir) if !dir.as_os_str().is_empty() => dir.to_owned(),
-                _ => ".".into(),
-            },
-            Target::File(_) | Target::Stdout => std::env::temp_dir(),
-        }
-    }
 }
 
-/// Writes the tree in all the formats, and returns the files written.
+/// Checks the size of a format's disk against the least that it can have, in bytes.
 ///
 /// # Errors
-/// What a format cannot hold, and what writing fails with. Files appear only when all of them are
-/// complete and `sound` says that what they are made of is.
-pub fn write(
-    root: &Tree,
-    formats: &[&Format],
-    options: &Options,
-    find: &boot_files::Find<'_>,
-    reporter: &dyn Reporter,
-    sound: &dyn Fn() -> bool,
-) -> Result<Vec<PathBuf>, Error> {
-    if let Target::Folder(dir) = &options.target
-        && !dir.as_os_str().is_empty()
-    {
-        std::fs::create_dir_all(dir).map_err(|source| Error::Write {
-            path: dir.clone(),
-            source,
-        })?;
+/// A size that is too small whatever is on the disk.
+pub fn check_size(format: &Format, options: &Options) -> Result<(), TooSmall> {
+    let (Layout::Disk(table, _), Some(size)) = (format.layout, options.size) else {
+        return Ok(());
+    };
+    // Without a minimum the disk itself decides.
+    let min = disk::min_len(table, format.disk_image.unit(), options.time).unwrap_or(0);
+    if size < min {
+        return Err(TooSmall {
+            format: format.name,
+            size,
+            min,
+        });
     }
-    let mut maker = Maker::new(root, options, find, reporter)?;
-    let mut made: Vec<(PathBuf, emit::StagedFile)> = Vec::new();
-    let mut written: Vec<PathBuf> = Vec::new();
-    for format in formats {
-        reporter.step(&format!("making {}", format.name));
-        for (suffix, content) in maker.files(format)? {
-            let path = match &options.target {
-                Target::Stdout => {
-                    if !sound() {
-                        return Err(Error::Unsound);
-                    }
-                    stream(&content)?;
-                    continue;
-                }
-                Target::File(path) => path.clone(),
-                Target::Folder(dir) => dir.join(format!("{}{suffix}", options.name)),
-            };
-            // The kernel of one format is that of the next.
-            if written.contains(&path) || made.iter().any(|(there, _)| *there == path) {
-                continue;
-            }
-            if emit::is_stream(&path) {
-                if !sound() {
-                    return Err(Error::Unsound);
-                }
-                emit::to_path(&content, &path).map_err(unwritable(&path))?;
-                written.push(path);
-                continue;
-            }
-            let file = emit::stage(&content, &path).map_err(unwritable(&path))?;
-            made.push((path, file));
-        }
-    }
-    if !sound() {
-        return Err(Error::Unsound);
-    }
-    for (path, file) in made {
-        file.persist().map_err(unwritable(&path))?;
-        written.push(path);
-    }
-    Ok(written)
+    Ok(())
 }
 
-fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> Error {
-    let path = path.to_owned();
-    move |source| Error::Write { path, source }
-}
-
-fn stream(content: &Extents) -> Result<(), Error> {
-    let mut out = io::stdout().lock();
-    let streamed = emit::stream(content, &mut out).and_then(|()| io::Write::flush(&mut out));
-    streamed.map_err(|source| Error::Write {
-        path: "standard output".into(),
-        source,
-    })
+/// A size that no disk of a format can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("--size is too small for {format}: {size} bytes, and the least is {min}")]
+pub struct TooSmall {
+    /// Name of the format.
+    pub format: &'static str,
+    /// Size in bytes.
+    pub size: u64,
+    /// Least size in bytes.
+    pub min: u64,
 }

@@ -1,124 +1,103 @@
-//! The root filesystem on a medium of its own: mounted where it is, in place of being unpacked
-//! into memory.
+//! Images of the root filesystem, which is mounted instead of being unpacked into memory.
 
 use extents::Extents;
-use serde_json::Value;
 use tree::{Kind, Meta, Time, Tree};
 
 use super::formats::Filesystem;
 use super::{Error, Options};
 use crate::codec::compress::Compression;
+use crate::config::Mount;
 use crate::content_id::ContentId;
-use crate::time;
+use crate::system::Container;
 
-/// What an init mounts over, or writes into after it has mounted something there.
+/// Directories over which the init mounts.
 const MOUNT_POINTS: [&str; 6] = ["dev", "proc", "run", "sys", "tmp", "var"];
 
-/// A root filesystem as an image.
+/// Image of the root filesystem.
 #[derive(Clone, Debug)]
 pub struct Image {
-    /// Its bytes.
+    /// Content.
     pub content: Extents,
-    /// What `root=` calls it when it is not in a partition.
+    /// Value of `root=` when the image is a disk without partitions.
     pub device: String,
 }
 
-/// The tree with all that nobody can make any more when it is only read: what init and
-/// containers mount over.
+/// Adds the directories and files over which the init and the containers mount, which cannot be
+/// created any more when the filesystem is read-only.
 ///
 /// # Errors
-/// What reading the containers' configurations fails with.
-pub fn mountable(root: &Tree) -> Result<Tree, Error> {
+/// Mount points that the tree cannot have.
+pub fn with_mount_points(root: &Tree, containers: &[Container], time: i64) -> Result<Tree, Error> {
     let mut tree = root.clone();
     let mut missing: Vec<(Vec<u8>, Kind)> = MOUNT_POINTS
         .iter()
         .map(|path| (path.as_bytes().to_vec(), Kind::directory()))
         .collect();
-    for item in root.walk() {
-        let Some(bundle) = item.path.strip_suffix(b"/config.json") else {
+    for container in containers {
+        // The upper layer of an overlay is in memory, and takes what is missing.
+        let Some(base) = &container.read_only_root else {
             continue;
         };
-        let (Kind::File(content), true) = (&item.node.kind, item.path.starts_with(b"containers/")) else {
-            continue;
-        };
-        let Some(base) = bound(root, bundle)? else {
-            continue;
-        };
-        let config: Value = serde_json::from_slice(&content.to_vec()?).unwrap_or_default();
-        let mounts = config.get("mounts").and_then(Value::as_array);
-        for mount in mounts.into_iter().flatten() {
-            let text = |key: &str| mount.get(key).and_then(Value::as_str).unwrap_or_default();
-            let point = tree.resolve_below(&base, text("destination").as_bytes());
-            let point = point.map_err(std::io::Error::other)?;
-            missing.push((point, kind_of(root, text("type"), text("source"))));
+        for mount in &container.mounts {
+            let point = tree.resolve_below(base.as_bytes(), mount.destination.as_bytes());
+            let point = point.map_err(|source| Error::Tree {
+                path: mount.destination.clone(),
+                source,
+            })?;
+            missing.push((point, mount_point(root, mount)));
         }
     }
-    let meta = |mode| Meta::new(mode, Time::from_seconds(time::fixed()));
+    let meta = |mode| Meta::new(mode, Time::from_seconds(time));
     for (path, kind) in missing {
         if tree.lookup_following(&path).is_none() {
             let mode = if kind.is_directory() { 0o755 } else { 0o644 };
             let put = tree.insert(&path, meta(mode), kind, &meta(0o755));
-            put.map_err(std::io::Error::other)?;
+            put.map_err(|source| Error::Tree {
+                path: tree::show(&path),
+                source,
+            })?;
         }
     }
     Ok(tree)
 }
 
-/// The folder that a container has for its root when that can only be read: another's, where two
-/// share an image. The upper layer of an overlay is in memory, and takes what is missing.
-fn bound(root: &Tree, bundle: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-    let runtime = root.lookup(&[bundle, b"/runtime.json"].concat());
-    let Some(Kind::File(content)) = runtime.map(|id| &root.node(id).kind) else {
-        return Ok(None);
-    };
-    let runtime: Value = serde_json::from_slice(&content.to_vec()?).unwrap_or_default();
-    let rootfs = format!("/{}/rootfs", String::from_utf8_lossy(bundle));
-    let mounts = runtime.get("mounts").and_then(Value::as_array);
-    let text = |mount: &Value, key: &str| mount.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mount = mounts
-        .into_iter()
-        .flatten()
-        .find(|mount| text(mount, "destination") == rootfs);
-    let binds = mount.filter(|mount| text(mount, "type") != "overlay");
-    Ok(binds.map(|mount| text(mount, "source").trim_matches('/').as_bytes().to_vec()))
-}
-
-/// What a mount point is to be: a file where a file is bound.
-fn kind_of(root: &Tree, kind: &str, source: &str) -> Kind {
-    let source = root.lookup_following(source.trim_start_matches('/').as_bytes());
-    let file = source.is_some_and(|id| !root.node(id).kind.is_directory());
-    match kind == "bind" && file {
-        true => Kind::File(Extents::default()),
-        false => Kind::directory(),
+/// Returns what a mount needs to be mounted over: a file if it binds one, else a directory.
+fn mount_point(root: &Tree, mount: &Mount) -> Kind {
+    let source = root.lookup_following(mount.source.trim_start_matches('/').as_bytes());
+    let is_file = source.is_some_and(|id| !root.node(id).kind.is_directory());
+    if mount.kind == "bind" && is_file {
+        Kind::File(Extents::default())
+    } else {
+        Kind::directory()
     }
 }
 
-/// What a tree is known by.
+/// Computes the identifier of a tree.
 ///
 /// # Errors
-/// What reading it fails with.
-pub fn identity(tree: &Tree) -> Result<ContentId, Error> {
+/// A tree that cannot be read.
+pub fn content_id(tree: &Tree) -> Result<ContentId, Error> {
     Ok(ContentId::of(&pax::plan(tree)?)?)
 }
 
-/// The name of a CD, by which it is found.
-pub fn volume_id(identity: &ContentId) -> String {
-    format!("MOBY_{:08X}", identity.number("volume"))
+/// Returns the volume identifier of an ISO image, by which the init finds it.
+pub fn volume_id(id: &ContentId) -> String {
+    format!("MOBY_{:08X}", id.number("volume"))
 }
 
-/// Makes the filesystem.
+/// Plans the filesystem.
 ///
 /// # Errors
-/// What it has no room for, and what reading or writing fails with.
-pub fn plan(tree: &Tree, filesystem: Filesystem, identity: &ContentId, options: &Options) -> Result<Image, Error> {
-    let time = Time::from_seconds(time::fixed());
+/// A tree that the filesystem cannot store, and reads and writes that fail.
+pub fn plan(tree: &Tree, filesystem: Filesystem, id: &ContentId, options: &Options) -> Result<Image, Error> {
+    let time = Time::from_seconds(options.time);
     Ok(match filesystem {
         Filesystem::Squashfs => {
             let mut squashfs = squashfs::Options::default();
             squashfs.compressor = squashfs_compressor(options.compression)?;
             squashfs.jobs = options.jobs;
             squashfs.time = time;
-            squashfs.temp_dir = options.spill();
+            squashfs.temp_dir = options.temporary.clone();
             let content = squashfs::plan(tree, &squashfs)?.into_extents();
             let superblock = content.part(0, 48).to_vec()?;
             let digits: String = superblock.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -128,21 +107,21 @@ pub fn plan(tree: &Tree, filesystem: Filesystem, identity: &ContentId, options: 
             }
         }
         Filesystem::Erofs => {
-            let uuid = identity.uuid("filesystem");
+            let uuid = id.uuid("filesystem");
             let mut erofs = erofs::Options::default();
             erofs.compressor = erofs_compressor(options.compression)?;
             erofs.jobs = options.jobs;
             erofs.time = time;
             erofs.uuid = Some(disk::Uuid::from_u128(uuid));
             erofs.label = "root".into();
-            erofs.temp_dir = options.spill();
+            erofs.temp_dir = options.temporary.clone();
             Image {
                 content: erofs::plan(tree, &erofs)?.into_extents(),
                 device: format!("UUID={}", uuid_text(uuid)),
             }
         }
         Filesystem::Ext4 => {
-            let uuid = identity.uuid("filesystem");
+            let uuid = id.uuid("filesystem");
             let mut ext4 = ext4::Options::default();
             ext4.label = "root".into();
             ext4.uuid = Some(disk::Uuid::from_u128(uuid));
@@ -153,7 +132,7 @@ pub fn plan(tree: &Tree, filesystem: Filesystem, identity: &ContentId, options: 
             }
         }
         Filesystem::Iso9660 => {
-            let name = volume_id(identity);
+            let name = volume_id(id);
             let mut iso9660 = iso9660::Options::default();
             iso9660.volume_id = name.clone();
             iso9660.time = time;
@@ -165,7 +144,7 @@ pub fn plan(tree: &Tree, filesystem: Filesystem, identity: &ContentId, options: 
     })
 }
 
-/// A UUID as it is read aloud.
+/// Formats a UUID with dashes (RFC 9562, section 4).
 pub fn uuid_text(uuid: u128) -> String {
     let digits = format!("{uuid:032x}");
     let mut text = String::new();
@@ -178,6 +157,18 @@ pub fn uuid_text(uuid: u128) -> String {
     text
 }
 
+/// Checks that a filesystem can be compressed as asked for.
+///
+/// # Errors
+/// A compression that the filesystem does not have.
+pub fn check(filesystem: Filesystem, compression: Option<Compression>) -> Result<(), Error> {
+    match filesystem {
+        Filesystem::Squashfs => squashfs_compressor(compression).map(drop),
+        Filesystem::Erofs => erofs_compressor(compression).map(drop),
+        Filesystem::Ext4 | Filesystem::Iso9660 => Ok(()),
+    }
+}
+
 fn squashfs_compressor(compression: Option<Compression>) -> Result<squashfs::Compressor, Error> {
     Ok(match compression {
         None | Some(Compression::Gzip(None)) => squashfs::Compressor::GZIP,
@@ -186,21 +177,17 @@ fn squashfs_compressor(compression: Option<Compression>) -> Result<squashfs::Com
         Some(Compression::Xz(level)) => squashfs::Compressor::Xz(level),
         Some(Compression::Lz4) => squashfs::Compressor::Lz4,
         Some(Compression::None) => {
-            return Err(Error::Filesystem(
-                "squashfs is always compressed\nhelp: `--compress lz4` is the fastest; ext4 is not compressed".into(),
-            ));
+            return Err(Error::UncompressedSquashfs);
         }
     })
 }
 
-/// EROFS is not compressed when nothing is said: it is for those who want to read fast.
+/// EROFS is uncompressed by default: it is for fast reads.
 fn erofs_compressor(compression: Option<Compression>) -> Result<erofs::Compressor, Error> {
     match compression {
         None | Some(Compression::None) => Ok(erofs::Compressor::None),
         Some(Compression::Lz4) => Ok(erofs::Compressor::Lz4),
-        Some(other) => Err(Error::Filesystem(format!(
-            "EROFS is compressed by lz4, not by {other}\nhelp: give `--compress lz4`, or `--root squashfs`"
-        ))),
+        Some(other) => Err(Error::ErofsCompression(other)),
     }
 }
 

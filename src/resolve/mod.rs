@@ -1,4 +1,150 @@
-//! From references to what they name: packages that are built, boot loaders, firmware.
+//! From references to what they name: packages that are built, images, boot loaders, firmware.
+//!
+//! Every error that can be known without reading a layer is found here, and all of them are
+//! reported together. Only a kernel that was never seen has its layer read: see [`kernel`].
 
-pub mod boot_files;
+mod boot_loaders;
+mod check;
+mod images;
+pub mod kernel;
 pub mod packages;
+pub mod sources;
+
+use std::collections::BTreeMap;
+
+use crate::config::Config;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::plan::boot_files::Loader;
+use crate::reporter::Reporter;
+use crate::request::Request;
+use crate::store::{self, Image, Store};
+use boot_loaders::Wanted;
+pub use images::{Images, named};
+use packages::Packages;
+
+/// A request whose references are resolved.
+#[derive(Debug)]
+pub struct Resolved {
+    /// The YAML, with image names in place of packages.
+    pub config: Config,
+    /// Sources of the images.
+    pub store: Store,
+    /// Images by canonical name.
+    pub images: Images,
+    /// Sources of the boot loaders' images.
+    pub boot_store: Store,
+    /// Images of the boot loaders, or the reasons why there are none.
+    pub boot_loaders: BTreeMap<Loader, Result<Image, Diagnostics>>,
+}
+
+/// Resolves the references of a request.
+///
+/// # Errors
+/// Every reference that names nothing, every output that cannot be created, and every format that
+/// the kernel or the options do not allow.
+pub fn resolve(request: &Request, reporter: &dyn Reporter) -> Result<Resolved, Diagnostics> {
+    let mut packages = Packages::new(request);
+    // Packages take minutes to build: before that everything else is known to be right.
+    let (resolved, errors) = survey(request, &mut packages, reporter);
+    if !errors.is_empty() {
+        return Err(request.config.locate_all(errors));
+    }
+    match resolved {
+        Some(resolved) if packages.are_built() => return Ok(resolved),
+        resolved => drop(resolved),
+    }
+    packages
+        .build(reporter)
+        .map_err(|errors| request.config.locate_all(errors))?;
+    let (resolved, errors) = survey(request, &mut packages, reporter);
+    resolved
+        .filter(|_| errors.is_empty())
+        .ok_or_else(|| request.config.locate_all(errors))
+}
+
+/// Resolves what is there. Packages that are yet to be built are noted, and nothing depends on them.
+fn survey(
+    request: &Request,
+    packages: &mut Packages<'_>,
+    reporter: &dyn Reporter,
+) -> (Option<Resolved>, Vec<Diagnostic>) {
+    let mut errors = check::request(request);
+    let config = packages.replace(&request.config, &mut errors);
+    let boot_options = boot_loaders::store_options(&request.images);
+    let (store, boot_store) = match (Store::open(&request.images), Store::open(&boot_options)) {
+        (Ok(store), Ok(boot_store)) => (store, boot_store),
+        (Err(error), _) | (_, Err(error)) => {
+            errors.push(diagnostic(&error));
+            return (None, errors);
+        }
+    };
+    let images = images::find(&config, &store, request.arch, packages, &mut errors);
+    let mut wanted = boot_loaders::always(request);
+    if let Some(support) = kernel::support(request, &config, &images, reporter) {
+        for format in &request.formats {
+            let filesystems = format.filesystems(format.root(request.root));
+            if filesystems.is_empty() {
+                continue;
+            }
+            match support.check(&filesystems) {
+                Err(error) if support.is_final(&filesystems) => errors.push(Diagnostic {
+                    field: "kernel.image".into(),
+                    ..error.into()
+                }),
+                _ => {
+                    let init = boot_loaders::init(format, &config, &support, &filesystems);
+                    wanted.extend(init.map(|wanted| (Loader::Init, wanted)));
+                }
+            }
+        }
+    } else if boot_loaders::may_mount(request) {
+        wanted.entry(Loader::Init).or_insert(Wanted::Perhaps);
+    }
+    let mut found = BTreeMap::new();
+    for (loader, wanted) in wanted {
+        match boot_loaders::find((loader, wanted), &config, &boot_store, request.arch, packages) {
+            Err(found) if wanted == Wanted::Always => errors.extend(found.0),
+            Ok(None) => {}
+            Ok(Some(image)) => drop(found.insert(loader, Ok(image))),
+            Err(missing) => drop(found.insert(loader, Err(missing))),
+        }
+    }
+    dedup(&mut errors);
+    let resolved = Resolved {
+        config,
+        store,
+        images,
+        boot_store,
+        boot_loaders: found,
+    };
+    (Some(resolved), errors)
+}
+
+/// Removes errors that several formats have.
+fn dedup(errors: &mut Vec<Diagnostic>) {
+    let mut known: Vec<(String, String)> = Vec::new();
+    errors.retain(|error| {
+        let key = (error.field.clone(), error.message.clone());
+        let is_new = !known.contains(&key);
+        known.push(key);
+        is_new
+    });
+}
+
+/// Converts an error about an image.
+fn diagnostic(error: &store::Error) -> Diagnostic {
+    Diagnostic::from_text(&error.to_string())
+}
+
+impl Resolved {
+    /// Attaches the line of the YAML that names an image to an error about it.
+    pub fn explain(&self, error: &store::Error) -> Diagnostics {
+        let fields = named(&self.config);
+        let named = |image: &str| error.image() == Some(crate::config::canonical(image).as_str());
+        let field = fields.into_iter().find(|(_, image)| named(image));
+        self.config.locate(Diagnostic {
+            field: field.map(|(field, _)| field).unwrap_or_default(),
+            ..diagnostic(error)
+        })
+    }
+}

@@ -62,7 +62,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 fn image(bytes: Vec<u8>) -> Result<Extents, iso9660::Error> {
-    let meta = |mode| Meta::new(mode, Time::from_seconds(crate::time::fixed()));
+    let meta = |mode| Meta::new(mode, Time::from_seconds(crate::time::DEFAULT));
     let mut tree = Tree::new(meta(0o755));
     let file = Kind::File(Extents::from_bytes(bytes));
     // The name is valid, and the tree empty.

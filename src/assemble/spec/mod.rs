@@ -35,6 +35,8 @@ pub type Ids = BTreeMap<String, u32>;
 pub struct Spec {
     /// `config.json`.
     pub config: Value,
+    /// Mounts of `config`.
+    pub mounts: Vec<Mount>,
     /// What the init does for the container.
     pub runtime: Runtime,
     /// Whether its root is only read.
@@ -167,7 +169,8 @@ pub fn compose(
         "hostname",
         filled([&yaml.hostname, &label.hostname]).unwrap_or_default(),
     );
-    put(&mut config, "mounts", mounts::compose(yaml, label, readonly)?);
+    let mounts = mounts::compose(yaml, label, readonly)?;
+    put(&mut config, "mounts", &mounts);
     put(
         &mut config,
         "annotations",
@@ -176,6 +179,7 @@ pub fn compose(
     config.insert("linux".into(), Value::Object(linux));
     Ok(Spec {
         config: Value::Object(config),
+        mounts,
         runtime: runtime(yaml.runtime.as_ref(), label.runtime.as_ref()),
         readonly,
     })

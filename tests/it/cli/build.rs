@@ -442,7 +442,7 @@ fn wrong_commands_end_with_2() {
     assert!(!site.path("x.tar").exists() && site.path("y.tar").exists());
     let root = refused(site.build(&["--root", "iso", "-f", "raw", "machine.yml"]), 2);
     assert!(
-        root.contains("--root iso is for CDs, and none of the formats takes it: raw"),
+        root.contains("--root iso is for ISO images, and none of the formats takes it: raw"),
         "{root}"
     );
     let schema: serde_json::Value = serde_json::from_slice(&good(site.moby(&["schema"]))).unwrap();

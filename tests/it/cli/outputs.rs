@@ -196,7 +196,7 @@ fn options_without_an_effect_are_told_of() {
     let output = site.moby(&["build", "-f", "tar", "--size", "4G", "machine.yml"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     good(output);
-    assert!(said.contains("note: --size is for the files of disks"), "{said}");
+    assert!(said.contains("note: --size is for disk images"), "{said}");
     refused(site.build(&["-f", "raw", "--size", "512B", "machine.yml"]), 2);
 }
 

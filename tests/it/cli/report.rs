@@ -72,7 +72,7 @@ fn bars_on_a_terminal() {
     let site = Site::new();
     let shown = on_terminal(&site, "build -f tar,kernel+initrd machine.yml");
     assert!(
-        shown.contains('\x1b') && shown.contains("reading layers") && shown.contains("making tar"),
+        shown.contains('\x1b') && shown.contains("reading layers") && shown.contains("building tar"),
         "{shown:?}"
     );
     assert!(shown.contains("wrote machine.tar"), "{shown:?}");
@@ -108,7 +108,7 @@ fn flags_of_linuxkit_build_are_taken_or_explained() {
         ),
         (
             "build --size 1024M --o out.tar machine.yml",
-            "note: --size is for the files of disks",
+            "note: --size is for disk images",
         ),
     ] {
         let text = said(site.moby(&arguments.split(' ').collect::<Vec<_>>()));

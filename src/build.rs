@@ -1,0 +1,129 @@
+//! A build, from a request to its files.
+//!
+//! ```text
+//! resolve ──▶ assemble ──▶ plan ──▶ stage ──▶ verify ──▶ commit
+//! ```
+
+use std::path::PathBuf;
+use std::thread::{self, ScopedJoinHandle};
+
+use crate::assemble;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::output::{self, Staged};
+use crate::plan::{self, Planner};
+use crate::reporter::Reporter;
+use crate::request::Request;
+use crate::resolve::{self, Resolved};
+use crate::store::{self, Store};
+use crate::system::System;
+
+/// Result of a build.
+#[derive(Clone, Debug, Default)]
+pub struct Built {
+    /// Files that were written, other than standard output.
+    pub files: Vec<PathBuf>,
+}
+
+/// Reason why a build did not succeed.
+enum Failure {
+    /// Errors to report.
+    Errors(Diagnostics),
+    /// A corrupt layer in the cache, which has been removed from it: the build can be repeated.
+    CachedLayer(store::Error),
+}
+
+impl<T: Into<Diagnostics>> From<T> for Failure {
+    fn from(errors: T) -> Self {
+        Failure::Errors(errors.into())
+    }
+}
+
+/// Builds the outputs of a request.
+///
+/// # Errors
+/// Every error that is known before a layer is read, else the first that occurs. No output has its
+/// name then.
+pub fn build(request: &Request, reporter: &dyn Reporter) -> Result<Built, Diagnostics> {
+    let repeated = match attempt(request, reporter) {
+        Ok(built) => return Ok(built),
+        Err(Failure::Errors(errors)) => return Err(errors),
+        Err(Failure::CachedLayer(error)) => {
+            reporter.warn(&format!("a cached layer is corrupt, rebuilding it: {error}"));
+            attempt(request, reporter)
+        }
+    };
+    repeated.map_err(|failure| match failure {
+        Failure::Errors(errors) => errors,
+        Failure::CachedLayer(error) => Diagnostic::from_text(&error.to_string()).into(),
+    })
+}
+
+fn attempt(request: &Request, reporter: &dyn Reporter) -> Result<Built, Failure> {
+    let mut resolved = resolve::resolve(request, reporter)?;
+    if request.jobs > 1 {
+        resolved.store.defer();
+    }
+    let resolved = resolved;
+    thread::scope(|scope| {
+        let system = assemble::assemble(request, &resolved, reporter);
+        report_whiteouts(&resolved.store, reporter);
+        // Cached layers are verified while outputs are planned and written.
+        let verifiers = (1..request.jobs).map(|_| scope.spawn(|| resolved.store.settle()));
+        let verifiers = verifiers.collect();
+        let staged = system.and_then(|system| stage(request, &resolved, &system, reporter));
+        verify(&resolved, verifiers)?;
+        let files = staged?.commit().map_err(Diagnostic::from)?;
+        Ok(Built { files })
+    })
+}
+
+/// Plans the outputs and writes them, without names.
+fn stage(
+    request: &Request,
+    resolved: &Resolved,
+    system: &System,
+    reporter: &dyn Reporter,
+) -> Result<Staged, Diagnostics> {
+    output::create_directory(&request.target).map_err(Diagnostic::from)?;
+    let boot_files = assemble::boot_files(resolved)?;
+    let options = plan::Options {
+        timeout: resolved.config.boot.timeout.unwrap_or(0),
+        ..request.output_options()
+    };
+    let mut planner = Planner::new(system, &boot_files, &options, reporter)?;
+    let mut staged = Staged::default();
+    for format in &request.formats {
+        reporter.step(&format!("building {}", format.name));
+        for file in planner.plan(format)? {
+            staged
+                .add(file, &request.target, &request.name)
+                .map_err(Diagnostic::from)?;
+        }
+    }
+    Ok(staged)
+}
+
+/// Waits until every cached layer that was used is verified.
+fn verify(resolved: &Resolved, verifiers: Vec<ScopedJoinHandle<'_, Result<(), store::Error>>>) -> Result<(), Failure> {
+    let mut verified = resolved.store.settle();
+    for thread in verifiers {
+        let result = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        verified = verified.and(result);
+    }
+    match verified {
+        Ok(()) => Ok(()),
+        Err(error) if resolved.store.kept_damaged() => Err(Failure::CachedLayer(error)),
+        Err(error) => Err(resolved.explain(&error).into()),
+    }
+}
+
+/// Reports the images of which files remain that Docker would hide.
+fn report_whiteouts(store: &Store, reporter: &dyn Reporter) {
+    for (image, directories) in store.unhidden() {
+        let directories: Vec<String> = directories.iter().map(|dir| dir.escape_ascii().to_string()).collect();
+        reporter.info(&format!(
+            "note: {image}: opaque whiteouts hide nothing, as in LinuxKit: /{} keep the files of lower layers\nhelp: --opaque-whiteouts hides them, as Docker does",
+            directories.join(", /")
+        ));
+    }
+}

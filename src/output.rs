@@ -1,0 +1,171 @@
+//! Files of a build on their way to their names: staged without one, then committed, all or none.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use extents::{Extents, emit};
+
+use crate::diagnostic::Diagnostic;
+use crate::plan::File;
+use crate::plan::formats::{Format, Layout, Part};
+use crate::request::{Request, Target};
+
+/// A file that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}: {source}", path.display())]
+pub struct Error {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl From<Error> for Diagnostic {
+    fn from(error: Error) -> Self {
+        Diagnostic::error(error.to_string())
+    }
+}
+
+fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error { path, source }
+}
+
+/// Files that are complete, and have no names yet.
+#[derive(Debug, Default)]
+pub struct Staged(Vec<(PathBuf, Pending)>);
+
+/// What is left to do for a file.
+#[derive(Debug)]
+enum Pending {
+    /// To give it its name.
+    Name(emit::StagedFile),
+    /// To write it to a device or a pipe, which cannot be taken back.
+    Stream(Extents),
+    /// To write it to standard output.
+    Stdout(Extents),
+}
+
+/// Creates the directory of a target.
+///
+/// # Errors
+/// A directory that cannot be created.
+pub fn create_directory(target: &Target) -> Result<(), Error> {
+    match target {
+        Target::Directory(dir) if !dir.as_os_str().is_empty() => std::fs::create_dir_all(dir).map_err(unwritable(dir)),
+        _ => Ok(()),
+    }
+}
+
+impl Staged {
+    /// Writes a file, unless another format has written the same one: kernel and command line are
+    /// shared.
+    ///
+    /// # Errors
+    /// Reads and writes that fail.
+    pub fn add(&mut self, file: File, target: &Target, name: &str) -> Result<(), Error> {
+        let path = match target {
+            Target::Stdout => {
+                self.0.push(("standard output".into(), Pending::Stdout(file.content)));
+                return Ok(());
+            }
+            Target::File(path) => path.clone(),
+            Target::Directory(dir) => dir.join(format!("{name}{}", file.suffix)),
+        };
+        if self.0.iter().any(|(other, _)| *other == path) {
+            return Ok(());
+        }
+        let pending = if emit::is_stream(&path) {
+            Pending::Stream(file.content)
+        } else {
+            Pending::Name(emit::stage(&file.content, &path).map_err(unwritable(&path))?)
+        };
+        self.0.push((path, pending));
+        Ok(())
+    }
+
+    /// Gives the files their names, and returns these.
+    ///
+    /// # Errors
+    /// Files that cannot be renamed, and streams that cannot be written.
+    pub fn commit(self) -> Result<Vec<PathBuf>, Error> {
+        let mut written = Vec::new();
+        for (path, pending) in self.0 {
+            match pending {
+                Pending::Name(file) => file.persist().map_err(unwritable(&path))?,
+                Pending::Stream(content) => emit::to_path(&content, &path).map_err(unwritable(&path))?,
+                Pending::Stdout(content) => {
+                    let mut out = io::stdout().lock();
+                    let streamed = emit::stream(&content, &mut out).and_then(|()| out.flush());
+                    streamed.map_err(unwritable(&path))?;
+                    continue;
+                }
+            }
+            written.push(path);
+        }
+        Ok(written)
+    }
+}
+
+/// Finds the outputs of a request that cannot be created.
+pub fn check(request: &Request) -> Vec<Diagnostic> {
+    let (dir, names) = match &request.target {
+        Target::Stdout => return Vec::new(),
+        Target::File(path) if emit::is_stream(path) => return Vec::new(),
+        Target::File(path) => (
+            path.parent().map(Path::to_owned).unwrap_or_default(),
+            vec![path.clone()],
+        ),
+        Target::Directory(dir) => {
+            let files = request.formats.iter().flat_map(|format| always_written(format));
+            (
+                dir.clone(),
+                files
+                    .map(|suffix| dir.join(format!("{}{suffix}", request.name)))
+                    .collect(),
+            )
+        }
+    };
+    let creates_directory = matches!(request.target, Target::Directory(_));
+    let mut errors: Vec<Diagnostic> = directory_error(&dir, creates_directory).into_iter().collect();
+    for path in names.iter().filter(|path| path.is_dir()) {
+        let message = format!("cannot write {}: it is a directory", path.display());
+        errors.push(Diagnostic::error(message).help("remove it, or choose another --name or --dir"));
+    }
+    errors
+}
+
+/// Suffixes of the files that a format writes in any case.
+fn always_written(format: &Format) -> impl Iterator<Item = &'static str> {
+    let optional = |part: Part| part == Part::Initrd && format.layout == Layout::Kernel;
+    let files = format.files.iter().filter(move |file| !optional(file.part));
+    files.map(|file| file.suffix)
+}
+
+/// Returns the reason why files cannot be created in a directory, or the directory itself if it is
+/// to be created.
+fn directory_error(dir: &Path, creates: bool) -> Option<Diagnostic> {
+    let dir = if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    };
+    let unwritable = |reason: String| {
+        let message = format!("cannot write to {}: {reason}", dir.display());
+        Some(Diagnostic::error(message).help("choose another --dir or --output"))
+    };
+    // What is to be created is created in the nearest directory that exists.
+    let ancestors = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let existing = ancestors.ancestors().find(|path| path.symlink_metadata().is_ok());
+    let Some(existing) = existing else {
+        return unwritable("it does not exist".into());
+    };
+    if existing != ancestors && !creates {
+        return unwritable("it does not exist".into());
+    }
+    if !existing.is_dir() {
+        return unwritable(format!("{} is not a directory", existing.display()));
+    }
+    match tempfile::tempfile_in(existing) {
+        Ok(_) => None,
+        Err(error) => unwritable(error.to_string()),
+    }
+}

@@ -1,0 +1,97 @@
+//! The description of a build.
+
+use std::path::PathBuf;
+
+use crate::arch::Arch;
+use crate::codec::compress::Compression;
+use crate::config::Config;
+use crate::plan;
+use crate::plan::formats::{Format, Root};
+use crate::store;
+
+/// A build: what to build, from which images, and where to.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The merged YAML, which [`crate::assemble::check`] has passed.
+    pub config: Config,
+    /// Architecture.
+    pub arch: Arch,
+    /// Output formats.
+    pub formats: Vec<&'static Format>,
+    /// Destination of the outputs.
+    pub target: Target,
+    /// Name of the build, which file names begin with.
+    pub name: String,
+    /// Sources of images.
+    pub images: store::Options,
+    /// Directory of .deb files for packages that are built, in place of apt-get.
+    pub debs: Option<PathBuf>,
+    /// Compression of initrds, squashfs, EROFS and OCI layers.
+    pub compression: Option<Compression>,
+    /// Compression of disk images.
+    pub disk_compression: Option<Compression>,
+    /// Location of the root filesystem, in place of the formats'.
+    pub root: Option<Root>,
+    /// Length of disks in bytes, in place of the least.
+    pub size: Option<u64>,
+    /// Whether the kernel is stored decompressed.
+    pub decompress_kernel: bool,
+    /// SBOM, if one is written.
+    pub sbom: Option<Sbom>,
+    /// Time of generated files, in seconds since 1970.
+    pub time: i64,
+    /// Number of threads.
+    pub jobs: usize,
+}
+
+/// Destination of outputs.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// Files in a directory.
+    Directory(PathBuf),
+    /// One file.
+    File(PathBuf),
+    /// Standard output.
+    Stdout,
+}
+
+/// Options of the SBOM.
+#[derive(Clone, Debug)]
+pub struct Sbom {
+    /// Path in the root filesystem.
+    pub path: String,
+    /// Time of its creation, in seconds since 1970.
+    pub time: i64,
+}
+
+impl Target {
+    /// Directory of temporary files, from which outputs can be renamed where that is possible.
+    pub fn temporary(&self) -> PathBuf {
+        let or_current = |dir: PathBuf| if dir.as_os_str().is_empty() { ".".into() } else { dir };
+        match self {
+            Target::Directory(dir) => or_current(dir.clone()),
+            Target::File(file) if !extents::emit::is_stream(file) => {
+                or_current(file.parent().map(PathBuf::from).unwrap_or_default())
+            }
+            Target::File(_) | Target::Stdout => std::env::temp_dir(),
+        }
+    }
+}
+
+impl Request {
+    /// Returns the options of the outputs.
+    pub fn output_options(&self) -> plan::Options {
+        plan::Options {
+            name: self.name.clone(),
+            arch: self.arch,
+            compression: self.compression,
+            disk_compression: self.disk_compression,
+            root: self.root,
+            size: self.size,
+            timeout: self.config.boot.timeout.unwrap_or(0),
+            time: self.time,
+            temporary: self.target.temporary(),
+            jobs: self.jobs,
+        }
+    }
+}

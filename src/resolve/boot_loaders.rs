@@ -1,0 +1,148 @@
+//! Images of boot loaders.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::diagnostic;
+use super::packages::Packages;
+use crate::arch::Arch;
+use crate::config::{Config, canonical};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::plan::Support;
+use crate::plan::boot_files::Loader;
+use crate::plan::formats::{Filesystem, Format, Layout};
+use crate::request::Request;
+use crate::store::{self, Image, Store};
+
+/// Need for a boot loader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wanted {
+    /// Some kernels need it, and the one of the build is not known well enough.
+    Perhaps,
+    /// Nothing boots without it.
+    Always,
+}
+
+/// Names of a boot loader.
+struct Names<'a> {
+    /// Field of the YAML that names its image.
+    field: &'static str,
+    /// Value of the field.
+    image: &'a str,
+    /// Package in moby's sources.
+    package: &'static str,
+    /// Purpose.
+    purpose: &'static str,
+}
+
+fn names(loader: Loader, config: &Config) -> Names<'_> {
+    let boot = &config.boot;
+    let (field, image, package, purpose) = match loader {
+        Loader::Bios => ("boot.bios", &boot.bios, "syslinux", "BIOS boot"),
+        Loader::Efi => ("boot.efi", &boot.efi, "systemd-boot", "UEFI boot"),
+        Loader::Init => ("boot.initrd", &boot.initrd, "init", "a root filesystem on a disk"),
+        Loader::RaspberryPi => ("boot.rpi", &boot.rpi, "rpi-firmware", "a Raspberry Pi"),
+    };
+    Names {
+        field,
+        image,
+        package,
+        purpose,
+    }
+}
+
+/// Returns the boot loaders that the formats need whatever the kernel.
+pub fn always(request: &Request) -> BTreeMap<Loader, Wanted> {
+    let loaders = request.formats.iter().flat_map(|format| format.loaders(request.arch));
+    loaders.map(|loader| (loader, Wanted::Always)).collect()
+}
+
+/// Returns whether some format mounts a root filesystem.
+pub fn may_mount(request: &Request) -> bool {
+    let mut formats = request.formats.iter();
+    formats.any(|format| !format.filesystems(format.root(request.root)).is_empty())
+}
+
+/// Returns the need of a format that mounts filesystems for moby's init.
+pub fn init(format: &Format, config: &Config, support: &Support, filesystems: &[Filesystem]) -> Option<Wanted> {
+    // No kernel finds an ISO image by its label, or an image in a file.
+    let gives_root = config
+        .kernel
+        .cmdline
+        .split_whitespace()
+        .any(|word| word.starts_with("root="));
+    let is_iso = matches!(format.layout, Layout::Iso(_));
+    if support.needs_initrd(filesystems) || filesystems.len() > 1 || is_iso && !gives_root {
+        Some(Wanted::Always)
+    } else if support.is_indexed() {
+        None
+    } else {
+        Some(Wanted::Perhaps)
+    }
+}
+
+/// Returns the sources of boot loaders: those of images, and what is installed beside the program.
+pub fn store_options(images: &store::Options) -> store::Options {
+    let mut options = images.clone();
+    options.layouts.extend(installed());
+    options
+}
+
+/// Finds the image of a boot loader: the one that the YAML names, else the package in moby's source
+/// tree if the program is in it, else the last image of moby's name. None if the package is yet to
+/// be built.
+///
+/// # Errors
+/// An image that is not there.
+pub fn find(
+    (loader, wanted): (Loader, Wanted),
+    config: &Config,
+    store: &Store,
+    arch: Arch,
+    packages: &mut Packages<'_>,
+) -> Result<Option<Image>, Diagnostics> {
+    let Names {
+        field,
+        image,
+        package,
+        purpose,
+    } = names(loader, config);
+    let (field, name) = match (image.is_empty(), source(package)) {
+        (false, _) => (field, Some(canonical(image))),
+        (true, Some(dir)) if wanted == Wanted::Always => ("", Some(packages.name(&dir)?)),
+        (true, Some(dir)) => ("", packages.built(&dir)?),
+        (true, None) => ("", store.last_of(&format!("docker.io/moby/{package}"))),
+    };
+    let Some(name) = name else {
+        return Err(Diagnostic::error(format!(
+            "there is no boot loader for {purpose}: no image docker.io/moby/{package} in the layouts or the cache"
+        ))
+        .help(format!(
+            "`moby pkg build pkg/{package}` in moby's sources makes it; boot: in the YAML, or --layout, names another"
+        ))
+        .into());
+    };
+    if packages.is_pending(&name) {
+        return Ok(None);
+    }
+    let found = store.image(&name, arch).map_err(|error| Diagnostic {
+        field: field.to_owned(),
+        ..diagnostic(&error)
+    });
+    Ok(Some(found?))
+}
+
+/// Layout that is installed with the program: `share/moby/images` beside its `bin`.
+fn installed() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let layout = program.parent()?.parent()?.join("share/moby/images");
+    layout.join("index.json").is_file().then_some(layout)
+}
+
+/// Directory of a package in the source tree that the program was built in.
+fn source(package: &str) -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let ancestors = program.ancestors().skip(1).take(5);
+    let mut packages = ancestors.map(|dir| dir.join("pkg").join(package));
+    packages.find(|dir| dir.join("build.yml").is_file())
+}

@@ -1,0 +1,46 @@
+//! Errors of a request that are known without an image.
+
+use super::sources;
+use crate::diagnostic::Diagnostic;
+use crate::output;
+use crate::plan::boot_files::Loader;
+use crate::plan::formats::{Format, Root};
+use crate::plan::{self, Error, MAX_CMDLINE};
+use crate::request::Request;
+
+/// Finds outputs that cannot be created, files of the host that are missing, and options that a
+/// format does not allow.
+pub fn request(request: &Request) -> Vec<Diagnostic> {
+    let mut errors = output::check(request);
+    errors.extend(sources::check_all(&request.config));
+    for format in &request.formats {
+        errors.extend(format_errors(format, request));
+    }
+    errors
+}
+
+fn format_errors(format: &Format, request: &Request) -> Vec<Diagnostic> {
+    let kernel = &request.config.kernel;
+    let mut errors = Vec::new();
+    if format.needs_kernel() && kernel.image.is_empty() {
+        errors.push(Error::NoKernel.into());
+    }
+    if let Root::On(filesystem) = format.root(request.root)
+        && !format.filesystems(format.root(request.root)).is_empty()
+        && let Err(error) = plan::check_compression(filesystem, request.compression)
+    {
+        errors.push(error.into());
+    }
+    let len = kernel.cmdline.trim().len();
+    if len > MAX_CMDLINE && format.loaders(request.arch).contains(&Loader::Bios) {
+        let error = Diagnostic::from(Error::Cmdline { len });
+        errors.push(Diagnostic {
+            field: "kernel.cmdline".into(),
+            ..error
+        });
+    }
+    if let Err(error) = plan::check_size(format, &request.output_options()) {
+        errors.push(Diagnostic::error(error.to_string()).help("leave --size out to get the least that is needed"));
+    }
+    errors
+}

@@ -1,0 +1,125 @@
+//! Drivers of the kernel that the YAML names.
+//!
+//! They are cached by the digests of the kernel image's layers, so that a kernel which cannot mount
+//! its root filesystem is refused before anything is decompressed. Only of a kernel that was never
+//! seen the layers are read.
+
+use std::fs;
+use std::path::PathBuf;
+
+use extents::{Extents, emit};
+use pax::Body;
+use sha2::{Digest, Sha256};
+use tree::{Kind, Tree};
+
+use super::boot_loaders::may_mount;
+use super::images::Images;
+use crate::config::{Config, Kernel, canonical};
+use crate::kmod::Installed;
+use crate::oci::digest;
+use crate::plan::Support;
+use crate::reporter::Reporter;
+use crate::request::Request;
+use crate::store::{Image, Store};
+
+/// Version of the cached form; another one is computed again.
+const VERSION: u32 = 1;
+
+/// Returns the drivers of the kernel if a format needs to know them. None if there is no kernel, or
+/// if it cannot be read: [`crate::assemble`] says why.
+pub fn support(request: &Request, config: &Config, images: &Images, reporter: &dyn Reporter) -> Option<Support> {
+    if config.kernel.image.is_empty() || !may_mount(request) {
+        return None;
+    }
+    let image = images.get(&canonical(&config.kernel.image))?;
+    let cached = request
+        .images
+        .cache
+        .as_ref()
+        .map(|cache| cache_path(cache.clone(), &config.kernel, image));
+    let known = cached.as_ref().and_then(|path| fs::read(path).ok());
+    if let Some(support) = known.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        return Some(support);
+    }
+    let support = read(request, &config.kernel, image, reporter)?;
+    if let Some(path) = cached {
+        // A cache that cannot be written costs time, not the build.
+        let _ = save(&support, &path);
+    }
+    Some(support)
+}
+
+fn cache_path(cache: PathBuf, kernel: &Kernel, image: &Image) -> PathBuf {
+    let mut hash = Sha256::new();
+    let layers = image.layers.iter().map(|layer| layer.diff_id.as_str());
+    for part in [file_name(kernel), tar_name(kernel).unwrap_or_default()]
+        .into_iter()
+        .chain(layers)
+    {
+        hash.update(part);
+        hash.update([0]);
+    }
+    let name = digest(hash);
+    let name = name.trim_start_matches("sha256:");
+    cache.join(format!("moby/kernels/{name}.v{VERSION}.json"))
+}
+
+fn save(support: &Support, path: &std::path::Path) -> std::io::Result<()> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    let bytes = serde_json::to_vec(support)?;
+    emit::to_path(&Extents::from_bytes(bytes), path)
+}
+
+/// Returns the name of the kernel in its image.
+pub fn file_name(kernel: &Kernel) -> &str {
+    match kernel.binary.as_str() {
+        "" => "kernel",
+        name => name,
+    }
+}
+
+/// Returns the name of the tar with the kernel's modules in its image.
+pub fn tar_name(kernel: &Kernel) -> Option<&str> {
+    let name = kernel.tar.as_deref().unwrap_or("kernel.tar");
+    (!["", "none"].contains(&name)).then_some(name)
+}
+
+/// Reads the drivers from the layers. They are verified first, as what is cached here is not
+/// verified again.
+fn read(request: &Request, kernel: &Kernel, image: &Image, reporter: &dyn Reporter) -> Option<Support> {
+    let store = Store::open(&request.images).ok()?;
+    let image = std::slice::from_ref(image);
+    store
+        .prepare(image, request.jobs, &|progress| reporter.progress(progress))
+        .ok()?;
+    let files = store.tree(image.first()?).ok()?;
+    let installed = match tar_name(kernel).and_then(|name| file(&files, name)) {
+        Some(tar) => Installed::find(&unpack(&tar)?).ok()?,
+        None => None,
+    };
+    Some(Support::of(
+        installed.as_ref(),
+        file(&files, file_name(kernel)).as_ref(),
+    ))
+}
+
+fn file(files: &Tree, name: &str) -> Option<Extents> {
+    match &files.node(files.lookup_following(name.as_bytes())?).kind {
+        Kind::File(content) => Some(content.clone()),
+        _ => None,
+    }
+}
+
+fn unpack(tar: &Extents) -> Option<Tree> {
+    let mut tree = Tree::default();
+    for entry in pax::entries(tar) {
+        let entry = entry.ok()?;
+        match entry.body {
+            Body::Link(target) => drop(tree.link(&entry.path, &target, &entry.meta).ok()?),
+            Body::Node(kind) => drop(tree.insert(&entry.path, entry.meta.clone(), kind, &entry.meta).ok()?),
+        }
+    }
+    Some(tree)
+}

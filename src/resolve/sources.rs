@@ -1,0 +1,43 @@
+//! Files of the host that the YAML names.
+
+use std::path::PathBuf;
+
+use crate::config::{Config, File};
+use crate::diagnostic::Diagnostic;
+
+/// Returns the path of a file's `source:`, where `~/` is the home directory.
+pub fn path(file: &File) -> PathBuf {
+    match file.source.strip_prefix("~/") {
+        Some(rest) => std::env::home_dir().unwrap_or_default().join(rest),
+        None => PathBuf::from(&file.source),
+    }
+}
+
+/// Checks that the source of a file is there; false if it is missing and may be.
+///
+/// # Errors
+/// A source that is missing or is not a regular file.
+pub fn check(file: &File) -> Result<bool, Diagnostic> {
+    let path = path(file);
+    match std::fs::metadata(&path) {
+        Err(_) if file.optional => Ok(false),
+        Err(error) => {
+            let message = format!("cannot read {}: {error}", path.display());
+            Err(Diagnostic::field("source", message)
+                .help("the path is relative to the current directory; optional: true lets it be missing"))
+        }
+        Ok(found) if !found.is_file() => {
+            let message = format!("{} is not a regular file", path.display());
+            Err(Diagnostic::field("source", message))
+        }
+        Ok(_) => Ok(true),
+    }
+}
+
+/// Finds the sources that cannot be read.
+pub fn check_all(config: &Config) -> Vec<Diagnostic> {
+    let files = config.files.iter().enumerate();
+    let files = files.filter(|(_, file)| !file.source.is_empty() && !file.directory && file.symlink.is_empty());
+    let errors = files.filter_map(|(at, file)| Some(check(file).err()?.below(&format!("files[{at}]"))));
+    errors.collect()
+}
