@@ -394,7 +394,10 @@ fn a_dockerfile_alone_says_what_to_do() {
     );
     site.write("machine.yml", "init: [\"@pkg:docker\"]\n");
     let message = refused(site.moby(&["check", "machine.yml"]), 2);
-    let (place, help) = (message.find("machine.yml:1:8"), message.find("= help: build it where"));
+    let (place, help) = (
+        message.find("machine.yml:1:8"),
+        message.find("= help: or build it with Docker"),
+    );
     assert!(place.is_some() && place < help, "{message}");
 }
 
