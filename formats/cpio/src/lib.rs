@@ -9,25 +9,15 @@
 //! one inode follow each other with one inode number, and only the last of them has the content.
 //! The format has no extended attributes.
 //!
-//! ```
-//! use extents::Extents;
-//! use tree::{Kind, Meta, Time, Tree};
-//!
-//! let meta = Meta::new(0o755, Time::from_seconds(1_700_000_000));
-//! let mut tree = Tree::new(meta.clone());
-//! tree.insert(b"init", meta.clone(), Kind::File(Extents::from_bytes(*b"#!/bin/sh\n")), &meta)?;
-//! let archive = newc_archive::plan(&tree)?;
-//! assert_eq!(archive.len() % 512, 0);
-//! let (members, _end) = newc_archive::members(&archive)?;
-//! assert_eq!(members[1].name, b"init");
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod plan;
 mod read;
 
+pub use extents::Extents;
 pub use plan::{Error, plan};
 pub use read::{Member, ReadError, members};
+pub use tree::{Device, Kind, Meta, Time, Tree};
 
 /// Magic of a header without checksum.
 pub const MAGIC: &[u8; 6] = b"070701";

@@ -41,7 +41,7 @@ pub enum Error {
         /// Path of the node.
         path: Vec<u8>,
     },
-    /// More nodes than there are inode numbers.
+    /// The nodes exceed the inode numbers.
     #[error("the tree has more files than the inode numbers of a cpio archive ({})", u32::MAX - FIRST_INODE)]
     TooMany,
 }

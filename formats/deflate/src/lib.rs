@@ -1,14 +1,7 @@
 //! Deflate streams (RFC 1951) of independent blocks, each with a limit to its length, from one
 //! compressor that is reused. The encoder is zlib-rs, through flate2.
 //!
-//! ```
-//! use deflate_blocks::Deflate;
-//!
-//! let mut deflate = Deflate::zlib(9);
-//! let mut out = Vec::new();
-//! assert!(deflate.compress(&[b'a'; 4096], 100, &mut out));
-//! assert!(!deflate.compress(b"random bytes do not fit", 3, &mut out));
-//! ```
+#![doc = include_str!("../README.md")]
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 

@@ -113,8 +113,8 @@ impl Assembly<'_, '_> {
             _ => Vec::new(),
         };
         let len = bytes.len() as u64;
-        let whole = if *inline { len - len % BLOCK } else { len };
-        let tail = bytes.split_off(whole as usize);
+        let blocks_len = if *inline { len - len % BLOCK } else { len };
+        let tail = bytes.split_off(blocks_len as usize);
         self.directories.push_bytes(bytes);
         self.directories.align_to(BLOCK);
         tail

@@ -36,7 +36,7 @@ pub enum Error {
         /// Fault of the attribute.
         what: &'static str,
     },
-    /// More extended attributes than fit an inode.
+    /// Extended attributes that exceed an inode.
     #[error(
         "the extended attributes of {} have {len} bytes, but an inode on EROFS has at most {}",
         show(path),

@@ -26,20 +26,7 @@
 //! compressed pieces need not fit the memory, they go to an unnamed temporary file, of which the
 //! image has slices. The image does not depend on the number of threads.
 //!
-//! ```
-//! use extents::Extents;
-//! use tree::{Kind, Meta, Time, Tree};
-//!
-//! let meta = Meta::new(0o755, Time::from_seconds(1_700_000_000));
-//! let mut tree = Tree::new(meta.clone());
-//! tree.insert(b"usr/share/text", meta.clone(), Kind::File(Extents::from_bytes(vec![b'a'; 100_000])), &meta)?;
-//! let mut options = erofs_image::Options::default();
-//! options.compressor = erofs_image::Compressor::Lz4;
-//! options.time = Time::from_seconds(1_700_000_000);
-//! let image = erofs_image::plan(&tree, &options)?;
-//! assert!(image.extents().len() < 20_000);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod assembly;
 mod bytes;
@@ -61,9 +48,11 @@ mod xattr;
 
 pub use compressor::Compressor;
 pub use error::Error;
+pub use extents::Extents;
 pub use options::Options;
 pub use plan::plan;
-pub use tree::Image;
+pub use tree::{Device, Image, Kind, Meta, Time, Tree};
+pub use uuid::Uuid;
 
 /// Length of a block in bytes.
 pub const BLOCK: u64 = 4096;

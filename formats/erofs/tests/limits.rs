@@ -23,8 +23,8 @@ fn with(path: &str, kind: Kind) -> Tree {
 fn devices() {
     for (major, minor) in [(4096, 0), (0, 1 << 20), (u32::MAX, u32::MAX)] {
         let error = refused(&with("dev/x", Kind::BlockDevice(Device { major, minor })));
-        let says = format!("the device dev/x has the number {major}:{minor}");
-        assert!(error.to_string().contains(&says), "{error}");
+        let text = format!("the device dev/x has the number {major}:{minor}");
+        assert!(error.to_string().contains(&text), "{error}");
     }
 }
 

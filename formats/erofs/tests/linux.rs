@@ -104,15 +104,18 @@ fn linux_reads_what_the_trees_have() {
     let ask = "gnutar --format=posix --acls -cf - 0/listed | grep -a user:7\n\
                for n in 1 2 3 5 6 12 52; do echo $n links: $(find 0 -links $n | wc -l); done\n\
                stat -f -c 'kind %t, length %s, blocks %b, names %l' 3";
-    let (found, said) = linux::read(LINUX, &images_only, ask);
+    let (found, output) = linux::read(LINUX, &images_only, ask);
     for (found, (_, tree)) in found.iter().zip(&images) {
         linux::same(found, tree, true);
     }
-    assert!(said.contains("user:7:r--"), "{said}");
+    assert!(output.contains("user:7:r--"), "{output}");
     let links = links(&trees[0]);
     for n in [1, 2, 3, 5, 6, 12, 52] {
         let count = links.iter().filter(|links| **links == n).count();
-        assert!(said.contains(&format!("{n} links: {count}\r")), "{n} {count}: {said}");
+        assert!(
+            output.contains(&format!("{n} links: {count}\r")),
+            "{n} {count}: {output}"
+        );
     }
     assert_eq!(
         links.iter().filter(|links| **links == 52).count(),
@@ -121,7 +124,7 @@ fn linux_reads_what_the_trees_have() {
     );
     let blocks = images_only[3].len() / 4096;
     let statfs = format!("kind e0f5e1e2, length 4096, blocks {blocks}, names 255");
-    assert!(said.contains(&statfs), "{statfs}: {said}");
+    assert!(output.contains(&statfs), "{statfs}: {output}");
 }
 
 /// Link counts of all names.

@@ -65,7 +65,7 @@ pub enum Error {
         /// Fault of the attribute.
         what: &'static str,
     },
-    /// More extended attributes than fit the inode and a block.
+    /// Extended attributes that exceed the inode and a block.
     #[error(
         "the extended attributes of {} have {len} bytes, but ext4 stores about 90 in the inode and a block of {}",
         show(path),
@@ -126,7 +126,7 @@ pub enum Error {
         /// Length that the filesystem would have, in bytes.
         size: u64,
     },
-    /// More nodes than inodes are possible.
+    /// The nodes exceed the inode numbers.
     #[error("the filesystem would have {count} inodes, but it has at most {}", crate::MAX_INODES)]
     Inodes {
         /// Number of inodes that the filesystem would have.

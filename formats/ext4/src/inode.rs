@@ -1,4 +1,4 @@
-//! Inodes (ext4, Inodes). The time of last modification stands for all times.
+//! Inodes (ext4, Inodes). All times are that of last modification.
 
 use tree::Time;
 

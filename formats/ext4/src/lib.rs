@@ -22,21 +22,7 @@
 //! The filesystem can be grown, mounted or not (`resize2fs`): blocks for more group descriptors
 //! are reserved, as mke2fs does.
 //!
-//! ```
-//! use extents::Extents;
-//! use tree::{Kind, Meta, Time, Tree};
-//!
-//! let meta = Meta::new(0o755, Time::from_seconds(1_700_000_000));
-//! let mut tree = Tree::new(meta.clone());
-//! let file = tree.insert(b"etc/motd", meta.clone(), Kind::File(Extents::from_bytes(*b"hello\n")), &meta)?;
-//! let mut options = ext4_image::Options::default();
-//! options.label = "root".into();
-//! options.size = Some(16 << 20);
-//! let image = ext4_image::plan(&tree, &options)?;
-//! assert_eq!(image.extents().len(), 16 << 20);
-//! assert_eq!(image.file_extents(file).len(), 1);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod acl;
 mod allocator;
@@ -62,9 +48,11 @@ mod writer;
 mod xattr;
 
 pub use error::Error;
+pub use extents::Extents;
 pub use options::{Journal, Options};
 pub use plan::plan;
-pub use tree::Image;
+pub use tree::{Device, Image, Kind, Meta, Time, Tree};
+pub use uuid::Uuid;
 
 /// Length of a block in bytes.
 pub const BLOCK: u64 = 4096;

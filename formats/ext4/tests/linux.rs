@@ -52,8 +52,8 @@ fn linux_reads_what_the_trees_have() {
     ];
     let images: Vec<_> = all.iter().map(|options| plan(&tree, options).unwrap()).collect();
     let disks: Vec<_> = images.iter().map(|image| image.extents()).collect();
-    let (mut found, said) = linux::read(LINUX, &disks, "stat -f -c 'kind %t' 2");
-    assert!(said.contains("kind ef53"), "{said}");
+    let (mut found, output) = linux::read(LINUX, &disks, "stat -f -c 'kind %t' 2");
+    assert!(output.contains("kind ef53"), "{output}");
     for found in &mut found {
         assert!(found.remove(b"lost+found"));
         linux::same(found, &tree, true);

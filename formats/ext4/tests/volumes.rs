@@ -217,7 +217,7 @@ fn free_space_and_inodes() {
     assert!((19_200..19_500).contains(&free), "{free}");
 }
 
-/// More inodes than the ratio to the blocks of the content allows.
+/// Inodes beyond the ratio to the blocks of the content.
 #[test]
 fn more_inodes_than_blocks() {
     let mut tree = Tree::new(meta());

@@ -15,20 +15,7 @@
 //! FAT has no hard links, symbolic links, devices, owners and modes. Each name of a file gets its
 //! own copy of the content, links and devices are refused, owners and modes are dropped.
 //!
-//! ```
-//! use extents::Extents;
-//! use tree::{Kind, Meta, Time, Tree};
-//!
-//! let meta = Meta::new(0o755, Time::from_seconds(1_700_000_000));
-//! let mut tree = Tree::new(meta.clone());
-//! let loader = Kind::File(Extents::from_bytes(*b"MZ..."));
-//! tree.insert(b"EFI/BOOT/BOOTX64.EFI", meta.clone(), loader, &meta)?;
-//! let mut options = fat_image::Options::default();
-//! options.label = "ESP".into();
-//! let image = fat_image::plan(&tree, &options)?;
-//! assert!(image.extents().len() < 100_000);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod boot_sector;
 mod clusters;
@@ -41,9 +28,10 @@ mod plan;
 mod time;
 
 pub use error::Error;
+pub use extents::Extents;
 pub use options::{Options, Type};
 pub use plan::plan;
-pub use tree::Image;
+pub use tree::{Device, Image, Kind, Meta, Time, Tree};
 
 /// Length of a sector in bytes.
 pub const SECTOR: u64 = 512;

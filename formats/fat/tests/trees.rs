@@ -182,20 +182,22 @@ fn trees() -> impl Strategy<Value = Tree> {
         let mut tree = Tree::new(meta());
         let mut seen: BTreeMap<String, String> = BTreeMap::new();
         'all: for (path, kind) in all {
-            let mut whole = String::new();
+            let mut path_so_far = String::new();
             let count = path.len();
             for (at, name) in path.into_iter().enumerate() {
-                whole = if at == 0 { name } else { format!("{whole}/{name}") };
+                path_so_far = if at == 0 { name } else { format!("{path_so_far}/{name}") };
                 // Neither names that differ in case only, nor files that become directories.
-                let known = seen.entry(whole.to_uppercase()).or_insert_with(|| whole.clone());
+                let known = seen
+                    .entry(path_so_far.to_uppercase())
+                    .or_insert_with(|| path_so_far.clone());
                 let there = tree
-                    .lookup(whole.as_bytes())
+                    .lookup(path_so_far.as_bytes())
                     .map(|id| tree.node(id).kind.is_directory());
-                if *known != whole || there == Some(false) || (at + 1 == count && there.is_some()) {
+                if *known != path_so_far || there == Some(false) || (at + 1 == count && there.is_some()) {
                     continue 'all;
                 }
             }
-            put(&mut tree, &whole, kind);
+            put(&mut tree, &path_so_far, kind);
         }
         tree
     })

@@ -43,7 +43,7 @@ pub enum Error {
         /// Length of the records in bytes.
         len: u64,
     },
-    /// More directories than the path table can number with 16 bits.
+    /// The directories exceed the 16-bit numbers of the path table.
     #[error("the tree has {count} directories, but an ISO image has at most {MAX_DIRECTORIES}")]
     ManyDirectories {
         /// Number of directories.
@@ -81,7 +81,7 @@ pub enum Error {
         /// Lower limit of the length in bytes.
         min: u64,
     },
-    /// More boot images than the catalog can have.
+    /// The boot images exceed the catalog.
     #[error("there are {count} boot images, but the boot catalog has at most {MAX_BOOT_ENTRIES}")]
     ManyBootImages {
         /// Number of boot images in the options.
@@ -118,7 +118,7 @@ pub enum Error {
         /// Length that the image would have, in bytes.
         size: u64,
     },
-    /// More EFI images than the master boot record has entries.
+    /// The EFI images exceed the entries of the master boot record.
     #[error("there are {count} EFI boot images, but the master boot record has entries for 3")]
     ManyPartitions {
         /// Number of EFI boot images in the options.

@@ -24,19 +24,7 @@
 //! are relocated to a hidden directory and linked from their place. The format has no extended
 //! attributes.
 //!
-//! ```
-//! use extents::Extents;
-//! use tree::{Kind, Meta, Time, Tree};
-//!
-//! let meta = Meta::new(0o755, Time::from_seconds(1_700_000_000));
-//! let mut tree = Tree::new(meta.clone());
-//! tree.insert(b"user-data", meta.clone(), Kind::File(Extents::from_bytes(*b"#cloud-config\n")), &meta)?;
-//! let mut options = iso9660_image::Options::default();
-//! options.volume_id = "CIDATA".into();
-//! let image = iso9660_image::plan(&tree, &options)?;
-//! assert_eq!(image.extents().len() % iso9660_image::BLOCK, 0);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod boot;
 mod encode;
@@ -51,9 +39,10 @@ mod susp;
 mod volume;
 
 pub use error::Error;
+pub use extents::Extents;
 pub use options::{BootEntry, BootImage, Hybrid, Options, Platform, Table};
 pub use plan::plan;
-pub use tree::Image;
+pub use tree::{Device, Image, Kind, Meta, Time, Tree};
 
 /// Length of a block in bytes.
 pub const BLOCK: u64 = 2048;

@@ -63,8 +63,8 @@ fn linux_reads_what_the_trees_have() {
         })
         .into();
     let disks: Vec<&Extents> = images.iter().map(|image| image.extents()).collect();
-    let (found, said) = linux::read(LINUX, &disks, "stat -f -c 'kind %t' 1");
-    assert!(said.contains("kind 9660"), "{said}");
+    let (found, output) = linux::read(LINUX, &disks, "stat -f -c 'kind %t' 1");
+    assert!(output.contains("kind 9660"), "{output}");
     for found in &found {
         linux::same(found, &stored(&tree), false);
     }

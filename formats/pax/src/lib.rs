@@ -13,27 +13,18 @@
 //! fields, and extended attributes, are in the records of an extended header before it. The
 //! reader also accepts what GNU tar writes: long names (types `L` and `K`) and base-256 numbers.
 //!
-//! ```
-//! use extents::Extents;
-//! use tree::{Kind, Meta, Time, Tree};
-//!
-//! let meta = Meta::new(0o644, Time::from_seconds(1_700_000_000));
-//! let mut tree = Tree::new(meta.clone());
-//! tree.insert(b"etc/motd", meta.clone(), Kind::File(Extents::from_bytes(*b"hello\n")), &meta)?;
-//! let archive = pax_archive::plan(&tree)?;
-//! let copy = pax_archive::read_tree(&archive)?;
-//! assert!(copy.lookup(b"etc/motd").is_some());
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod header;
 mod plan;
 mod read;
 mod read_tree;
 
+pub use extents::Extents;
 pub use plan::{Error, plan, xattr_record};
 pub use read::{Body, Entries, Entry, ReadError, entries};
 pub use read_tree::{ReadTreeError, read_tree};
+pub use tree::{Device, Kind, Meta, Time, Tree};
 
 /// Unit of an archive in bytes: headers and contents start at multiples of it.
 pub const BLOCK: u64 = 512;

@@ -379,14 +379,14 @@ fn decimal(text: &[u8]) -> Option<u64> {
 /// Parses seconds with an optional fraction and sign.
 fn time(text: &[u8]) -> Option<Time> {
     let text = std::str::from_utf8(text).ok()?;
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let seconds: i64 = whole.parse().ok()?;
+    let (integer, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let seconds: i64 = integer.parse().ok()?;
     if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
     let nanoseconds: u32 = digits.parse().ok()?;
-    if whole.starts_with('-') && nanoseconds > 0 {
+    if integer.starts_with('-') && nanoseconds > 0 {
         return Some(Time {
             seconds: seconds.checked_sub(1)?,
             nanoseconds: 1_000_000_000 - nanoseconds,

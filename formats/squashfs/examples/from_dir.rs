@@ -1,14 +1,23 @@
-//! Packs a directory of the host as mksquashfs does:
+//! Packs a directory into a squashfs image:
 //! `cargo run --release --example from_dir -- DIRECTORY IMAGE [COMPRESSOR[:LEVEL] [JOBS]]`
-//!
-//! Without arguments it packs its own source directory into a temporary file.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::Path;
 
-use extents::emit;
-use squashfs_image::{Compressor, Options, plan};
-use tree::Tree;
+use squashfs_image::{Compressor, Options, Tree, plan};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [directory, image, rest @ ..] = arguments.as_slice() else {
+        return Err("usage: from_dir DIRECTORY IMAGE [COMPRESSOR[:LEVEL] [JOBS]]".into());
+    };
+    let mut options = Options::default();
+    if let Some(text) = rest.first() {
+        options.compressor = compressor(text).ok_or("the compressors are gzip, zstd, xz and lz4")?;
+    }
+    options.jobs = rest.get(1).map_or(Ok(1), |text| text.parse())?;
+    pack(directory.as_ref(), image.as_ref(), &options)
+}
 
 fn compressor(text: &str) -> Option<Compressor> {
     let (name, level) = text.split_once(':').unwrap_or((text, ""));
@@ -22,28 +31,27 @@ fn compressor(text: &str) -> Option<Compressor> {
     })
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let temporary = tempfile::tempdir()?;
-    let (directory, image) = match arguments.as_slice() {
-        [] => (
-            PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src")),
-            temporary.path().join("image"),
-        ),
-        [directory, image, ..] => (directory.into(), image.into()),
-        _ => return Err("usage: from_dir DIRECTORY IMAGE [COMPRESSOR[:LEVEL] [JOBS]]".into()),
-    };
-    let mut options = Options::default();
-    if let Some(parent) = image.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        options.temp_dir = parent.to_owned();
-    }
-    if let Some(text) = arguments.get(2) {
-        options.compressor = compressor(text).ok_or("the compressors are gzip, zstd, xz and lz4")?;
-    }
-    options.jobs = arguments.get(3).map_or(Ok(1), |text| text.parse())?;
-    let tree = Tree::from_dir(&directory)?;
-    let extents = plan(&tree, &options)?.into_extents();
-    emit::to_path(&extents, &image)?;
+fn pack(directory: &Path, image: &Path, options: &Options) -> Result<(), Box<dyn Error>> {
+    let tree = Tree::from_dir(directory)?;
+    let extents = plan(&tree, options)?.into_extents();
+    extents.write_to(image)?;
     println!("{}: {} bytes", image.display(), extents.len());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_packed() -> Result<(), Box<dyn Error>> {
+        let dir = tempfile::tempdir()?;
+        let image = dir.path().join("image");
+        let mut options = Options::default();
+        options.compressor = compressor("lz4").ok_or("no LZ4")?;
+        pack(concat!(env!("CARGO_MANIFEST_DIR"), "/src").as_ref(), &image, &options)?;
+        // `SQUASHFS_MAGIC`.
+        assert_eq!(std::fs::read(image)?.get(..4), Some(&b"hsqs"[..]));
+        Ok(())
+    }
 }

@@ -70,7 +70,7 @@ pub enum Error {
         /// Path of the directory.
         path: Vec<u8>,
     },
-    /// More users and groups than the table can have.
+    /// The users and groups exceed the table.
     #[error(
         "{} belongs to user {uid} and group {gid}, but squashfs stores at most {} different numbers",
         show(path),

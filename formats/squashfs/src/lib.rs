@@ -25,19 +25,7 @@
 //! since they need not fit the memory: the image is a slice of that file between tables in
 //! memory. It does not depend on the number of threads.
 //!
-//! ```
-//! use extents::Extents;
-//! use tree::{Kind, Meta, Time, Tree};
-//!
-//! let meta = Meta::new(0o755, Time::from_seconds(1_700_000_000));
-//! let mut tree = Tree::new(meta.clone());
-//! tree.insert(b"usr/share/text", meta.clone(), Kind::File(Extents::from_bytes(vec![b'a'; 300_000])), &meta)?;
-//! let mut options = squashfs_image::Options::default();
-//! options.compressor = squashfs_image::Compressor::Lz4;
-//! let image = squashfs_image::plan(&tree, &options)?;
-//! assert_eq!(image.extents().len(), 4096);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod compressor;
 mod content;
@@ -59,9 +47,10 @@ mod xattr;
 
 pub use compressor::Compressor;
 pub use error::Error;
+pub use extents::Extents;
 pub use options::Options;
 pub use plan::plan;
-pub use tree::Image;
+pub use tree::{Device, Image, Kind, Meta, Time, Tree};
 
 /// Lower limit of the size of a data block in bytes.
 pub const MIN_BLOCK_SIZE: u32 = 4 << 10;

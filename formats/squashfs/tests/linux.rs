@@ -40,8 +40,8 @@ fn linux_reads_what_the_trees_have() {
         .map(|compressor| squashfs_image::plan(&tree, &options(compressor, 32 << 10)).unwrap())
         .into();
     let disks: Vec<_> = images.iter().map(|image| image.extents()).collect();
-    let (found, said) = linux::read(LINUX, &disks, "stat -f -c 'kind %t' 3");
-    assert!(said.contains("kind 73717368"), "{said}");
+    let (found, output) = linux::read(LINUX, &disks, "stat -f -c 'kind %t' 3");
+    assert!(output.contains("kind 73717368"), "{output}");
     for found in &found {
         linux::same(found, &tree, true);
     }

@@ -74,7 +74,7 @@ impl TreeFingerprint {
         }
     }
 
-    /// Returns a UUID of version 8 made of the first 122 bits available (RFC 9562, 5.8).
+    /// Returns the first 122 bits as a UUID of version 8 (RFC 9562, 5.8).
     pub fn uuid(self) -> Uuid {
         let mut bytes = [0; 16];
         for (to, from) in bytes.iter_mut().zip(self.0.finalize()) {

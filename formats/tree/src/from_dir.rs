@@ -128,7 +128,7 @@ fn meta(host: &Path, metadata: &Metadata) -> Result<Meta, FromDirError> {
     Ok(meta)
 }
 
-/// Time of last modification; the epoch where the system does not tell it.
+/// Returns the time of last modification; the epoch if the system has none.
 fn time(metadata: &Metadata) -> Time {
     let Ok(modified) = metadata.modified() else {
         return Time::default();

@@ -1,5 +1,4 @@
-//! In-memory filesystem tree: names and metadata, with contents that are [`extents::Extents`], and the
-//! [`Image`] that filesystem writers plan from it.
+//! In-memory filesystem tree: names and metadata, with contents that are [`Extents`], and the [`Image`] that filesystem writers plan from it.
 //!
 //! ```text
 //! Tree ── nodes: [ 0 root directory, 1 file, 2 directory, ... ]     one node per inode
@@ -12,21 +11,9 @@
 //! limits of Linux (include/uapi/linux/limits.h).
 //!
 //! A tree is filled node by node ([`Tree::insert`], [`Tree::link`]), from a directory of the host
-//! ([`Tree::from_dir`]) or from another tree ([`Tree::graft`]):
+//! ([`Tree::from_dir`]) or from another tree ([`Tree::graft`]).
 //!
-//! ```
-//! use extents::Extents;
-//! use filesystem_tree::{Kind, Meta, Time, Tree};
-//!
-//! let meta = |mode| Meta::new(mode, Time::from_seconds(1_700_000_000));
-//! let mut tree = Tree::new(meta(0o755));
-//! let content = Kind::File(Extents::from_bytes(*b"hello\n"));
-//! tree.insert(b"etc/motd", meta(0o644), content, &meta(0o755))?;
-//! tree.link(b"etc/issue", b"etc/motd", &meta(0o755))?;
-//! let names: Vec<Vec<u8>> = tree.walk().map(|item| item.path).collect();
-//! assert_eq!(names, [&b""[..], b"etc", b"etc/issue", b"etc/motd"]);
-//! # Ok::<(), filesystem_tree::Error>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod edit;
 mod error;
@@ -39,11 +26,13 @@ mod store;
 mod walk;
 
 pub use error::{Error, brief, show};
+pub use extents::Extents;
 pub use fingerprint::TreeFingerprint;
 pub use from_dir::FromDirError;
 pub use image::{FileExtent, Image};
 pub use node::{Device, Entry, Kind, Meta, Node, NodeId, Time};
 pub use store::Tree;
+pub use uuid::Uuid;
 pub use walk::Item;
 
 #[cfg(test)]

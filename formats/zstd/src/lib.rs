@@ -3,21 +3,7 @@
 //! The encoder is generic and compiles for a minute wherever it is instantiated; crates that
 //! share this one instantiate it once.
 //!
-//! ```
-//! use std::io::Write;
-//!
-//! use zstd_frames::{Frames, Stream};
-//!
-//! let mut frame = Vec::new();
-//! Frames::new(3).compress(&[b'a'; 4096], &mut frame);
-//! assert!(frame.len() < 100);
-//!
-//! let mut file = Vec::new();
-//! let mut stream = Stream::new(&mut file, 3);
-//! stream.write_all(b"content of unknown length")?;
-//! stream.finish()?;
-//! # Ok::<(), std::io::Error>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
