@@ -5,6 +5,7 @@
 
 use extents::Extents;
 use libfuzzer_sys::fuzz_target;
+use moby::arch::Arch;
 use moby::oci::{ImageGraph, Layout};
 use tree::{Kind, Meta, Tree};
 
@@ -21,8 +22,8 @@ fuzz_target!(|text: &str| {
             let descriptor = format!(r#""digest": "{digest}", "size": {size}"#);
             part = part.replace(&format!("@{before}"), &descriptor);
         }
-        let mut bundle = ImageGraph::default();
-        let added = bundle.add(Extents::from_bytes(part.as_bytes()), "x").unwrap();
+        let mut graph = ImageGraph::default();
+        let added = graph.add(Extents::from_bytes(part.as_bytes()), "x").unwrap();
         let digest = added["digest"].as_str().unwrap_or_default().to_owned();
         put(&format!("blobs/{}", digest.replace(':', "/")), part.as_bytes());
         names.push((digest, part.len()));
@@ -39,8 +40,8 @@ fuzz_target!(|text: &str| {
     }
     let Ok(layout) = Layout::open(file.path()) else { return };
     for name in layout.names().into_iter().take(3) {
-        drop(layout.image(&name, "amd64"));
-        drop(layout.bundle(&name, &|_| None));
+        drop(layout.image(&name, Arch::Amd64));
+        drop(layout.graph(&name, &|_| None));
     }
     for (_, descriptor) in layout.descriptors().take(3) {
         drop(layout.platforms("fuzzed", descriptor));
