@@ -8,21 +8,21 @@ use std::process::Command;
 use crate::common::machine::Machine;
 use crate::common::{build, build_file, moby_run};
 
-fn machine(name: &str, folder: &Path) {
+fn machine(name: &str, directory: &Path) {
     let yaml = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("testdata/machines")
         .join(name);
-    build_file(&yaml, &["--compress", "lz4"], folder);
+    build_file(&yaml, &["--compress", "lz4"], directory);
 }
 
 #[test]
 fn packages_do_what_they_are_for() {
-    let folder = tempfile::tempdir().unwrap();
-    machine("packages.yml", folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    machine("packages.yml", directory.path());
     let mut machine = Machine::start(
         moby_run()
             .args(["--data", "a text for the machine"])
-            .arg(folder.path().join("packages")),
+            .arg(directory.path().join("packages")),
     );
     for text in [
         "sysctl: there is no /proc/sys/kernel/no_such_thing",
@@ -76,8 +76,8 @@ fn boot(name: &Path, disks: &[&Path], texts: &[&str]) -> String {
 }
 
 /// A disk of zeros.
-fn disk(folder: &Path, name: &str, len: u64) -> PathBuf {
-    let path = folder.join(name);
+fn disk(directory: &Path, name: &str, len: u64) -> PathBuf {
+    let path = directory.join(name);
     File::create(&path).unwrap().set_len(len).unwrap();
     path
 }
@@ -97,12 +97,12 @@ fn check_ext4(disk: &Path) {
 }
 
 #[test]
-fn a_disk_outlives_the_image() {
-    let folder = tempfile::tempdir().unwrap();
-    build("persistent.yml", &["--compress", "lz4"], folder.path());
-    let data = disk(folder.path(), "data.img", 256 << 20);
+fn data_disk_outlives_the_image() {
+    let directory = tempfile::tempdir().unwrap();
+    build("persistent.yml", &["--compress", "lz4"], directory.path());
+    let data = disk(directory.path(), "data.img", 256 << 20);
     boot(
-        &folder.path().join("persistent"),
+        &directory.path().join("persistent"),
         &[&data],
         &[
             "format: /dev/vda1 is ready",
@@ -116,17 +116,17 @@ fn a_disk_outlives_the_image() {
     );
     check_ext4(&data);
     // Another image, and a disk that has become longer.
-    machine("persistent.yml", folder.path());
+    machine("persistent.yml", directory.path());
     File::options()
         .write(true)
         .open(&data)
         .unwrap()
         .set_len(512 << 20)
         .unwrap();
-    let second = disk(folder.path(), "second.img", 256 << 20);
-    let third = disk(folder.path(), "third.img", 400 << 20);
+    let second = disk(directory.path(), "second.img", 256 << 20);
+    let third = disk(directory.path(), "third.img", 400 << 20);
     boot(
-        &folder.path().join("persistent"),
+        &directory.path().join("persistent"),
         &[&data, &second, &third],
         &[
             "extend: /dev/vda1 has the whole of /dev/vda",
@@ -152,15 +152,15 @@ fn a_disk_outlives_the_image() {
     check_ext4(&data);
 }
 
-/// What containerd knows of the boot before is not in its way, and a service has the time to end.
+/// State of containerd from the boot before is no obstacle, and a service has the time to end.
 #[test]
 fn services_start_again_from_a_disk() {
-    let folder = tempfile::tempdir().unwrap();
-    machine("kept.yml", folder.path());
-    let data = disk(folder.path(), "data.img", 256 << 20);
+    let directory = tempfile::tempdir().unwrap();
+    machine("kept.yml", directory.path());
+    let data = disk(directory.path(), "data.img", 256 << 20);
     for boots in ["boots 0", "boots 1"] {
         let log = boot(
-            &folder.path().join("kept"),
+            &directory.path().join("kept"),
             &[&data],
             &[
                 "onboot 000-before",
@@ -190,24 +190,24 @@ fn services_start_again_from_a_disk() {
 
 /// It is not waited for for minutes, and says why, as there may be nobody to look for it.
 #[test]
-fn a_containerd_that_ends_is_told_of() {
-    let folder = tempfile::tempdir().unwrap();
-    machine("broken.yml", folder.path());
+fn failed_containerd_is_reported() {
+    let directory = tempfile::tempdir().unwrap();
+    machine("broken.yml", directory.path());
     let texts = [
         "service hello",
         "containerd does not answer on",
         "moby-init: containerd: ",
         "moby-init: started",
     ];
-    let log = boot(&folder.path().join("broken"), &[], &texts);
+    let log = boot(&directory.path().join("broken"), &[], &texts);
     assert!(log.contains("failed to load TOML"), "{log}");
 }
 
 #[test]
-fn an_init_of_somebody_else_boots() {
-    let folder = tempfile::tempdir().unwrap();
-    machine("foreign-init.yml", folder.path());
-    let mut machine = Machine::start(moby_run().arg(folder.path().join("foreign-init")));
+fn foreign_init_boots() {
+    let directory = tempfile::tempdir().unwrap();
+    machine("foreign-init.yml", directory.path());
+    let mut machine = Machine::start(moby_run().arg(directory.path().join("foreign-init")));
     for text in [
         "foreign init: /containers/onboot/000-hello config.json lower rootfs runtime.json tmp",
         "foreign init: runc is there",

@@ -8,7 +8,7 @@ use crate::tools;
 
 /// The test binary of the tool, `tests/it`.
 const TOOL: &str = "it";
-/// Its modules that need nothing installed.
+/// The modules that need nothing installed.
 const FAST: &[&str] = &["cli::"];
 /// Parts that run some of its modules. All other tests are the rest.
 const PARTS: &[(&str, &[&str])] = &[("formats", &["formats::"]), ("boots", &["boot::"])];

@@ -11,16 +11,16 @@ use crate::common::shared::Shared;
 use crate::common::{boots, build, get, moby};
 use testing::program::checked;
 
-/// What a container prints when the machine is up.
+/// A line that a container prints when the machine is up.
 const MARKER: &str = "hello from a container";
 
 /// `examples/minimal.yml` in the formats that arm64 has of its own; built once.
 fn machines() -> &'static Path {
     static BUILT: OnceLock<Shared> = OnceLock::new();
-    let make = |folder: &Path| {
+    let make = |directory: &Path| {
         let formats = "kernel+initrd,uki,raw,raw-efi,iso,iso-efi,iso-efi-initrd,qcow2-efi";
         let arguments = ["--arch", "arm64", "--compress", "lz4", "-f", formats];
-        build("minimal.yml", &arguments, folder);
+        build("minimal.yml", &arguments, directory);
     };
     BUILT.get_or_init(|| Shared::new("arm64", make)).path()
 }
@@ -75,12 +75,12 @@ fn formats_for_both_firmwares_are_for_uefi_alone() {
 
 #[test]
 fn formats_for_a_bios_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let yaml = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/minimal.yml");
     for format in ["iso-bios", "raw-bios", "qcow2-bios", "vhd", "dynamic-vhd", "vmdk"] {
         let out = moby()
             .args(["build", "--arch", "arm64", "-f", format, "--dir"])
-            .arg(folder.path())
+            .arg(directory.path())
             .arg(&yaml)
             .output()
             .unwrap();
@@ -88,22 +88,22 @@ fn formats_for_a_bios_are_refused() {
         let said = String::from_utf8(out.stderr).unwrap();
         assert!(said.contains("is not for arm64") && said.contains("raw-efi"), "{said}");
     }
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
 /// The firmware is not to be had for QEMU: it is told what config.txt and cmdline.txt tell the
 /// firmware, with the files of the finished card.
 #[test]
-fn a_raspberry_pi_starts_what_is_on_its_sd_card() {
-    let folder = tempfile::tempdir().unwrap();
+fn raspberry_pi_boots_from_its_sd_card() {
+    let directory = tempfile::tempdir().unwrap();
     let arguments = ["--arch", "arm64", "--compress", "lz4", "-f", "rpi,rpi3"];
-    build("rpi.yml", &arguments, folder.path());
-    let image = folder.path().join("rpi-rpi.img");
+    build("rpi.yml", &arguments, directory.path());
+    let image = directory.path().join("rpi-rpi.img");
     let said = checked("sfdisk", &["--verify"], &image);
     assert!(said.contains("No errors detected"), "{said}");
     let said = checked("sfdisk", &["--dump"], &image);
     assert!(said.contains("start=        2048") && said.contains("type=c"), "{said}");
-    let volume = folder.path().join("volume");
+    let volume = directory.path().join("volume");
     let mut card = fs::read(&image).unwrap();
     fs::write(&volume, card.split_off(1 << 20)).unwrap();
     let said = checked("fsck.fat", &["-n"], &volume);
@@ -111,7 +111,7 @@ fn a_raspberry_pi_starts_what_is_on_its_sd_card() {
 
     // What mtools reads from the card is what GNU tar reads from the tar.
     let [from_card, from_tar] = ["card", "tar"].map(|name| {
-        let path = folder.path().join(name);
+        let path = directory.path().join(name);
         fs::create_dir(&path).unwrap();
         path
     });
@@ -123,7 +123,7 @@ fn a_raspberry_pi_starts_what_is_on_its_sd_card() {
     checked(
         "tar",
         &["-C", from_tar.to_str().unwrap(), "-xf"],
-        &folder.path().join("rpi.tar"),
+        &directory.path().join("rpi.tar"),
     );
     checked("diff", &["-r", from_tar.to_str().unwrap()], &from_card);
 
@@ -155,10 +155,10 @@ fn a_raspberry_pi_starts_what_is_on_its_sd_card() {
 
 #[test]
 fn an_sd_card_needs_device_trees() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let out = moby()
         .args(["build", "--arch", "arm64", "-f", "rpi", "--compress", "none", "--dir"])
-        .arg(folder.path())
+        .arg(directory.path())
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/minimal.yml"))
         .output()
         .unwrap();
@@ -171,14 +171,14 @@ fn an_sd_card_needs_device_trees() {
 }
 
 #[test]
-fn what_compiles_for_another_architecture_is_asked_for() {
+fn missing_cross_compiler_is_named() {
     let other = if cfg!(target_arch = "x86_64") { "arm64" } else { "amd64" };
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let out = moby()
         .args(["pkg", "build", "--arch", other, "--cache"])
-        .arg(folder.path())
+        .arg(directory.path())
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("pkg/init"))
-        .env("PATH", folder.path())
+        .env("PATH", directory.path())
         .output()
         .unwrap();
     assert_eq!(out.status.code(), Some(1));

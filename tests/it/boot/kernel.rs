@@ -4,14 +4,18 @@
 use crate::common::site::initrds;
 use crate::common::{boots, build, moby};
 
-/// What the container prints when the machine is up.
+/// A line that the container prints when the machine is up.
 const MARKER: &str = "hello from a container";
 
 #[test]
 #[ignore = "compiles a kernel, which takes 10 to 40 minutes"]
-fn it_boots_every_root_filesystem_without_an_initrd() {
-    let folder = tempfile::tempdir().unwrap();
-    let (plain, packed, disk) = (folder.path(), folder.path().join("lz4"), folder.path().join("disk"));
+fn every_root_filesystem_boots_without_an_initrd() {
+    let directory = tempfile::tempdir().unwrap();
+    let (plain, compressed, disk) = (
+        directory.path(),
+        directory.path().join("lz4"),
+        directory.path().join("disk"),
+    );
     build(
         "vm.yml",
         &["--format", "kernel+squashfs,kernel+erofs,kernel+iso,kernel+ext4"],
@@ -20,18 +24,18 @@ fn it_boots_every_root_filesystem_without_an_initrd() {
     build(
         "vm.yml",
         &["--compress", "lz4", "--format", "kernel+squashfs,kernel+erofs"],
-        &packed,
+        &compressed,
     );
     build("vm.yml", &["--root", "squashfs", "--format", "raw-efi,raw-bios"], &disk);
     build("vm.yml", &["--root", "squashfs", "--format", "iso"], &disk);
-    for folder in [plain, &packed, &disk] {
-        assert_eq!(initrds(folder), [""; 0]);
+    for directory in [plain, &compressed, &disk] {
+        assert_eq!(initrds(directory), [""; 0]);
     }
     for name in ["vm-squashfs.img", "vm-erofs.img", "vm.iso", "vm-ext4.img"] {
         boots(&plain.join(name), &[], MARKER);
     }
     for name in ["vm-squashfs.img", "vm-erofs.img"] {
-        boots(&packed.join(name), &[], MARKER);
+        boots(&compressed.join(name), &[], MARKER);
     }
     // Nor is there one within the disks.
     for (name, arguments) in [("vm-efi.img", &["--uefi"][..]), ("vm-bios.img", &[])] {
@@ -44,6 +48,6 @@ fn it_boots_every_root_filesystem_without_an_initrd() {
         assert!(!listed.contains("initrd"), "{listed}");
         boots(&disk.join(name), arguments, MARKER);
     }
-    // A CD has one, without modules, which finds the CD.
+    // An ISO image has one, without modules, which finds the ISO.
     boots(&disk.join("vm-hybrid.iso"), &[], MARKER);
 }

@@ -15,19 +15,19 @@ const LARGE: usize = 256 << 20;
 
 /// `examples/nginx.yml` with a large file, of which a container says the sum.
 struct LargeImage {
-    folder: tempfile::TempDir,
-    /// What is on the console when the file has come to the machine as it is.
+    directory: tempfile::TempDir,
+    /// The line on the console when the machine reads the file unchanged.
     marker: String,
 }
 
 impl LargeImage {
     fn new() -> LargeImage {
-        let folder = tempfile::tempdir().unwrap();
-        let mut file = fs::File::create(folder.path().join("large")).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = fs::File::create(directory.path().join("large")).unwrap();
         for piece in 0..LARGE >> 20 {
             file.write_all(&noise(1 << 20, piece as u64)).unwrap();
         }
-        let sum = checked("md5sum", &[], &folder.path().join("large"));
+        let sum = checked("md5sum", &[], &directory.path().join("large"));
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
         let example = fs::read_to_string(examples.join("nginx.yml")).unwrap();
         let example = example.replace("@pkg:", &format!("@pkg:{}/", examples.display()));
@@ -36,37 +36,37 @@ impl LargeImage {
             "onboot:\n  - name: sum\n    image: \"@pkg:{}\"\n    command: [/bin/busybox, md5sum, /large]\n    binds: [\"/opt/large:/large:ro\"]\n",
             hello.display()
         );
-        let large = folder.path().join("large");
+        let large = directory.path().join("large");
         let file = format!("  - path: opt/large\n    source: {}\n", large.display());
         let yaml = example.replace("onboot:\n", &container) + &file;
-        fs::write(folder.path().join("large.yml"), yaml).unwrap();
+        fs::write(directory.path().join("large.yml"), yaml).unwrap();
         let marker = format!("{}  /large", sum.split_whitespace().next().unwrap());
-        LargeImage { folder, marker }
+        LargeImage { directory, marker }
     }
 
     /// Makes it in a format and boots it in all ways that the format claims.
     fn boots(&self, format: &Format, arguments: &[&str]) {
-        let folder = self.folder.path().join(format.name);
+        let directory = self.directory.path().join(format.name);
         let flags = [&["--format", format.name], arguments].concat();
-        build_file(&self.folder.path().join("large.yml"), &flags, &folder);
-        let file = unpacked(&started(&folder, format));
+        build_file(&self.directory.path().join("large.yml"), &flags, &directory);
+        let file = unpacked(&started(&directory, format));
         for way in ways(format) {
             boots(&file, &way, &self.marker);
         }
-        fs::remove_dir_all(folder).unwrap();
+        fs::remove_dir_all(directory).unwrap();
     }
 }
 
-/// What of a format's files `moby run` is given.
-fn started(folder: &Path, format: &Format) -> PathBuf {
-    match format.medium {
-        "kernel" => folder.join("large"),
-        _ => folder.join(format!("large{}", format.started())),
+/// The argument of `moby run` for the files of a format.
+fn started(directory: &Path, format: &Format) -> PathBuf {
+    match format.kind {
+        "kernel" => directory.join("large"),
+        _ => directory.join(format!("large{}", format.started())),
     }
 }
 
 #[test]
-fn a_large_machine_boots() {
+fn large_image_boots() {
     let large = LargeImage::new();
     std::thread::scope(|scope| {
         scope.spawn(|| large.boots(named("raw-bios"), &[]));
@@ -76,9 +76,9 @@ fn a_large_machine_boots() {
 
 #[test]
 #[ignore = "some of these boots take a minute: `cargo xtask test --all`"]
-fn a_large_machine_boots_in_every_format() {
+fn large_image_boots_in_every_format() {
     let large = LargeImage::new();
-    let boot = |format: &&Format| format.boots() || ["kernel", "rootfs"].contains(&format.medium);
+    let boot = |format: &&Format| format.boots() || ["kernel", "rootfs"].contains(&format.kind);
     for format in FORMATS.iter().filter(boot) {
         large.boots(format, &[]);
     }

@@ -7,13 +7,13 @@ use crate::common::{build, get, moby_run};
 
 #[test]
 fn hello_boots_serves_and_powers_off() {
-    let folder = tempfile::tempdir().unwrap();
-    build("hello.yml", &[], folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    build("hello.yml", &[], directory.path());
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut machine = Machine::start(
         moby_run()
             .args(["--publish", &format!("{port}:80")])
-            .arg(folder.path().join("hello")),
+            .arg(directory.path().join("hello")),
     );
     for text in [
         "moby-init: onboot 000-hello",
@@ -37,9 +37,9 @@ fn hello_boots_serves_and_powers_off() {
 #[test]
 fn every_compression_boots() {
     for compression in ["zstd", "lz4", "xz:1", "none"] {
-        let folder = tempfile::tempdir().unwrap();
-        build("minimal.yml", &["--compress", compression], folder.path());
-        let mut machine = Machine::start(moby_run().args(["--mem", "1536"]).arg(folder.path().join("minimal")));
+        let directory = tempfile::tempdir().unwrap();
+        build("minimal.yml", &["--compress", compression], directory.path());
+        let mut machine = Machine::start(moby_run().args(["--mem", "1536"]).arg(directory.path().join("minimal")));
         machine.log.push(compression.to_owned());
         machine.until("hello from a container");
         machine.until("moby-init: started");
@@ -50,13 +50,13 @@ fn every_compression_boots() {
 
 #[test]
 fn services_run_without_containerd() {
-    let folder = tempfile::tempdir().unwrap();
-    build("nginx.yml", &["--compress", "lz4"], folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    build("nginx.yml", &["--compress", "lz4"], directory.path());
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut machine = Machine::start(
         moby_run()
             .args(["--publish", &format!("{port}:80")])
-            .arg(folder.path().join("nginx")),
+            .arg(directory.path().join("nginx")),
     );
     machine.until("moby-init: started");
     let answer = get(port);

@@ -6,7 +6,7 @@ use crate::common::layout::{Layer, Layout, tar};
 use crate::common::site::{Site, YAML, files, good, refused};
 
 #[test]
-fn the_same_bits_in_any_folder_with_any_number_of_threads() {
+fn same_bits_in_any_directory_with_any_number_of_threads() {
     let (one, two) = (Site::new(), Site::new());
     let formats = "kernel+initrd,tar,docker,tar-kernel-initrd";
     good(one.build(&["-f", formats, "--jobs", "1", "machine.yml"]));
@@ -30,7 +30,7 @@ fn the_same_bits_in_any_folder_with_any_number_of_threads() {
 }
 
 #[test]
-fn the_tar_has_what_linuxkit_puts_there() {
+fn tar_has_the_entries_of_linuxkit() {
     let site = Site::new();
     let tar = good(site.build(&["-f", "tar", "-o", "-", "machine.yml"]));
     let mut archive = tar::Archive::new(tar.as_slice());
@@ -223,7 +223,7 @@ fn mistakes_in_the_yaml_are_shown_where_they_are() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_source_that_cannot_be_read_is_not_made_optional() {
+fn optional_source_that_cannot_be_read_is_an_error() {
     let site = Site::new();
     // That it is there is all that anybody may know of it.
     site.write(
@@ -264,7 +264,7 @@ fn a_read_only_volume_cannot_be_bound_writable() {
 }
 
 #[test]
-fn the_label_of_an_image_is_to_blame_for_what_is_wrong_in_it() {
+fn mistakes_in_a_label_name_the_label() {
     let site = Site::new();
     good(site.moby(&["check", "machine.yml"]));
     let recipe = fs::read_to_string(site.path("init/build.yml")).unwrap();
@@ -340,13 +340,13 @@ fn damaged_images_are_refused() {
 }
 
 #[test]
-fn a_damaged_image_is_the_one_of_that_very_name() {
+fn damage_names_the_image_with_the_exact_reference() {
     let site = Site::new();
-    let folder = site.path("layout");
-    let mut layout = Layout::new(&folder);
+    let directory = site.path("layout");
+    let mut layout = Layout::new(&directory);
     for (tag, content) in [("1", b"one"), ("10", b"ten")] {
         let layer = Layer::plain(&tar(&[(b'0', "a", "", content)]));
-        let blob = folder.join("blobs").join(layer.diff_id.replace(':', "/"));
+        let blob = directory.join("blobs").join(layer.diff_id.replace(':', "/"));
         let manifest = layout.manifest("amd64", &[layer]);
         layout.name(&format!("docker.io/t/app:{tag}"), manifest);
         if tag == "10" {
@@ -383,7 +383,7 @@ fn packages_are_the_same_bits_twice() {
 }
 
 #[test]
-fn a_dockerfile_alone_says_what_to_do() {
+fn directory_with_only_a_dockerfile_gets_help() {
     let site = Site::new();
     site.write("docker/build.yml", "image: x\n");
     site.write("docker/Dockerfile", "FROM scratch\n");

@@ -1,4 +1,4 @@
-//! `moby cache` on folders that others wrote, damaged or changed at the same time.
+//! `moby cache` on directories that others wrote, damaged or changed at the same time.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ fn image(layout: &Layout, content: &[u8]) -> Value {
 }
 
 #[test]
-fn an_index_that_cannot_be_read_is_left_as_it_is() {
+fn unreadable_index_is_left_unchanged() {
     let site = Site::new();
     let mut other = Layout::new(&site.path("other"));
     let one = image(&other, b"one");
@@ -45,7 +45,7 @@ fn an_index_that_cannot_be_read_is_left_as_it_is() {
     let message = refused(site.moby(&["cache", "import", "other"]), 1);
     assert!(message.contains("cache/index.json"), "{message}");
     fs::remove_dir(&index).unwrap();
-    // Put back, all is there; without one, the folder is a new one.
+    // Put back, all is there; without one, the directory is a new one.
     fs::write(&index, &whole).unwrap();
     good(site.moby(&["cache", "import", "other"]));
     good(site.moby(&["cache", "verify"]));
@@ -61,7 +61,7 @@ fn an_index_that_cannot_be_read_is_left_as_it_is() {
 }
 
 #[test]
-fn a_tag_beside_a_name_is_no_name() {
+fn tag_annotation_alone_is_not_a_reference() {
     let site = Site::new();
     let (tag, containerd) = ("org.opencontainers.image.ref.name", "io.containerd.image.name");
     let mut saved = Layout::new(&site.path("saved"));
@@ -103,13 +103,13 @@ fn a_tag_beside_a_name_is_no_name() {
         "docker.io/linuxkit/a:v1",
     ];
     good(site.moby(&["cache", "import", "saved"]));
-    for folder in ["saved", "cache"] {
-        assert_eq!(names(&site, folder), all, "{folder}");
+    for directory in ["saved", "cache"] {
+        assert_eq!(names(&site, directory), all, "{directory}");
         for name in all {
             let tar = good(site.moby(&[
                 "cache",
                 "--cache",
-                folder,
+                directory,
                 "export",
                 name,
                 "--arch",
@@ -119,17 +119,20 @@ fn a_tag_beside_a_name_is_no_name() {
                 "-o",
                 "-",
             ]));
-            assert!(contains(&tar, name), "{name} in {folder}");
+            assert!(contains(&tar, name), "{name} in {directory}");
         }
         for name in ["latest", "1", "linuxkit/a:old"] {
-            let message = refused(site.moby(&["cache", "--cache", folder, "export", name, "-o", "x"]), 1);
+            let message = refused(
+                site.moby(&["cache", "--cache", directory, "export", name, "-o", "x"]),
+                1,
+            );
             assert!(message.contains("no image"), "{message}");
         }
     }
 }
 
 #[test]
-fn help_is_a_command_that_works() {
+fn help_names_a_working_command() {
     let site = Site::new();
     let mut layout = Layout::new(&site.path("layout"));
     let one = image(&layout, b"one");
@@ -154,7 +157,7 @@ fn help_is_a_command_that_works() {
 }
 
 #[test]
-fn what_is_listed_can_be_removed() {
+fn listed_images_can_be_removed() {
     let site = Site::new();
     let (usual, containerd) = ("org.opencontainers.image.ref.name", "io.containerd.image.name");
     let fill = || {
@@ -276,7 +279,7 @@ fn indexes_in_indexes_are_imported_and_exported() {
 }
 
 #[test]
-fn what_has_no_name_is_verified_too() {
+fn blobs_without_a_reference_are_verified() {
     let site = Site::new();
     let mut layout = Layout::new(&site.path("cache"));
     let one = image(&layout, b"one");
@@ -291,9 +294,9 @@ fn what_has_no_name_is_verified_too() {
     assert!(message.contains(&digest), "{message}");
 }
 
-/// As its image is known by its digest, and there are fields that nobody here knows.
+/// The digest of an image covers its configuration, unknown fields included.
 #[test]
-fn a_configuration_is_exported_as_it_is() {
+fn configuration_is_exported_unchanged() {
     let site = Site::new();
     let mut layout = Layout::new(&site.path("cache"));
     let config = br#"{"os":"linux","architecture":"amd64","config":{"Healthcheck":{"Test":["NONE"]},"Labels":{"b":"1","a":"2","c":"3"}},"rootfs":{"type":"layers","diff_ids":[]}}"#;
@@ -315,7 +318,7 @@ fn a_configuration_is_exported_as_it_is() {
 }
 
 #[test]
-fn indexes_without_end_are_not_followed() {
+fn recursive_indexes_are_refused() {
     let site = Site::new();
     let mut layout = Layout::new(&site.path("cache"));
     let mut deep = image(&layout, b"deep");
@@ -346,7 +349,7 @@ fn indexes_without_end_are_not_followed() {
 }
 
 #[test]
-fn a_bad_index_harms_no_other_image() {
+fn bad_index_harms_no_other_image() {
     let site = Site::new();
     let mut layout = Layout::new(&site.path("cache"));
     let manifests: Vec<Value> = ["one", "two", "three"]
@@ -407,14 +410,14 @@ fn a_bad_index_harms_no_other_image() {
     assert!(message.contains("no image example.org/four"), "{message}");
 }
 
-/// Whether the content of the only file of a tar begins with a text.
+/// Returns whether the content of the only file of a tar begins with a text.
 fn contains(tar: &[u8], text: &str) -> bool {
     tar.get(512..).is_some_and(|rest| rest.starts_with(text.as_bytes()))
 }
 
 /// The names that are listed, in order.
-fn names(site: &Site, folder: &str) -> Vec<String> {
-    let listed = String::from_utf8(good(site.moby(&["cache", "--cache", folder, "ls"]))).unwrap();
+fn names(site: &Site, directory: &str) -> Vec<String> {
+    let listed = String::from_utf8(good(site.moby(&["cache", "--cache", directory, "ls"]))).unwrap();
     let first = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
     listed.lines().map(first).collect()
 }

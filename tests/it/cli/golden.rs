@@ -24,7 +24,7 @@ struct Build {
     options: Vec<&'static str>,
 }
 
-/// What is known of a file by name: architecture, format, file, options.
+/// The key of an output: architecture, format, file, options.
 type Key = (String, String, String, String);
 
 /// All builds.
@@ -163,7 +163,7 @@ impl Build {
             "zstd" => "zst",
             other => other,
         };
-        let disk = format.medium.contains('/') || format.medium == "card";
+        let disk = format.kind.contains('/') || format.kind == "sd-card";
         disk.then(|| format!("{suffix}.{end}"))
     }
 }
@@ -205,7 +205,7 @@ fn every_output_has_its_bits() {
         .into_iter()
         .map(|((arch, format, file, options), digest)| (format!("{arch} {format} {file} {options}"), digest))
         .collect();
-    let path = images::folder().join("outputs.txt");
+    let path = images::directory().join("outputs.txt");
     if std::env::var_os("MOBY_BLESS").is_some() {
         let text: String = lines.iter().map(|(key, digest)| format!("{digest} {key}\n")).collect();
         fs::write(&path, text).unwrap();

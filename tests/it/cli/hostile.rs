@@ -35,7 +35,7 @@ fn build(site: &Site) -> (Output, Vec<String>) {
     (output, written)
 }
 
-/// What a site has besides what a build is to write.
+/// Names in a site besides those that a build writes.
 fn around(site: &Site) -> Vec<String> {
     let mut names = files(site.0.path());
     names.retain(|name| !["cache", "out"].contains(&name.as_str()));
@@ -57,7 +57,7 @@ fn layers_cannot_leave_their_tree() {
         (&[(b'0', "../evil", "", b"x")], "../evil"),
         (&[(b'0', "a/../../evil", "", b"x")], "`..` component"),
         (&[(b'5', "..", "", b"")], "`..` component"),
-        (&[(b'0', ".", "", b"x")], "root folder"),
+        (&[(b'0', ".", "", b"x")], "root directory"),
         (&[(b'1', "passwd", "../../../../etc/passwd", b"")], "hard link"),
         (&[(b'1', "passwd", "/etc/passwd", b"")], "hard link"),
         (&[(b'1', "a", "a", b"")], "hard link"),
@@ -133,8 +133,8 @@ fn layers_cannot_leave_their_tree() {
         let names = names(&fs::read(site.path("out/evil.tar")).unwrap());
         let leaves = |name: &String| name.starts_with('/') || name.split('/').any(|part| part == "..");
         assert!(!names.iter().any(leaves), "{names:?}");
-        for folder in ["", "containers/onboot/000-c/lower/"] {
-            let name = format!("{folder}{expected}");
+        for directory in ["", "containers/onboot/000-c/lower/"] {
+            let name = format!("{directory}{expected}");
             assert!(expected.is_empty() || names.contains(&name), "{name:?} in {names:?}");
         }
     }
@@ -159,7 +159,7 @@ fn damaged_tars_are_refused() {
         (b'L', "././@LongLink", "", "d/".repeat(500_000).as_bytes()),
         (b'0', "x", "", b""),
     ]);
-    // A symbolic link whose target has half a million folders, used as a parent.
+    // A symbolic link whose target has half a million directories, used as a parent.
     let deep = tar(&[
         (b'K', "././@LongLink", "", "m/".repeat(500_000).as_bytes()),
         (b'2', "deep", "", b""),
@@ -177,8 +177,8 @@ fn damaged_tars_are_refused() {
         ("size of letters", header(124, b"xyz\0")),
         ("owner of 2^40", header(108, &[0x80, 0, 1, 0, 0, 0, 0, 0])),
         ("no header", [b'x'; 1024].to_vec()),
-        ("path of 500,000 folders", long_name),
-        ("link to 500,000 folders", deep),
+        ("path of 500,000 directories", long_name),
+        ("link to 500,000 directories", deep),
         (
             "damaged pax records",
             tar(&[(b'x', "p", "", b"99 path=a\n"), (b'0', "x", "", b"")]),
@@ -206,7 +206,7 @@ fn damaged_tars_are_refused() {
 }
 
 #[test]
-fn a_layer_that_expands_without_end_is_not_followed() {
+fn decompression_bomb_is_refused() {
     // A little more than 1 GiB of zeros, in 65 gzip members; the digest of the tar does not matter, as
     // nothing gets that far.
     let bomb = crate::common::layout::through("gzip", &["-n"], &vec![0; 16 << 20]).repeat(65);
@@ -230,8 +230,8 @@ fn a_layer_that_expands_without_end_is_not_followed() {
 }
 
 #[test]
-fn more_folders_than_are_real_are_refused() {
-    // A few paths of thousands of folders each, which together are a gigabyte of names.
+fn gigabytes_of_path_names_are_refused() {
+    // A few paths of thousands of directories each, which together are a gigabyte of names.
     let paths: Vec<String> = (0..100)
         .map(|number| format!("{number}/{}x", "d/".repeat(3990)))
         .collect();
@@ -244,14 +244,14 @@ fn more_folders_than_are_real_are_refused() {
     let (output, written) = build(&site);
     let message = refused(output, 1);
     assert!(
-        message.contains("more names and attributes than a real tree has"),
+        message.contains("the names and attributes exceed the memory limit of the tree"),
         "{message}"
     );
     assert_eq!(written, [""; 0]);
 }
 
 #[test]
-fn indexes_that_name_each_other_many_times_end_soon() {
+fn nested_indexes_with_many_entries_end_soon() {
     let site = Site::new();
     let mut layout = Layout::new(&site.path("layout"));
     // Each level has the one below it 300 times: 300^4 in all, and nothing at the end.

@@ -6,7 +6,7 @@ use std::io::Write;
 use crate::common::site::{Site, YAML, good, initrds, refused};
 
 #[test]
-fn a_kernel_is_believed_what_it_has_built_in() {
+fn modules_builtin_decides_without_an_initrd() {
     let site = Site::new();
     let list = "kernel/drivers/block/virtio_blk.ko\\nkernel/fs/squashfs/squashfs.ko\\n";
     let file = format!("  - path: lib/modules/6.1.0/modules.builtin\n    contents: \"{list}\"\n");
@@ -25,7 +25,7 @@ fn a_kernel_is_believed_what_it_has_built_in() {
 }
 
 #[test]
-fn a_kernel_without_a_list_is_asked_for_its_configuration() {
+fn embedded_configuration_decides_without_modules_builtin() {
     let site = Site::new();
     let gzip = |bytes: &[u8]| {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -52,7 +52,7 @@ fn a_kernel_without_a_list_is_asked_for_its_configuration() {
 }
 
 #[test]
-fn what_compiles_a_kernel_is_asked_for_by_name() {
+fn missing_kernel_build_tools_are_named() {
     let site = Site::new();
     let recipe = "image: vm\narches: [amd64]\ncontents:\n  - linux: linux-source-6.1\n    config: [tinyconfig]\n";
     site.write("vm/build.yml", recipe);

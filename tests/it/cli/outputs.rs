@@ -1,4 +1,4 @@
-//! Where `moby build` puts what it makes, and what `moby run` takes.
+//! Output files of `moby build`, and the arguments of `moby run`.
 
 use std::fs;
 
@@ -31,7 +31,7 @@ fn a_pipe_is_written_to_and_a_link_is_followed() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_leads_to_a_pipe_is_written_to() {
+fn link_to_a_pipe_is_written_to() {
     let site = Site::new();
     good(site.build(&["-f", "tar", "machine.yml"]));
     let expected = fs::read(site.path("machine.tar")).unwrap();
@@ -40,7 +40,7 @@ fn what_leads_to_a_pipe_is_written_to() {
 }
 
 #[test]
-fn of_several_files_there_are_all_or_none() {
+fn several_outputs_appear_all_or_none() {
     let site = Site::new();
     fs::create_dir_all(site.path("out/m-initrd.img")).unwrap();
     site.write("out/m-kernel", "the old one");
@@ -54,7 +54,7 @@ fn of_several_files_there_are_all_or_none() {
 }
 
 #[test]
-fn a_dry_run_builds_nothing() {
+fn dry_run_builds_nothing() {
     let site = Site::new();
     let printed = good(site.build(&["--dry-run", "machine.yml"]));
     assert!(String::from_utf8(printed).unwrap().contains("docker.io/moby/init:"));
@@ -62,7 +62,7 @@ fn a_dry_run_builds_nothing() {
 }
 
 #[test]
-fn what_a_dry_run_prints_is_read_again() {
+fn dry_run_output_is_valid_input() {
     let site = Site::new();
     site.write(
         "odd.yml",
@@ -83,7 +83,7 @@ fn what_a_dry_run_prints_is_read_again() {
 }
 
 #[test]
-fn a_size_that_no_file_has_is_refused() {
+fn size_beyond_any_file_is_refused() {
     let site = Site::new();
     for size in ["17592186044415M", "4194305T", "99999999999999999999T"] {
         let message = refused(site.build(&["--size", size, "-f", "raw", "machine.yml"]), 2);
@@ -92,7 +92,7 @@ fn a_size_that_no_file_has_is_refused() {
 }
 
 #[test]
-fn what_cannot_be_run_is_said() {
+fn files_that_cannot_boot_are_refused() {
     let site = Site::new();
     good(site.build(&["-f", "kernel+squashfs,tar", "machine.yml"]));
     for (name, says) in [
@@ -110,7 +110,7 @@ fn what_cannot_be_run_is_said() {
 }
 
 #[test]
-fn a_missing_qemu_is_named_with_its_package() {
+fn missing_qemu_names_its_package() {
     let site = Site::new();
     good(site.build(&["-f", "kernel+initrd", "machine.yml"]));
     let message = refused(site.moby(&["run", "--accel", "tcg", "machine"]), 1);
@@ -122,7 +122,7 @@ fn a_missing_qemu_is_named_with_its_package() {
 
 #[cfg(unix)]
 #[test]
-fn what_is_asked_of_a_machine_reaches_qemu() {
+fn machine_options_reach_qemu() {
     use std::os::unix::fs::PermissionsExt;
     let site = Site::new();
     good(site.build(&["-f", "kernel+initrd", "machine.yml"]));
@@ -161,11 +161,10 @@ fn what_is_asked_of_a_machine_reaches_qemu() {
     );
 }
 
-/// What is compressed before it is written needs room, which may not be where programs keep what is
-/// temporary.
+/// Compressed data waits on disk before it is written, and `TMPDIR` may have no space for it.
 #[cfg(unix)]
 #[test]
-fn what_is_made_stays_in_the_folder_of_the_output() {
+fn temporary_files_stay_in_the_output_directory() {
     let site = Site::new();
     fs::create_dir(site.path("out")).unwrap();
     for target in [["-o", "out/machine.tar"], ["--dir", "out"]] {
@@ -177,7 +176,7 @@ fn what_is_made_stays_in_the_folder_of_the_output() {
 }
 
 #[test]
-fn options_without_an_effect_are_told_of() {
+fn options_without_effect_are_reported() {
     let site = Site::new();
     for (compression, format, said) in [
         ("xz:1", "oci", "--compress xz:1 is not for the layers"),
@@ -201,7 +200,7 @@ fn options_without_an_effect_are_told_of() {
 }
 
 #[test]
-fn capabilities_that_an_output_cannot_hold_are_told_of() {
+fn lost_file_capabilities_are_reported() {
     let site = Site::new();
     let mut layout = Layout::new(&site.path("cache"));
     // cap_net_raw+ep, as setcap(8) stores it, in a record of PAX.

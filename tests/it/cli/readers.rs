@@ -12,7 +12,7 @@ use iso9660_reader::{DirectoryEntry, ISO9660, ISODirectory};
 use crate::common::images;
 use crate::common::layout::Layout;
 
-/// What a file is: its type as tar has it, mode, owner and group, and content or target.
+/// A file: its type as in tar, mode, owner and group, and content or target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     kind: u8,

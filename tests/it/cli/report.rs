@@ -1,4 +1,4 @@
-//! What moby says: results on standard output, work on standard error, as bars on a terminal and
+//! Messages of moby: results on standard output, work on standard error, as bars on a terminal and
 //! as lines elsewhere; and what it says to the flags of `linuxkit build`.
 
 use std::process::{Command, Output};
@@ -12,7 +12,7 @@ fn said(output: Output) -> String {
 }
 
 #[test]
-fn lines_elsewhere_and_nothing_when_quiet() {
+fn lines_without_a_terminal_and_nothing_when_quiet() {
     let site = Site::new();
     let first = said(site.moby(&["build", "-f", "tar,kernel+initrd", "--dir", "out", "machine.yml"]));
     let mut kinds: Vec<&str> = first.lines().map(|line| line.split(' ').next().unwrap()).collect();
@@ -84,7 +84,7 @@ fn bars_on_a_terminal() {
 }
 
 #[test]
-fn flags_of_linuxkit_build_are_taken_or_explained() {
+fn linuxkit_flags_are_accepted_or_explained() {
     let site = Site::new();
     let usual = good(site.build(&["-f", "tar", "-o", "-", "machine.yml"]));
     for (arguments, expected) in [

@@ -3,7 +3,7 @@
 use crate::common::layout::tar;
 use crate::common::site::{Site, good, refused};
 
-/// What is in the tar of a machine: mode, name and the target of a link.
+/// The entries in the tar of a machine: mode, name and the target of a link.
 fn listed(site: &Site, yaml: &str) -> Vec<String> {
     site.write("m.yml", yaml);
     good(site.build(&["-f", "tar", "--no-sbom", "m.yml"]));
@@ -45,7 +45,7 @@ fn modules_stay_when_lib_becomes_a_link() {
 }
 
 #[test]
-fn nothing_takes_the_place_of_a_folder_that_is_not_empty() {
+fn nonempty_directory_is_not_replaced() {
     let site = Site::new();
     let machine = |files: &str| {
         site.write("m.yml", &format!("init: ['@pkg:init']\nfiles:\n{files}"));
@@ -71,7 +71,7 @@ fn nothing_takes_the_place_of_a_folder_that_is_not_empty() {
 }
 
 #[test]
-fn dots_in_the_path_of_a_file_are_no_folders() {
+fn dots_in_a_path_create_no_directories() {
     let site = Site::new();
     let names = listed(
         &site,
@@ -96,7 +96,7 @@ fn a_source_without_a_length_is_read() {
 }
 
 #[test]
-fn files_that_lose_their_capabilities_are_named() {
+fn files_that_lose_capabilities_are_listed() {
     let site = Site::new();
     let mut layout = crate::common::layout::Layout::new(&site.path("cache"));
     // A pax record of a file that may open raw sockets (getfattr -n security.capability).
@@ -123,7 +123,7 @@ fn files_that_lose_their_capabilities_are_named() {
 }
 
 #[test]
-fn other_contents_have_other_names() {
+fn identifiers_follow_the_content() {
     let site = Site::new();
     site.write(
         "m.yml",

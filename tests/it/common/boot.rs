@@ -16,7 +16,7 @@ pub fn ways(format: &Format) -> Vec<Vec<&'static str>> {
     for (boots, flags) in [(format.bios, &[][..]), (format.efi, &["--uefi"][..])] {
         if boots {
             ways.push(flags.to_vec());
-            if format.medium == "iso" {
+            if format.kind == "iso" {
                 ways.push([flags, &["--stick"]].concat());
             }
         }
@@ -28,21 +28,21 @@ pub fn ways(format: &Format) -> Vec<Vec<&'static str>> {
 /// are.
 pub fn unpacked(file: &Path) -> PathBuf {
     let name = file.file_name().unwrap().to_str().unwrap();
-    let folder = file.with_file_name(format!("unpacked-{name}"));
+    let directory = file.with_file_name(format!("unpacked-{name}"));
     let (program, disk) = match name.rsplit_once('.').unwrap_or((name, "")) {
-        (stem, "gz") if !stem.ends_with(".tar") => ("gzip", folder.join(stem)),
-        (stem, "xz") => ("xz", folder.join(stem)),
-        (_, "gz") => ("tar", folder.join("disk.raw")),
-        (stem, "ova") => ("tar", folder.join(format!("{stem}-disk1.vmdk"))),
+        (stem, "gz") if !stem.ends_with(".tar") => ("gzip", directory.join(stem)),
+        (stem, "xz") => ("xz", directory.join(stem)),
+        (_, "gz") => ("tar", directory.join("disk.raw")),
+        (stem, "ova") => ("tar", directory.join(format!("{stem}-disk1.vmdk"))),
         _ => return file.to_owned(),
     };
     if !disk.exists() {
-        fs::create_dir_all(&folder).unwrap();
+        fs::create_dir_all(&directory).unwrap();
         if program == "tar" {
-            checked("tar", &["-C", folder.to_str().unwrap(), "-xSf"], file);
+            checked("tar", &["-C", directory.to_str().unwrap(), "-xSf"], file);
         } else {
-            fs::copy(file, folder.join(name)).unwrap();
-            checked(program, &["-dq"], &folder.join(name));
+            fs::copy(file, directory.join(name)).unwrap();
+            checked(program, &["-dq"], &directory.join(name));
         }
     }
     disk

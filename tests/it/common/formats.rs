@@ -8,30 +8,30 @@ use std::sync::LazyLock;
 pub struct Format {
     pub name: &'static str,
     pub arches: Vec<&'static str>,
-    /// Whether a BIOS and UEFI start a machine from it.
+    /// The firmware that starts a machine from it.
     pub bios: bool,
     pub efi: bool,
-    /// `kernel`, `rootfs`, `archive`, `program`, `iso`, `card`, or a disk: `mbr`, `gpt`, or `ext4`
+    /// `kernel`, `rootfs`, `archive`, `program`, `iso`, `sd-card`, or a disk: `mbr`, `gpt`, or `ext4`
     /// for an MBR with one ext4 partition, a slash, and the driver with which QEMU reads the file.
-    pub medium: &'static str,
-    /// Where `--root` may move its root filesystem from.
+    pub kind: &'static str,
+    /// The default of `--root`, if the format takes that option.
     pub root: Option<&'static str>,
-    /// What is added to the name of a build, one for each file.
+    /// Suffixes of the name of a build, one for each file.
     pub files: Vec<&'static str>,
 }
 
 impl Format {
-    /// Whether a machine starts from it by itself.
+    /// Returns whether firmware starts a machine from it.
     pub fn boots(&self) -> bool {
         self.bios || self.efi
     }
 
-    /// How the disk is divided and QEMU's driver for it, if the file is a disk.
+    /// The partition table of a disk, and QEMU's driver for the file.
     pub fn disk(&self) -> Option<(&'static str, &'static str)> {
-        self.medium.split_once('/')
+        self.kind.split_once('/')
     }
 
-    /// Whether it is a disk in another format than the bytes of the disk, or compressed.
+    /// Returns whether it is a disk in a disk image format other than raw, or compressed.
     pub fn is_wrapped(&self) -> bool {
         let compressed = self.files[0].ends_with(".gz") || self.files[0].ends_with(".xz");
         self.disk().is_some_and(|(_, driver)| driver != "raw" || compressed)
@@ -39,19 +39,19 @@ impl Format {
 
     /// The file that `moby run` starts: a disk, an ISO image, or the root filesystem beside a kernel.
     pub fn started(&self) -> &'static str {
-        self.files[usize::from(self.medium == "rootfs")]
+        self.files[usize::from(self.kind == "rootfs")]
     }
 
     /// The values of `--root` that it takes.
     pub fn roots(&self) -> &'static [&'static str] {
-        match (self.root, self.medium) {
+        match (self.root, self.kind) {
             (None, _) => &[],
             (_, "iso") => &["initramfs", "squashfs", "erofs", "ext4", "iso"],
             _ => &["initramfs", "squashfs", "erofs", "ext4"],
         }
     }
 
-    /// Whether both have a file of one name that may differ.
+    /// Returns whether both have a file of one name but with different content.
     pub fn clashes(&self, other: &Format) -> bool {
         let own = |file: &&&str| !["-kernel", "-cmdline"].contains(*file);
         self.files.iter().filter(own).any(|file| other.files.contains(file))
@@ -66,7 +66,7 @@ pub static FORMATS: LazyLock<Vec<Format>> = LazyLock::new(|| {
 
 fn row(line: &'static str) -> Format {
     let fields: Vec<&str> = line.split_whitespace().collect();
-    let [name, arches, firmware, medium, root, files @ ..] = fields.as_slice() else {
+    let [name, arches, firmware, kind, root, files @ ..] = fields.as_slice() else {
         panic!("formats.txt: {line:?}")
     };
     Format {
@@ -74,7 +74,7 @@ fn row(line: &'static str) -> Format {
         arches: arches.split(',').collect(),
         bios: firmware.split(',').any(|name| name == "bios"),
         efi: firmware.split(',').any(|name| name == "efi"),
-        medium,
+        kind,
         root: (*root != "-").then_some(*root),
         files: files.to_vec(),
     }
@@ -82,7 +82,7 @@ fn row(line: &'static str) -> Format {
 
 /// The formats that consist of a kernel and a root filesystem.
 pub fn with_rootfs() -> impl Iterator<Item = &'static Format> {
-    FORMATS.iter().filter(|format| format.medium == "rootfs")
+    FORMATS.iter().filter(|format| format.kind == "rootfs")
 }
 
 /// The row of a name.

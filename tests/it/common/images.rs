@@ -40,7 +40,7 @@ pub fn write(layout: &mut Layout) {
 }
 
 /// The directory of the YAML files that use the images.
-pub fn folder() -> PathBuf {
+pub fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/golden")
 }
 
@@ -63,7 +63,7 @@ pub fn build(site: &Path, arch: &str, kernel: &str, formats: &[&str], out: &Path
         .args(["--layout".as_ref(), site.join("layout").as_os_str()])
         .args(["--cache".as_ref(), site.join("cache").as_os_str()])
         .args([&format!("kernel-{kernel}.yml"), "machine.yml"])
-        .current_dir(folder())
+        .current_dir(directory())
         .env("PATH", "")
         .env_remove("SOURCE_DATE_EPOCH");
     command
@@ -79,7 +79,7 @@ fn add(layout: &mut Layout, name: &str, config: &Value, layers: impl Fn(&str) ->
 #[derive(Default)]
 pub struct Tar(Vec<u8>);
 
-/// What a member of a tar is, besides its name and content.
+/// The metadata of a member of a tar.
 #[derive(Clone, Copy)]
 pub struct Member<'a> {
     kind: u8,
@@ -392,7 +392,7 @@ const MODULES: &[(&str, &[&str])] = &[
 ];
 
 fn modules(arch: &str) -> Vec<u8> {
-    let folder = format!("lib/modules/{VERSION}");
+    let directory = format!("lib/modules/{VERSION}");
     let stem = |path: &str| {
         let name = path.rsplit('/').next().unwrap();
         name.split('.').next().unwrap().to_owned()
@@ -404,12 +404,12 @@ fn modules(arch: &str) -> Vec<u8> {
         let depends_on = format!("depends={}", depends.join(","));
         let module = module(&[&alias, &depends_on, &format!("name={}", stem(path))]);
         let stored = if path.ends_with(".gz") { gzip(&module) } else { module };
-        tar = tar.file(&format!("{folder}/kernel/{path}"), &stored);
+        tar = tar.file(&format!("{directory}/kernel/{path}"), &stored);
         let needed: Vec<String> = needed.iter().map(|path| format!(" kernel/{path}")).collect();
         dep.push_str(&format!("kernel/{path}:{}\n", needed.concat()));
     }
-    tar = tar.file(&format!("{folder}/modules.dep"), dep.as_bytes());
-    tar = tar.file(&format!("{folder}/modules.builtin"), b"kernel/fs/fat/fat.ko\n");
+    tar = tar.file(&format!("{directory}/modules.dep"), dep.as_bytes());
+    tar = tar.file(&format!("{directory}/modules.builtin"), b"kernel/fs/fat/fat.ko\n");
     if arch == "arm64" {
         tar = tar
             .file("boot/dtb/broadcom/bcm2711-rpi-4-b.dtb", &noise(3000, 9))
@@ -430,10 +430,10 @@ fn built_in(arch: &str) -> Vec<u8> {
         "fs/isofs/isofs",
     ];
     let list: String = names.iter().map(|name| format!("kernel/{name}.ko\n")).collect();
-    let folder = format!("lib/modules/{VERSION}");
+    let directory = format!("lib/modules/{VERSION}");
     let mut tar = Tar::default()
-        .file(&format!("{folder}/modules.builtin"), list.as_bytes())
-        .file(&format!("{folder}/modules.dep"), b"");
+        .file(&format!("{directory}/modules.builtin"), list.as_bytes())
+        .file(&format!("{directory}/modules.dep"), b"");
     if arch == "arm64" {
         // A name that only Raspberry Pi's own kernel has.
         tar = tar.file("boot/dtb/broadcom/bcm2710-rpi-3-b.dtb", &noise(2500, 19));
@@ -486,7 +486,7 @@ fn ldlinux_bss() -> Vec<u8> {
     sector
 }
 
-/// Where ldlinux.sys has its patch area and the extension of that.
+/// Offsets of the patch area in ldlinux.sys, and of its extension.
 const PATCH_AREA: usize = 0x40;
 const EXTENSION: usize = 0x80;
 
@@ -518,10 +518,10 @@ fn systemd_boot(arch: &str) -> Tar {
         "amd64" => ("x64", 0x8664),
         _ => ("aa64", 0xaa64),
     };
-    let folder = "usr/lib/systemd/boot/efi";
+    let directory = "usr/lib/systemd/boot/efi";
     Tar::default()
-        .file(&format!("{folder}/linux{suffix}.efi.stub"), &program(machine, 0))
-        .file(&format!("{folder}/systemd-boot{suffix}.efi"), &program(machine, 1))
+        .file(&format!("{directory}/linux{suffix}.efi.stub"), &program(machine, 0))
+        .file(&format!("{directory}/systemd-boot{suffix}.efi"), &program(machine, 1))
 }
 
 /// A program for UEFI with two sections ("PE Format", PE32+).
@@ -564,10 +564,10 @@ fn program(machine: u16, seed: u64) -> Vec<u8> {
 }
 
 fn rpi_firmware() -> Tar {
-    let folder = "usr/lib/raspi-firmware";
+    let directory = "usr/lib/raspi-firmware";
     Tar::default()
-        .file(&format!("{folder}/bootcode.bin"), &noise(5000, 40))
-        .file(&format!("{folder}/start.elf"), &noise(30_000, 41))
-        .file(&format!("{folder}/fixup.dat"), &noise(700, 42))
-        .file(&format!("{folder}/overlays/README"), b"overlays\n")
+        .file(&format!("{directory}/bootcode.bin"), &noise(5000, 40))
+        .file(&format!("{directory}/start.elf"), &noise(30_000, 41))
+        .file(&format!("{directory}/fixup.dat"), &noise(700, 42))
+        .file(&format!("{directory}/overlays/README"), b"overlays\n")
 }

@@ -41,7 +41,7 @@ pub fn tar(members: &[Member]) -> Vec<u8> {
     bytes
 }
 
-/// What a program makes of its input.
+/// Pipes bytes through a program.
 pub fn through(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let child = Command::new(program)
         .args(arguments)
@@ -97,16 +97,16 @@ pub fn digest(bytes: &[u8]) -> String {
 }
 
 pub struct Layout {
-    folder: PathBuf,
+    directory: PathBuf,
     named: Vec<Value>,
 }
 
 impl Layout {
-    pub fn new(folder: &Path) -> Layout {
-        fs::create_dir_all(folder.join("blobs/sha256")).unwrap();
-        fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    pub fn new(directory: &Path) -> Layout {
+        fs::create_dir_all(directory.join("blobs/sha256")).unwrap();
+        fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
         Layout {
-            folder: folder.to_owned(),
+            directory: directory.to_owned(),
             named: Vec::new(),
         }
     }
@@ -114,7 +114,7 @@ impl Layout {
     /// Stores a blob and returns its descriptor.
     pub fn blob(&self, bytes: &[u8], media_type: &str) -> Value {
         let digest = digest(bytes);
-        let path = self.folder.join("blobs").join(digest.replace(':', "/"));
+        let path = self.directory.join("blobs").join(digest.replace(':', "/"));
         fs::write(path, bytes).unwrap();
         json!({"mediaType": media_type, "digest": digest, "size": bytes.len()})
     }
@@ -170,6 +170,6 @@ impl Layout {
         descriptor["annotations"] = annotations;
         self.named.push(descriptor);
         let index = json!({"schemaVersion": 2, "manifests": self.named});
-        fs::write(self.folder.join("index.json"), index.to_string()).unwrap();
+        fs::write(self.directory.join("index.json"), index.to_string()).unwrap();
     }
 }

@@ -29,7 +29,7 @@ impl Machine {
         }
     }
 
-    /// Whether a line contains the text before the console ends and patience does.
+    /// Reads the console until a line contains the text; false if the console ends or the time is up.
     pub fn shows(&mut self, text: &str) -> bool {
         let end = Instant::now() + PATIENCE;
         while let Ok(line) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
@@ -138,8 +138,8 @@ mod tests {
 
     #[test]
     fn a_machine_that_does_not_answer_is_killed_with_its_children() {
-        let folder = tempfile::tempdir().unwrap();
-        let pid = folder.path().join("pid");
+        let directory = tempfile::tempdir().unwrap();
+        let pid = directory.path().join("pid");
         let script = "sleep 1000 & echo $! > \"$0\"; echo started; wait";
         let mut machine = Machine::start(Command::new("sh").args(["-c", script]).arg(&pid));
         machine.until("started");

@@ -35,17 +35,17 @@ pub fn moby_run() -> Command {
     command
 }
 
-pub fn build(example: &str, arguments: &[&str], folder: &Path) {
+pub fn build(example: &str, arguments: &[&str], directory: &Path) {
     let yaml = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example);
-    build_file(&yaml, arguments, folder);
+    build_file(&yaml, arguments, directory);
 }
 
-pub fn build_file(yaml: &Path, arguments: &[&str], folder: &Path) {
+pub fn build_file(yaml: &Path, arguments: &[&str], directory: &Path) {
     let output = moby()
         .arg("build")
         .args(arguments)
         .arg("--dir")
-        .arg(folder)
+        .arg(directory)
         .arg(yaml)
         .output()
         .unwrap();

@@ -1,4 +1,4 @@
-//! A folder with two packages of inline files and a YAML; its cache is in it.
+//! A directory with two packages of inline files and a YAML; its cache is in it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -123,8 +123,8 @@ pub fn refused(output: Output, status: i32) -> String {
     message
 }
 
-pub fn files(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap();
+pub fn files(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
     let mut names: Vec<_> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
@@ -133,8 +133,8 @@ pub fn files(folder: &Path) -> Vec<String> {
 }
 
 /// The files in a directory that are, or may be, initrds.
-pub fn initrds(folder: &Path) -> Vec<String> {
-    let mut names = files(folder);
+pub fn initrds(directory: &Path) -> Vec<String> {
+    let mut names = files(directory);
     names.retain(|name| name.contains("initrd"));
     names
 }

@@ -12,7 +12,7 @@ use crate::common::boot::ways;
 use crate::common::boots;
 use crate::common::formats::{named, with_rootfs};
 
-/// What is booted of the builds with `--root`.
+/// Boots of the builds with `--root`.
 const BOOTED_ROOTS: [(&str, &[&str]); 5] = [
     ("squashfs/hello.img", &[]),
     ("squashfs/hello-hybrid.iso", &["--uefi"]),

@@ -11,24 +11,32 @@ use crate::common::build;
 use crate::common::formats::{FORMATS, Format, with_rootfs};
 use crate::common::shared::Shared;
 
-/// What a container prints when the machine is up.
+/// A line that a container prints when the machine is up.
 const MARKER: &str = "hello from second";
 
-/// Where the root filesystem is besides where the formats have it: one disk or ISO image of each kind.
+/// Values of `--root` other than the default of a format: one disk or ISO image of each kind.
 const ROOTS: [(&str, &str); 3] = [("squashfs", "raw,iso"), ("ext4", "raw-efi"), ("erofs", "qcow2-bios")];
 
 /// The example in every format that firmware starts, and with a root filesystem beside a kernel;
 /// built once.
 fn built() -> &'static Path {
     static BUILT: OnceLock<Shared> = OnceLock::new();
-    let make = |folder: &Path| {
-        build("hello.yml", &["--format", &names().join(",")], folder);
-        build("hello.yml", &["--format", "vhd"], &folder.join("vhd"));
+    let make = |directory: &Path| {
+        build("hello.yml", &["--format", &names().join(",")], directory);
+        build("hello.yml", &["--format", "vhd"], &directory.join("vhd"));
         for (root, formats) in ROOTS {
-            build("hello.yml", &["--root", root, "--format", formats], &folder.join(root));
+            build(
+                "hello.yml",
+                &["--root", root, "--format", formats],
+                &directory.join(root),
+            );
         }
         let kernels: Vec<&str> = with_rootfs().map(|format| format.name).collect();
-        build("hello.yml", &["--format", &kernels.join(",")], &folder.join("kernels"));
+        build(
+            "hello.yml",
+            &["--format", &kernels.join(",")],
+            &directory.join("kernels"),
+        );
     };
     BUILT.get_or_init(|| Shared::new("formats", make)).path()
 }
@@ -50,8 +58,8 @@ fn names() -> Vec<&'static str> {
 }
 
 fn file(format: &Format) -> PathBuf {
-    let folder = if format.name == "vhd" { "vhd" } else { "" };
-    built().join(folder).join(format!("hello{}", format.files[0]))
+    let directory = if format.name == "vhd" { "vhd" } else { "" };
+    built().join(directory).join(format!("hello{}", format.files[0]))
 }
 
 /// The disk of a format, taken out of what it is compressed in.

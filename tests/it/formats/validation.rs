@@ -11,10 +11,10 @@ use crate::common::formats::{named, with_rootfs};
 use crate::common::{build, moby};
 
 #[test]
-fn checkers_find_nothing() {
+fn checkers_find_no_error() {
     for format in formats() {
         let file = file(format);
-        match (format.medium, format.disk()) {
+        match (format.kind, format.disk()) {
             ("iso", _) => {
                 let said = checked("xorriso", &["-no_rc", "-report_about", "WARNING", "-indev"], &file);
                 assert!(!said.contains("WARNING"), "{said}");
@@ -65,11 +65,11 @@ fn listed_names(text: &str, skip: &str) -> BTreeSet<String> {
 
 #[test]
 fn root_filesystems_have_the_tree() {
-    let folder = tempfile::tempdir().unwrap();
-    build("hello.yml", &["--format", "tar"], folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    build("hello.yml", &["--format", "tar"], directory.path());
     // tar has a word to say of records that it does not know.
     let quiet = "--warning=no-unknown-keyword";
-    let path = folder.path().join("hello.tar");
+    let path = directory.path().join("hello.tar");
     let wanted = listed_names(&checked("tar", &[quiet, "-tf"], &path), "");
     let wanted: BTreeSet<String> = wanted.into_iter().filter(|name| !name.starts_with("boot/")).collect();
     // Of files also the length: -rw-r--r-- 0/0 123 2017-04-18 16:30 etc/motd
@@ -113,14 +113,14 @@ fn root_filesystems_have_the_tree() {
 }
 
 #[test]
-fn a_unified_kernel_image_is_what_a_disk_starts() {
-    let folder = tempfile::tempdir().unwrap();
-    build("hello.yml", &["--format", "uki"], folder.path());
+fn uki_is_the_program_on_the_esp() {
+    let directory = tempfile::tempdir().unwrap();
+    build("hello.yml", &["--format", "uki"], directory.path());
     let disk = file(named("raw-efi"));
     let image = format!("{}@@1M", disk.display());
-    let program = folder.path().join("BOOTX64.EFI");
+    let program = directory.path().join("BOOTX64.EFI");
     checked("mcopy", &["-n", "-i", &image, "::/EFI/BOOT/BOOTX64.EFI"], &program);
-    assert!(fs::read(&program).unwrap() == fs::read(folder.path().join("hello.efi")).unwrap());
+    assert!(fs::read(&program).unwrap() == fs::read(directory.path().join("hello.efi")).unwrap());
 }
 
 /// The disk in an image, converted by qemu-img, which also checks the formats that it can.
@@ -143,16 +143,16 @@ fn an_iso_for_both_firmwares_has_kernel_and_initrd_once() {
     let len = |name: &str| fs::metadata(iso(name)).unwrap().len();
     assert!(len("iso") < len("iso-efi-initrd") + (1 << 20));
     // As a file on the ISO it is the same as in the unified kernel image.
-    let folder = tempfile::tempdir().unwrap();
-    build("hello.yml", &["--format", "kernel+initrd"], folder.path());
-    let to = format!("-o{}", folder.path().display());
+    let directory = tempfile::tempdir().unwrap();
+    build("hello.yml", &["--format", "kernel+initrd"], directory.path());
+    let to = format!("-o{}", directory.path().display());
     checked(
         "7z",
         &["e", "-y", &to, "-ir!boot/kernel", "-ir!boot/initrd.img"],
         &iso("iso"),
     );
     for (name, original) in [("kernel", "hello-kernel"), ("initrd.img", "hello-initrd.img")] {
-        let same = fs::read(folder.path().join(name)).unwrap() == fs::read(folder.path().join(original)).unwrap();
+        let same = fs::read(directory.path().join(name)).unwrap() == fs::read(directory.path().join(original)).unwrap();
         assert!(same, "{name}");
     }
 }
@@ -182,7 +182,7 @@ fn disk_image_formats_hold_the_disk_of_the_raw_format() {
 }
 
 #[test]
-fn clouds_get_what_they_import() {
+fn cloud_formats_follow_the_import_rules() {
     // Azure: a fixed VHD of whole MiB, with the footer at the end.
     let bytes = fs::read(file(named("azure"))).unwrap();
     let (disk, footer) = bytes.split_at(bytes.len() - 512);
@@ -199,10 +199,10 @@ fn clouds_get_what_they_import() {
         said.lines().collect::<Vec<_>>(),
         ["hello.ovf", "hello.mf", "hello-disk1.vmdk"]
     );
-    let folder = bootable(named("ova")).parent().unwrap().to_owned();
-    for line in fs::read_to_string(folder.join("hello.mf")).unwrap().lines() {
+    let directory = bootable(named("ova")).parent().unwrap().to_owned();
+    for line in fs::read_to_string(directory.join("hello.mf")).unwrap().lines() {
         let (name, digest) = line.split_once(")= ").unwrap();
-        let sum = checked("sha256sum", &[], &folder.join(name.strip_prefix("SHA256(").unwrap()));
+        let sum = checked("sha256sum", &[], &directory.join(name.strip_prefix("SHA256(").unwrap()));
         assert!(sum.starts_with(digest), "{line}: {sum}");
     }
     // Google: disk.raw of whole GiB, sparse in an old GNU tar.
@@ -213,7 +213,7 @@ fn clouds_get_what_they_import() {
 }
 
 #[test]
-fn the_same_bits_twice_and_through_a_pipe() {
+fn same_bits_twice_and_through_a_pipe() {
     let again = tempfile::tempdir().unwrap();
     build(
         "hello.yml",
@@ -256,14 +256,14 @@ fn refused(yaml: &str, arguments: &[&str]) -> String {
 }
 
 fn ends(yaml: &str, arguments: &[&str], status: i32) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("machine.yml");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("machine.yml");
     fs::write(&path, yaml).unwrap();
     let out = moby()
         .arg("build")
         .args(arguments)
         .arg("--dir")
-        .arg(folder.path())
+        .arg(directory.path())
         .arg(path)
         .output()
         .unwrap();
@@ -273,15 +273,19 @@ fn ends(yaml: &str, arguments: &[&str], status: i32) -> String {
         "{}",
         String::from_utf8_lossy(&out.stderr)
     );
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "something was written");
+    assert_eq!(
+        fs::read_dir(directory.path()).unwrap().count(),
+        1,
+        "something was written"
+    );
     String::from_utf8(out.stderr).unwrap()
 }
 
 #[test]
-fn what_cannot_be_made_is_said() {
+fn impossible_outputs_are_refused() {
     let example = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/minimal.yml")).unwrap();
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/");
-    let example = example.replace("@pkg:", &format!("@pkg:{folder}"));
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/");
+    let example = example.replace("@pkg:", &format!("@pkg:{directory}"));
     let said = refused(&example, &["-f", "raw-bios", "--size", "8M"]);
     assert!(said.contains("bytes are missing") && said.contains("--size"), "{said}");
     let said = refused("files: [{path: a, contents: b}]\n", &["-f", "iso"]);
@@ -296,25 +300,25 @@ fn what_cannot_be_made_is_said() {
     let said = refused(&missing, &["-f", "raw-bios"]);
     assert!(said.contains("example.org/no/loader"), "{said}");
     // A loader image that has not what it should.
-    let wrong = format!("{example}boot:\n  bios: \"@pkg:{folder}../pkg/hello\"\n");
+    let wrong = format!("{example}boot:\n  bios: \"@pkg:{directory}../pkg/hello\"\n");
     let said = refused(&wrong, &["-f", "raw-bios"]);
     assert!(said.contains("the boot loader has no file"), "{said}");
 }
 
 #[test]
-fn an_initrd_for_much_memory_is_warned_of() {
-    let folder = tempfile::tempdir().unwrap();
-    let large = folder.path().join("large");
+fn large_initrd_gets_a_warning() {
+    let directory = tempfile::tempdir().unwrap();
+    let large = directory.path().join("large");
     fs::File::create(&large).unwrap().set_len(700 << 20).unwrap();
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/");
     let example = fs::read_to_string(Path::new(examples).join("minimal.yml")).unwrap();
-    let yaml = folder.path().join("machine.yml");
+    let yaml = directory.path().join("machine.yml");
     let files = format!("files: [{{path: large, source: {}}}]\n", large.display());
     fs::write(&yaml, example.replace("@pkg:", &format!("@pkg:{examples}")) + &files).unwrap();
     let said = |arguments: &[&str]| {
         let out = moby()
             .args(["build", "--dir"])
-            .arg(folder.path())
+            .arg(directory.path())
             .args(arguments)
             .arg(&yaml)
             .output()
@@ -338,18 +342,18 @@ fn an_initrd_for_much_memory_is_warned_of() {
 }
 
 #[test]
-fn a_size_makes_a_disk_larger() {
-    let folder = tempfile::tempdir().unwrap();
+fn size_makes_a_disk_larger() {
+    let directory = tempfile::tempdir().unwrap();
     build(
         "minimal.yml",
         &["-f", "raw,raw-bios", "--size", "1G", "--compress", "lz4"],
-        folder.path(),
+        directory.path(),
     );
     for name in ["minimal.img", "minimal-bios.img"] {
-        let path = folder.path().join(name);
+        let path = directory.path().join(name);
         assert_eq!(fs::metadata(&path).unwrap().len(), 1 << 30);
         checked("sfdisk", &["--verify"], &path);
     }
-    let said = checked("sgdisk", &["-v"], &folder.path().join("minimal.img"));
+    let said = checked("sgdisk", &["-v"], &directory.path().join("minimal.img"));
     assert!(said.contains("No problems found"), "{said}");
 }

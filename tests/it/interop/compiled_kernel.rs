@@ -81,7 +81,7 @@ fn sources_are_configured_and_compiled() {
 }
 
 #[test]
-fn what_hinders_the_compiler_is_said() {
+fn kernel_build_failures_are_explained() {
     let site = site_with_sources("linux/fails");
     let package = ["pkg", "build", "--arch", "amd64", "--debs", "debs", "vm"];
     let said = refused(with_programs(&site, &package), 1);

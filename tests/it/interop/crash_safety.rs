@@ -38,7 +38,7 @@ const NOISE: [&str; 9] = [
     "--dir",
 ];
 
-/// What a good build of [`large`] writes.
+/// The outputs of a build of [`large`] that succeeds.
 fn expected(site: &Site) -> Vec<(String, Vec<u8>)> {
     let mut arguments = NOISE.to_vec();
     arguments.extend(["expected", "--cache", "good", "noise.yml"]);
@@ -50,12 +50,15 @@ fn expected(site: &Site) -> Vec<(String, Vec<u8>)> {
 }
 
 /// All files with names of outputs are whole; says how many there are, and whether there are others.
-fn whole(folder: &Path, expected: &[(String, Vec<u8>)]) -> (usize, bool) {
+fn whole(directory: &Path, expected: &[(String, Vec<u8>)]) -> (usize, bool) {
     let mut others = false;
     let mut count = 0;
-    for name in files(folder) {
+    for name in files(directory) {
         match expected.iter().find(|(known, _)| *known == name) {
-            Some((_, bytes)) => assert!(fs::read(folder.join(&name)).unwrap() == *bytes, "{name} is not whole"),
+            Some((_, bytes)) => assert!(
+                fs::read(directory.join(&name)).unwrap() == *bytes,
+                "{name} is not whole"
+            ),
             None => {
                 others = true;
                 continue;
@@ -67,10 +70,10 @@ fn whole(folder: &Path, expected: &[(String, Vec<u8>)]) -> (usize, bool) {
 }
 
 #[test]
-fn a_full_disk_leaves_nothing_half_written() {
+fn full_disk_leaves_no_partial_output() {
     let site = large();
     let expected = expected(&site);
-    // Folders of 2 MiB in a mount namespace of its own: first for the outputs, then for the cache.
+    // Directories of 2 MiB in a mount namespace of its own: first for the outputs, then for the cache.
     let script = r#"
         mount -t tmpfs -o size=2M tmpfs "$1"; shift
         echo old > out/noise.tar
@@ -81,8 +84,8 @@ fn a_full_disk_leaves_nothing_half_written() {
         ("out", "out/noise.tar"),
         ("cache", "cannot write a decompressed layer into cache/moby/layers"),
     ] {
-        for folder in ["out", "cache"] {
-            fs::create_dir_all(site.path(folder)).unwrap();
+        for directory in ["out", "cache"] {
+            fs::create_dir_all(site.path(directory)).unwrap();
         }
         let output = Command::new("unshare")
             .args(["-rm", "sh", "-c", script, "sh", full, env!("CARGO_BIN_EXE_moby")])
@@ -116,7 +119,7 @@ fn a_full_disk_leaves_nothing_half_written() {
 }
 
 #[test]
-fn files_that_may_not_be_so_long_leave_nothing_half_written() {
+fn file_size_limit_leaves_no_partial_output() {
     let site = large();
     let expected = expected(&site);
     // In units of 512 bytes, for every file; the signal would end moby without a word.
@@ -142,7 +145,7 @@ fn files_that_may_not_be_so_long_leave_nothing_half_written() {
 }
 
 #[test]
-fn a_kill_leaves_nothing_half_written() {
+fn kill_leaves_no_partial_output() {
     let site = large();
     let expected = expected(&site);
     let command = |cache: &str, out: &str| {
@@ -155,7 +158,7 @@ fn a_kill_leaves_nothing_half_written() {
     let all = start.elapsed();
     const ROUNDS: u32 = 10;
     for round in 0..ROUNDS {
-        // A cache and a folder of outputs that the kills before have left as they are.
+        // A cache and a directory of outputs that the kills before have left as they are.
         let mut child = command("cache", "out").spawn().unwrap();
         std::thread::sleep(all * round / ROUNDS);
         child.kill().unwrap();

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use crate::common::layout::tar;
 use crate::common::site::{Site, files, good, refused};
 
-/// Makes a .deb of a folder by dpkg-deb, after its control file was written.
+/// Makes a .deb of a directory by dpkg-deb, after its control file was written.
 fn deb(site: &Site, name: &str, fields: &str, compression: &str) {
     versioned(site, name, "1.0", fields, compression);
 }
@@ -38,7 +38,7 @@ fn build(site: &Site) -> Output {
 }
 
 /// Unpacks what moby built.
-fn unpacked(site: &Site, name: &str, folder: &str) {
+fn unpacked(site: &Site, name: &str, directory: &str) {
     good(site.moby(&[
         "cache",
         "export",
@@ -48,8 +48,8 @@ fn unpacked(site: &Site, name: &str, folder: &str) {
         "-o",
         "files.tar",
     ]));
-    fs::create_dir(site.path(folder)).unwrap();
-    site.run("tar", &["-C", folder, "-xpf", "files.tar"]);
+    fs::create_dir(site.path(directory)).unwrap();
+    site.run("tar", &["-C", directory, "-xpf", "files.tar"]);
 }
 
 const FILES: &str = r#"
@@ -62,7 +62,7 @@ touch files/.git/config files/built/CACHEDIR.TAG
 "#;
 
 #[test]
-fn folders_are_copied_as_they_are() {
+fn directories_are_copied_with_metadata() {
     let site = Site::new();
     recipe(&site, "  - copy: files\n    to: /opt\n");
     site.run("sh", &["-c", &format!("umask 077; {FILES}")]);
@@ -96,15 +96,15 @@ fn folders_are_copied_as_they_are() {
     assert_ne!(name, String::from_utf8(good(build(&site))).unwrap());
 }
 
-/// Every path below a folder: type, mode, number of names, target and content.
-fn listed(site: &Site, folder: &str) -> BTreeMap<String, String> {
+/// Every path below a directory: type, mode, number of names, target and content.
+fn listed(site: &Site, directory: &str) -> BTreeMap<String, String> {
     let format = r"%P\0%y %m %n %l %U:%G\0";
-    let found = site.run("find", &[folder, "-mindepth", "1", "-printf", format]);
+    let found = site.run("find", &[directory, "-mindepth", "1", "-printf", format]);
     let text = String::from_utf8(found).unwrap();
     let mut parts = text.split('\0');
     let mut paths = BTreeMap::new();
     while let (Some(path), Some(what)) = (parts.next(), parts.next()) {
-        let file = site.path(folder).join(path);
+        let file = site.path(directory).join(path);
         let content = fs::symlink_metadata(&file)
             .unwrap()
             .is_file()
@@ -134,7 +134,7 @@ head -c 300000 /dev/zero | tr '\0' x > usr/share/large
 "#;
 
 #[test]
-fn debs_are_unpacked_as_dpkg_deb_unpacks_them() {
+fn debs_unpack_as_with_dpkg_deb() {
     let mut names = BTreeSet::new();
     for compression in ["gzip", "xz", "zstd", "none"] {
         let site = Site::new();
@@ -155,12 +155,12 @@ fn debs_are_unpacked_as_dpkg_deb_unpacks_them() {
         names.insert(files(&site.path("cache/blobs/sha256")));
         assert!(name.starts_with("docker.io/moby/package:"), "{name}");
     }
-    // Four folders, four times: the same image.
+    // Four directories, four times: the same image.
     assert_eq!(names.len(), 1, "{names:?}");
 }
 
 #[test]
-fn what_a_package_depends_on_comes_with_it() {
+fn dependencies_are_installed() {
     let site = Site::new();
     for (name, fields, compression) in [
         (
@@ -195,7 +195,7 @@ fn what_a_package_depends_on_comes_with_it() {
 }
 
 #[test]
-fn the_highest_version_is_taken() {
+fn highest_version_wins() {
     let site = Site::new();
     for (version, fields) in [("1.10", "Depends: new\n"), ("1.9", "Depends: old\n"), ("1.10~rc1", "")] {
         fs::remove_dir_all(site.path("tree/a")).ok();
@@ -212,7 +212,7 @@ fn the_highest_version_is_taken() {
 }
 
 #[test]
-fn versions_are_compared_as_dpkg_compares_them() {
+fn versions_compare_as_in_dpkg() {
     let site = Site::new();
     let versions = [
         "0",
@@ -261,7 +261,7 @@ fn versions_are_compared_as_dpkg_compares_them() {
 }
 
 #[test]
-fn what_a_failed_fetch_left_is_not_unpacked() {
+fn leftovers_of_a_failed_fetch_are_not_unpacked() {
     let site = Site::new();
     for version in ["1.10", "1.9"] {
         fs::remove_dir_all(site.path("tree/a")).ok();
@@ -336,21 +336,21 @@ fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
 
 /// Debian 12 has `bin/busybox`, 13 has `usr/bin/busybox`, and the same recipe takes both.
 #[test]
-fn recipes_find_what_has_moved_into_usr() {
+fn recipes_find_files_moved_into_usr() {
     let site = Site::new();
     let contents = "  - debian: [busybox-static]\n    paths: [bin/busybox, lib/]\n    exclude: [lib/unwanted]\n  - symlink: /bin/sh\n    target: /bin/busybox\n  - symlink: /sbin/tool\n    target: /usr/sbin/tool\n";
-    for (folder, expected) in [("", "bin/busybox"), ("usr/", "usr/bin/busybox")] {
+    for (directory, expected) in [("", "bin/busybox"), ("usr/", "usr/bin/busybox")] {
         for file in ["bin/busybox", "lib/wanted", "lib/unwanted", "share/doc/text"] {
-            site.write(&format!("tree/busybox-static/{folder}{file}"), file);
+            site.write(&format!("tree/busybox-static/{directory}{file}"), file);
         }
         deb(&site, "busybox-static", "", "xz");
         fs::remove_dir_all(site.path("tree")).unwrap();
         recipe(
             &site,
-            &format!("{contents}  - file: /which\n    contents: \"{folder}\"\n"),
+            &format!("{contents}  - file: /which\n    contents: \"{directory}\"\n"),
         );
         let name = String::from_utf8(good(build(&site))).unwrap();
-        let target = format!("files-{}", folder.trim_end_matches('/'));
+        let target = format!("files-{}", directory.trim_end_matches('/'));
         unpacked(&site, &name, &target);
         let at = |path: &str| site.path(&target).join(path);
         assert!(fs::symlink_metadata(at(expected)).unwrap().is_file());
@@ -360,7 +360,7 @@ fn recipes_find_what_has_moved_into_usr() {
             assert_eq!(fs::read_to_string(program).unwrap(), "bin/busybox");
         }
         assert!(at("lib/wanted").exists() && !at("lib/unwanted").exists() && !at("usr/share").exists());
-        assert_eq!(at("bin").is_symlink(), folder == "usr/");
+        assert_eq!(at("bin").is_symlink(), directory == "usr/");
     }
     for (contents, expected) in [
         (
@@ -375,9 +375,9 @@ fn recipes_find_what_has_moved_into_usr() {
     }
 }
 
-/// Where /sbin is /usr/sbin, a link from the one to the other is there already.
+/// On a merged /usr, a link from /sbin to /usr/sbin exists already.
 #[test]
-fn a_link_to_itself_is_not_made() {
+fn link_to_itself_is_left_out() {
     let site = Site::new();
     let link = "  - symlink: /sbin/tool\n    target: /usr/sbin/tool\n";
     recipe(
@@ -475,7 +475,7 @@ fn aliases(path: &Path) -> BTreeSet<String> {
 }
 
 #[test]
-fn modules_depend_on_each_other_as_depmod_says() {
+fn module_dependencies_match_depmod() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let package = root.join("kernel/debian-cloud");
     let moby = |arguments: &[&str]| {

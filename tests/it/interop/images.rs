@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::common::{build, moby};
 use testing::program::checked;
 
-/// The names in a tar, without those of a folder.
+/// The names in a tar, without those of a directory.
 fn names(tar: &Path, without: &str) -> BTreeSet<String> {
     let out = Command::new("tar").arg("-tf").arg(tar).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
@@ -18,10 +18,10 @@ fn names(tar: &Path, without: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn other_programs_take_the_root_filesystem_as_an_image() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
-    build("minimal.yml", &["-f", "oci,docker-archive,tar"], folder.path());
+fn skopeo_reads_the_root_filesystem_as_an_image() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    build("minimal.yml", &["-f", "oci,docker-archive,tar"], directory.path());
     let wanted = names(&path("minimal.tar"), "boot/");
     assert!(wanted.contains("containers/onboot/000-hello/config.json"));
     for (transport, file) in [

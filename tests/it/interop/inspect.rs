@@ -63,7 +63,7 @@ fn understood(file: &Path, original: &[u8], words: &[&str]) {
     );
 }
 
-/// What `moby inspect` says of a file of a format, besides its disk image format.
+/// Texts that `moby inspect` prints of a format, besides its disk image format.
 fn words(format: &Format) -> Vec<&'static str> {
     let mut words = Vec::new();
     if format.boots() {
@@ -75,7 +75,7 @@ fn words(format: &Format) -> Vec<&'static str> {
     if format.efi {
         words.push("BOOTX64.EFI");
     }
-    if format.medium == "iso" && format.root == Some("iso") {
+    if format.kind == "iso" && format.root == Some("iso") {
         words.push("root=LABEL=MOBY_");
     }
     if format.disk().is_some_and(|(table, _)| table != "ext4") {
@@ -97,8 +97,8 @@ fn words(format: &Format) -> Vec<&'static str> {
 }
 
 #[test]
-fn all_that_is_made_is_understood() {
-    let folder = tempfile::tempdir().unwrap();
+fn every_output_is_inspected() {
+    let directory = tempfile::tempdir().unwrap();
     // Formats whose files have the same names are built apart.
     let apart = ["kernel+iso", "vhd", "kernel+erofs"];
     // It is xz at a level that takes a minute here; `raw-bios` below stands for it.
@@ -108,12 +108,12 @@ fn all_that_is_made_is_understood() {
     let (second, first): (Vec<&Format>, Vec<&Format>) = formats.partition(|format| apart.contains(&format.name));
     let names = |formats: &[&Format]| formats.iter().map(|format| format.name).collect::<Vec<_>>().join(",");
     let (one, two, roots) = (
-        folder.path().join("one"),
-        folder.path().join("two"),
-        folder.path().join("roots"),
+        directory.path().join("one"),
+        directory.path().join("two"),
+        directory.path().join("roots"),
     );
-    for folder in [&one, &two, &roots] {
-        fs::create_dir(folder).unwrap();
+    for directory in [&one, &two, &roots] {
+        fs::create_dir(directory).unwrap();
     }
     build(
         "minimal.yml",
@@ -123,16 +123,16 @@ fn all_that_is_made_is_understood() {
     // EROFS with LZ4.
     build("minimal.yml", &["--compress", "lz4", "--format", &names(&second)], &two);
     let mut files: Vec<(PathBuf, Vec<&str>)> = Vec::new();
-    for (folder, formats) in [(&one, first), (&two, second)] {
+    for (directory, formats) in [(&one, first), (&two, second)] {
         for format in formats {
             // Kernel, initrd and command line have files of their own.
-            let file = format.files[usize::from(["kernel", "rootfs"].contains(&format.medium))];
+            let file = format.files[usize::from(["kernel", "rootfs"].contains(&format.kind))];
             let mut words = words(format);
             if format.name == "vhd" {
                 words.retain(|word| *word != "initrd (zstd)");
                 words.push("initrd (lz4)");
             }
-            files.push((folder.join(format!("minimal{file}")), words));
+            files.push((directory.join(format!("minimal{file}")), words));
         }
     }
     // Roots beside the boot loader, each compressed in another way.
@@ -203,7 +203,7 @@ fn all_that_is_made_is_understood() {
     by_two(&hurt, |file| damaged(file));
 }
 
-/// Whatever is changed or cut off: an answer or an error, never a panic.
+/// Inspects copies with changed bytes and of less length: an answer or an error, never a panic.
 fn damaged(file: &Path) {
     let mut bytes = fs::read(file).unwrap();
     let mut copy = file.as_os_str().to_owned();
@@ -242,21 +242,21 @@ fn damaged(file: &Path) {
 }
 
 #[test]
-fn what_it_does_not_know_is_said() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("file");
+fn unknown_content_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
     fs::write(&file, "nothing").unwrap();
     let out = inspect(&file, &[]);
     assert_eq!(out.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&out.stderr).contains("unknown format"));
-    let out = inspect(&folder.path().join("missing"), &[]);
+    let out = inspect(&directory.path().join("missing"), &[]);
     assert_eq!(out.status.code(), Some(2));
 }
 
 #[test]
-fn an_erofs_that_another_program_made_is_read() {
-    let folder = tempfile::tempdir().unwrap();
-    let (files, image) = (folder.path().join("files"), folder.path().join("image"));
+fn erofs_of_mkfs_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let (files, image) = (directory.path().join("files"), directory.path().join("image"));
     fs::create_dir(&files).unwrap();
     let program = fs::read(env!("CARGO_BIN_EXE_moby")).unwrap();
     let text: String = (0..100_000).map(|number| format!("{number}\n")).collect();

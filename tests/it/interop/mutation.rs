@@ -140,7 +140,7 @@ fn loader(bytes: &[u8]) {
 }
 
 #[test]
-fn many_keys_and_many_mistakes_take_no_longer_than_few() {
+fn many_keys_and_mistakes_take_linear_time() {
     let each = |count: usize, entry: &dyn Fn(usize) -> String| (0..count).map(entry).collect::<String>();
     let container = "services:\n  - name: a\n    image: b\n    sysctl:\n";
     for text in [
@@ -162,8 +162,8 @@ fn many_keys_and_many_mistakes_take_no_longer_than_few() {
 }
 
 #[test]
-fn no_bytes_are_a_panic() {
-    let folder = tempfile::tempdir().unwrap();
+fn mutated_files_cause_no_panic() {
+    let directory = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = std::env::var("PATH").unwrap_or_default();
     let seeds = Command::new("sh")
@@ -171,8 +171,8 @@ fn no_bytes_are_a_panic() {
         .env("R", root)
         .env("M", env!("CARGO_BIN_EXE_moby"))
         .env("PATH", format!("{path}:/usr/sbin:/sbin"))
-        .env("MOBY_CACHE", folder.path().join("cache"))
-        .current_dir(folder.path())
+        .env("MOBY_CACHE", directory.path().join("cache"))
+        .current_dir(directory.path())
         .output()
         .unwrap();
     assert!(seeds.status.success(), "{}", String::from_utf8_lossy(&seeds.stderr));
@@ -193,11 +193,11 @@ fn no_bytes_are_a_panic() {
     ];
     for (target, parse) in parsers {
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
-        let mut seeds = crate::common::site::files(&folder.path().join("corpus").join(target));
+        let mut seeds = crate::common::site::files(&directory.path().join("corpus").join(target));
         seeds.truncate(12);
         assert!(!seeds.is_empty() || *target == "modinfo", "{target}");
         for seed in seeds {
-            let bytes = fs::read(folder.path().join("corpus").join(target).join(&seed)).unwrap();
+            let bytes = fs::read(directory.path().join("corpus").join(target).join(&seed)).unwrap();
             parse(&bytes);
             for round in 0..rounds {
                 let mutated = random.mutate(&bytes);

@@ -8,7 +8,7 @@ use crate::common::moby;
 
 const FORMATS: &str = "kernel+initrd,tar,iso,raw,raw-bios,raw-efi,qcow2-bios";
 
-/// An example with the names of the images in place of the packages' folders, which are built.
+/// An example with the names of the images in place of the packages' directories, which are built.
 fn named(example: &str) -> Vec<u8> {
     let yaml = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example);
     let built = tempfile::tempdir().unwrap();
@@ -19,9 +19,9 @@ fn named(example: &str) -> Vec<u8> {
 }
 
 #[test]
-fn the_same_bits_unprivileged_without_network_or_programs() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
+fn same_bits_unprivileged_without_network_or_programs() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
     fs::write(path("minimal.yml"), named("minimal.yml")).unwrap();
     // The loaders are built, and all is made once as usual.
     let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-cache");
@@ -46,13 +46,13 @@ fn the_same_bits_unprivileged_without_network_or_programs() {
     fs::remove_dir_all(images.join("moby")).unwrap();
     let readable = Command::new("chmod")
         .args(["-R", "a+rX,a-w"])
-        .arg(folder.path())
+        .arg(directory.path())
         .status()
         .unwrap();
     assert!(readable.success());
     fs::create_dir(path("out")).unwrap_or_else(|_| {
-        // Not root: the folder is ours, and was made read-only a moment ago.
-        Command::new("chmod").arg("u+w").arg(folder.path()).status().unwrap();
+        // Not root: the directory is ours, and was made read-only a moment ago.
+        Command::new("chmod").arg("u+w").arg(directory.path()).status().unwrap();
         fs::create_dir(path("out")).unwrap();
     });
     let open = Command::new("chmod").arg("777").arg(path("out")).status().unwrap();
@@ -79,17 +79,17 @@ fn the_same_bits_unprivileged_without_network_or_programs() {
     }
     let out = command
         .args(["bash", "-c", script])
-        .arg(folder.path())
+        .arg(directory.path())
         .args(["build", "--cache", "cache", "-j", "3", "-f", FORMATS, "--layout"])
         .arg(&images)
         .arg(path("minimal.yml"))
-        .current_dir(folder.path())
+        .current_dir(directory.path())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     Command::new("chmod")
         .args(["-R", "u+w"])
-        .arg(folder.path())
+        .arg(directory.path())
         .status()
         .unwrap();
     assert!(out.status.success(), "{said}");
@@ -106,16 +106,16 @@ fn the_same_bits_unprivileged_without_network_or_programs() {
     assert_eq!(compared, 9);
 }
 
-/// Whether this runs as root, who can become nobody.
+/// Returns whether the tests run as root, who can become nobody.
 fn nobody() -> bool {
     let out = Command::new("id").arg("-u").output().unwrap();
     out.stdout == b"0\n"
 }
 
 #[test]
-fn a_missing_loader_says_what_brings_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
+fn missing_boot_loader_names_its_package() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
     fs::write(path("minimal.yml"), named("minimal.yml")).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_moby"), path("moby")).unwrap();
     // All images but those of the loaders.

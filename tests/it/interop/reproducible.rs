@@ -1,4 +1,4 @@
-//! The same bits for every format: in any folder, under any umask, locale and time zone, with any
+//! Reproducible outputs of every format: in any directory, under any umask, locale and time zone, with any
 //! number of threads; and the one thing that may change them, `SOURCE_DATE_EPOCH`.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use crate::common::formats::{FORMATS, Format, groups, named};
 use crate::common::layout::digest;
 use crate::common::site::{Site, files, good, refused};
 
-/// A machine with nothing but a program and a file, in a folder of a name that is its own, and
+/// A machine with nothing but a program and a file, in a directory of a name that is its own, and
 /// its images as a layout.
 fn site() -> Site {
     let site = Site::new();
@@ -57,12 +57,12 @@ fn formats() -> Vec<String> {
     groups.into_iter().map(names).collect()
 }
 
-fn digests(folder: &Path) -> BTreeMap<String, String> {
+fn digests(directory: &Path) -> BTreeMap<String, String> {
     let read = |name: String| {
-        let bytes = fs::read(folder.join(&name)).unwrap();
+        let bytes = fs::read(directory.join(&name)).unwrap();
         (name, digest(&bytes))
     };
-    files(folder).into_iter().map(read).collect()
+    files(directory).into_iter().map(read).collect()
 }
 
 /// Every format that is one file is the same to standard output.
@@ -111,7 +111,7 @@ fn every_format_is_the_same_bits() {
 }
 
 #[test]
-fn source_date_epoch_is_the_time_of_what_has_none() {
+fn source_date_epoch_sets_unspecified_times() {
     let site = site();
     // After 2000, so that a program that reads dates of two digits is not led astray.
     let (epoch, date) = ("1000000000", "2001-09-09");
@@ -125,8 +125,8 @@ fn source_date_epoch_is_the_time_of_what_has_none() {
     };
     good(build(epoch, "out"));
     good(build("", "usual"));
-    let listed = |folder: &str| {
-        String::from_utf8(site.run("tar", &["-tv", "--utc", "-f", &format!("{folder}/machine.tar")])).unwrap()
+    let listed = |directory: &str| {
+        String::from_utf8(site.run("tar", &["-tv", "--utc", "-f", &format!("{directory}/machine.tar")])).unwrap()
     };
     let line = |text: &str, path: &str| {
         let found = text.lines().find(|line| line.ends_with(path));

@@ -3,7 +3,7 @@
 use crate::common::site::{Site, good};
 
 #[test]
-fn mount_points_are_made_where_a_container_sees_them() {
+fn mount_points_are_created_where_a_container_sees_them() {
     let site = Site::new();
     site.package(
         "app",
@@ -19,17 +19,17 @@ fn mount_points_are_made_where_a_container_sees_them() {
     ];
     site.write("m.yml", &machine.concat());
     good(site.build(&["-f", "kernel+squashfs", "m.yml"]));
-    let folders = String::from_utf8(site.run("unsquashfs", &["-q", "-l", "-d", "", "m-squashfs.img"])).unwrap();
+    let directories = String::from_utf8(site.run("unsquashfs", &["-q", "-l", "-d", "", "m-squashfs.img"])).unwrap();
     let has = |path: &str| {
-        folders
+        directories
             .lines()
             .any(|line| line == format!("/containers/services/{path}"))
     };
     for path in ["first/rootfs/new", "first/rootfs/run/sub", "first/rootfs/proc"] {
-        assert!(has(path), "{path}: {folders}");
+        assert!(has(path), "{path}: {directories}");
     }
     for path in ["second/rootfs/new", "third/rootfs/upper", "third/rootfs/proc"] {
-        assert!(!has(path), "{path}: {folders}");
+        assert!(!has(path), "{path}: {directories}");
     }
-    assert!(!folders.lines().any(|line| line == "/run/sub"), "{folders}");
+    assert!(!directories.lines().any(|line| line == "/run/sub"), "{directories}");
 }

@@ -1,4 +1,4 @@
-//! The images that moby reads, and `moby cache`, beside skopeo and umoci on the same folders.
+//! The images that moby reads, and `moby cache`, beside skopeo and umoci on the same directories.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -31,7 +31,7 @@ fn list(site: &Site) -> Vec<String> {
 }
 
 #[test]
-fn other_programs_read_the_folder_before_and_after() {
+fn skopeo_and_umoci_read_the_cache_before_and_after() {
     let site = Site::new();
     good(site.moby(&["-q", "pkg", "build", "kernel", "init"]));
     let name = list(&site).into_iter().find(|name| name.starts_with(INIT)).unwrap();
@@ -43,11 +43,11 @@ fn other_programs_read_the_folder_before_and_after() {
     // moby puts its own things there.
     good(site.build(&["-f", "tar", "machine.yml"]));
     assert!(site.path("cache/moby/layers").is_dir());
-    // skopeo writes three kinds of archives of it, and into the folder itself.
+    // skopeo writes three kinds of archives of it, and into the directory itself.
     for target in [
         format!("oci-archive:oci.tar:{name}"),
         format!("docker-archive:saved.tar:{name}"),
-        "oci:folder:example.org/renamed:1".into(),
+        "oci:directory:example.org/renamed:1".into(),
         "oci:cache:example.org/added:1".into(),
     ] {
         skopeo(&site, &["copy", "-q", &source, &target]);
@@ -61,9 +61,9 @@ fn other_programs_read_the_folder_before_and_after() {
         all.extend(arguments);
         site.moby(&all)
     };
-    for archive in ["oci.tar", "saved.tar", "folder", "cache"] {
+    for archive in ["oci.tar", "saved.tar", "directory", "cache"] {
         good(other(&["import", archive]));
-        let image = if archive == "folder" {
+        let image = if archive == "directory" {
             "example.org/renamed:1"
         } else {
             &name
@@ -117,8 +117,8 @@ fn other_programs_read_the_folder_before_and_after() {
 }
 
 /// A layout with an image of one file, `a`, for two architectures, under a name.
-fn two_arches(folder: &Path, name: &str) -> Value {
-    let mut layout = Layout::new(folder);
+fn two_arches(directory: &Path, name: &str) -> Value {
+    let mut layout = Layout::new(directory);
     let image = |arch: &str| layout.manifest(arch, &[Layer::plain(&tar(&[(b'0', "a", "", arch.as_bytes())]))]);
     let (amd64, arm64) = (image("amd64"), image("arm64"));
     let index = layout.index(&[arm64, amd64]);
@@ -127,7 +127,7 @@ fn two_arches(folder: &Path, name: &str) -> Value {
 }
 
 #[test]
-fn a_new_layout_of_umoci_is_an_empty_one() {
+fn empty_layout_of_umoci_is_read() {
     let site = Site::new();
     site.run("umoci", &["init", "--layout", "cache"]);
     assert_eq!(list(&site), [""; 0]);
@@ -136,15 +136,15 @@ fn a_new_layout_of_umoci_is_an_empty_one() {
 }
 
 #[test]
-fn names_are_expanded_as_docker_expands_them() {
+fn references_expand_as_in_docker() {
     let site = Site::new();
     // LinuxKit stores names without `:latest`, skopeo as they were given.
     for (number, stored) in ["docker.io/library/nginx", "docker.io/library/nginx:latest", "nginx"]
         .iter()
         .enumerate()
     {
-        let folder = format!("layout{number}");
-        let index = two_arches(&site.path(&folder), stored);
+        let directory = format!("layout{number}");
+        let index = two_arches(&site.path(&directory), stored);
         let digest = index["digest"].as_str().unwrap();
         for asked in [
             "nginx".to_owned(),
@@ -156,7 +156,7 @@ fn names_are_expanded_as_docker_expands_them() {
             format!("docker.io/library/nginx:latest@{digest}"),
         ] {
             site.write("one.yml", &format!("init: [\"{asked}\"]\n"));
-            let tar = good(site.build(&["-f", "tar", "-o", "-", "--layout", &folder, "one.yml"]));
+            let tar = good(site.build(&["-f", "tar", "-o", "-", "--layout", &directory, "one.yml"]));
             assert!(member(&tar, "a").is_some(), "{asked} in {stored}");
         }
         // Not other names, nor other digests.
@@ -166,8 +166,14 @@ fn names_are_expanded_as_docker_expands_them() {
             format!("nginx@sha256:{}", "0".repeat(64)),
         ] {
             site.write("one.yml", &format!("init: [\"{asked}\"]\n"));
-            let message = refused(site.build(&["-f", "tar", "-o", "-", "--layout", &folder, "one.yml"]), 1);
-            assert!(message.contains("no image") && message.contains(&folder), "{message}");
+            let message = refused(
+                site.build(&["-f", "tar", "-o", "-", "--layout", &directory, "one.yml"]),
+                1,
+            );
+            assert!(
+                message.contains("no image") && message.contains(&directory),
+                "{message}"
+            );
         }
     }
 }
@@ -187,7 +193,7 @@ fn member(tar: &[u8], name: &str) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn the_architecture_picks_out_of_an_index() {
+fn architecture_selects_from_an_index() {
     let site = Site::new();
     two_arches(&site.path("cache"), "example.org/both:1");
     for arch in ["amd64", "arm64"] {
@@ -207,7 +213,7 @@ fn the_architecture_picks_out_of_an_index() {
 }
 
 #[test]
-fn a_single_image_is_for_its_architecture_alone() {
+fn single_image_is_for_its_architecture_only() {
     let site = Site::new();
     let mut layout = Layout::new(&site.path("cache"));
     // Two of one name, as LinuxKit's cache may have them, and one that nobody lists with a platform.
@@ -247,7 +253,7 @@ fn a_single_image_is_for_its_architecture_alone() {
 
 /// A digest that the specification allows and nobody uses is not called damage.
 #[test]
-fn other_digests_are_refused_by_name() {
+fn other_digest_algorithms_are_refused_by_name() {
     let site = Site::new();
     let mut layout = Layout::new(&site.path("cache"));
     let mut image = layout.manifest("amd64", &[]);
@@ -261,7 +267,7 @@ fn other_digests_are_refused_by_name() {
 }
 
 #[test]
-fn layers_are_the_same_however_they_are_compressed() {
+fn layer_compression_does_not_change_the_tree() {
     let site = Site::new();
     let noise: Vec<u8> = (0..900_000u32)
         .flat_map(|i| (i.wrapping_mul(2_654_435_761) >> 9).to_le_bytes())
@@ -311,7 +317,7 @@ fn layers_are_the_same_however_they_are_compressed() {
 }
 
 #[test]
-fn opaque_whiteouts_hide_when_they_are_to() {
+fn opaque_whiteouts_hide_on_request() {
     let site = Site::new();
     let lower = tar(&[
         (b'5', "var", "", b""),
@@ -401,7 +407,7 @@ fn blobs(site: &Site) -> Vec<(&'static str, PathBuf)> {
 }
 
 #[test]
-fn damage_is_named_by_image_and_digest() {
+fn damage_names_image_and_digest() {
     let site = Site::new();
     let mut layout = Layout::new(&site.path("cache"));
     let image = layout.manifest("amd64", &[Layer::gzip(&tar(&[(b'0', "a", "", &[7; 5000])]))]);
@@ -470,7 +476,7 @@ fn list_of(site: &Site, cache: &str) -> String {
 }
 
 #[test]
-fn what_docker_save_wrote_is_checked_too() {
+fn docker_archives_are_verified() {
     let site = Site::new();
     let mut layout = Layout::new(&site.path("cache"));
     let image = layout.manifest("amd64", &[Layer::gzip(&tar(&[(b'0', "a", "", &[7; 5000])]))]);
@@ -532,7 +538,7 @@ fn what_docker_save_wrote_is_checked_too() {
         message.contains("example.org/one:1") && message.contains("is missing"),
         "{message}"
     );
-    // A manifest that names a file outside of the folder.
+    // A manifest that names a file outside of the directory.
     let manifest = fs::read_to_string(site.path("saved/manifest.json")).unwrap();
     fs::write(site.path("saved/manifest.json"), manifest.replace(&layer, "../one.yml")).unwrap();
     let message = refused(build("saved"), 1);
@@ -558,8 +564,8 @@ fn a_volume_can_be_an_oci_layout() {
         assert_eq!(inspect(volume, arch)["Architecture"], arch);
     }
     for volume in ["all", "one"] {
-        let folder = format!("out/containers/volumes/{volume}/lower");
-        let listed = String::from_utf8(site.run("umoci", &["ls", "--layout", &folder])).unwrap();
+        let directory = format!("out/containers/volumes/{volume}/lower");
+        let listed = String::from_utf8(site.run("umoci", &["ls", "--layout", &directory])).unwrap();
         assert_eq!(listed.trim(), "docker.io/library/both");
     }
     let blobs = |volume: &str| files(&site.path(&format!("out/containers/volumes/{volume}/lower/blobs/sha256"))).len();
@@ -593,7 +599,7 @@ fn a_volume_can_be_an_oci_layout() {
 }
 
 #[test]
-fn the_sbom_is_where_and_when_it_is_asked_for() {
+fn sbom_path_and_time_follow_the_options() {
     let site = Site::new();
     let mut layout = Layout::new(&site.path("cache"));
     let image = layout.manifest("amd64", &[Layer::plain(&tar(&[(b'0', "a", "", b"x")]))]);
