@@ -80,6 +80,18 @@ fn invalid<E: Into<Invalid>>(path: &Path) -> impl Fn(E) -> Error {
 /// # Errors
 /// A file that cannot be read or is not a package.
 pub fn control(path: &Path) -> Result<BTreeMap<String, String>, Error> {
+    Ok(fields(&control_file(path)?))
+}
+
+fn fields(control: &str) -> BTreeMap<String, String> {
+    let text = control.replace("\n ", " ");
+    let fields = text.lines().filter_map(|line| line.split_once(':'));
+    fields
+        .map(|(key, value)| (key.to_owned(), value.trim().to_owned()))
+        .collect()
+}
+
+fn control_file(path: &Path) -> Result<String, Error> {
     let archive = open(path, Member::Control)?;
     for entry in pax::entries(&archive) {
         let entry = entry.map_err(invalid(path))?;
@@ -87,11 +99,7 @@ pub fn control(path: &Path) -> Result<BTreeMap<String, String>, Error> {
             && entry.path.ends_with(b"control")
         {
             let text = content.to_vec().map_err(invalid(path))?;
-            let text = String::from_utf8_lossy(&text).replace("\n ", " ");
-            let fields = text.lines().filter_map(|line| line.split_once(':'));
-            return Ok(fields
-                .map(|(key, value)| (key.to_owned(), value.trim().to_owned()))
-                .collect());
+            return Ok(String::from_utf8_lossy(&text).into_owned());
         }
     }
     Err(invalid(path)(Invalid::NoControl))
@@ -124,11 +132,35 @@ pub fn is_usr_merged(files: &[PathBuf]) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// Unpacks the files of a package for which `is_wanted` holds into a tree.
+/// Adds a package's control file to a tree that has files of the package: as
+/// `var/lib/dpkg/status.d/NAME`, where scanners look in distroless images.
 ///
 /// # Errors
 /// A file that cannot be read or is not a package, and a path that the tree refuses.
-pub fn unpack(path: &Path, tree: &mut Tree, is_wanted: &dyn Fn(&str) -> bool) -> Result<(), Error> {
+pub fn record(path: &Path, tree: &mut Tree) -> Result<(), Error> {
+    let control = control_file(path)?;
+    let name = fields(&control).remove("Package").unwrap_or_default();
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    // The name of a package (deb-control(5)) becomes the name of a file.
+    if !name.starts_with(|first: char| first.is_ascii_alphanumeric()) || !name.bytes().all(is_valid) {
+        return Err(invalid(path)(Invalid::Name(name)));
+    }
+    let content = Extents::from_bytes(format!("{}\n", control.trim_end()).into_bytes());
+    let to = format!("var/lib/dpkg/status.d/{name}");
+    let inserted = tree.insert(to.as_bytes(), meta(0o644), Kind::File(content), &meta(0o755));
+    inserted.map(drop).map_err(|source| Error::Unpack {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Unpacks the files of a package for which `is_wanted` holds into a tree. Returns whether any of them
+/// is not a directory.
+///
+/// # Errors
+/// A file that cannot be read or is not a package, and a path that the tree refuses.
+pub fn unpack(path: &Path, tree: &mut Tree, is_wanted: &dyn Fn(&str) -> bool) -> Result<bool, Error> {
+    let mut has_files = false;
     let archive = open(path, Member::Data)?;
     let refused = |source| Error::Unpack {
         path: path.to_owned(),
@@ -147,6 +179,7 @@ pub fn unpack(path: &Path, tree: &mut Tree, is_wanted: &dyn Fn(&str) -> bool) ->
             gid: entry.meta.gid,
             ..meta(entry.meta.mode)
         };
+        has_files |= !matches!(entry.body, Body::Node(Kind::Directory(_)));
         let kind = match entry.body {
             Body::Link(target) => {
                 tree.link(name.as_bytes(), &target, &parents).map_err(refused)?;
@@ -158,5 +191,5 @@ pub fn unpack(path: &Path, tree: &mut Tree, is_wanted: &dyn Fn(&str) -> bool) ->
         };
         tree.insert(name.as_bytes(), meta, kind, &parents).map_err(refused)?;
     }
-    Ok(())
+    Ok(has_files)
 }

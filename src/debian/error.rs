@@ -138,6 +138,9 @@ pub enum Invalid {
     /// A tar archive is corrupt.
     #[error(transparent)]
     Tar(#[from] pax::ReadError),
+    /// The control file names the package in a way that deb-control(5) does not allow.
+    #[error("its name {0:?} is invalid")]
+    Name(String),
     /// The control archive has no control file.
     #[error("it has no control file")]
     NoControl,

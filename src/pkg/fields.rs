@@ -30,7 +30,7 @@ pub fn schema() -> Value {
         ),
         step(&["directory"], json!({"directory": text, "mode": text})),
         step(&["symlink", "target"], json!({"symlink": text, "target": text})),
-        step(&["concat", "to"], json!({"concat": texts, "to": text})),
+        step(&["concat", "to"], json!({"concat": texts, "to": text, "mode": text})),
         step(&["ldlinux", "to"], json!({"ldlinux": text, "to": text})),
         step(&["linux", "config"], json!({"linux": text, "config": texts})),
         step(

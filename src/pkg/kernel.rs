@@ -1,7 +1,7 @@
 //! Kernel images from Debian's kernel packages: `kernel`, and `kernel.tar` with the modules and
 //! Raspberry Pi's device trees, the latter in LinuxKit's place for them, `boot/dtb`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use extents::Extents;
 use tree::{Kind, Tree};
@@ -18,11 +18,7 @@ use crate::kmod;
 /// Packages without a kernel, and those of [`deb::unpack`] and [`kmod::index`].
 pub fn unpack(debs: &[PathBuf], tree: &mut Tree, is_wanted: &dyn Fn(&str) -> bool) -> Result<(), Diagnostic> {
     let mut all = Tree::new(meta(0o755));
-    let is_image = |path: &&PathBuf| {
-        path.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("linux-image-"))
-    };
-    for deb in debs.iter().filter(is_image) {
+    for deb in debs.iter().filter(|deb| is_kernel(deb)) {
         deb::unpack(deb, &mut all, &|path| {
             let is_module = path.starts_with("lib/modules") || path.starts_with("usr/lib/modules");
             path.starts_with("boot/")
@@ -58,6 +54,12 @@ pub fn unpack(debs: &[PathBuf], tree: &mut Tree, is_wanted: &dyn Fn(&str) -> boo
     kmod::index(&mut all).map_err(|error| Diagnostic::error(error.to_string()).caused_by(error))?;
     let tar = pax::plan(&all).map_err(cannot("write kernel.tar"))?;
     put(tree, "kernel.tar", tar)
+}
+
+/// Returns whether a .deb file is a kernel, not one of its dependencies.
+pub fn is_kernel(deb: &Path) -> bool {
+    deb.file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with("linux-image-"))
 }
 
 fn put(tree: &mut Tree, path: &str, content: Extents) -> Result<(), Diagnostic> {

@@ -77,6 +77,9 @@ pub fn build(
     put(tree, "kernel", bytes(source.read("arch/x86/boot/bzImage")?))?;
     put(tree, "kernel-config", bytes(source.read(".config")?))?;
     put(tree, "kernel.tar", tar)?;
+    for deb in &debs {
+        deb::record(deb, tree)?;
+    }
     source.clear()
 }
 

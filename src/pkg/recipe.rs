@@ -106,7 +106,12 @@ pub enum Step {
     /// A symbolic link.
     Symlink { symlink: String, target: String },
     /// A concatenation of files of earlier steps.
-    Concat { concat: Vec<String>, to: String },
+    Concat {
+        concat: Vec<String>,
+        to: String,
+        #[serde(default)]
+        mode: Option<String>,
+    },
     /// The boot sector and ldlinux.sys of SYSLINUX, extracted from the program extlinux.
     Ldlinux { ldlinux: String, to: String },
     /// A kernel compiled from a Debian source package of Linux.

@@ -65,7 +65,7 @@ pub fn add(
             put(tree, directory, meta, Kind::directory())
         }
         Step::Symlink { symlink, target } => link(tree, symlink, target),
-        Step::Concat { concat, to } => concatenate(tree, concat, to),
+        Step::Concat { concat, to, mode } => concatenate(tree, concat, to, parse_mode(mode.as_deref(), 0o644)?),
         Step::Ldlinux { ldlinux, to } => extract_syslinux(tree, ldlinux, to),
         Step::Kernel { kernel, paths, exclude } => {
             let package = kernel.get(options.arch).ok_or_else(|| {
@@ -74,7 +74,11 @@ pub fn add(
             })?;
             let debs = debian::fetch(&[package.to_owned()], None, true, &options.debian())?;
             let selection = Selection { paths, exclude };
-            kernel::unpack(&debs, tree, &|path| selection.contains(path))
+            kernel::unpack(&debs, tree, &|path| selection.contains(path))?;
+            for deb in debs.iter().filter(|deb| kernel::is_kernel(deb)) {
+                deb::record(deb, tree)?;
+            }
+            Ok(())
         }
         Step::Linux { linux, config } => linux::build(linux, config, dir, options, tree, reporter),
     }
@@ -95,7 +99,7 @@ fn unpack(tree: &mut Tree, debs: &[PathBuf], selection: Selection) -> Result<boo
     let is_merged = deb::is_usr_merged(debs)?;
     let is_any = Cell::new(false);
     for file in debs {
-        deb::unpack(file, tree, &|path| {
+        let has_files = deb::unpack(file, tree, &|path| {
             let outside = path.strip_prefix("usr/").filter(|_| is_merged);
             let names = [Some(path), outside];
             let mut names = names.iter().flatten();
@@ -104,6 +108,9 @@ fn unpack(tree: &mut Tree, debs: &[PathBuf], selection: Selection) -> Result<boo
             is_any.set(is_any.get() || is_selected);
             is_selected
         })?;
+        if has_files {
+            deb::record(file, tree)?;
+        }
     }
     for name in ["bin", "sbin", "lib", "lib64"].iter().filter(|_| is_merged) {
         let target = format!("usr/{name}");
@@ -152,7 +159,7 @@ fn link(tree: &mut Tree, symlink: &str, target: &str) -> Result<(), Diagnostic> 
 }
 
 /// Concatenates the files that match a pattern.
-fn concatenate(tree: &mut Tree, patterns: &[String], to: &str) -> Result<(), Diagnostic> {
+fn concatenate(tree: &mut Tree, patterns: &[String], to: &str, mode: u32) -> Result<(), Diagnostic> {
     let mut all = Extents::new();
     for item in tree.walk() {
         let path = tree::show(&item.path);
@@ -166,7 +173,7 @@ fn concatenate(tree: &mut Tree, patterns: &[String], to: &str) -> Result<(), Dia
         let message = format!("cannot write {to}: no file matches {}", patterns.join(", "));
         return Err(Diagnostic::error(message).help("list the steps that add the files before this one"));
     }
-    put_file(tree, to, 0o644, all)
+    put_file(tree, to, mode, all)
 }
 
 /// Replaces the program extlinux by the boot sector and `ldlinux.sys` inside it.

@@ -145,6 +145,12 @@ fn debs_unpack_as_with_dpkg_deb() {
         let name = String::from_utf8(good(build(&site))).unwrap();
         unpacked(&site, &name, "ours");
         site.run("dpkg-deb", &["-x", "debs/everything_1.0_all.deb", "theirs"]);
+        // The control file, where distroless images have it.
+        let status = "theirs/var/lib/dpkg/status.d";
+        let record = format!(
+            "umask 022; mkdir -p {status}; dpkg-deb --info debs/everything_1.0_all.deb control > {status}/everything"
+        );
+        site.run("sh", &["-c", &record]);
         let (ours, theirs) = (listed(&site, "ours"), listed(&site, "theirs"));
         assert!(
             theirs.len() > 20 && theirs.contains_key("usr/share/Größe/файл"),
@@ -180,6 +186,9 @@ fn dependencies_are_installed() {
     let name = String::from_utf8(good(build(&site))).unwrap();
     unpacked(&site, &name, "ours");
     assert_eq!(files(&site.path("ours/usr/share")), ["middle", "provider", "top"]);
+    // Only packages with a file in the image are recorded.
+    let recorded = files(&site.path("ours/var/lib/dpkg/status.d"));
+    assert_eq!(recorded, ["middle", "provider", "top"]);
     // Without: the package alone.
     recipe(&site, "  - debian: [top]\n    closure: false\n");
     let name = String::from_utf8(good(build(&site))).unwrap();
