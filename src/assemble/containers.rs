@@ -95,7 +95,7 @@ impl Builder<'_> {
         }
         directory(self, "rootfs")?;
         let first = root_mounts(folder, &lower, spec.readonly);
-        let runtime = spec::runtime_json(first, &spec.runtime);
+        let runtime = spec::runtime_json(first, &spec.runtime, container.restart);
         for (name, value) in [("config.json", &spec.config), ("runtime.json", &runtime)] {
             let content = Kind::File(Extents::from_bytes(spec::to_bytes(value)));
             self.put(field, &format!("{folder}/{name}"), origin.meta(0o644), content, &origin)?;

@@ -57,9 +57,22 @@ pub struct Image {
     pub name: String,
     /// Its image.
     pub image: String,
+    /// Restart policy of a service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
     /// All else.
     #[serde(flatten)]
     pub config: ImageConfig,
+}
+
+/// Restart policy of a service that ends. LinuxKit restarts none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Restart {
+    /// Started again after a delay, whatever its exit status: the default.
+    Always,
+    /// Started once.
+    No,
 }
 
 /// A file.

@@ -40,6 +40,10 @@ pub fn schema() -> Value {
         fields.shift_remove("image");
     }
     put(&mut image, "required", json!(["name", "image"]));
+    let mut service = image.clone();
+    if let Some(fields) = service.get_mut("properties") {
+        put(fields, "restart", json!({"enum": ["always", "no"]}));
+    }
     let definitions = json!({
         "strings": {"type": "array", "items": {"type": "string"}},
         "kernel": object(json!({"image": text, "cmdline": text, "binary": text, "tar": text, "ucode": text})),
@@ -96,11 +100,12 @@ pub fn schema() -> Value {
             "bindNS": reference("namespaces"), "namespace": text,
         })),
         "image": image,
+        "service": service,
         "label": label,
     });
     let mut schema = object(json!({
         "kernel": reference("kernel"), "boot": reference("boot"), "init": texts, "onboot": list("image"), "onshutdown": list("image"),
-        "services": list("image"), "trust": reference("trust"), "files": list("file"), "volumes": list("volume"),
+        "services": list("service"), "trust": reference("trust"), "files": list("file"), "volumes": list("volume"),
     }));
     put(&mut schema, "$schema", json!("http://json-schema.org/draft-07/schema#"));
     put(&mut schema, "title", json!("moby"));

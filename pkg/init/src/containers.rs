@@ -1,141 +1,179 @@
-//! Containers: what `runtime.json` asks for, then runc or containerd.
+//! Containers: the preparations that `runtime.json` asks for, then runc or containerd.
 
-use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::Pid;
 
-use crate::process::{ended, list, run, start, wait_for};
-use crate::runtime::{Runtime, apply};
-use crate::{containerd, say};
+use crate::error::Error;
+use crate::process::{list, run, start, wait_for};
+use crate::runtime::Runtime;
+use crate::supervisor::Supervisor;
+use crate::{containerd, fstab, say, shutdown};
 
-/// Where runc and containerd look for programs.
+/// Directories where programs are looked up, also by runc and containerd.
 pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where runc keeps a directory for every container.
+const RUNC_STATE: &str = "/run/runc";
 
-/// Services by the number of their runc.
-pub type Services = BTreeMap<i32, String>;
+/// A container's bundle below /containers.
+pub struct Container {
+    /// Absolute path of the bundle.
+    pub directory: String,
+    /// Name of the bundle's directory.
+    pub name: String,
+    pub runtime: Runtime,
+}
 
-/// Lays a layer in memory over each volume.
-pub fn volumes() {
-    for folder in list("/containers/volumes") {
-        let tmp = format!("{folder}/tmp");
-        let data = format!("lowerdir={folder}/lower,upperdir={tmp}/upper,workdir={tmp}/work");
-        let made = apply("tmpfs", &tmp, "tmpfs", &[]).and_then(|()| {
-            let options: Vec<String> = data.split(',').map(str::to_owned).collect();
-            apply("overlay", &format!("{folder}/merged"), "overlay", &options)
-        });
-        if let Err(error) = made {
-            say(&format!("volume {folder}: {error}"));
+impl Container {
+    /// Reads `runtime.json`, and prepares what it asks for. A container for which that fails is not
+    /// run.
+    fn prepare(section: &str, directory: String) -> Option<Container> {
+        let name = directory.rsplit('/').next().unwrap_or_default().to_owned();
+        say(&format!("{section} {name}"));
+        let prepared = Runtime::read(&directory).and_then(|runtime| runtime.prepare().map(|()| runtime));
+        match prepared {
+            Ok(runtime) => Some(Container {
+                directory,
+                name,
+                runtime,
+            }),
+            Err(error) => {
+                say(&format!("{section} {name}: {error}"));
+                None
+            }
         }
     }
 }
 
-/// Runs the containers of a section, one after the other. One that fails is told of; the
+/// Mounts a writable layer in memory over each volume.
+pub fn volumes() {
+    for directory in list("/containers/volumes") {
+        let tmp = format!("{directory}/tmp");
+        let options = [
+            format!("lowerdir={directory}/lower"),
+            format!("upperdir={tmp}/upper"),
+            format!("workdir={tmp}/work"),
+        ];
+        let mounted = fstab::mount("tmpfs", &tmp, "tmpfs", &[])
+            .and_then(|()| fstab::mount("overlay", &format!("{directory}/merged"), "overlay", &options));
+        if let Err(error) = mounted {
+            say(&format!("volume {directory}: {error}"));
+        }
+    }
+}
+
+/// Runs the containers of a section, one after the other. The failure of one is reported, and the
 /// others still run.
 pub fn run_in_order(section: &str) {
-    for folder in list(&format!("/containers/{section}")) {
-        let name = name_of(&folder);
-        say(&format!("{section} {name}"));
-        let Some(runtime) = prepare(&folder) else { continue };
-        let id = format!("{section}-{name}");
-        match run_to_end(&folder, &id, &runtime) {
-            Some(0) => {}
-            Some(status) => say(&format!("{section} {name} failed: exit status {status}")),
-            // Said already.
-            None => {}
+    for directory in list(&format!("/containers/{section}")) {
+        let Some(container) = Container::prepare(section, directory) else {
+            continue;
+        };
+        let name = &container.name;
+        match run_to_end(&container, &format!("{section}-{name}")) {
+            Ok(0) => {}
+            Ok(status) => say(&format!("{section} {name} failed: exit status {status}")),
+            Err(error) => say(&format!("{section} {name}: {error}")),
         }
-        // What it left behind, as nobody is waited for now.
-        ended();
+        // Orphans that it left behind.
+        shutdown::reap();
     }
 }
 
-/// Runs a container; returns its exit status.
-fn run_to_end(folder: &str, id: &str, runtime: &Runtime) -> Option<i32> {
-    if !runtime.wants_process() {
-        return run(runc(&["run", "--bundle", folder, id]));
+/// Runs a container to its end. Returns its exit status.
+fn run_to_end(container: &Container, id: &str) -> Result<i32, Error> {
+    if !container.runtime.needs_process() {
+        return run(runc(&["run", "--bundle", &container.directory, id]));
     }
-    let pid = create(folder, id, runtime, runc)?;
+    let pid = create(container, id, runc)?;
     let status = match run(runc(&["start", id])) {
         // An orphan of runc's, hence a child of PID 1.
-        Some(0) => wait_for(pid),
-        status => status,
+        Ok(0) => wait_for(pid),
+        failed => failed,
     };
-    run(runc(&["delete", "--force", id]));
+    let _ = run(runc(&["delete", "--force", id]));
     status
 }
 
-/// Makes a container that is still to be started, and does what is to be done in between.
-fn create(folder: &str, id: &str, runtime: &Runtime, runc: impl Fn(&[&str]) -> Command) -> Option<Pid> {
+/// Creates a container that is still to be started, its interfaces and its namespaces' files.
+fn create(container: &Container, id: &str, runc: impl Fn(&[&str]) -> Command) -> Result<Pid, Error> {
     let file = format!("/run/{id}.pid");
-    match run(runc(&["create", "--bundle", folder, "--pid-file", &file, id])) {
-        Some(0) => {}
-        status => {
-            say(&format!("{id} cannot be made: exit status {}", status.unwrap_or(255)));
-            return None;
-        }
+    let arguments = ["create", "--bundle", &container.directory, "--pid-file", &file, id];
+    succeed("runc create", runc(&arguments))?;
+    let text = fs::read_to_string(&file).map_err(Error::file("read", &file))?;
+    let pid = text.trim().parse().ok().and_then(Pid::from_raw);
+    let invalid = || std::io::Error::from(std::io::ErrorKind::InvalidData);
+    let pid = pid.ok_or_else(invalid).map_err(Error::file("read", &file))?;
+    let attached = container.runtime.attach(pid.as_raw_nonzero().get().unsigned_abs());
+    if attached.is_err() {
+        let _ = run(runc(&["delete", "--force", id]));
     }
-    let pid: i32 = fs::read_to_string(&file).ok()?.trim().parse().ok()?;
-    if let Err(error) = runtime.with_process(pid.unsigned_abs()) {
-        say(&format!("{id}: {error}"));
-        run(runc(&["delete", "--force", id]));
-        return None;
-    }
-    Pid::from_raw(pid)
+    attached.map(|()| pid)
 }
 
-/// Does what is to be done before a container is made. A container without it is not run.
-fn prepare(folder: &str) -> Option<Runtime> {
-    let done = Runtime::read(folder).and_then(|runtime| runtime.prepare().map(|()| runtime));
-    done.map_err(|error| say(&format!("{}: {error}", name_of(folder)))).ok()
+fn succeed(program: &str, command: Command) -> Result<(), Error> {
+    match run(command)? {
+        0 => Ok(()),
+        status => Err(Error::Program {
+            program: program.to_owned(),
+            status,
+        }),
+    }
 }
 
-/// Starts the services, their output in /var/log: under containerd when it is there, else each
+/// Starts the services, their output in /var/log: under containerd when the image has it, else each
 /// under a runc of its own.
-pub fn start_services() -> Services {
-    let mut services = Services::new();
-    let folders = list("/containers/services").into_iter().filter_map(|folder| {
-        say(&format!("service {}", name_of(&folder)));
-        prepare(&folder).map(|runtime| (folder, runtime))
-    });
-    let folders: Vec<(String, Runtime)> = folders.collect();
-    if containerd::is_there() {
-        if let Some(pid) = containerd::start_services(folders) {
-            services.insert(Pid::as_raw(Some(pid)), "containerd".to_owned());
-        }
+pub fn start_services() -> Supervisor {
+    let mut services = Supervisor::default();
+    let containers = list("/containers/services").into_iter();
+    let prepare = |directory| Container::prepare("service", directory);
+    let containers: Vec<Container> = containers.filter_map(prepare).collect();
+    if containerd::is_installed() {
+        containerd::start_services(containers, &mut services);
         return services;
     }
-    for (folder, runtime) in folders {
-        let name = name_of(&folder);
-        let log = log(&name);
-        let logged = |arguments: &[&str]| {
-            let mut command = runc(arguments);
-            command.stdout(log()).stderr(log());
-            command
+    for container in containers {
+        let (name, policy) = (container.name.clone(), container.runtime.restart());
+        let start = move |again| {
+            let started = start_service(&container, again);
+            started
+                .map_err(|error| say(&format!("service {}: {error}", container.name)))
+                .ok()
         };
-        let pid = if runtime.wants_process() {
-            create(&folder, &name, &runtime, logged).filter(|_| match run(runc(&["start", &name])) {
-                Some(0) => true,
-                status => {
-                    let status = status.unwrap_or(255);
-                    say(&format!("service {name} cannot be started: exit status {status}"));
-                    false
-                }
-            })
-        } else {
-            start(logged(&["run", "--bundle", &folder, &name]))
-        };
-        if let Some(pid) = pid {
-            services.insert(Pid::as_raw(Some(pid)), name);
-        }
+        services.add(&name, policy, Box::new(start));
     }
     services
 }
 
-/// Where what a program says goes: a file, or nowhere when there can be none.
+/// Starts a service under runc. Returns the process that ends with the service: runc, or the
+/// container's own.
+fn start_service(container: &Container, again: bool) -> Result<Pid, Error> {
+    let id = container.name.as_str();
+    if again && Path::new(&format!("{RUNC_STATE}/{id}")).exists() {
+        // A runc that was killed has not removed it.
+        let _ = run(runc(&["delete", "--force", id]));
+    }
+    let log = log(id);
+    let logged = |arguments: &[&str]| {
+        let mut command = runc(arguments);
+        command.stdout(log()).stderr(log());
+        command
+    };
+    if !container.runtime.needs_process() {
+        return start(logged(&["run", "--bundle", &container.directory, id]));
+    }
+    let pid = create(container, id, logged)?;
+    succeed("runc start", runc(&["start", id]))?;
+    Ok(pid)
+}
+
+/// Opens the log of a program. What is returned makes copies of it; they lead nowhere when it cannot
+/// be opened.
 pub fn log(name: &str) -> impl Fn() -> Stdio + use<> {
     let path = format!("/var/log/{name}.log");
-    // A disk may have been mounted on /var since the folder was made.
+    // A disk may have been mounted on /var since the directory was created.
     let _ = fs::create_dir_all("/var/log");
     let log = fs::File::options().create(true).append(true).open(&path);
     let log = log.map_err(|error| say(&format!("{path}: {error}"))).ok();
@@ -145,14 +183,10 @@ pub fn log(name: &str) -> impl Fn() -> Stdio + use<> {
     }
 }
 
-/// What a container is called.
-pub fn name_of(folder: &str) -> String {
-    folder.rsplit('/').next().unwrap_or(folder).to_owned()
-}
-
-/// runc, with the PATH that it needs. A container that asks something must not stop the boot.
+/// Returns a runc command. Its standard input is empty: a container that reads it must not stop the
+/// boot.
 pub fn runc(arguments: &[&str]) -> Command {
-    let mut command = Command::new("/usr/bin/runc");
+    let mut command = Command::new("runc");
     command.env("PATH", PATH).args(arguments).stdin(Stdio::null());
     command
 }

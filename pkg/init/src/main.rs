@@ -1,25 +1,34 @@
-//! PID 1 of the machines that moby builds.
+//! PID 1 of machines that moby builds.
 //!
 //! ```text
-//! off the bare ramfs ─▶ mounts ─▶ modules ─▶ lo, hostname ─▶ /etc/init.d
-//!   ─▶ volumes ─▶ onboot, one after the other ─▶ services ─▶ (wait) ─▶ onshutdown ─▶ power off
+//! off the initial ramfs ─▶ mounts ─▶ consoles ─▶ modules ─▶ lo, hostname ─▶ /etc/init.d
+//!   ─▶ volumes ─▶ onboot, one after the other ─▶ services, restarted when they end ─▶ (a request to stop)
+//!   ─▶ onshutdown ─▶ SIGTERM, SIGKILL ─▶ unmount ─▶ power off
 //! ```
 //!
-//! In an initrd that only leads to a root filesystem on a medium it goes there: see `initrd`.
+//! In an initrd that only mounts a root filesystem it hands over to the init there: see [`initrd`].
 //!
-//! Under the names `poweroff`, `reboot` and `halt` the same program asks PID 1 to stop, and as
-//! `modprobe` it loads modules, which the kernel asks for.
+//! Under the names `poweroff`, `reboot` and `halt` the program asks PID 1 to stop the machine. As
+//! `modprobe` it loads modules, for the kernel as well.
 
-#[cfg(all(test, target_os = "linux"))]
-mod alone;
+#[cfg(target_os = "linux")]
+mod console;
 #[cfg(target_os = "linux")]
 mod containerd;
 #[cfg(target_os = "linux")]
 mod containers;
 #[cfg(target_os = "linux")]
+mod disks;
+#[cfg(target_os = "linux")]
+mod error;
+#[cfg(target_os = "linux")]
+mod fstab;
+#[cfg(target_os = "linux")]
 mod hotplug;
 #[cfg(target_os = "linux")]
 mod initrd;
+#[cfg(all(test, target_os = "linux"))]
+mod isolated;
 #[cfg(target_os = "linux")]
 mod modules;
 #[cfg(target_os = "linux")]
@@ -29,9 +38,18 @@ mod network;
 #[cfg(target_os = "linux")]
 mod process;
 #[cfg(target_os = "linux")]
+mod restart;
+#[cfg(target_os = "linux")]
 mod runtime;
 #[cfg(target_os = "linux")]
 mod shutdown;
+#[cfg(target_os = "linux")]
+mod supervisor;
+#[cfg(target_os = "linux")]
+mod terminate;
+
+#[cfg(target_os = "linux")]
+use console::say;
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
@@ -40,48 +58,57 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    let name = std::env::args().next().unwrap_or_default();
-    if let Some(action) = shutdown::Action::of_program(&name) {
-        return action.ask();
+    // The kernel passes on whatever it does not understand, in any encoding.
+    let mut arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+    let name = arguments.next().unwrap_or_default();
+    if let Some(action) = shutdown::Action::from_program(&name) {
+        return action.request();
     }
     if name.rsplit('/').next() == Some("modprobe") {
-        return modules::modprobe(std::env::args().skip(1));
+        return modules::modprobe(arguments);
     }
     if std::process::id() != 1 {
-        eprintln!("moby-init is PID 1 of a machine; poweroff, reboot, halt and modprobe are its other names");
+        eprintln!("moby-init has to be PID 1; it can also be called as poweroff, reboot, halt or modprobe");
         return std::process::ExitCode::FAILURE;
     }
     if initrd::is_here() {
         return initrd::run();
     }
-    say("starting");
-    let mut signals = shutdown::signals();
+    boot()
+}
+
+#[cfg(target_os = "linux")]
+fn boot() -> ! {
+    let children = shutdown::listen();
     mounts::leave_ramfs();
     mounts::all();
-    limits();
+    console::open();
+    say("starting");
+    raise_limits();
     modules::load();
+    // Drivers may have brought more.
+    console::open();
+    shutdown::watch_power_button();
     mounts::optional();
     mounts::writable_var();
     network::loopback_up();
-    hostname();
+    set_hostname();
     process::run_parts("/etc/init.d");
     containers::volumes();
     containers::run_in_order("onboot");
     let services = containers::start_services();
-    shutdown::watch_power_button();
     say("started");
-    let action = shutdown::wait(&mut signals, services);
-    shutdown::stop(action)
+    shutdown::supervise(&children, services)
 }
 
-/// What a server may have open: the kernel's own 4096 are few (RLIMIT_NOFILE, RLIMIT_NPROC).
+/// Raises the limits of open files and processes to what servers need: the kernel's own 4096 are few.
 #[cfg(target_os = "linux")]
-fn limits() {
+fn raise_limits() {
     use rustix::process::{Resource, Rlimit, setrlimit};
-    for (resource, most) in [(Resource::Nofile, Some(1 << 20)), (Resource::Nproc, None)] {
+    for (resource, value) in [(Resource::Nofile, Some(1 << 20)), (Resource::Nproc, None)] {
         let limit = Rlimit {
-            current: most,
-            maximum: most,
+            current: value,
+            maximum: value,
         };
         if let Err(error) = setrlimit(resource, limit) {
             say(&format!("limit {resource:?}: {error}"));
@@ -89,17 +116,10 @@ fn limits() {
     }
 }
 
-/// A line on the console.
+/// Sets the hostname of /etc/hostname. A machine without one is named after the address of its first
+/// network card.
 #[cfg(target_os = "linux")]
-fn say(text: &str) {
-    use std::io::Write;
-    // A console that is gone must not stop the machine.
-    let _ = writeln!(std::io::stdout().lock(), "moby-init: {text}");
-}
-
-/// That of /etc/hostname; a machine without one is known by the address of its first network card.
-#[cfg(target_os = "linux")]
-fn hostname() {
+fn set_hostname() {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let mut name = read("/etc/hostname");
     if name.is_empty() && ["", "(none)"].contains(&read("/proc/sys/kernel/hostname").as_str()) {

@@ -1,5 +1,5 @@
-//! Kernel modules: those that the devices ask for by their aliases, and those of a list
-//! (modules.dep(5), modprobe(8)).
+//! Kernel modules: those that devices ask for by their aliases, and those of lists (modules.dep(5),
+//! modprobe(8)).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
@@ -9,28 +9,28 @@ use std::process::ExitCode;
 use crate::process::list;
 use crate::{hotplug, say};
 
-/// What containers need besides drivers.
+/// Modules that containers need besides drivers.
 const ALWAYS: [&str; 2] = ["overlay", "af_packet"];
-/// The kernel decompresses it itself, when it can (MODULE_INIT_COMPRESSED_FILE,
+/// Flag that makes the kernel decompress a module (MODULE_INIT_COMPRESSED_FILE,
 /// include/uapi/linux/module.h).
 const COMPRESSED: i32 = 4;
 
+/// Modules of the running kernel.
 struct Index {
-    folder: String,
-    /// What modules are loaded with, by their name.
+    directory: String,
     parameters: Parameters,
     /// Modules that no device loads (`modprobe.blacklist=`, modprobe(8)).
-    refused: BTreeSet<String>,
+    blacklist: BTreeSet<String>,
     /// Path and dependencies by name.
     modules: BTreeMap<String, (String, Vec<String>)>,
     aliases: Vec<(String, String)>,
     loaded: BTreeSet<String>,
 }
 
-/// Loads what the machine needs, and from then on what devices that appear later ask for.
+/// Loads the modules that the machine needs, and from then on those for devices that appear later.
 pub fn load() {
     let Some(mut index) = Index::read() else { return };
-    // Listened to before the devices are looked at, so that none is missed.
+    // It listens before it looks for devices, so that none is missed.
     let events = hotplug::listen();
     let mut names: Vec<String> = ALWAYS.iter().map(|name| (*name).to_owned()).collect();
     // "NAME PARAMETER=VALUE ..." (modules(5)).
@@ -49,7 +49,7 @@ pub fn load() {
     for name in &names {
         index.load_named(name);
     }
-    // A driver may bring devices that ask for more: virtio's bus, then its disks.
+    // A driver may bring devices that ask for more: the bus of virtio, then its disks.
     for _ in 0..5 {
         let before = index.loaded.len();
         let mut asked = BTreeSet::new();
@@ -62,27 +62,31 @@ pub fn load() {
         }
     }
     say(&format!("{} modules loaded", index.loaded.len()));
-    match events {
+    let following = match events {
         Ok(events) => {
-            std::thread::spawn(move || {
+            let follow = move || {
                 hotplug::follow(&events, |alias| {
                     index.load_matching(alias);
                 });
-            });
+            };
+            std::thread::Builder::new().spawn(follow).map(drop)
         }
-        Err(error) => say(&format!("devices that appear later get no modules: {error}")),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = following {
+        say(&format!("devices that appear later get no modules: {error}"));
     }
 }
 
-/// What the kernel runs as /sbin/modprobe when it misses something: options, then names
-/// (modprobe(8)). It may be there before anything is mounted.
+/// Runs as /sbin/modprobe, which the kernel does when it misses a module: options, then names
+/// (modprobe(8)). The kernel may call it before anything is mounted.
 pub fn modprobe(arguments: impl Iterator<Item = String>) -> ExitCode {
     let arguments: Vec<String> = arguments.collect();
     if let Some(option) = arguments
         .iter()
-        .find(|word| ["-r", "--remove"].contains(&word.as_str()))
+        .find(|argument| ["-r", "--remove"].contains(&argument.as_str()))
     {
-        eprintln!("modprobe: {option}: modules are not removed here");
+        eprintln!("modprobe: {option} is not supported");
         return ExitCode::FAILURE;
     }
     let Some(mut index) = Index::read() else {
@@ -92,13 +96,10 @@ pub fn modprobe(arguments: impl Iterator<Item = String>) -> ExitCode {
     for name in arguments.iter().filter(|argument| !argument.starts_with('-')) {
         found &= index.load_named(name);
     }
-    match found {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    }
+    if found { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// "kernel/a/b.ko: kernel/c.ko ..."
+/// Parses "kernel/a/b.ko: kernel/c.ko ..." into a name, and its path and dependencies.
 fn module(line: &str) -> Option<(String, (String, Vec<String>))> {
     let (path, needed) = line.split_once(':')?;
     let name = name_of(path);
@@ -113,34 +114,36 @@ fn name_of(path: &str) -> String {
     base.split('.').next().unwrap_or(base).replace('-', "_")
 }
 
-/// How a module is loaded: kernels of others may have theirs compressed, as `.ko.xz` and the like.
+/// Returns the flags to load a module with. Some distributions compress theirs, as `.ko.xz` and the
+/// like.
 fn flags(path: &str) -> i32 {
     if path.ends_with(".ko") { 0 } else { COMPRESSED }
 }
 
-/// "alias PATTERN NAME"
+/// Parses lines of "alias PATTERN NAME".
 fn aliases(text: &str) -> Vec<(String, String)> {
     let parse = |line: &str| {
-        let mut words = line.split_whitespace();
-        (words.next() == Some("alias")).then_some(())?;
-        Some((words.next()?.to_owned(), words.next()?.to_owned()))
+        let mut fields = line.split_whitespace();
+        (fields.next() == Some("alias")).then_some(())?;
+        Some((fields.next()?.to_owned(), fields.next()?.to_owned()))
     };
     text.lines().filter_map(parse).collect()
 }
 
-/// What is given to modules, by their names.
+/// Parameters of modules, by the names of the modules.
 #[derive(Default)]
 struct Parameters(BTreeMap<String, String>);
 
 impl Parameters {
-    /// "MODULE.PARAMETER=VALUE ..." among the words of a kernel command line
+    /// Finds "MODULE.PARAMETER=VALUE" among kernel arguments
     /// (Documentation/admin-guide/kernel-parameters.rst).
-    fn of(cmdline: &str) -> Self {
+    fn parse(cmdline: &str) -> Self {
         let mut parameters = Parameters::default();
-        for word in cmdline.split_whitespace() {
-            let name = word.split('=').next().unwrap_or(word);
+        for argument in cmdline.split_whitespace() {
+            let name = argument.split('=').next().unwrap_or(argument);
             if let Some((module, _)) = name.split_once('.') {
-                parameters.add(module, word.get(module.len() + 1..).unwrap_or_default());
+                let parameter = argument.strip_prefix(module).and_then(|rest| rest.strip_prefix('.'));
+                parameters.add(module, parameter.unwrap_or_default());
             }
         }
         parameters
@@ -158,33 +161,33 @@ impl Parameters {
     }
 }
 
-/// The modules of `modprobe.blacklist=a,b` on a kernel command line.
+/// Parses `modprobe.blacklist=a,b` among kernel arguments.
 fn blacklist(cmdline: &str) -> BTreeSet<String> {
     let lists = cmdline
         .split_whitespace()
-        .filter_map(|word| word.strip_prefix("modprobe.blacklist="));
+        .filter_map(|argument| argument.strip_prefix("modprobe.blacklist="));
     let names = lists.flat_map(|list| list.split(','));
     names.map(|name| name.replace('-', "_")).collect()
 }
 
 impl Index {
-    /// The modules of the running kernel; nothing when there are none.
+    /// Reads the index of the running kernel's modules; `None` when it has none.
     fn read() -> Option<Index> {
         let release = rustix::system::uname().release().to_string_lossy().into_owned();
-        let folder = format!("/lib/modules/{release}");
-        let dep = fs::read_to_string(format!("{folder}/modules.dep")).ok()?;
+        let directory = format!("/lib/modules/{release}");
+        let dep = fs::read_to_string(format!("{directory}/modules.dep")).ok()?;
         let cmdline = fs::read_to_string("/proc/cmdline").unwrap_or_default();
         Some(Index {
             modules: dep.lines().filter_map(module).collect(),
-            aliases: aliases(&fs::read_to_string(format!("{folder}/modules.alias")).unwrap_or_default()),
-            folder,
-            parameters: Parameters::of(&cmdline),
-            refused: blacklist(&cmdline),
+            aliases: aliases(&fs::read_to_string(format!("{directory}/modules.alias")).unwrap_or_default()),
+            directory,
+            parameters: Parameters::parse(&cmdline),
+            blacklist: blacklist(&cmdline),
             loaded: BTreeSet::new(),
         })
     }
 
-    /// Loads a module by its name or one of its aliases. Returns whether there is one.
+    /// Loads a module by its name or one of its aliases. Returns whether it exists.
     fn load_named(&mut self, name: &str) -> bool {
         let plain = name.replace('-', "_");
         if self.modules.contains_key(&plain) {
@@ -194,7 +197,7 @@ impl Index {
         self.load_matching(name)
     }
 
-    /// Loads the modules with an alias. Returns whether there are any.
+    /// Loads the modules with an alias. Returns whether one exists.
     fn load_matching(&mut self, alias: &str) -> bool {
         let matching = self
             .aliases
@@ -202,14 +205,14 @@ impl Index {
             .filter(|(pattern, _)| matches(pattern.as_bytes(), alias.as_bytes()));
         let found: Vec<String> = matching.map(|(_, name)| name.replace('-', "_")).collect();
         for name in &found {
-            if !self.refused.contains(name) {
+            if !self.blacklist.contains(name) {
                 self.load(name);
             }
         }
         !found.is_empty()
     }
 
-    /// Loads a module and what it needs, once. What is built in is not in the index.
+    /// Loads a module and its dependencies, once. Built-in code is not in the index.
     fn load(&mut self, name: &str) {
         let Some((path, needed)) = self.modules.get(name).cloned() else {
             return;
@@ -218,7 +221,7 @@ impl Index {
             if !self.loaded.insert(name_of(needed)) {
                 continue;
             }
-            let file = match fs::File::open(format!("{}/{needed}", self.folder)) {
+            let file = match fs::File::open(format!("{}/{needed}", self.directory)) {
                 Ok(file) => file,
                 Err(error) => {
                     say(&format!("{needed}: {error}"));
@@ -227,7 +230,7 @@ impl Index {
             };
             let given = self.parameters.for_module(&name_of(needed));
             match rustix::system::finit_module(&file, &given, flags(needed)) {
-                // Drivers for what is not there say so.
+                // A driver without a device reports ENODEV.
                 Ok(()) | Err(rustix::io::Errno::EXIST | rustix::io::Errno::NODEV) => {}
                 Err(error) => say(&format!("{needed}: {error}")),
             }
@@ -235,8 +238,8 @@ impl Index {
     }
 }
 
-fn modaliases(folder: &str, found: &mut BTreeSet<String>) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+fn modaliases(directory: &str, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
         if entry.file_name() == "modalias" {
             if let Ok(text) = fs::read_to_string(&path) {
@@ -289,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_is_told_of_compression() {
+    fn compressed_modules_get_the_flag_for_it() {
         let (name, (path, needed)) = module("kernel/net/virtio-net.ko.xz: kernel/a.ko.zst kernel/b.ko").unwrap();
         assert_eq!(name, "virtio_net");
         assert_eq!(
@@ -300,10 +303,10 @@ mod tests {
     }
 
     #[test]
-    fn modules_get_what_the_command_line_gives_them() {
+    fn modules_get_the_parameters_of_the_kernel_arguments() {
         let cmdline = "console=ttyS0 nvme-core.io_timeout=9 root=/dev/a.b nvme_core.multipath=0 snd.x \
                        modprobe.blacklist=floppy,pc-speaker";
-        let mut parameters = Parameters::of(cmdline);
+        let mut parameters = Parameters::parse(cmdline);
         parameters.add("loop", " max_loop=4\t max_part=2 ");
         parameters.add("loop", "hw=1");
         for (name, given) in [

@@ -15,26 +15,26 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use crate::say;
 
-/// linux/rtnetlink.h.
+/// Message type (linux/rtnetlink.h).
 const RTM_NEWLINK: u16 = 16;
-/// linux/netlink.h: types of messages, and flags.
+/// Message type and flags (linux/netlink.h).
 const NLMSG_ERROR: u16 = 2;
 const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_ACK: u16 = 0x4;
 const NLM_F_EXCL: u16 = 0x200;
 const NLM_F_CREATE: u16 = 0x400;
-/// linux/if_link.h.
+/// Attributes (linux/if_link.h).
 const IFLA_IFNAME: u16 = 3;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_NET_NS_PID: u16 = 19;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
-/// linux/veth.h.
+/// Attribute (linux/veth.h).
 const VETH_INFO_PEER: u16 = 1;
-/// linux/if.h.
+/// Flag (linux/if.h).
 const IFF_UP: u32 = 1;
-/// The longest name of an interface in bytes (IFNAMSIZ without the NUL).
-const LONGEST_NAME: usize = 15;
+/// Longest name of an interface in bytes (IFNAMSIZ without the NUL).
+const MAX_NAME_LEN: usize = 15;
 
 /// Brings up `lo`, which is always interface 1.
 pub fn loopback_up() {
@@ -44,12 +44,12 @@ pub fn loopback_up() {
     }
 }
 
-/// Makes an interface of a kind: in the network namespace of a process, or in that of PID 1.
+/// Creates an interface of a kind, in the network namespace of a process or in that of PID 1.
 pub fn add(name: &str, kind: &str, namespace: Option<u32>) -> io::Result<()> {
     create(name, namespace, |message| message.text(IFLA_INFO_KIND, kind))
 }
 
-/// Makes a pair of interfaces, in which what one sends the other receives.
+/// Creates a pair of interfaces: one receives what the other sends.
 pub fn add_pair(name: &str, peer: &str) -> io::Result<()> {
     check(peer)?;
     create(name, None, |message| {
@@ -85,14 +85,14 @@ fn create(name: &str, namespace: Option<u32>, info: impl FnOnce(&mut Message)) -
 
 fn check(name: &str) -> io::Result<()> {
     match name.len() {
-        1..=LONGEST_NAME => Ok(()),
+        1..=MAX_NAME_LEN => Ok(()),
         _ => Err(io::Error::other(format!(
-            "{name:?} is not 1 to {LONGEST_NAME} bytes long"
+            "{name:?} is not 1 to {MAX_NAME_LEN} bytes long"
         ))),
     }
 }
 
-/// A struct ifinfomsg, for any type of interface.
+/// Encodes a struct ifinfomsg for any type of interface.
 fn interface(index: i32, flags: u32) -> Vec<u8> {
     let mut bytes = vec![0; 4];
     bytes.extend(index.to_ne_bytes());
@@ -101,7 +101,7 @@ fn interface(index: i32, flags: u32) -> Vec<u8> {
     bytes
 }
 
-/// A message that is being put together.
+/// Message under construction.
 struct Message {
     bytes: Vec<u8>,
 }
@@ -124,7 +124,7 @@ impl Message {
         self.within(kind, |message| message.bytes.extend(value));
     }
 
-    /// An attribute with what the function adds as its value.
+    /// Adds an attribute whose value the function adds.
     fn within(&mut self, kind: u16, add: impl FnOnce(&mut Message)) {
         let start = self.bytes.len();
         self.bytes.extend([0; 2]);
@@ -139,7 +139,7 @@ impl Message {
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
     }
 
-    /// Sends it to the kernel and waits for the answer.
+    /// Sends the message to the kernel, and waits for the answer.
     fn send(mut self) -> io::Result<()> {
         let length = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
         if let Some(field) = self.bytes.get_mut(..4) {
@@ -154,7 +154,7 @@ impl Message {
     }
 }
 
-/// Protocol 0 of netlink is NETLINK_ROUTE.
+/// Opens a socket of protocol 0 of netlink, NETLINK_ROUTE.
 fn open() -> io::Result<OwnedFd> {
     let family = AddressFamily::NETLINK;
     Ok(rustix::net::socket_with(
@@ -165,14 +165,14 @@ fn open() -> io::Result<OwnedFd> {
     )?)
 }
 
-/// An answer is a struct nlmsgerr: behind the header a negative errno, or 0.
+/// Parses an answer, a struct nlmsgerr: after the header a negative errno, or 0.
 fn outcome(answer: &[u8]) -> io::Result<()> {
     let kind = answer.get(4..6).and_then(|bytes| bytes.try_into().ok());
     let error = answer.get(16..20).and_then(|bytes| bytes.try_into().ok());
     match (kind.map(u16::from_ne_bytes), error.map(i32::from_ne_bytes)) {
         (Some(NLMSG_ERROR), Some(0)) => Ok(()),
         (Some(NLMSG_ERROR), Some(error)) => Err(Errno::from_raw_os_error(error.saturating_neg()).into()),
-        _ => Err(io::Error::other("the kernel answers something else")),
+        _ => Err(io::Error::other("the kernel sent an invalid answer")),
     }
 }
 

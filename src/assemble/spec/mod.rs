@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use oci_spec::image::ImageConfiguration;
 use serde_json::{Map, Value, json};
 
-use crate::config::{Id, ImageConfig, Mount, Runtime};
+use crate::config::{Id, ImageConfig, Mount, Restart, Runtime};
 use crate::diagnostic::{Diagnostic, nearest};
 pub use json::to_bytes;
 pub use resources::ordered;
@@ -185,13 +185,14 @@ pub fn compose(
     })
 }
 
-/// `runtime.json`: the mounts that make the root filesystem, then what was asked for.
-pub fn runtime_json(first: Vec<Mount>, runtime: &Runtime) -> Value {
+/// Returns `runtime.json`: the mounts that make the root filesystem, then those of the configuration.
+/// LinuxKit's init ignores `restart`, which is not written unless it is given.
+pub fn runtime_json(first: Vec<Mount>, runtime: &Runtime, restart: Option<Restart>) -> Value {
     let mut mounts = first;
     mounts.extend(runtime.mounts.clone().unwrap_or_default());
     let path = |path: &Option<String>| path.clone().unwrap_or_default();
     let bind = &runtime.bind_ns;
-    json!({
+    let mut all = json!({
         "cgroups": runtime.cgroups.clone().unwrap_or_default(),
         "mounts": mounts,
         "mkdir": runtime.mkdir.clone().unwrap_or_default(),
@@ -201,7 +202,11 @@ pub fn runtime_json(first: Vec<Mount>, runtime: &Runtime) -> Value {
             "pid": path(&bind.pid), "user": path(&bind.user), "uts": path(&bind.uts),
         },
         "namespace": path(&runtime.namespace),
-    })
+    });
+    if let (Some(restart), Value::Object(fields)) = (restart, &mut all) {
+        fields.insert("restart".into(), json!(restart));
+    }
+    all
 }
 
 fn runtime(yaml: Option<&Runtime>, label: Option<&Runtime>) -> Runtime {

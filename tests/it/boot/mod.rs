@@ -4,3 +4,4 @@ mod arm64;
 mod kernel;
 mod large_image;
 mod machines;
+mod services;

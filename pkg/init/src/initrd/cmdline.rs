@@ -1,47 +1,46 @@
-//! What the kernel's command line says of the root filesystem.
+//! Kernel arguments that describe the root filesystem.
 
 use std::fs;
 
 use crate::process::list;
 
-/// Where an initrd has what the kernel's command line need not say (dracut.cmdline(7)).
+/// Directory with the arguments of an initrd itself (dracut.cmdline(7)).
 const DEFAULTS: &str = "/etc/cmdline.d";
 
-/// The root filesystem, by the kernel's command line
-/// (Documentation/admin-guide/kernel-parameters.txt).
+/// Root filesystem, by the kernel arguments (Documentation/admin-guide/kernel-parameters.txt).
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Cmdline {
-    /// `root=`: the device.
+    /// Device: `root=`.
     pub root: String,
-    /// `rootfstype=`: the types to try, between commas; all when it is empty.
+    /// Types to try, between commas; all when it is empty: `rootfstype=`.
     pub kind: String,
-    /// `rootflags=`: the options of the mount.
+    /// Options of the mount: `rootflags=`.
     pub flags: String,
-    /// `rw`, in place of `ro`.
+    /// Set if it is mounted writable: `rw` in place of `ro`.
     pub writable: bool,
-    /// `init=`.
+    /// Program that becomes PID 1: `init=`.
     pub init: String,
-    /// `moby.image=`: the file on the device that has the filesystem.
+    /// File on the device that contains the filesystem: `moby.image=`.
     pub image: Option<String>,
 }
 
 impl Cmdline {
-    /// The initrd's own words first, then the kernel's: the last counts.
+    /// Reads the initrd's own arguments, then the kernel's. The last one counts.
     pub fn read() -> Cmdline {
         let mut all = String::new();
         for file in list(DEFAULTS).into_iter().chain(["/proc/cmdline".into()]) {
             all.push_str(&fs::read_to_string(file).unwrap_or_default());
             all.push(' ');
         }
-        Cmdline::of(&all)
+        Cmdline::parse(&all)
     }
 
-    fn of(text: &str) -> Cmdline {
+    fn parse(text: &str) -> Cmdline {
         let mut found = Cmdline::default();
-        for word in text.split_whitespace() {
-            let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        for argument in text.split_whitespace() {
+            let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
             match name {
-                // Another root is not in the file of the first.
+                // Another root is not in the file of the one before.
                 "root" => {
                     found.image = None;
                     found.root = value.trim_matches('"').to_owned();
@@ -64,15 +63,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_word_counts() {
+    fn the_last_argument_counts() {
         let text =
             "root=LABEL=MOBY moby.image=/root.img rootfstype=squashfs ro\nconsole=ttyS0 root=/dev/vda rw init=/bin/sh";
-        let found = Cmdline::of(text);
+        let found = Cmdline::parse(text);
         assert_eq!(
             (found.root.as_str(), found.kind.as_str(), found.init.as_str()),
             ("/dev/vda", "squashfs", "/bin/sh")
         );
         assert!(found.writable && found.image.is_none());
-        assert_eq!(Cmdline::of("root=A moby.image=/r").image.as_deref(), Some("/r"));
+        assert_eq!(Cmdline::parse("root=A moby.image=/r").image.as_deref(), Some("/r"));
     }
 }

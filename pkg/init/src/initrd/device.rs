@@ -1,12 +1,12 @@
-//! Block devices, and what is on them: what blkid(8) knows, as far as moby's images need it.
+//! Block devices and their filesystems: as much of blkid(8) as moby's images need.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
-/// Where the kernel lists block devices, partitions too.
+/// Directory in which the kernel lists block devices, partitions among them.
 const BLOCK: &str = "/sys/class/block";
 
-/// The names of all block devices.
+/// Returns the names of all block devices, sorted.
 pub fn all() -> Vec<String> {
     let entries = fs::read_dir(BLOCK).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
@@ -16,23 +16,23 @@ pub fn all() -> Vec<String> {
     names
 }
 
-/// The device of which `root=` speaks: a path, or `PARTUUID=`, `UUID=`, `LABEL=` or `SQUASHFS=`.
+/// Finds the device that `root=` names: by a path, or by `PARTUUID=`, `UUID=`, `LABEL=` or `SQUASHFS=`.
 pub fn find(root: &str) -> Option<String> {
     let (tag, value) = match root.split_once('=') {
         Some((tag, value)) => (tag, value.to_ascii_lowercase()),
         None => return fs::metadata(root).is_ok().then(|| root.to_owned()),
     };
-    let is_it = |name: &String| {
+    let matches = |name: &String| {
         let found = match tag {
             "PARTUUID" => partuuid(name),
-            "UUID" => Filesystem::of(name).and_then(|found| found.uuid),
-            "LABEL" => Filesystem::of(name).and_then(|found| found.label),
+            "UUID" => Filesystem::probe(name).and_then(|found| found.uuid),
+            "LABEL" => Filesystem::probe(name).and_then(|found| found.label),
             "SQUASHFS" => squashfs(name),
             _ => None,
         };
         found.is_some_and(|found| found.to_ascii_lowercase() == value)
     };
-    let name = all().into_iter().find(is_it)?;
+    let name = all().into_iter().find(matches)?;
     Some(format!("/dev/{name}"))
 }
 
@@ -48,11 +48,11 @@ fn number(name: &str, attribute: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
 
-/// How a partition is known: by its GUID in a GPT (UEFI 2.10, 5.3), by the disk's signature and
-/// its number in a master boot record.
+/// Returns the identifier of a partition: its GUID in a GPT (UEFI 2.10, 5.3), or the disk's signature
+/// and the partition's number in a master boot record.
 fn partuuid(name: &str) -> Option<String> {
     let number_of = u32::try_from(number(name, "partition")?).ok()?;
-    // The folder of a partition is in that of its disk.
+    // The directory of a partition is in that of its disk.
     let link = fs::read_link(format!("{BLOCK}/{name}")).ok()?;
     let disk = link.parent()?.file_name()?.to_string_lossy().into_owned();
     let sector = number(&disk, "queue/logical_block_size")?;
@@ -74,13 +74,13 @@ fn partuuid(name: &str) -> Option<String> {
     Some(uuid(&bytes))
 }
 
-/// A number of `len` bytes.
+/// Reads a little-endian number of `len` bytes.
 fn little(bytes: &[u8], at: usize, len: usize) -> Option<u64> {
     let field = bytes.get(at..at.checked_add(len)?)?;
     Some(field.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
 }
 
-/// A UUID as it is read aloud.
+/// Formats a UUID with its dashes.
 fn uuid(bytes: &[u8]) -> String {
     let mut text = String::new();
     for (at, byte) in bytes.iter().enumerate() {
@@ -92,14 +92,14 @@ fn uuid(bytes: &[u8]) -> String {
     text
 }
 
-/// What a filesystem calls itself.
+/// Identifiers in a filesystem's superblock.
 struct Filesystem {
     uuid: Option<String>,
     label: Option<String>,
 }
 
 impl Filesystem {
-    fn of(name: &str) -> Option<Filesystem> {
+    fn probe(name: &str) -> Option<Filesystem> {
         let text = |bytes: &[u8]| {
             let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
             Some(String::from_utf8_lossy(text).trim_end().to_owned()).filter(|text| !text.is_empty())
@@ -128,9 +128,9 @@ impl Filesystem {
     }
 }
 
-/// The first half of a squashfs's superblock in hexadecimal digits: it has no other name, and
-/// this has the number of its inodes, its length and where its tables are (Squashfs 4.0, The
-/// Superblock).
+/// Returns the first half of a squashfs's superblock in hexadecimal digits. A squashfs has no other
+/// identifier, and these bytes hold its number of inodes, its length and the positions of its tables
+/// (Squashfs 4.0, The Superblock).
 fn squashfs(name: &str) -> Option<String> {
     let block: [u8; 48] = read(name, 0)?;
     let hex = || block.iter().map(|byte| format!("{byte:02x}")).collect();

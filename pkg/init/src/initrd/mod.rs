@@ -1,6 +1,6 @@
-//! The first init of a machine whose root filesystem is on a medium: it loads drivers, finds the
-//! medium by what `root=` says of it, mounts it and hands over to the init on it. What it is told
-//! is as dracut.cmdline(7) has it.
+//! First init of a machine whose root filesystem is on a disk or an ISO. It loads drivers, finds the
+//! device that `root=` names, mounts it and hands over to the init there. The kernel arguments are
+//! those of dracut.cmdline(7).
 //!
 //! ```text
 //! /dev /proc /sys ─▶ modules ─▶ root= ─▶ /sysroot ─▶ its init
@@ -13,6 +13,7 @@ mod loopback;
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs;
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -20,71 +21,75 @@ use std::time::{Duration, Instant};
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_move, unmount};
 
-use crate::{modules, say};
+use crate::error::Error;
+use crate::{console, modules, say};
 use cmdline::Cmdline;
 
-/// Where the root is mounted before it is the root.
+/// Mount point of the root filesystem before it is the root.
 const SYSROOT: &str = "/sysroot";
-/// Where a medium is mounted that has the root filesystem in a file.
-const MEDIUM: &str = "/medium";
-/// What marks an initrd (systemd's INITRD_INTERFACE).
-const MARK: &str = "/etc/initrd-release";
-/// How long a medium may take to appear.
+/// Mount point of a filesystem that contains the root filesystem in a file.
+const OUTER: &str = "/outer";
+/// File that marks an initrd (systemd's INITRD_INTERFACE).
+const MARKER: &str = "/etc/initrd-release";
+/// Longest time that a device may take to appear.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Whether this is an initrd, and not the root filesystem itself.
+/// Returns whether the root is an initrd, not the machine's own filesystem.
 pub fn is_here() -> bool {
-    Path::new(MARK).exists()
+    Path::new(MARKER).exists()
 }
 
-/// Goes to the root filesystem, or says why that is not possible and ends, at which the kernel
-/// panics, and starts again when `panic=` says so.
+/// Hands over to the init of the root filesystem. When that is not possible it ends, at which the
+/// kernel panics, and reboots if `panic=` asks for it.
 pub fn run() -> std::process::ExitCode {
     match enter() {
         Ok(never) => match never {},
         Err(error) => {
             say(&format!("cannot mount the root filesystem: {error}"));
+            console::close();
             std::process::ExitCode::FAILURE
         }
     }
 }
 
-fn enter() -> Result<Infallible, String> {
+fn enter() -> Result<Infallible, Error> {
     for (path, kind) in [("/proc", "proc"), ("/sys", "sysfs"), ("/dev", "devtmpfs")] {
-        let made = fs::create_dir_all(path).map_err(|error| error.to_string());
-        made.and_then(|()| attach(kind, path, kind, MountFlags::empty(), ""))?;
+        fs::create_dir_all(path).map_err(Error::file("create", path))?;
+        try_mount(kind, path, kind, MountFlags::empty(), "").map_err(Error::mount(kind, path))?;
     }
+    console::open();
     modules::load();
+    console::open();
     let cmdline = Cmdline::read();
     let device = wait_for(&cmdline.root)?;
     say(&format!("root={} is {device}", cmdline.root));
-    for folder in [SYSROOT, MEDIUM] {
-        fs::create_dir_all(folder).map_err(|error| format!("{folder}: {error}"))?;
+    for path in [SYSROOT, OUTER] {
+        fs::create_dir_all(path).map_err(Error::file("create", path))?;
     }
-    let flags = match cmdline.writable {
-        true => MountFlags::empty(),
-        false => MountFlags::RDONLY,
+    let flags = if cmdline.writable {
+        MountFlags::empty()
+    } else {
+        MountFlags::RDONLY
     };
     let types = match cmdline.kind.as_str() {
-        "" => known(),
+        "" => known_types(),
         kinds => kinds.split(',').map(str::to_owned).collect(),
     };
     let device = match &cmdline.image {
         None => device,
         Some(image) => {
-            mount_any(&device, MEDIUM, &known(), MountFlags::RDONLY, "")?;
-            let file = format!("{MEDIUM}/{}", image.trim_start_matches('/'));
-            loopback::attach(&file).map_err(|error| format!("{image} on {device}: {error}"))?
+            mount_any(&device, OUTER, &known_types(), MountFlags::RDONLY, "")?;
+            loopback::attach(&format!("{OUTER}/{}", image.trim_start_matches('/')))?
         }
     };
     mount_any(&device, SYSROOT, &types, flags, &cmdline.flags)?;
     switch(&cmdline.init)
 }
 
-/// The device, as soon as it is there.
-fn wait_for(root: &str) -> Result<String, String> {
+/// Waits for the device that `root=` names.
+fn wait_for(root: &str) -> Result<String, Error> {
     if root.is_empty() {
-        return Err("the kernel's command line has no root=".into());
+        return Err(Error::NoRoot);
     }
     let start = Instant::now();
     loop {
@@ -92,47 +97,51 @@ fn wait_for(root: &str) -> Result<String, String> {
             return Ok(device);
         }
         if start.elapsed() > PATIENCE {
-            let there = device::all().join(" ");
-            return Err(format!("nothing is {root}; there is {there}"));
+            return Err(Error::RootNotFound {
+                root: root.to_owned(),
+                devices: device::all().join(" "),
+            });
         }
-        // What appears meanwhile gets its drivers.
+        // Devices that appear meanwhile get their drivers.
         std::thread::sleep(Duration::from_millis(100));
     }
 }
 
-/// The filesystems that the kernel knows and that live on a device (proc(5)).
-fn known() -> Vec<String> {
+/// Returns the types of filesystems on devices that the kernel knows (proc_filesystems(5)).
+fn known_types() -> Vec<String> {
     let text = fs::read_to_string("/proc/filesystems").unwrap_or_default();
     let lines = text.lines().filter(|line| !line.starts_with("nodev"));
     lines.map(|line| line.trim().to_owned()).collect()
 }
 
-fn attach(source: &str, path: &str, kind: &str, flags: MountFlags, data: &str) -> Result<(), String> {
-    let data = CString::new(data).map_err(|error| error.to_string())?;
-    mount(source, path, kind, flags, data.as_c_str()).map_err(|error| format!("{source} as {kind}: {error}"))
+fn try_mount(device: &str, path: &str, kind: &str, flags: MountFlags, data: &str) -> io::Result<()> {
+    let data = CString::new(data)?;
+    Ok(mount(device, path, kind, flags, data.as_c_str())?)
 }
 
-/// Mounts as the first of the types that goes.
-fn mount_any(device: &str, path: &str, types: &[String], flags: MountFlags, data: &str) -> Result<(), String> {
+/// Mounts a device as the first type that the kernel accepts.
+fn mount_any(device: &str, path: &str, types: &[String], flags: MountFlags, data: &str) -> Result<(), Error> {
     let mut errors = Vec::new();
     for kind in types {
-        match attach(device, path, kind, flags, data) {
+        match try_mount(device, path, kind, flags, data) {
             Ok(()) => return Ok(()),
-            Err(error) => errors.push(error),
+            Err(error) => errors.push(format!("{device} as {kind}: {error}")),
         }
     }
-    Err(errors.join(", "))
+    Err(Error::NoFilesystem(errors.join(", ")))
 }
 
 /// Makes the mounted filesystem the root, and starts its init.
-fn switch(init: &str) -> Result<Infallible, String> {
+fn switch(init: &str) -> Result<Infallible, Error> {
     let candidates = match init {
         "" => &["/sbin/init", "/init", "/etc/init", "/bin/init"][..],
         init => &[init],
     };
-    let there = |path: &&&str| fs::symlink_metadata(format!("{SYSROOT}{path}")).is_ok();
-    let init = candidates.iter().find(there);
-    let init = init.ok_or_else(|| format!("it has no {}", candidates.join(", no ")))?;
+    let exists = |path: &&&str| fs::symlink_metadata(format!("{SYSROOT}{path}")).is_ok();
+    let init = candidates.iter().find(exists);
+    let init = init.ok_or_else(|| Error::NoInit(candidates.join(", no ")))?;
+    // The next program has neither this thread nor its pipe.
+    console::close();
     for path in ["/dev", "/proc", "/sys"] {
         // Its init mounts its own, as if the kernel had started it.
         let _ = unmount(path, UnmountFlags::DETACH);
@@ -141,6 +150,6 @@ fn switch(init: &str) -> Result<Infallible, String> {
         .and_then(|()| mount_move(".", "/"))
         .and_then(|()| rustix::process::chroot("."))
         .and_then(|()| rustix::process::chdir("/"));
-    moved.map_err(|error| format!("leaving the initrd: {error}"))?;
-    Err(format!("{init}: {}", Command::new(init).exec()))
+    moved.map_err(|error| Error::Switch(error.into()))?;
+    Err(Error::file("run", init)(Command::new(init).exec()))
 }
