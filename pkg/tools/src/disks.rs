@@ -1,22 +1,22 @@
-//! Disks and their partitions, by sysfs and blkid(8).
+//! Disks and their partitions, from sysfs and blkid(8).
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::programs;
+use crate::{Error, programs};
 
-/// Names of block devices that are no disks of the machine's own.
+/// Prefixes of block devices that are not disks of the machine.
 const OTHERS: [&str; 8] = ["dm-", "fd", "loop", "md", "nbd", "ram", "sr", "zram"];
-/// How often, and how many times, to look for a device.
+/// Time between two looks for a device, and number of looks.
 const LOOK: (Duration, u32) = (Duration::from_millis(100), 100);
-/// Partition types of Linux: in a master boot record, and in a GPT.
+/// Linux's partition types: in a master boot record, and in a GPT.
 const LINUX: [&str; 2] = ["0x83", "0fc63daf-8483-4772-8e79-3d69d8477de4"];
 
-/// Lengths and places in sysfs are in units of 512 bytes (Documentation/ABI/stable/sysfs-block).
+/// Unit of lengths and positions in sysfs, in bytes (Documentation/ABI/stable/sysfs-block).
 pub const SECTOR: u64 = 512;
 
-/// The disks that can be written to, as paths, by name.
+/// Returns the paths of the writable disks, sorted.
 pub fn all() -> Vec<String> {
     let is_disk = |name: &String| {
         let number = |file: &str| number(&format!("/sys/block/{name}/{file}"));
@@ -26,26 +26,26 @@ pub fn all() -> Vec<String> {
     disks.map(|name| format!("/dev/{name}")).collect()
 }
 
-/// A partition as the kernel sees it.
+/// Partition as the kernel knows it.
 #[derive(Debug)]
 pub struct Partition {
-    /// Its device.
+    /// Path of the device.
     pub device: String,
-    /// Its first byte on the disk.
+    /// Start on the disk in bytes.
     pub start: u64,
-    /// Its length in bytes.
+    /// Length in bytes.
     pub len: u64,
 }
 
-/// The partitions of a disk, by their numbers.
+/// Returns the partitions of a disk, sorted by number.
 pub fn partitions(disk: &str) -> Vec<Partition> {
-    let folder = format!("/sys/block/{}", name_of(disk));
+    let directory = format!("/sys/block/{}", name_of(disk));
     let mut found: Vec<(u64, Partition)> = Vec::new();
-    for name in names(&folder) {
-        let Some(index) = number(&format!("{folder}/{name}/partition")) else {
+    for name in names(&directory) {
+        let Some(index) = number(&format!("{directory}/{name}/partition")) else {
             continue;
         };
-        let bytes = |file: &str| number(&format!("{folder}/{name}/{file}")).unwrap_or_default();
+        let bytes = |file: &str| number(&format!("{directory}/{name}/{file}")).unwrap_or_default();
         let partition = Partition {
             device: format!("/dev/{name}"),
             start: bytes("start").saturating_mul(SECTOR),
@@ -57,52 +57,52 @@ pub fn partitions(disk: &str) -> Vec<Partition> {
     found.into_iter().map(|(_, partition)| partition).collect()
 }
 
-/// The length of a disk in bytes.
+/// Returns the length of a disk in bytes.
 pub fn len(disk: &str) -> u64 {
     let sectors = number(&format!("/sys/block/{}/size", name_of(disk)));
     sectors.unwrap_or_default().saturating_mul(SECTOR)
 }
 
-/// What is on a device, by blkid's names (TYPE, LABEL, UUID, PTTYPE, PART_ENTRY_TYPE...): nothing
-/// when it is empty.
+/// Identifies the content of a device, by blkid's fields (TYPE, LABEL, UUID, PTTYPE,
+/// PART_ENTRY_TYPE...). An empty device has none.
 ///
 /// # Errors
-/// blkid cannot tell, for instance because there are signatures of two filesystems.
-pub fn probe(device: &str) -> Result<BTreeMap<String, String>, String> {
+/// blkid cannot be run, or finds an ambiguous result such as the signatures of two filesystems.
+pub fn probe(device: &str) -> Result<BTreeMap<String, String>, Error> {
     let output = programs::output("blkid", &["-p", "-o", "export", device], "")?;
     match output.status.code() {
         Some(0) => Ok(pairs(&String::from_utf8_lossy(&output.stdout))),
         // Nothing found (blkid(8), exit status).
         Some(2) => Ok(BTreeMap::new()),
-        _ => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            Err(format!("blkid does not know what is on {device}: {}", said.trim()))
-        }
+        _ => Err(Error::Ambiguous {
+            device: device.to_owned(),
+            output: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        }),
     }
 }
 
-/// Whether a probed partition has Linux's type.
+/// Returns whether a probed partition has one of Linux's types.
 pub fn is_linux(probed: &BTreeMap<String, String>) -> bool {
     let kind = probed.get("PART_ENTRY_TYPE").map(String::as_str).unwrap_or_default();
     LINUX.contains(&kind.to_lowercase().as_str())
 }
 
-/// Waits until a device is there.
+/// Waits for a device.
 ///
 /// # Errors
-/// It does not come.
-pub fn wait(device: &str) -> Result<(), String> {
+/// The device does not appear within 10 s.
+pub fn wait(device: &str) -> Result<(), Error> {
     for _ in 0..LOOK.1 {
         if is_block(device) {
             return Ok(());
         }
         std::thread::sleep(LOOK.0);
     }
-    Err(format!("{device} does not appear"))
+    Err(Error::Disk(format!("{device} does not appear")))
 }
 
-/// The device of a disk's first partition: a name that ends with a digit has a `p` before it.
-pub fn first(disk: &str) -> String {
+/// Returns the device of a disk's first partition. A `p` separates the number from a digit.
+pub fn first_partition(disk: &str) -> String {
     let separator = if disk.ends_with(|last: char| last.is_ascii_digit()) {
         "p"
     } else {
@@ -111,9 +111,9 @@ pub fn first(disk: &str) -> String {
     format!("{disk}{separator}1")
 }
 
-/// Whether a path is a block device.
+/// Returns whether a path is a block device.
 pub fn is_block(path: &str) -> bool {
-    // Every block device is a folder of sysfs too; a link in /dev leads to its name.
+    // Every block device has a directory in sysfs; a link in /dev leads to its name.
     let real = std::fs::canonicalize(path).unwrap_or_default();
     let name = real.file_name().unwrap_or_default();
     real.exists() && Path::new("/sys/class/block").join(name).exists()
@@ -124,8 +124,8 @@ fn name_of(device: &str) -> String {
     real.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn names(folder: &str) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+fn names(directory: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
@@ -137,7 +137,7 @@ fn number(path: &str) -> Option<u64> {
     std::fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-/// "KEY=VALUE" lines, in which blkid puts a backslash before blanks.
+/// Parses "KEY=VALUE" lines, in which blkid puts a backslash before blanks.
 fn pairs(text: &str) -> BTreeMap<String, String> {
     let pairs = text.lines().filter_map(|line| line.split_once('='));
     pairs
@@ -151,8 +151,8 @@ mod tests {
 
     #[test]
     fn partitions_of_disks_with_numbers_have_a_p() {
-        assert_eq!(first("/dev/vda"), "/dev/vda1");
-        assert_eq!(first("/dev/nvme0n1"), "/dev/nvme0n1p1");
+        assert_eq!(first_partition("/dev/vda"), "/dev/vda1");
+        assert_eq!(first_partition("/dev/nvme0n1"), "/dev/nvme0n1p1");
     }
 
     #[test]

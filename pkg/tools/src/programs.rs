@@ -1,14 +1,19 @@
-//! Debian's programs.
+//! Calls of Debian's programs.
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-/// Runs a program to its end, with a text as its input.
+use crate::Error;
+
+/// Runs a program to its end, with a text as its standard input.
 ///
 /// # Errors
-/// It cannot be started.
-pub fn output(program: &str, arguments: &[&str], input: &str) -> Result<Output, String> {
-    let failed = |error: std::io::Error| format!("cannot run {program}: {error}");
+/// The program cannot be started.
+pub fn output(program: &str, arguments: &[&str], input: &str) -> Result<Output, Error> {
+    let failed = |source| Error::Run {
+        program: program.to_owned(),
+        source,
+    };
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())
@@ -17,22 +22,24 @@ pub fn output(program: &str, arguments: &[&str], input: &str) -> Result<Output, 
         .spawn()
         .map_err(failed)?;
     if let Some(mut stdin) = child.stdin.take() {
-        // One that has ended does not read.
+        // A program that has ended does not read it.
         let _ = stdin.write_all(input.as_bytes());
     }
     child.wait_with_output().map_err(failed)
 }
 
-/// Runs a program that must succeed, and returns what it printed.
+/// Runs a program that has to succeed. Returns its standard output.
 ///
 /// # Errors
-/// It cannot be started, or ends with an error.
-pub fn run(program: &str, arguments: &[&str], input: &str) -> Result<String, String> {
+/// The program cannot be started, or its exit status is not 0.
+pub fn run(program: &str, arguments: &[&str], input: &str) -> Result<String, Error> {
     let output = output(program, arguments, input)?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let line = [program, &arguments.join(" ")].join(" ");
-    Err(format!("{line} failed ({}):\n{}", output.status, said.trim()))
+    Err(Error::Failed {
+        command: format!("{program} {}", arguments.join(" ")),
+        status: output.status.to_string(),
+        output: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    })
 }

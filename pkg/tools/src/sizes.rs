@@ -1,10 +1,12 @@
 //! Sizes in bytes, with the suffixes K, M and G for powers of 1024.
 
-/// Reads a size.
+use crate::Error;
+
+/// Parses a size.
 ///
 /// # Errors
-/// A text that is none.
-pub fn parse(text: &str) -> Result<u64, String> {
+/// The text is not a number with one of the suffixes, or it is too large.
+pub fn parse(text: &str) -> Result<u64, Error> {
     let (number, unit) = match text.as_bytes().last() {
         Some(b'K') => (text.strip_suffix('K'), 1 << 10),
         Some(b'M') => (text.strip_suffix('M'), 1 << 20),
@@ -13,7 +15,7 @@ pub fn parse(text: &str) -> Result<u64, String> {
     };
     let number = number.and_then(|number| number.parse::<u64>().ok());
     let size = number.and_then(|number| number.checked_mul(unit));
-    size.ok_or_else(|| format!("{text:?} is not a size such as 512M or 2G"))
+    size.ok_or_else(|| Error::Usage(format!("{text:?} is not a size such as 512M or 2G")))
 }
 
 #[cfg(test)]
@@ -22,9 +24,9 @@ mod tests {
 
     #[test]
     fn sizes_have_suffixes() {
-        assert_eq!(parse("4096"), Ok(4096));
-        assert_eq!(parse("3K"), Ok(3 << 10));
-        assert_eq!(parse("2G"), Ok(2 << 30));
+        assert_eq!(parse("4096").unwrap(), 4096);
+        assert_eq!(parse("3K").unwrap(), 3 << 10);
+        assert_eq!(parse("2G").unwrap(), 2 << 30);
         for wrong in ["", "G", "1.5G", "-1", "99999999999999G", "1T"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

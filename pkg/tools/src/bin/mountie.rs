@@ -1,5 +1,5 @@
-//! `mountie [-label L | -uuid U | -device D] [DEVICE] FOLDER`: mounts a filesystem: the one that is
-//! named, or that of the first partition of Linux's type that is not mounted yet.
+//! `mountie [-label L | -uuid U | -device D] [DEVICE] DIRECTORY`: mounts the named filesystem, or that
+//! of the first partition of Linux's type that is not mounted yet.
 
 use std::process::ExitCode;
 
@@ -9,8 +9,10 @@ fn main() -> ExitCode {
 
 #[cfg(not(target_os = "linux"))]
 mod linux {
-    pub fn mount(_: impl Iterator<Item = String>) -> Result<(), String> {
-        Err("this is a program for Linux".into())
+    use moby_tools::Error;
+
+    pub fn mount(_: impl Iterator<Item = String>) -> Result<(), Error> {
+        Err(Error::Usage("this is a program for Linux".into()))
     }
 }
 
@@ -19,62 +21,65 @@ mod linux {
     use std::collections::BTreeMap;
     use std::fs;
 
-    use moby_tools::{disks, flags, programs};
+    use moby_tools::{Error, disks, flags, programs};
     use rustix::mount::MountFlags;
 
-    /// What blkid says of a partition.
+    /// blkid's fields of a partition.
     type Probed = BTreeMap<String, String>;
 
-    pub fn mount(arguments: impl Iterator<Item = String>) -> Result<(), String> {
-        let given = flags::parse(arguments, &["label", "uuid", "device"], &[])?;
-        let (device, folder) = match given.rest.as_slice() {
-            [folder] => (given.value("device", ""), folder),
-            [device, folder] => (device.as_str(), folder),
-            _ => return Err("the arguments are a folder, or a device and a folder".into()),
+    pub fn mount(arguments: impl Iterator<Item = String>) -> Result<(), Error> {
+        let flags = flags::parse(arguments, &["label", "uuid", "device"], &[])?;
+        let (device, directory) = match flags.rest.as_slice() {
+            [directory] => (flags.value("device", ""), directory),
+            [device, directory] => (device.as_str(), directory),
+            _ => return Err(Error::Usage("the arguments are [DEVICE] DIRECTORY".into())),
         };
-        let device = match (device, given.value("label", ""), given.value("uuid", "")) {
-            ("", "", "") => first(not_mounted(), disks::probe)?,
+        let device = match (device, flags.value("label", ""), flags.value("uuid", "")) {
+            ("", "", "") => first_linux(not_mounted(), disks::probe)?,
             ("", "", uuid) => find("-U", uuid)?,
             ("", label, _) => find("-L", label)?,
             (device, _, _) => device.to_owned(),
         };
-        fs::create_dir_all(folder).map_err(|error| format!("cannot make {folder}: {error}"))?;
+        fs::create_dir_all(directory).map_err(Error::system(format!("create {directory}")))?;
         let probed = disks::probe(&device)?;
         let kind = probed
             .get("TYPE")
-            .ok_or_else(|| format!("there is no filesystem on {device}"))?;
+            .ok_or_else(|| Error::Disk(format!("{device} contains no filesystem")))?;
         rustix::mount::mount(
             device.as_str(),
-            folder.as_str(),
+            directory.as_str(),
             kind.as_str(),
             MountFlags::empty(),
             c"",
         )
-        .map_err(|error| format!("cannot mount {device} ({kind}) on {folder}: {error}"))?;
-        println!("mount: {device} ({kind}) on {folder}");
-        links();
+        .map_err(Error::system(format!("mount {device} ({kind}) on {directory}")))?;
+        println!("mount: {device} ({kind}) on {directory}");
+        create_links();
         Ok(())
     }
 
-    /// The device of a filesystem with a label or an identifier.
-    fn find(option: &str, text: &str) -> Result<String, String> {
+    /// Finds the device of a filesystem by its label or UUID.
+    fn find(option: &str, text: &str) -> Result<String, Error> {
         let found = programs::run("blkid", &[option, text], "").unwrap_or_default();
         match found.trim() {
-            "" => Err(format!("there is no filesystem with the label or UUID {text:?}")),
+            "" => Err(Error::Disk(format!("no filesystem has the label or UUID {text:?}"))),
             device => Ok(device.to_owned()),
         }
     }
 
-    /// The first partition of Linux's type. One that cannot be told is none, and said.
-    fn first(partitions: Vec<String>, probe: impl Fn(&str) -> Result<Probed, String>) -> Result<String, String> {
+    /// Returns the first partition of Linux's type. One that cannot be identified is reported and
+    /// skipped.
+    fn first_linux(partitions: Vec<String>, probe: impl Fn(&str) -> Result<Probed, Error>) -> Result<String, Error> {
         for partition in partitions {
             match probe(&partition) {
                 Ok(probed) if disks::is_linux(&probed) => return Ok(partition),
                 Ok(_) => {}
-                Err(error) => eprintln!("mount: {partition} is left alone: {error}"),
+                Err(error) => eprintln!("mount: {partition} is skipped: {error}"),
             }
         }
-        Err("there is no partition for Linux that is not mounted".into())
+        Err(Error::Disk(
+            "every partition of Linux's type is mounted, or none exists".into(),
+        ))
     }
 
     fn not_mounted() -> Vec<String> {
@@ -85,21 +90,21 @@ mod linux {
         devices.filter(|device| !mounted.contains(&device.as_str())).collect()
     }
 
-    /// /dev/disk/by-uuid and by-label, as udev has them. Nothing depends on them here.
-    fn links() {
+    /// Creates the links of udev in /dev/disk/by-uuid and by-label. Nothing depends on them here.
+    fn create_links() {
         let devices = disks::all().into_iter().flat_map(|disk| disks::partitions(&disk));
         for device in devices.map(|partition| partition.device) {
             let probed = disks::probe(&device).unwrap_or_default();
-            for (key, folder) in [("UUID", "/dev/disk/by-uuid"), ("LABEL", "/dev/disk/by-label")] {
-                // Names with other bytes are encoded by udev, which is not done here.
+            for (key, directory) in [("UUID", "/dev/disk/by-uuid"), ("LABEL", "/dev/disk/by-label")] {
+                // udev would encode the other bytes.
                 let plain = |text: &&String| {
                     text.bytes()
                         .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
                 };
                 if let Some(name) = probed.get(key).filter(plain) {
-                    let _ = fs::create_dir_all(folder);
+                    let _ = fs::create_dir_all(directory);
                     let target = device.replace("/dev/", "../../");
-                    let _ = rustix::fs::symlink(target, format!("{folder}/{name}"));
+                    let _ = rustix::fs::symlink(target, format!("{directory}/{name}"));
                 }
             }
         }
@@ -110,15 +115,15 @@ mod linux {
         use super::*;
 
         #[test]
-        fn a_partition_that_cannot_be_told_does_not_end_the_search() {
+        fn a_partition_that_cannot_be_identified_does_not_end_the_search() {
             let partitions = ["other", "unclear", "linux", "later"].map(str::to_owned);
             let probe = |partition: &str| match partition {
                 "other" => Ok(Probed::new()),
-                "unclear" => Err("ambivalent result".to_owned()),
+                "unclear" => Err(Error::Disk("ambivalent result".to_owned())),
                 _ => Ok(Probed::from([("PART_ENTRY_TYPE".to_owned(), "0x83".to_owned())])),
             };
-            assert_eq!(first(partitions.to_vec(), probe).unwrap(), "linux");
-            assert!(first(partitions.into_iter().take(2).collect(), probe).is_err());
+            assert_eq!(first_linux(partitions.to_vec(), probe).unwrap(), "linux");
+            assert!(first_linux(partitions.into_iter().take(2).collect(), probe).is_err());
         }
     }
 }

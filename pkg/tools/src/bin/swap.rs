@@ -1,6 +1,6 @@
-//! `swap --path FILE --size SIZE [--condition part:FOLDER[:true]] [--condition
-//! partsize:FOLDER:SIZE[:true]]`: memory in a file below /var. A condition that is not met ends it
-//! quietly, or as an error with `:true`.
+//! `swap --path FILE --size SIZE [--condition part:DIRECTORY[:true]] [--condition
+//! partsize:DIRECTORY:SIZE[:true]]`: turns on swap in a file below /var. A condition that is not met
+//! ends the program; with `:true` that is an error.
 
 use std::process::ExitCode;
 
@@ -10,8 +10,10 @@ fn main() -> ExitCode {
 
 #[cfg(not(target_os = "linux"))]
 mod linux {
-    pub fn swap(_: impl Iterator<Item = String>) -> Result<(), String> {
-        Err("this is a program for Linux".into())
+    use moby_tools::Error;
+
+    pub fn swap(_: impl Iterator<Item = String>) -> Result<(), Error> {
+        Err(Error::Usage("this is a program for Linux".into()))
     }
 }
 
@@ -19,31 +21,33 @@ mod linux {
 mod linux {
     use std::fs;
 
-    use moby_tools::{flags, programs, sizes};
+    use moby_tools::{Error, flags, programs, sizes};
     use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, open, statvfs};
 
-    pub fn swap(arguments: impl Iterator<Item = String>) -> Result<(), String> {
-        let given = flags::parse(arguments, &["path", "size", "condition"], &["debug", "encrypt"])?;
-        if given.on("encrypt", false) {
-            return Err("--encrypt is not supported: there is no cryptsetup here".into());
+    pub fn swap(arguments: impl Iterator<Item = String>) -> Result<(), Error> {
+        let flags = flags::parse(arguments, &["path", "size", "condition"], &["debug", "encrypt"])?;
+        if flags.is_on("encrypt", false) {
+            return Err(Error::Usage(
+                "--encrypt is not supported: the image has no cryptsetup".into(),
+            ));
         }
-        let path = given.value("path", "");
+        let path = flags.value("path", "");
         if path.strip_prefix("/var/").is_none_or(str::is_empty) {
-            return Err(format!("--path is {path:?}, not a file below /var"));
+            return Err(Error::Usage(format!("--path is {path:?}, not a file below /var")));
         }
-        let size = sizes::parse(given.value("size", ""))?;
-        for condition in given.values("condition") {
+        let size = sizes::parse(flags.value("size", ""))?;
+        for condition in flags.values("condition") {
             match met(condition)? {
                 Met::Yes => {}
                 Met::No => {
-                    println!("swap: not made: {condition} is not met");
+                    println!("swap: none, since {condition} is not met");
                     return Ok(());
                 }
-                Met::Needed => return Err(format!("{condition} is not met")),
+                Met::Required => return Err(Error::Disk(format!("{condition} is not met"))),
             }
         }
         if fs::metadata(path).map(|found| found.len()).ok() != Some(size) {
-            make(path, size).map_err(|error| format!("cannot make {path} with {size} bytes: {error}"))?;
+            create(path, size).map_err(Error::system(format!("create {path} with {size} bytes")))?;
             programs::run("busybox", &["mkswap", path], "")?;
         }
         programs::run("busybox", &["swapon", path], "")?;
@@ -51,45 +55,50 @@ mod linux {
         Ok(())
     }
 
-    /// A file without holes, which the kernel wants.
-    fn make(path: &str, size: u64) -> std::io::Result<()> {
+    /// Creates a file without holes: the kernel refuses one with holes.
+    fn create(path: &str, size: u64) -> std::io::Result<()> {
         if fs::exists(path)? {
             fs::remove_file(path)?;
         }
-        let how = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let file = open(path, how, Mode::RUSR | Mode::WUSR)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = open(path, flags, Mode::RUSR | Mode::WUSR)?;
         fallocate(&file, FallocateFlags::empty(), 0, size)?;
         Ok(rustix::fs::fsync(&file)?)
     }
 
+    /// Result of a condition.
     enum Met {
         Yes,
         No,
-        Needed,
+        /// Not met, which is an error.
+        Required,
     }
 
-    fn met(condition: &str) -> Result<Met, String> {
+    fn met(condition: &str) -> Result<Met, Error> {
         let parts: Vec<&str> = condition.split(':').collect();
-        let (met, needed) = match parts.as_slice() {
-            ["part", folder, needed @ ..] => (is_mounted(folder), needed),
-            ["partsize", folder, size, needed @ ..] => (space(folder) >= sizes::parse(size)?, needed),
-            _ => return Err(format!("{condition:?} is neither part:FOLDER nor partsize:FOLDER:SIZE")),
+        let (met, required) = match parts.as_slice() {
+            ["part", directory, required @ ..] => (is_mounted(directory), required),
+            ["partsize", directory, size, required @ ..] => (capacity(directory) >= sizes::parse(size)?, required),
+            _ => {
+                let message = format!("{condition:?} is neither part:DIRECTORY nor partsize:DIRECTORY:SIZE");
+                return Err(Error::Usage(message));
+            }
         };
-        Ok(match (met, needed) {
+        Ok(match (met, required) {
             (true, _) => Met::Yes,
-            (false, ["true"]) => Met::Needed,
+            (false, ["true"]) => Met::Required,
             (false, _) => Met::No,
         })
     }
 
-    fn is_mounted(folder: &str) -> bool {
+    fn is_mounted(directory: &str) -> bool {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        mounts.lines().any(|line| line.split(' ').nth(1) == Some(folder))
+        mounts.lines().any(|line| line.split(' ').nth(1) == Some(directory))
     }
 
-    /// The length of the filesystem that a folder is in, in bytes.
-    fn space(folder: &str) -> u64 {
-        statvfs(folder).map_or(0, |found| found.f_blocks.saturating_mul(found.f_frsize))
+    /// Returns the length in bytes of the filesystem that a directory is in.
+    fn capacity(directory: &str) -> u64 {
+        statvfs(directory).map_or(0, |found| found.f_blocks.saturating_mul(found.f_frsize))
     }
 
     #[cfg(test)]
@@ -100,7 +109,7 @@ mod linux {
         fn conditions_are_met_or_not() {
             assert!(matches!(met("part:/proc"), Ok(Met::Yes)));
             assert!(matches!(met("part:/nowhere"), Ok(Met::No)));
-            assert!(matches!(met("part:/nowhere:true"), Ok(Met::Needed)));
+            assert!(matches!(met("part:/nowhere:true"), Ok(Met::Required)));
             assert!(matches!(met("partsize:/:1K:true"), Ok(Met::Yes)));
             assert!(matches!(met("partsize:/:9000000G"), Ok(Met::No)));
             assert!(met("size:/").is_err());
