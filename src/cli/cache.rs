@@ -51,6 +51,12 @@ enum Command {
         #[arg(long, default_value = host_arch(), hide_default_value = true)]
         arch: Arch,
     },
+    /// Pull images from their registries into the cache
+    #[cfg(feature = "registry")]
+    Pull(super::registry::Pull),
+    /// Push an image of the cache to a registry
+    #[cfg(feature = "registry")]
+    Push(super::registry::Push),
     /// Remove images, and the blobs that no other image needs
     Rm {
         /// Image names, with a tag or digest
@@ -75,7 +81,12 @@ enum Format {
 }
 
 impl Cache {
-    pub fn run(self, environment: Environment, report: &Report) -> Result<(), Failure> {
+    pub fn run(
+        self,
+        environment: Environment,
+        #[cfg(feature = "registry")] registry: &super::registry::RegistryFlags,
+        report: &Report,
+    ) -> Result<(), Failure> {
         let folder = environment
             .cache
             .ok_or_else(|| Failure::usage("there is no home folder\nhelp: give --cache"))?;
@@ -88,6 +99,10 @@ impl Cache {
                 format,
                 arch,
             } => export(&folder, &image, &output, format, arch, environment.time),
+            #[cfg(feature = "registry")]
+            Command::Pull(pull) => pull.run(&folder, registry, report),
+            #[cfg(feature = "registry")]
+            Command::Push(push) => push.run(&store(&folder)?, registry, report),
             Command::Rm { images } => rm(&folder, &images, report),
             Command::Clean => clean(&Writer::open(&folder).map_err(Failure::work)?, report),
             Command::Verify => verify(&folder, report),

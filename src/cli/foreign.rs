@@ -47,29 +47,12 @@ pub struct GlobalFlags {
     /// Accepted for compatibility with LinuxKit: 0 is --quiet, other levels change nothing
     #[arg(short, long, global = true, hide = true, value_name = "LEVEL")]
     verbose: Option<u8>,
-    /// Accepted for compatibility with LinuxKit, and ignored
-    #[arg(long, global = true, hide = true)]
-    mirror: Vec<String>,
-    /// Accepted for compatibility with LinuxKit, and ignored
-    #[arg(long, global = true, hide = true)]
-    cert_file: Vec<String>,
 }
 
 impl GlobalFlags {
     /// Whether LinuxKit would say nothing.
     pub fn is_quiet(&self) -> bool {
         self.verbose == Some(0)
-    }
-
-    /// Says what does not happen.
-    pub fn explain(&self, report: &Report) {
-        for (flag, given) in [("--mirror", &self.mirror), ("--cert-file", &self.cert_file)] {
-            if !given.is_empty() {
-                report.info(&format!(
-                    "note: {flag} changes nothing: moby asks no registry, and takes images from the cache folder and --layout"
-                ));
-            }
-        }
     }
 }
 

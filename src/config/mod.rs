@@ -245,6 +245,13 @@ impl Config {
         }
     }
 
+    /// The images that the configuration names, as it names them.
+    pub fn images(&self) -> Vec<String> {
+        let mut config = self.clone();
+        let images = config.images_mut().into_iter().map(|(_, image)| image.clone());
+        images.filter(|image| !image.is_empty()).collect()
+    }
+
     /// Every field that names an image, with its path.
     fn images_mut(&mut self) -> Vec<(String, &mut String)> {
         let mut images = vec![
