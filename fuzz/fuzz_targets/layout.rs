@@ -1,6 +1,6 @@
-//! The JSON of a layout. The input is cut by lines with `---` into an index or manifest, a
-//! configuration, and an `index.json`; `@0` and `@1` in a part stand for digests and sizes of the
-//! parts before, so that what is verified can be right. A part that is missing is made.
+//! The JSON of an image layout. Lines with `---` divide the input into a configuration, an index or
+//! manifest, and an `index.json`. `@0` and `@1` in a part stand for the digest and size of an earlier
+//! part, so that verification can succeed.
 #![no_main]
 
 use extents::Extents;
@@ -33,8 +33,8 @@ fuzz_target!(|text: &str| {
         }
     }
     let Ok(tar) = pax::plan(&tree) else { return };
-    let folder = if std::path::Path::new("/dev/shm").is_dir() { "/dev/shm".into() } else { std::env::temp_dir() };
-    let Ok(file) = tempfile::NamedTempFile::new_in(folder) else { return };
+    let directory = if std::path::Path::new("/dev/shm").is_dir() { "/dev/shm".into() } else { std::env::temp_dir() };
+    let Ok(file) = tempfile::NamedTempFile::new_in(directory) else { return };
     if extents::emit::fill(&tar, file.as_file()).is_err() {
         return;
     }

@@ -1,11 +1,12 @@
-//! Debian packages.
+//! Debian packages of the development machine.
 
 use std::process::Command;
 
+use crate::error::Result;
 use crate::run;
 
-/// Installs packages by apt-get, as root (with sudo where need be).
-pub fn install(packages: &[&str]) -> Result<(), String> {
+/// Installs packages with apt-get, with sudo for users other than root.
+pub fn install(packages: &[&str]) -> Result {
     if packages.is_empty() {
         return Ok(());
     }
@@ -19,15 +20,19 @@ pub fn install(packages: &[&str]) -> Result<(), String> {
     apt(&[&arguments, packages].concat())
 }
 
-/// Installs those of the packages that are not there.
-pub fn want(packages: &[&str]) -> Result<(), String> {
-    let missing: Vec<&str> = packages.iter().copied().filter(|package| !there(package)).collect();
+/// Installs those of the packages that are missing.
+pub fn ensure(packages: &[&str]) -> Result {
+    let missing: Vec<&str> = packages
+        .iter()
+        .copied()
+        .filter(|package| !is_installed(package))
+        .collect();
     install(&missing)
 }
 
-fn there(package: &str) -> bool {
-    let status = Command::new("dpkg-query")
+fn is_installed(package: &str) -> bool {
+    let output = Command::new("dpkg-query")
         .args(["-W", "-f", "${db:Status-Status}", package])
         .output();
-    status.is_ok_and(|out| out.stdout == b"installed")
+    output.is_ok_and(|output| output.stdout == b"installed")
 }

@@ -2,19 +2,19 @@
 
 use std::process::{Command, Stdio};
 
-/// Runs cargo-deny, which is not installed by this: building it takes many minutes.
-pub fn check() -> Result<(), String> {
+use crate::error::{Error, Result};
+
+/// Runs cargo-deny, which must be installed: compiling it takes many minutes.
+pub fn check() -> Result {
     let version = Command::new("cargo")
         .args(["deny", "--version"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
     if !version.is_ok_and(|status| status.success()) {
-        return Err(
-            "cargo-deny is not installed\nhelp: `cargo install --locked cargo-deny`, which takes its time, or a \
-                    release of github.com/EmbarkStudios/cargo-deny put into PATH"
-                .into(),
-        );
+        return Err(Error::new("cargo-deny is not installed").help(
+            "run `cargo install --locked cargo-deny`, or put a release of github.com/EmbarkStudios/cargo-deny into PATH",
+        ));
     }
     crate::run("cargo", &["deny", "check"])
 }

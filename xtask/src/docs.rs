@@ -1,8 +1,12 @@
-//! `cargo xtask docs`: what the documentation takes from the code.
+//! `cargo xtask docs`: the generated pages of the documentation.
 
-/// Writes docs/reference/cli.md and target/man/*.1, or only checks all pages.
-pub fn run(option: Option<&str>) -> Result<(), String> {
-    let mut cargo = std::process::Command::new("cargo");
+use std::process::Command;
+
+use crate::error::{Error, Result, cannot};
+
+/// Writes docs/reference/cli.md and target/man/*.1; with `--check`, only checks all pages.
+pub fn run(option: Option<&str>) -> Result {
+    let mut cargo = Command::new("cargo");
     cargo.args(["test", "--quiet", "--package", "moby", "--test", "it", "cli::docs::"]);
     match option {
         Some("--check") => {}
@@ -10,14 +14,13 @@ pub fn run(option: Option<&str>) -> Result<(), String> {
             cargo.env("UPDATE_DOCS", "1");
         }
         Some(other) => {
-            return Err(format!(
-                "unknown option {other}\nhelp: --check compares without writing"
-            ));
+            let message = format!("unknown option {other}");
+            return Err(Error::new(message).help("use --check to compare without writing"));
         }
     }
-    match cargo.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(_) => Err("the documentation has mistakes, listed above".into()),
-        Err(error) => Err(format!("cannot run cargo: {error}")),
+    let status = cargo.status().map_err(cannot("run cargo"))?;
+    if !status.success() {
+        return Err(Error::new("the documentation has mistakes, listed above"));
     }
+    Ok(())
 }

@@ -1,12 +1,13 @@
-//! What mobys of two operating systems are given: packages, .debs and YAMLs, all small.
+//! Small packages, .debs and YAMLs, which moby on two operating systems builds.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::error::{Result, cannot};
 use crate::foreign::{root, succeed};
 
-/// The packages: of files and of .debs made here, and moby's boot loaders.
+/// Packages made of files and of .debs, and moby's boot loaders.
 pub const PACKAGES: &[&str] = &["kernel", "init", "hello", "greeting", "syslinux", "systemd-boot"];
 
 const KERNEL: &str = "image: kernel
@@ -19,7 +20,7 @@ const INIT: &str = r#"image: init
 entrypoint: [/bin/one, "--all"]
 env: ["PATH=/bin"]
 contents:
-  # What starts an initrd that mounts a root filesystem.
+  # The init of an initrd that mounts a root filesystem.
   - file: /init
     mode: "0755"
     contents: init
@@ -56,8 +57,8 @@ contents:
     exclude: [usr/share/doc/]
 ";
 
-/// `@pkg:` for some, names for others would do; what the loaders' folders are, moby finds itself.
-/// The init of an initrd is named, or moby would compile its own.
+/// The machine. moby finds the directories of the boot loaders by itself. `boot.initrd` is given, since
+/// moby would compile its own otherwise.
 const YAML: &str = r#"kernel:
   image: "@pkg:kernel"
   cmdline: console=ttyS0 panic=5
@@ -97,13 +98,13 @@ files:
     contents: at the bottom
 "#;
 
-/// Writes all into a folder that does not exist yet.
-pub fn write(folder: &Path) -> Result<(), String> {
+/// Writes all inputs into a directory that does not exist yet.
+pub fn write(directory: &Path) -> Result {
     let put = |name: &str, text: &[u8]| {
-        let path = folder.join(name);
-        let parent = path.parent().unwrap_or(folder);
+        let path = directory.join(name);
+        let parent = path.parent().unwrap_or(directory);
         let written = fs::create_dir_all(parent).and_then(|()| fs::write(&path, text));
-        written.map_err(|error| format!("cannot write {}: {error}", path.display()))
+        written.map_err(cannot(format!("write {}", path.display())))
     };
     for (package, recipe) in [
         ("kernel", KERNEL),
@@ -113,7 +114,7 @@ pub fn write(folder: &Path) -> Result<(), String> {
     ] {
         put(&format!("{package}/build.yml"), recipe.as_bytes())?;
     }
-    // More than a chunk of whatever cuts into chunks.
+    // Longer than the chunk of any compression.
     let noise = (0..1_500_000u32).flat_map(|i| (i.wrapping_mul(2_654_435_761) >> 7).to_le_bytes());
     put("init/files/noise", &noise.collect::<Vec<u8>>())?;
     put("init/files/run.sh", b"#!/bin/sh\n")?;
@@ -129,37 +130,37 @@ pub fn write(folder: &Path) -> Result<(), String> {
         b"services:\n  - {name: a, image: b}\n  - {name: a, image: b}\n",
     )?;
     put("no-image.yml", b"onboot:\n  - name: a\n    image: nothing/here\n")?;
-    debs(folder, &put)?;
-    // The boot loaders: their recipes, and the .debs that these need, fetched by moby itself.
+    debs(directory, &put)?;
+    // The recipes of the boot loaders, and their .debs, which moby fetches.
     for package in ["syslinux", "systemd-boot"] {
         let recipe = root().join("pkg").join(package).join("build.yml");
-        let text = fs::read(&recipe).map_err(|error| format!("cannot read {}: {error}", recipe.display()))?;
+        let text = fs::read(&recipe).map_err(cannot(format!("read {}", recipe.display())))?;
         put(&format!("{package}/build.yml"), &text)?;
         let cache = root().join("target/windows/fetched").join(package);
         let mut fetch = Command::new(root().join("target/debug/moby"));
         fetch
             .args(["-q", "pkg", "build", "--arch", "amd64", "--cache"])
             .arg(&cache)
-            .arg(recipe.parent().unwrap_or(folder))
+            .arg(recipe.parent().unwrap_or(directory))
             .stdout(std::process::Stdio::null());
         succeed(fetch)?;
         let mut copy = Command::new("find");
         copy.arg(cache.join("moby/apt/amd64/archives"))
             .args(["-name", "*.deb", "-exec", "cp", "{}"])
-            .arg(folder.join("debs"))
+            .arg(directory.join("debs"))
             .arg(";");
         succeed(copy)?;
     }
     Ok(())
 }
 
-/// Writes a file of the folder.
-type Put<'a> = dyn Fn(&str, &[u8]) -> Result<(), String> + 'a;
+/// Writes a file into the directory.
+type Put<'a> = dyn Fn(&str, &[u8]) -> Result + 'a;
 
-/// A Debian package and one that it depends on, compressed in different ways.
-fn debs(folder: &Path, put: &Put<'_>) -> Result<(), String> {
-    let debs = folder.join("debs");
-    fs::create_dir_all(&debs).map_err(|error| format!("cannot make {}: {error}", debs.display()))?;
+/// Writes a Debian package and its dependency, with different compression.
+fn debs(directory: &Path, put: &Put<'_>) -> Result {
+    let debs = directory.join("debs");
+    fs::create_dir_all(&debs).map_err(cannot(format!("create {}", debs.display())))?;
     for (package, depends, compression) in [("greeting", "words", "xz"), ("words", "", "gzip")] {
         let mut control = format!(
             "Package: {package}\nVersion: 1.0\nArchitecture: all\nMaintainer: nobody <nobody@example.org>\nDescription: a test\n"
@@ -172,18 +173,17 @@ fn debs(folder: &Path, put: &Put<'_>) -> Result<(), String> {
         put(&format!("tree/{package}/usr/share/doc/{package}/copyright"), b"none\n")?;
         let mut link = Command::new("ln");
         link.args(["-s", "text", "link"]);
-        link.current_dir(folder.join("tree").join(package).join("usr/share").join(package));
+        link.current_dir(directory.join("tree").join(package).join("usr/share").join(package));
         succeed(link)?;
         let mut build = Command::new("dpkg-deb");
         build
             .arg(format!("-Z{compression}"))
             .args(["--root-owner-group", "--build"])
-            .arg(folder.join("tree").join(package))
+            .arg(directory.join("tree").join(package))
             .arg(debs.join(format!("{package}_1.0_all.deb")))
             .stdout(std::process::Stdio::null());
         succeed(build)?;
     }
-    // With its links, which are no matter here.
-    let tree = folder.join("tree");
-    fs::remove_dir_all(&tree).map_err(|error| format!("cannot remove {}: {error}", tree.display()))
+    let tree = directory.join("tree");
+    fs::remove_dir_all(&tree).map_err(cannot(format!("remove {}", tree.display())))
 }

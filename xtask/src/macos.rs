@@ -1,15 +1,15 @@
-//! `cargo xtask macos`: moby and its tests compile for macOS. Nothing is linked, as that takes
-//! Apple's libraries, and nothing is run.
+//! `cargo xtask macos`: moby and its tests compile for macOS. Linking would take Apple's libraries.
 
+use crate::error::Result;
 use crate::foreign;
 
-/// Checks the types of the program, the library and the tests. The packages that run in the
-/// machine are for Linux alone.
-pub fn check() -> Result<(), String> {
+/// Checks the program, the library and the tests. The packages that run in the machine are for
+/// Linux only.
+pub fn check() -> Result {
     foreign::install()?;
     let mut command = foreign::cargo("check", "aarch64-apple-darwin", "macos");
     command.args(["--package", "moby", "--all-targets"]);
-    // Only macros are run.
+    // Of the compiled code, only macros run.
     command.args(["--config", "profile.dev.package.\"*\".opt-level=0"]);
     foreign::succeed(command)
 }

@@ -1,20 +1,26 @@
 //! The project's own commands: `cargo xtask test` and others.
 
 mod bench;
+mod compare;
 mod debian;
 mod deny;
 mod docs;
+mod error;
 mod foreign;
 mod fuzz;
 mod inputs;
 mod macos;
 mod package;
 mod peer;
+mod recipes;
+mod soak;
 mod test;
 mod tools;
 mod windows;
 
 use std::process::{Command, ExitCode};
+
+use error::{Error, Result, cannot};
 
 const HELP: &str = "\
 cargo xtask test          install what the tests need (as root), and run all of them
@@ -25,7 +31,10 @@ cargo xtask bench         time the formats against the programs that write the s
                           --peer PATH compares `moby build` with the linuxkit program at PATH
 cargo xtask fuzz [SECONDS]
                           run each fuzz target for a minute, or for so many seconds
+                          `fuzz --ci [SECONDS]` runs those whose input comes from others
 cargo xtask fuzz check    compile the fuzz targets
+cargo xtask soak          kill builds, fill their disks and race them: 500, 200 and 100 times
+                          --kills N, --full-disks N, --races N, --seed N; --sample runs a few of each
 cargo xtask windows       build moby.exe, run it under wine, and compare its output with Linux
                           `windows build` and `windows run` do one of the two
 cargo xtask package       package the crates of formats/, and build each from its package
@@ -46,14 +55,11 @@ fn main() -> ExitCode {
                 let peer = std::env::args_os().nth(3);
                 tools::install(false).and_then(|()| peer::run(peer.as_ref().map(std::path::Path::new)))
             }
-            Some(other) => Err(format!(
-                "{other} is not known\nhelp: --peer [PATH] compares with a linuxkit program"
-            )),
+            Some(other) => Err(Error::new(format!("unknown option {other}"))
+                .help("use --peer [PATH] to compare with a linuxkit program")),
         },
-        "fuzz" => match option.as_deref() {
-            Some("check") => fuzz::check(),
-            seconds => fuzz::run(seconds),
-        },
+        "fuzz" => fuzz::run(&std::env::args().skip(2).collect::<Vec<_>>()),
+        "soak" => soak::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         "windows" => windows::run(option.as_deref()),
         "macos" => macos::check(),
         "package" => package::check(),
@@ -66,17 +72,21 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("error: {message}");
+        Err(error) => {
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
-    match Command::new(program).args(arguments).status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{program} {} ended with {status}", arguments.join(" "))),
-        Err(error) => Err(format!("cannot run {program}: {error}")),
+fn run(program: &str, arguments: &[&str]) -> Result {
+    let status = Command::new(program).args(arguments).status();
+    let status = status.map_err(cannot(format!("run {program}")))?;
+    if !status.success() {
+        return Err(Error::new(format!(
+            "{program} {} ended with {status}",
+            arguments.join(" ")
+        )));
     }
+    Ok(())
 }

@@ -1,27 +1,28 @@
-//! `cargo xtask bench --peer PATH`: `moby build` against `linuxkit build`, one after the other on
-//! the same layout, with all that both print thrown away.
+//! `cargo xtask bench --peer PATH`: `moby build` against `linuxkit build`, in turns and with one
+//! layout. Their output is discarded.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::error::{Error, Result, cannot};
 use crate::foreign::root;
 
-/// How often each is run; medians count.
+/// Number of runs of each case, of which the median is printed.
 const ROUNDS: usize = 5;
-/// What is built: kernel, init, runc, dhcpcd and nginx...
+/// Example that is built: kernel, init, runc, dhcpcd and nginx.
 const EXAMPLE: &str = "nginx";
-/// ... and containerd.
-const MORE: &str = "init: [\"@pkg:../../pkg/containerd\"]\n";
+/// YAML that adds containerd.
+const CONTAINERD: &str = "init: [\"@pkg:../../pkg/containerd\"]\n";
 
-/// A way of building.
+/// A build to measure.
 struct Case {
     name: &'static str,
-    /// Whether it is LinuxKit that builds.
+    /// Whether LinuxKit builds.
     peer: bool,
-    /// Whether the layers are decompressed in the store already.
+    /// Whether the layer cache is filled.
     warm: bool,
     arguments: &'static [&'static str],
-    /// The file whose length is told.
+    /// Suffix of the file whose length is printed.
     file: &'static str,
 }
 
@@ -41,7 +42,7 @@ const CASES: &[Case] = &[
         file: ".tar",
     },
     Case {
-        name: "moby, tar, layers decompressed before",
+        name: "moby, tar, warm layer cache",
         peer: false,
         warm: true,
         arguments: &["--format", "tar"],
@@ -69,7 +70,7 @@ const CASES: &[Case] = &[
         file: "-initrd.img",
     },
     Case {
-        name: "moby, kernel+initrd, layers decompressed before",
+        name: "moby, kernel+initrd, warm layer cache",
         peer: false,
         warm: true,
         arguments: &["--format", "kernel+initrd"],
@@ -77,7 +78,7 @@ const CASES: &[Case] = &[
     },
 ];
 
-/// What a run took.
+/// Resources that a run took.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cost {
     /// Seconds.
@@ -88,40 +89,41 @@ struct Cost {
     memory: f64,
 }
 
-/// Prints a table in Markdown; without a peer, of moby alone.
-pub fn run(peer: Option<&Path>) -> Result<(), String> {
+/// Prints a table in Markdown; without a peer, for moby alone.
+pub fn run(peer: Option<&Path>) -> Result {
     crate::run("cargo", &["build", "--release", "--package", "moby"])?;
     let moby = root().join("target/release/moby");
     let (work, cache) = (root().join("target/bench-peer"), root().join("target/test-cache"));
     let _ = std::fs::remove_dir_all(&work);
-    std::fs::create_dir_all(&work).map_err(|error| format!("{}: {error}", work.display()))?;
+    std::fs::create_dir_all(&work).map_err(cannot(format!("create {}", work.display())))?;
     let more = work.join("more.yml");
-    std::fs::write(&more, MORE).map_err(|error| format!("{}: {error}", more.display()))?;
-    // The packages are built, and their folders become names that both know.
+    std::fs::write(&more, CONTAINERD).map_err(cannot(format!("write {}", more.display())))?;
+    // The packages are built, and their directories become names that both know.
     let yaml = work.join(format!("{EXAMPLE}.yml"));
     let build = |arguments: &[&str]| {
         let mut build = Command::new(&moby);
         build.args(["-q", "build", "--cache"]).arg(&cache).args(arguments);
         build.arg(root().join("examples").join(format!("{EXAMPLE}.yml")));
-        let built = build.arg(&more).output().map_err(|error| error.to_string())?;
-        match built.status.success() {
-            true => Ok(built.stdout),
-            false => Err(String::from_utf8_lossy(&built.stderr).into_owned()),
+        let built = build.arg(&more).output().map_err(cannot("run moby"))?;
+        if built.status.success() {
+            Ok(built.stdout)
+        } else {
+            Err(Error::new(String::from_utf8_lossy(&built.stderr)))
         }
     };
     let packages = work.join("packages.tar");
     build(&["-f", "tar", "-o", &packages.display().to_string()])?;
     let resolved = build(&["--dry-run"])?;
-    std::fs::write(&yaml, resolved).map_err(|error| format!("{}: {error}", yaml.display()))?;
-    // Each has a cache of its own, for LinuxKit writes to it too.
-    for folder in ["cold", "warm", "peer"] {
+    std::fs::write(&yaml, resolved).map_err(cannot(format!("write {}", yaml.display())))?;
+    // Each has a cache of its own, since LinuxKit writes to it, too.
+    for name in ["cold", "warm", "peer"] {
         let mut copy = Command::new("sh");
         copy.args([
             "-c",
             r#"mkdir -p "$2" && cd "$1" && cp -r blobs index.json oci-layout "$2""#,
             "sh",
         ]);
-        copy.arg(&cache).arg(work.join(folder));
+        copy.arg(&cache).arg(work.join(name));
         crate::foreign::succeed(copy)?;
     }
     let cases = CASES.iter().filter(|case| peer.is_some() || !case.peer);
@@ -156,7 +158,7 @@ pub fn run(peer: Option<&Path>) -> Result<(), String> {
     Ok(())
 }
 
-fn once(program: &Path, case: &Case, work: &Path, yaml: &Path) -> Result<(Cost, u64), String> {
+fn once(program: &Path, case: &Case, work: &Path, yaml: &Path) -> Result<(Cost, u64)> {
     let cache = work.join(match (case.peer, case.warm) {
         (true, _) => "peer",
         (false, true) => "warm",
@@ -165,25 +167,25 @@ fn once(program: &Path, case: &Case, work: &Path, yaml: &Path) -> Result<(Cost, 
     if !case.warm {
         let _ = std::fs::remove_dir_all(cache.join("moby/layers"));
     }
-    let (out, told) = (work.join("out"), work.join("cost"));
+    let (out, measured) = (work.join("out"), work.join("cost"));
     let _ = std::fs::remove_dir_all(&out);
-    std::fs::create_dir_all(&out).map_err(|error| format!("{}: {error}", out.display()))?;
+    std::fs::create_dir_all(&out).map_err(cannot(format!("create {}", out.display())))?;
     let mut command = Command::new("time");
-    command.args(["-f", "%e %U %S %M", "-o"]).arg(&told).arg(program);
+    command.args(["-f", "%e %U %S %M", "-o"]).arg(&measured).arg(program);
     command
         .args(["build", "--no-sbom", "--cache"])
         .arg(&cache)
         .args(case.arguments);
     command.arg("--dir").arg(&out).arg(yaml);
     let output = command.stdout(Stdio::null()).stderr(Stdio::piped()).output();
-    let output = output.map_err(|error| format!("cannot run time: {error}"))?;
+    let output = output.map_err(cannot("run time"))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{}: {command:?}: {said}", case.name));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        return Err(Error::new(format!("{}: {command:?}: {stderr}", case.name)));
     }
     let file: PathBuf = out.join(format!("{EXAMPLE}{}", case.file));
-    let length = std::fs::metadata(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let text = std::fs::read_to_string(&told).map_err(|error| error.to_string())?;
+    let length = std::fs::metadata(&file).map_err(cannot(format!("read {}", file.display())))?;
+    let text = std::fs::read_to_string(&measured).map_err(cannot(format!("read {}", measured.display())))?;
     let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     match numbers.as_slice() {
         [wall, user, system, memory] => {
@@ -194,7 +196,7 @@ fn once(program: &Path, case: &Case, work: &Path, yaml: &Path) -> Result<(Cost, 
             };
             Ok((cost, length.len()))
         }
-        _ => Err(format!("time says {text:?}")),
+        _ => Err(Error::new(format!("cannot parse the output of time: {text:?}"))),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::error::{Error, Result, cannot};
 use crate::foreign::root;
 use crate::tools;
 
@@ -14,7 +15,7 @@ const FAST: &[&str] = &["cli::"];
 const PARTS: &[(&str, &[&str])] = &[("formats", &["formats::"]), ("boots", &["boot::"])];
 
 /// Runs all tests, or a part of them, after installing what they need.
-pub fn run(part: Option<&str>) -> Result<(), String> {
+pub fn run(part: Option<&str>) -> Result {
     if part == Some("fast") {
         cargo(&["--lib", "--bins"], &[])?;
         return cargo(&["--test", TOOL], FAST);
@@ -30,9 +31,8 @@ pub fn run(part: Option<&str>) -> Result<(), String> {
         return cargo(&["--test", TOOL], modules);
     }
     if part != "rest" {
-        return Err(format!(
-            "there is no part {part:?} of the tests\nhelp: use fast, formats, boots, rest or --all"
-        ));
+        let message = format!("unknown part of the tests {part:?}");
+        return Err(Error::new(message).help("use fast, formats, boots, rest or --all"));
     }
     let names = names(&root())?;
     let others: Vec<&str> = names.iter().flat_map(|name| ["--test", name.as_str()]).collect();
@@ -45,13 +45,13 @@ pub fn run(part: Option<&str>) -> Result<(), String> {
 
 /// Runs `cargo test` on the whole workspace, so that every part compiles the dependencies with the
 /// same features.
-fn cargo(targets: &[&str], arguments: &[&str]) -> Result<(), String> {
+fn cargo(targets: &[&str], arguments: &[&str]) -> Result {
     let all = [&["test", "--workspace"], targets, &["--"], arguments].concat();
     crate::run("cargo", &all)
 }
 
 /// The names of the test files of all packages but the tool itself.
-fn names(root: &Path) -> Result<BTreeSet<String>, String> {
+fn names(root: &Path) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for group in ["formats", "pkg"] {
         for package in list(&root.join(group))? {
@@ -66,8 +66,7 @@ fn names(root: &Path) -> Result<BTreeSet<String>, String> {
     Ok(names)
 }
 
-fn list(directory: &Path) -> Result<Vec<PathBuf>, String> {
-    let listed =
-        std::fs::read_dir(directory).map_err(|error| format!("cannot read {}: {error}", directory.display()))?;
+fn list(directory: &Path) -> Result<Vec<PathBuf>> {
+    let listed = std::fs::read_dir(directory).map_err(cannot(format!("read {}", directory.display())))?;
     Ok(listed.flatten().map(|entry| entry.path()).collect())
 }

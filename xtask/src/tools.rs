@@ -1,5 +1,6 @@
 //! The programs and files that the tests need.
 
+use crate::error::{Error, Result};
 use crate::{debian, foreign};
 
 /// Programs that the tests need, and the Debian packages that have them.
@@ -64,14 +65,14 @@ const FILES: &[(&str, &str)] = &[
 
 /// Installs what is missing, by apt-get and as root (with sudo where need be); `all` of what any
 /// test needs.
-pub fn install(all: bool) -> Result<(), String> {
+pub fn install(all: bool) -> Result {
     debian::install(&missing(all))?;
     // A package may take the place of one that was there: the emulators of Debian remove newer
     // tools for disk images of another source.
     debian::install(&missing(all))?;
     let missing = missing(all);
     if !missing.is_empty() {
-        return Err(format!("apt-get brought nothing of {}", missing.join(" ")));
+        return Err(Error::new(format!("apt-get does not provide {}", missing.join(" "))));
     }
     // Programs for arm64 are compiled with it where rustup has no standard library for them.
     foreign::install()
