@@ -45,11 +45,15 @@ pub struct FileBlob {
 }
 
 impl FileBlob {
-    /// Opens a file for reading.
+    /// Opens a regular file for reading.
     ///
     /// # Errors
     /// The file cannot be opened, or its length cannot be read.
     pub fn open(path: &Path) -> io::Result<Self> {
+        // Opening a FIFO would wait for a writer.
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(io::Error::other("not a regular file"));
+        }
         Self::new(File::open(path)?)
     }
 

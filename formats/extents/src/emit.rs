@@ -44,7 +44,7 @@ pub fn stream(file: &Extents, out: &mut dyn Write) -> io::Result<()> {
 /// file is then removed.
 pub fn to_path(file: &Extents, path: &Path) -> io::Result<()> {
     if is_stream(path) {
-        let mut out = File::options().write(true).open(path)?;
+        let mut out = sys::open_stream(path)?;
         stream(file, &mut out)?;
         // A disk reports failed writes only now; pipes cannot be synced.
         return match out.sync_all() {

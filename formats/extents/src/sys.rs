@@ -49,6 +49,34 @@ pub(crate) fn write_all_at(file: &File, buf: &[u8], offset: u64) -> io::Result<(
     }
 }
 
+/// Opens a device or a pipe for writing.
+///
+/// # Errors
+/// A path that cannot be opened, and a FIFO that no process reads from, which would be waited for.
+#[cfg(target_os = "linux")]
+pub(crate) fn open_stream(path: &Path) -> io::Result<File> {
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+    use std::os::unix::fs::OpenOptionsExt;
+    let opened = File::options()
+        .write(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path);
+    let file = opened.map_err(|error| {
+        if error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) {
+            io::Error::other("no process reads from this pipe")
+        } else {
+            error
+        }
+    })?;
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn open_stream(path: &Path) -> io::Result<File> {
+    File::options().write(true).open(path)
+}
+
 /// Creates a file without a name in `dir`, of which nothing is left when the process is killed.
 /// `None` if the filesystem has no such files, or [`link()`] could not give it a name.
 #[cfg(target_os = "linux")]

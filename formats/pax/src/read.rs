@@ -171,7 +171,20 @@ impl Entries<'_> {
     fn block(&mut self) -> Result<Option<Block>, ReadError> {
         let left = self.archive.len().saturating_sub(self.offset);
         if left < BLOCK {
-            return Ok(None);
+            // The zeros at the end may be cut, a header may not.
+            let rest = self.archive.part(self.offset, left).to_vec();
+            let rest = rest.map_err(|source| ReadError::Io {
+                offset: self.offset,
+                source,
+            })?;
+            return if rest.iter().all(|&byte| byte == 0) {
+                Ok(None)
+            } else {
+                Err(ReadError::Header {
+                    offset: self.offset,
+                    what: "the archive ends within it",
+                })
+            };
         }
         let mut block = [0; 512];
         self.archive
