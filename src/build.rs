@@ -54,21 +54,24 @@ pub fn build(request: &Request, reporter: &dyn Reporter) -> Result<Built, Diagno
     };
     repeated.map_err(|failure| match failure {
         Failure::Errors(errors) => errors,
-        Failure::CachedLayer(error) => Diagnostic::from_text(&error.to_string()).into(),
+        Failure::CachedLayer(error) => error.into(),
     })
 }
 
 fn attempt(request: &Request, reporter: &dyn Reporter) -> Result<Built, Failure> {
     let mut resolved = resolve::resolve(request, reporter)?;
     if request.jobs > 1 {
-        resolved.store.defer();
+        resolved.store.defer_verification();
     }
     let resolved = resolved;
     thread::scope(|scope| {
         let system = assemble::assemble(request, &resolved, reporter);
         report_whiteouts(&resolved.store, reporter);
+        if let Some(error) = resolved.store.unwritable_cache() {
+            reporter.warn(&format!("{error}; every build decompresses the layers again"));
+        }
         // Cached layers are verified while outputs are planned and written.
-        let verifiers = (1..request.jobs).map(|_| scope.spawn(|| resolved.store.settle()));
+        let verifiers = (1..request.jobs).map(|_| scope.spawn(|| resolved.store.verify_pending()));
         let verifiers = verifiers.collect();
         let staged = system.and_then(|system| stage(request, &resolved, &system, reporter));
         verify(&resolved, verifiers)?;
@@ -105,14 +108,14 @@ fn stage(
 
 /// Waits until every cached layer that was used is verified.
 fn verify(resolved: &Resolved, verifiers: Vec<ScopedJoinHandle<'_, Result<(), store::Error>>>) -> Result<(), Failure> {
-    let mut verified = resolved.store.settle();
+    let mut verified = resolved.store.verify_pending();
     for thread in verifiers {
         let result = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         verified = verified.and(result);
     }
     match verified {
         Ok(()) => Ok(()),
-        Err(error) if resolved.store.kept_damaged() => Err(Failure::CachedLayer(error)),
+        Err(error) if resolved.store.has_corrupt_layer() => Err(Failure::CachedLayer(error)),
         Err(error) => Err(resolved.explain(&error).into()),
     }
 }

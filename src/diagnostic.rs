@@ -10,10 +10,13 @@
 //! ```
 
 mod render;
+mod size;
 
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+
+pub use size::size;
 
 /// A place in one of several source files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -121,6 +124,20 @@ impl Diagnostic {
         self
     }
 
+    /// Underlying errors, the nearest first, without those whose text the message already has.
+    pub fn causes(&self) -> Vec<String> {
+        let mut causes: Vec<String> = Vec::new();
+        let mut next = Error::source(self);
+        while let Some(error) = next {
+            let text = error.to_string();
+            if !self.message.contains(&text) && causes.last().is_none_or(|above| !above.contains(&text)) {
+                causes.push(text);
+            }
+            next = error.source();
+        }
+        causes
+    }
+
     /// Splits a text whose remedies follow in lines of their own that begin with `help: `.
     pub fn from_text(text: &str) -> Self {
         let mut parts = text.split("\nhelp: ");
@@ -138,6 +155,19 @@ impl Error for Diagnostic {
     }
 }
 
+impl From<String> for Diagnostic {
+    fn from(message: String) -> Self {
+        Diagnostic::from_text(&message)
+    }
+}
+
+impl From<&str> for Diagnostic {
+    fn from(message: &str) -> Self {
+        Diagnostic::error(message)
+    }
+}
+
+/// Shows message, line and remedies; `{:#}` also shows the causes.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         render::diagnostic(self, f)
@@ -160,7 +190,7 @@ impl fmt::Display for Diagnostics {
             if at > 0 {
                 writeln!(f)?;
             }
-            write!(f, "{diagnostic}")?;
+            fmt::Display::fmt(diagnostic, f)?;
         }
         Ok(())
     }
@@ -172,12 +202,12 @@ impl From<Diagnostic> for Diagnostics {
     }
 }
 
-/// "did you mean ...", when one of the names is near.
+/// Returns a remedy, "did you mean ...", if one of the names is near.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     near(name, known).map(|other| format!("did you mean `{other}`?"))
 }
 
-/// The one of the names that is likely meant, if any: no more than half of it differs.
+/// Returns the name that is likely meant, if there is one: at most half of it differs.
 pub fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_lowercase();
     let longest = |other: &str| lower.chars().count().max(other.chars().count());

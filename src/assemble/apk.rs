@@ -1,20 +1,20 @@
-//! The databases of Alpine's package manager: each init image may bring one at the same path,
-//! and the machine gets all of them in one.
+//! Databases of Alpine's package manager. Several init images may have one at the same path; the system
+//! gets a merged one.
 
 use std::io;
 
 use extents::Extents;
 use tree::{Kind, Tree};
 
-/// Where the database is.
+/// Path of the database.
 pub const PATH: &str = "lib/apk/db/installed";
 
-/// The databases met so far.
+/// Databases of several images.
 #[derive(Debug, Default)]
 pub struct Databases(Vec<Extents>);
 
 impl Databases {
-    /// Adds that of an image, if it has one.
+    /// Adds the database of an image, if it has one.
     pub fn add(&mut self, image: &Tree) -> io::Result<()> {
         if let Some(id) = image.lookup(PATH.as_bytes())
             && let Kind::File(content) = &image.node(id).kind
@@ -24,7 +24,7 @@ impl Databases {
         Ok(())
     }
 
-    /// All in one, when there were several.
+    /// Returns the merged database, if there were several.
     pub fn merged(&self) -> Option<Extents> {
         if self.0.len() < 2 {
             return None;

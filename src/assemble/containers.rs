@@ -8,7 +8,7 @@ use tree::Kind;
 use super::image::Role;
 use super::spec::{self, Ids};
 use super::{Builder, volumes};
-use crate::config::{Config, Image, ImageConfig, Mount, canonical, parse_label};
+use crate::config::{Config, ContainerConfig, ContainerSpec, Mount, canonical, parse_label};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::system::Container;
 
@@ -46,7 +46,7 @@ impl Builder<'_> {
         &mut self,
         field: &str,
         folder: &str,
-        container: &Image,
+        container: &ContainerSpec,
         ids: &Ids,
         unpacked: &mut BTreeMap<String, String>,
     ) -> Result<(), Diagnostics> {
@@ -57,18 +57,21 @@ impl Builder<'_> {
             Some(text) => parse_label(text, &name).map_err(|mut diagnostics| {
                 let named = self
                     .config
-                    .complain(&format!("{field}.image"), "the label of this image is invalid".into());
+                    .complain(&format!("{field}.image"), "the label of this image is invalid");
                 diagnostics.0.extend(named.0);
                 diagnostics
             })?,
-            None => ImageConfig::default(),
+            None => ContainerConfig::default(),
         };
         let complain = |error: Diagnostic| self.config.locate(error.below(field));
         let yaml = volumes::bound(self.config, &container.config).map_err(complain)?;
-        let spec = spec::compose(&yaml, &label, &image.config, ids).map_err(|error| {
-            // The YAML by itself has passed [`super::check`].
-            let message = format!("with the label of {name}: {}", error.message);
-            complain(Diagnostic { message, ..error })
+        let spec = spec::compose(&yaml, &label, &image.config, ids).map_err(|errors| {
+            let errors = errors.into_iter().map(|error| {
+                // The YAML alone has passed [`super::check`].
+                let message = format!("with the label and configuration of {name}: {}", error.message);
+                Diagnostic { message, ..error }.below(field)
+            });
+            self.config.locate_all(errors.collect())
         })?;
 
         let image_field = format!("{field}.image");

@@ -1,6 +1,7 @@
 //! The files that the YAML itself brings.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::sync::Arc;
 
 use extents::{Extents, FileBlob, Slice};
@@ -9,8 +10,13 @@ use tree::{Kind, Meta};
 use super::spec;
 use super::{Builder, containers, metadata};
 use crate::config::File;
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, size};
 use crate::resolve::sources;
+
+/// Maximum length of a file of the host that is read into memory, in bytes.
+const MAX_COPIED: u64 = 64 << 10;
+/// Maximum length of a file of the host that has no length, in bytes.
+const MAX_UNSIZED: u64 = 64 << 20;
 
 impl Builder<'_> {
     pub(super) fn files(&mut self) -> Result<(), Diagnostics> {
@@ -88,9 +94,15 @@ impl Builder<'_> {
                 format!("cannot read {}: {error}", source.display()),
             ))
         };
-        // Files of /proc have no length.
-        if std::fs::metadata(&source).map_err(failed)?.len() == 0 {
-            let bytes = std::fs::read(&source).map_err(failed)?;
+        // Files of /proc have the length 0, files of /sys that of a page, whatever their content.
+        if std::fs::metadata(&source).map_err(failed)?.len() <= MAX_COPIED {
+            let mut bytes = Vec::new();
+            let file = std::fs::File::open(&source).map_err(failed)?;
+            file.take(MAX_UNSIZED + 1).read_to_end(&mut bytes).map_err(failed)?;
+            if bytes.len() as u64 > MAX_UNSIZED {
+                let error = format!("it has no length, and more than {}", size(MAX_UNSIZED));
+                return Err(failed(std::io::Error::other(error)));
+            }
             return Ok(Some(Kind::File(Extents::from_bytes(bytes))));
         }
         let blob = FileBlob::open(&source).map_err(failed)?;

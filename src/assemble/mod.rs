@@ -31,7 +31,7 @@ use crate::plan::BootFiles;
 use crate::reporter::Reporter;
 use crate::request::Request;
 use crate::resolve::Resolved;
-use crate::store::{self, Image};
+use crate::store::Image;
 use crate::system::{Container, System};
 pub use check::check;
 
@@ -81,17 +81,12 @@ pub fn boot_files(resolved: &Resolved) -> Result<BootFiles, Diagnostics> {
                 let store = &resolved.boot_store;
                 let prepared = store.prepare(std::slice::from_ref(image), 1, &|_| {});
                 let unpacked = prepared.and_then(|()| store.tree(image));
-                Ok(unpacked.map_err(|error| unusable(&error))?)
+                Ok(unpacked.map_err(Diagnostic::from)?)
             }
         };
         files.insert(*loader, unpacked);
     }
     Ok(files)
-}
-
-/// Converts an error about an image.
-fn unusable(error: &store::Error) -> Diagnostic {
-    Diagnostic::from_text(&error.to_string())
 }
 
 /// Metadata of root's, with the time of the build.
@@ -200,7 +195,7 @@ impl Builder<'_> {
         self.resolved
             .store
             .tree(image)
-            .map_err(|error| self.config.complain(field, error.to_string()))
+            .map_err(|error| self.config.complain(field, error))
     }
 
     /// Unpacks an image below a path, filtered.

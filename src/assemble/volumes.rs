@@ -5,8 +5,7 @@ use tree::{Kind, NodeId, Time};
 
 use super::Builder;
 use super::image::{self, Role};
-use super::spec::problem;
-use crate::config::{Config, ImageConfig, Volume, canonical};
+use crate::config::{Config, ContainerConfig, Volume, canonical};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
 /// A platform as a volume names it: `linux/arm64`, `linux/arm/v7`.
@@ -17,13 +16,13 @@ pub struct Platform<'a> {
 }
 
 impl<'a> Platform<'a> {
-    fn parse(text: &'a str) -> Result<Self, String> {
+    fn parse(text: &'a str) -> Option<Self> {
         let (os, arch, variant) = match text.split('/').collect::<Vec<_>>().as_slice() {
             [os, arch] => (*os, *arch, None),
             [os, arch, variant] => (*os, *arch, Some(*variant)),
-            _ => return Err(format!("{text:?} is not a platform\nhelp: write it as linux/amd64")),
+            _ => return None,
         };
-        Ok(Platform { os, arch, variant })
+        Some(Platform { os, arch, variant })
     }
 
     fn is_of(&self, descriptor: &Descriptor) -> bool {
@@ -77,7 +76,7 @@ impl Builder<'_> {
         let field = format!("volumes[{at}].image");
         let name = canonical(&volume.image);
         let graph = self.resolved.store.graph(&name, &wanted);
-        let graph = graph.map_err(|error| self.config.complain(&field, error.to_string()))?;
+        let graph = graph.map_err(|error| self.config.complain(&field, error))?;
         let mut files = graph.layout(&name, Time::default());
         let origin = self.origin(&name, &format!("volume[{at}]"));
         image::mark(&mut files, &origin);
@@ -92,14 +91,16 @@ pub fn platforms(volume: &Volume) -> Result<Vec<Platform<'_>>, Diagnostic> {
     let named = volume.platforms.iter().enumerate();
     let named = named.filter(|_| volume.format == "oci");
     let platforms = named.map(|(at, text)| {
-        let platform = Platform::parse(text);
-        platform.map_err(|message| problem(format!("platforms[{at}]"), message))
+        Platform::parse(text).ok_or_else(|| {
+            let message = format!("{text:?} is not a platform");
+            Diagnostic::field(format!("platforms[{at}]"), message).help("write it as linux/amd64")
+        })
     });
     platforms.collect()
 }
 
 /// Replaces the names of volumes in binds and mounts by their paths.
-pub fn bound(config: &Config, container: &ImageConfig) -> Result<ImageConfig, Diagnostic> {
+pub fn bound(config: &Config, container: &ContainerConfig) -> Result<ContainerConfig, Diagnostic> {
     let mut container = container.clone();
     let lists = [("binds", &mut container.binds), ("binds.add", &mut container.binds_add)];
     for (key, list) in lists {
@@ -111,7 +112,7 @@ pub fn bound(config: &Config, container: &ImageConfig) -> Result<ImageConfig, Di
             let options = parts.get(2).map_or("", String::as_str);
             let name = parts.first().map_or("", String::as_str);
             let volume = find(config, name, options == "ro");
-            let volume = volume.map_err(|message| problem(format!("{key}[{at}]"), message))?;
+            let volume = volume.map_err(|error| error.below(&format!("{key}[{at}]")))?;
             if let Some(source) = parts.first_mut() {
                 *source = merged(&volume.name);
             }
@@ -125,24 +126,23 @@ pub fn bound(config: &Config, container: &ImageConfig) -> Result<ImageConfig, Di
         let options = mount.options.iter().flatten();
         let read_only = options.map(String::as_str).find(|option| ["ro", "rw"].contains(option)) == Some("ro");
         let volume = find(config, &mount.source, read_only);
-        let volume = volume.map_err(|message| problem(format!("mounts[{at}].source"), message))?;
+        let volume = volume.map_err(|error| error.below(&format!("mounts[{at}].source")))?;
         mount.source = merged(&volume.name);
     }
     Ok(container)
 }
 
-fn find<'a>(config: &'a Config, name: &str, read_only: bool) -> Result<&'a Volume, String> {
+fn find<'a>(config: &'a Config, name: &str, read_only: bool) -> Result<&'a Volume, Diagnostic> {
     let Some(volume) = config.volumes.iter().find(|volume| volume.name == name) else {
         let names = config.volumes.iter().map(|volume| volume.name.as_str());
         let help = crate::diagnostic::nearest(name, names);
         let help = help.unwrap_or_else(|| "name a volume of `volumes:`, or a path that begins with /".into());
-        return Err(format!("volume {name} not found\nhelp: {help}"));
+        return Err(Diagnostic::error(format!("volume {name} not found")).help(help));
     };
     if volume.readonly && !read_only {
         let message = format!("volume {name} is read-only, but attempting to write into container");
-        return Err(format!(
-            "{message}\nhelp: bind it as {name}:/path:ro, or mount it with the option ro"
-        ));
+        let help = format!("bind it as {name}:/path:ro, or mount it with the option ro");
+        return Err(Diagnostic::error(message).help(help));
     }
     Ok(volume)
 }

@@ -1,12 +1,12 @@
 //! `moby build`.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
 use super::report::Report;
-use super::{Environment, Failure, check, foreign, host_arch};
+use super::{Environment, Failure, check, foreign, host_arch, stdout};
 use crate::arch::Arch;
 use crate::assemble::metadata;
 use crate::codec::compress::Compression;
@@ -104,6 +104,10 @@ impl Build {
         }
         self.foreign.explain(self.input_tar.is_some(), report)?;
         self.check_input_tar()?;
+        self.check_name()?;
+        if matches!(self.target(), Target::Stdout) && !self.dry_run {
+            stdout::check()?;
+        }
         let config = check::load(&self.files)?;
         let tagged = packages::tag(&config).map_err(Failure::Usage)?;
         if self.dry_run {
@@ -150,6 +154,21 @@ impl Build {
             return Err(Failure::usage("input-tar and output file cannot be the same"));
         }
         Ok(())
+    }
+
+    /// Refuses a name that leads out of the output directory.
+    fn check_name(&self) -> Result<(), Failure> {
+        let Some(name) = &self.name else { return Ok(()) };
+        let inside = |part| matches!(part, Component::Normal(_));
+        if Path::new(name).components().all(inside) && !name.contains('\0') {
+            return Ok(());
+        }
+        let message = format!("--name {name:?} leads out of the output directory");
+        Err(Failure::Usage(
+            Diagnostic::error(message)
+                .help("choose the directory with --dir")
+                .into(),
+        ))
     }
 
     fn sbom(&self, time: i64) -> Option<Sbom> {

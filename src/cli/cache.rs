@@ -1,4 +1,4 @@
-//! `moby cache`: the folder of images that builds read.
+//! `moby cache`: the directory of images that builds read.
 
 use std::path::{Path, PathBuf};
 
@@ -7,15 +7,15 @@ use extents::{Extents, emit};
 use tree::Time;
 
 use super::report::Report;
-use super::{Environment, Failure, host_arch};
+use super::{Environment, Failure, host_arch, stdout};
 use crate::arch::Arch;
 use crate::config::canonical;
-use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::oci::{Layout, Writer};
+use crate::diagnostic::{Diagnostic, Diagnostics, nearest, size};
+use crate::oci::{ImageGraph, Layout, Writer};
 use crate::reporter::Reporter;
-use crate::store::Store;
+use crate::store::{LayerCache, Store};
 
-/// The arguments of `moby cache`.
+/// Arguments of `moby cache`.
 #[derive(Debug, Args)]
 pub struct Cache {
     #[command(subcommand)]
@@ -24,9 +24,13 @@ pub struct Cache {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the images
+    /// List the images: name, digest and platforms
     #[command(visible_alias = "list")]
-    Ls,
+    Ls {
+        /// Print only the names, one per line
+        #[arg(long)]
+        names: bool,
+    },
     /// Copy images from an OCI layout directory, an OCI archive or a `docker save` tar into the cache
     Import {
         /// OCI layout directory, OCI archive or `docker save` tar
@@ -51,25 +55,19 @@ enum Command {
         #[arg(long, default_value = host_arch(), hide_default_value = true)]
         arch: Arch,
     },
-    /// Pull images from their registries into the cache
-    #[cfg(feature = "registry")]
-    Pull(super::registry::Pull),
-    /// Push an image of the cache to a registry
-    #[cfg(feature = "registry")]
-    Push(super::registry::Push),
     /// Remove images, and the blobs that no other image needs
     Rm {
         /// Image names, with a tag or digest
         #[arg(required = true, value_name = "IMAGE")]
         images: Vec<String>,
     },
-    /// Remove blobs and decompressed layers that no image needs
+    /// Remove blobs and decompressed layers that no image needs, and decompressed layers that are corrupt
     Clean,
-    /// Read every blob and compare it with its digest
+    /// Read every blob and every decompressed layer, and compare them with their digests
     Verify,
 }
 
-/// What an image is written as.
+/// Archive format of an export.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
     /// OCI archive
@@ -81,178 +79,183 @@ enum Format {
 }
 
 impl Cache {
-    pub fn run(
-        self,
-        environment: Environment,
-        #[cfg(feature = "registry")] registry: &super::registry::RegistryFlags,
-        report: &Report,
-    ) -> Result<(), Failure> {
-        let folder = environment
-            .cache
-            .ok_or_else(|| Failure::usage("there is no home folder\nhelp: give --cache"))?;
+    pub fn run(self, environment: Environment, report: &Report) -> Result<(), Failure> {
+        let dir = environment.cache.ok_or_else(super::no_cache)?;
         match self.command {
-            Command::Ls => ls(&folder),
-            Command::Import { from, images } => import(&folder, &from, images, report),
+            Command::Ls { names } => ls(&dir, names),
+            Command::Import { from, images } => import(&dir, &from, images, report),
             Command::Export {
                 image,
                 output,
                 format,
                 arch,
-            } => export(&folder, &image, &output, format, arch, environment.time),
-            #[cfg(feature = "registry")]
-            Command::Pull(pull) => pull.run(&folder, registry, report),
-            #[cfg(feature = "registry")]
-            Command::Push(push) => push.run(&store(&folder)?, registry, report),
-            Command::Rm { images } => rm(&folder, &images, report),
-            Command::Clean => clean(&Writer::open(&folder).map_err(Failure::work)?, report),
-            Command::Verify => verify(&folder, report),
+            } => {
+                let time = Time::from_seconds(environment.time);
+                write(&export(&dir, &image, format, arch, time)?, &output)
+            }
+            Command::Rm { images } => rm(&dir, &images, report),
+            Command::Clean => clean(&dir, &Writer::open(&dir)?, report),
+            Command::Verify => verify(&dir, report),
         }
     }
 }
 
-/// The cache as a store.
-fn store(folder: &Path) -> Result<Store, Failure> {
+/// Opens the cache as a store.
+fn store(dir: &Path) -> Result<Store, Failure> {
     let options = crate::store::Options {
-        cache: Some(folder.to_owned()),
+        cache: Some(dir.to_owned()),
         opaque_whiteouts: true,
         ..crate::store::Options::default()
     };
-    Store::open(&options).map_err(Failure::work)
+    Ok(Store::open(&options)?)
 }
 
-/// Lists all images, those too whose index is damaged, and fails when there are such.
-fn ls(folder: &Path) -> Result<(), Failure> {
-    let store = store(folder)?;
-    let (mut lines, mut damaged) = (Vec::new(), Vec::new());
+/// Lists all images, including damaged ones, and fails if there are any.
+fn ls(dir: &Path, only_names: bool) -> Result<(), Failure> {
+    let store = store(dir)?;
+    let (mut rows, mut damaged) = (Vec::new(), Vec::new());
     for layout in store.layouts() {
         for (name, descriptor) in layout.descriptors() {
             let Some(name) = name else { continue };
+            if only_names {
+                rows.push([name, String::new(), String::new()]);
+                continue;
+            }
             let platforms = match layout.platforms(&name, descriptor) {
                 Ok(platforms) => platforms.join(","),
                 Err(error) => {
-                    damaged.push(error.to_string());
+                    damaged.push(error.into());
                     "damaged".into()
                 }
             };
-            let digest = descriptor.digest().digest().get(..12).unwrap_or_default().to_owned();
-            lines.push(format!("{name:<60} {digest} {platforms}\n"));
+            let digest = descriptor.digest().digest().get(..12).unwrap_or_default();
+            rows.push([name, digest.to_owned(), platforms]);
         }
     }
-    lines.sort();
-    lines.dedup();
-    super::print(&lines.concat())?;
+    rows.sort();
+    rows.dedup();
+    let text = if only_names {
+        rows.iter().map(|[name, ..]| format!("{name}\n")).collect()
+    } else {
+        super::table(["IMAGE", "DIGEST", "PLATFORMS"], &rows)
+    };
+    super::print(&text)?;
     fail(damaged)
 }
 
-/// What is damaged, all of it, when anything is.
-fn fail(damaged: Vec<String>) -> Result<(), Failure> {
-    match damaged.is_empty() {
-        true => Ok(()),
-        false => Err(Failure::Work(Diagnostics(
-            damaged.iter().map(|text| Diagnostic::from_text(text)).collect(),
-        ))),
+/// Fails with the errors, if there are any.
+fn fail(errors: Vec<Diagnostic>) -> Result<(), Failure> {
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Work(Diagnostics(errors)))
     }
 }
 
-fn import(folder: &Path, from: &Path, images: Vec<String>, reporter: &dyn Reporter) -> Result<(), Failure> {
-    let layout = Layout::open(from).map_err(Failure::work)?;
-    let images = match images.is_empty() {
-        true => layout.names(),
-        false => images.iter().map(|image| canonical(image)).collect(),
+fn import(dir: &Path, from: &Path, images: Vec<String>, reporter: &dyn Reporter) -> Result<(), Failure> {
+    let layout = Layout::open(from)?;
+    let images = if images.is_empty() {
+        layout.names()
+    } else {
+        images.iter().map(|image| canonical(image)).collect()
     };
     if images.is_empty() {
-        return Err(Failure::work(format!(
-            "no image in {} has a name\nhelp: skopeo copy {}:{} oci:DIR:NAME gives one",
-            from.display(),
-            layout.transport(),
-            from.display()
-        )));
+        let message = format!("cannot import {}: no image in it has a name", from.display());
+        let transport = layout.transport();
+        let help = format!("name one: skopeo copy {transport}:{} oci:DIR:NAME", from.display());
+        return Err(Diagnostic::error(message).help(help).into());
     }
-    let writer = Writer::open(folder).map_err(Failure::work)?;
+    let writer = Writer::open(dir)?;
     for name in images {
-        let graph = layout.graph(&name, &|_| None).map_err(Failure::work)?.ok_or_else(|| {
-            let known = layout.names();
-            let help = crate::diagnostic::nearest(&name, known.iter().map(String::as_str));
-            let help = help.unwrap_or_else(|| match known.is_empty() {
-                true => "no image there has a name".into(),
-                false => format!("there is {}", known.join(", ")),
-            });
-            Failure::work(format!("no image {name} in {}\nhelp: {help}", from.display()))
-        })?;
-        writer.write(&graph).map_err(Failure::work)?;
-        writer.name(&name, graph.top).map_err(Failure::work)?;
+        let graph = graph(&layout, &name)?;
+        writer.write(&graph)?;
+        writer.name(&name, graph.top)?;
         reporter.info(&format!("imported {name}"));
     }
     Ok(())
 }
 
-fn export(folder: &Path, image: &str, output: &Path, format: Format, arch: Arch, time: i64) -> Result<(), Failure> {
-    let (store, name) = (store(folder)?, canonical(image));
-    let time = Time::from_seconds(time);
-    let content = match format {
-        Format::Oci => {
-            let graph = store.graph(&name, &|_| None).map_err(Failure::work)?;
-            pax::plan(&graph.layout(&name, time)).map_err(Failure::work)?
+/// Reads an image of a layout with all its blobs.
+fn graph(layout: &Layout, name: &str) -> Result<ImageGraph, Failure> {
+    if let Some(graph) = layout.graph(name, &|_| None)? {
+        return Ok(graph);
+    }
+    let known = layout.names();
+    let help = nearest(name, known.iter().map(String::as_str)).unwrap_or_else(|| {
+        if known.is_empty() {
+            "no image there has a name".into()
+        } else {
+            format!("there is {}", known.join(", "))
         }
-        Format::Docker => {
-            let image = store.image(&name, arch).map_err(Failure::work)?;
-            let files = store.docker_archive(&image, time).map_err(Failure::work)?;
-            pax::plan(&files).map_err(Failure::work)?
-        }
-        Format::Filesystem => {
-            let image = store.image(&name, arch).map_err(Failure::work)?;
-            pax::plan(&store.tree(&image).map_err(Failure::work)?).map_err(Failure::work)?
-        }
+    });
+    let message = format!("no image {name} in {}", layout.path().display());
+    Err(Diagnostic::error(message).help(help).into())
+}
+
+fn export(dir: &Path, image: &str, format: Format, arch: Arch, time: Time) -> Result<Extents, Failure> {
+    let (store, name) = (store(dir)?, canonical(image));
+    let tree = match format {
+        Format::Oci => store.graph(&name, &|_| None)?.layout(&name, time),
+        Format::Docker => store.docker_archive(&store.image(&name, arch)?, time)?,
+        Format::Filesystem => store.tree(&store.image(&name, arch)?)?,
     };
-    write(&content, output)
+    pax::plan(&tree).map_err(|error| {
+        let message = format!("cannot export {name}: {error}");
+        Diagnostic::error(message).caused_by(error).into()
+    })
 }
 
 fn write(content: &Extents, output: &Path) -> Result<(), Failure> {
-    let written = if output.as_os_str() == "-" {
-        emit::stream(content, &mut std::io::stdout().lock())
-    } else {
-        emit::to_path(content, output)
-    };
-    written.map_err(|error| Failure::work(format!("cannot write {}: {error}", output.display())))
+    if output.as_os_str() == "-" {
+        return stdout::write(content);
+    }
+    emit::to_path(content, output).map_err(|error| {
+        let message = format!("cannot write {}: {error}", output.display());
+        Diagnostic::error(message).caused_by(error).into()
+    })
 }
 
-fn rm(folder: &Path, images: &[String], reporter: &dyn Reporter) -> Result<(), Failure> {
-    let writer = Writer::open(folder).map_err(Failure::work)?;
+fn rm(dir: &Path, images: &[String], reporter: &dyn Reporter) -> Result<(), Failure> {
+    let writer = Writer::open(dir)?;
     for image in images {
         let name = canonical(image);
-        if !writer.remove(&name).map_err(Failure::work)? {
-            return Err(Failure::work(format!(
-                "no image {name} in {}\nhelp: `moby cache ls` lists them",
-                folder.display()
-            )));
+        if !writer.remove(&name)? {
+            let message = format!("cannot remove {name}: no such image in {}", dir.display());
+            return Err(Diagnostic::error(message)
+                .help("`moby cache ls` lists the images")
+                .into());
         }
         reporter.info(&format!("removed {name}"));
     }
-    clean(&writer, reporter)
+    clean(dir, &writer, reporter)
 }
 
-fn clean(writer: &Writer, reporter: &dyn Reporter) -> Result<(), Failure> {
-    let cleaned = writer.clean().map_err(Failure::work)?;
-    reporter.info(&format!(
-        "removed {} files of {} MiB",
-        cleaned.files,
-        cleaned.bytes >> 20
-    ));
+fn clean(dir: &Path, writer: &Writer, reporter: &dyn Reporter) -> Result<(), Failure> {
+    // Corrupt layers have the name of an image's layer, and would stay.
+    let (_, corrupt) = LayerCache::verify(dir);
+    let cleaned = writer.clean(&corrupt)?;
+    let files = if cleaned.files == 1 { "file" } else { "files" };
+    reporter.info(&format!("removed {} {files}, {}", cleaned.files, size(cleaned.bytes)));
     Ok(())
 }
 
-/// Reads all images; says which are damaged, and fails when some are.
-fn verify(folder: &Path, reporter: &dyn Reporter) -> Result<(), Failure> {
-    let store = store(folder)?;
-    let mut damaged = Vec::new();
+/// Reads all blobs and cached layers, and fails if any is damaged.
+fn verify(dir: &Path, reporter: &dyn Reporter) -> Result<(), Failure> {
+    let store = store(dir)?;
+    let mut damaged: Vec<Diagnostic> = Vec::new();
     for layout in store.layouts() {
         for (name, descriptor) in layout.descriptors() {
             let name = name.unwrap_or_else(|| descriptor.digest().to_string());
             match layout.graph_of(&name, descriptor, &|_| None) {
-                Ok(_) => reporter.info(&format!("{name} is whole")),
-                Err(error) => damaged.push(error.to_string()),
+                Ok(_) => reporter.info(&format!("{name}: intact")),
+                Err(error) => damaged.push(error.into()),
             }
         }
     }
+    let (intact, corrupt) = LayerCache::verify(dir);
+    if intact > 0 {
+        reporter.info(&format!("decompressed layers: {intact} intact"));
+    }
+    damaged.extend(corrupt.into_iter().map(Diagnostic::from));
     fail(damaged)
 }

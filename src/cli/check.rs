@@ -1,6 +1,7 @@
-//! `moby check`, and how YAMLs are read for `moby build`.
+//! `moby check`, and reading YAML files for it and `moby build`.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -8,11 +9,12 @@ use clap::Args;
 use super::Failure;
 use super::report::Report;
 use crate::assemble;
-use crate::config::{self, Config, Source};
+use crate::config::{self, Config, MAX_YAML, Source};
+use crate::diagnostic::{Diagnostic, size};
 use crate::reporter::Reporter;
-use crate::resolve::packages;
+use crate::resolve::{packages, sources};
 
-/// The arguments of `moby check`.
+/// Arguments of `moby check`.
 #[derive(Debug, Args)]
 pub struct Check {
     /// YAML files, merged from left to right as in `moby build`; `-` reads standard input
@@ -22,7 +24,12 @@ pub struct Check {
 
 impl Check {
     pub fn run(&self, report: &Report) -> Result<(), Failure> {
-        packages::tag(&load(&self.files)?).map_err(Failure::Usage)?;
+        let config = load(&self.files)?;
+        packages::tag(&config).map_err(Failure::Usage)?;
+        let missing = sources::check_all(&config);
+        if !missing.is_empty() {
+            return Err(Failure::Usage(config.locate_all(missing)));
+        }
         for file in &self.files {
             report.info(&format!("{}: no mistakes found", file.display()));
         }
@@ -30,37 +37,43 @@ impl Check {
     }
 }
 
-/// Reads and merges YAML files, and finds what is wrong with them without any image.
+/// Reads, merges and checks YAML files, without images.
 pub fn load(files: &[PathBuf]) -> Result<Config, Failure> {
-    let mut sources = Vec::new();
-    for file in files {
-        let mut text = Vec::new();
-        let stdin = file.as_os_str() == "-";
-        if let Some(address) = file
-            .to_str()
-            .filter(|file| file.starts_with("http://") || file.starts_with("https://"))
-        {
-            return Err(Failure::usage(format!(
-                "{address} is on the network, which moby does not use\nhelp: `curl -L {address} | moby build -`, or fetch it first"
-            )));
-        }
-        let read = match stdin {
-            true => std::io::stdin().lock().read_to_end(&mut text),
-            false => std::fs::File::open(file).and_then(|mut file| file.read_to_end(&mut text)),
-        };
-        read.map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
-        let dir = file.parent().filter(|_| !stdin).map(Path::to_owned).unwrap_or_default();
-        sources.push(Source {
-            name: if stdin {
-                "standard input".into()
-            } else {
-                file.display().to_string()
-            },
-            dir,
-            text,
-        });
-    }
+    let sources: Result<Vec<Source>, Diagnostic> = files.iter().map(|file| source(file)).collect();
+    let sources = sources.map_err(|error| Failure::Usage(error.into()))?;
     let config = config::load(&sources).map_err(Failure::Usage)?;
     assemble::check(&config).map_err(Failure::Usage)?;
     Ok(config)
+}
+
+fn source(file: &Path) -> Result<Source, Diagnostic> {
+    let address = file
+        .to_str()
+        .filter(|file| file.starts_with("http://") || file.starts_with("https://"));
+    if let Some(address) = address {
+        let message = format!("cannot read {address}: moby does not use the network");
+        return Err(Diagnostic::error(message).help(format!("fetch it first: `curl -L {address} | moby build -`")));
+    }
+    let stdin = file.as_os_str() == "-";
+    let name = if stdin {
+        "standard input".into()
+    } else {
+        file.display().to_string()
+    };
+    let mut text = Vec::new();
+    let mut read = |from: &mut dyn Read| from.take(MAX_YAML + 1).read_to_end(&mut text);
+    let length = if stdin {
+        read(&mut io::stdin().lock())
+    } else {
+        File::open(file).and_then(|mut file| read(&mut file))
+    };
+    let length = length.map_err(|error| Diagnostic::error(format!("cannot read {name}: {error}")).caused_by(error))?;
+    if length as u64 > MAX_YAML {
+        let message = format!("cannot read {name}: it has more than {}", size(MAX_YAML));
+        return Err(
+            Diagnostic::error(message).help("put large contents into files of their own, and name them with `source:`")
+        );
+    }
+    let dir = file.parent().filter(|_| !stdin).map(Path::to_owned).unwrap_or_default();
+    Ok(Source { name, dir, text })
 }

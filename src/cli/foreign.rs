@@ -23,36 +23,58 @@ const SWITCHES: [&str; 7] = [
     "quiet",
 ];
 
-/// The arguments with LinuxKit's spelling of switches made clap's.
+/// Returns the arguments with LinuxKit's spelling of switches replaced by clap's: `--pull=true`, and
+/// `-v 2` beside `-v`.
 pub fn respell(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut ended = false;
-    let respelled = arguments.filter_map(|argument| {
+    let mut arguments = arguments.peekable();
+    let respelled = std::iter::from_fn(|| {
+        let argument = arguments.next()?;
         ended |= argument == "--";
-        let switch = argument.to_str().filter(|_| !ended).and_then(|text| {
-            let (name, value) = text.strip_prefix("--")?.split_once('=')?;
-            SWITCHES.contains(&name).then_some((name, value))
-        });
-        match switch {
-            Some((name, "true")) => Some(format!("--{name}").into()),
-            Some((_, "false")) => None,
-            _ => Some(argument),
+        if !ended && (argument == "-v" || argument == "--verbose") {
+            let level = arguments.next_if(|next| next.to_str().is_some_and(|text| text.parse::<u8>().is_ok()));
+            let level = level.map_or_else(|| "2".into(), |level| level.to_string_lossy().into_owned());
+            return Some(Some(OsString::from(format!("--verbose={level}"))));
         }
+        Some(switch(argument, ended))
     });
-    respelled.collect()
+    respelled.flatten().collect()
+}
+
+/// Returns a switch without its value, or nothing for `false`.
+fn switch(argument: OsString, ended: bool) -> Option<OsString> {
+    let switch = argument.to_str().filter(|_| !ended).and_then(|text| {
+        let (name, value) = text.strip_prefix("--")?.split_once('=')?;
+        SWITCHES.contains(&name).then_some((name, value))
+    });
+    match switch {
+        Some((name, "true")) => Some(format!("--{name}").into()),
+        Some((_, "false")) => None,
+        _ => Some(argument),
+    }
 }
 
 /// Of all commands.
 #[derive(Debug, Args)]
 pub struct GlobalFlags {
-    /// Accepted for compatibility with LinuxKit: 0 is --quiet, other levels change nothing
-    #[arg(short, long, global = true, hide = true, value_name = "LEVEL")]
-    verbose: Option<u8>,
+    /// Accepted for compatibility with LinuxKit, and ignored
+    #[arg(long, global = true, hide = true)]
+    mirror: Vec<String>,
+    /// Accepted for compatibility with LinuxKit, and ignored
+    #[arg(long, global = true, hide = true)]
+    cert_file: Vec<String>,
 }
 
 impl GlobalFlags {
-    /// Whether LinuxKit would say nothing.
-    pub fn is_quiet(&self) -> bool {
-        self.verbose == Some(0)
+    /// Says what does not happen.
+    pub fn explain(&self, report: &Report) {
+        for (flag, given) in [("--mirror", &self.mirror), ("--cert-file", &self.cert_file)] {
+            if !given.is_empty() {
+                report.info(&format!(
+                    "note: {flag} changes nothing: moby asks no registry, and takes images from the cache folder and --layout"
+                ));
+            }
+        }
     }
 }
 
@@ -101,13 +123,29 @@ mod tests {
             "--pull=false",
             "--no-sbom=true",
             "--name=true",
+            "-v",
+            "0",
+            "--verbose",
+            "a.yml",
             "--",
             "--pull=true",
+            "-v",
         ];
         let respelled = respell(given.into_iter().map(OsString::from));
         assert_eq!(
             respelled,
-            ["moby", "build", "--no-sbom", "--name=true", "--", "--pull=true"]
+            [
+                "moby",
+                "build",
+                "--no-sbom",
+                "--name=true",
+                "--verbose=0",
+                "--verbose=2",
+                "a.yml",
+                "--",
+                "--pull=true",
+                "-v"
+            ]
         );
     }
 }

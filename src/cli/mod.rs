@@ -11,10 +11,9 @@ mod inspect;
 #[path = "inspect_disabled.rs"]
 mod inspect;
 mod pkg;
-#[cfg(feature = "registry")]
-mod registry;
 mod report;
 mod run;
+mod stdout;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,11 +34,6 @@ Exit status:
 Environment:
   MOBY_CACHE         image cache directory
   LINUXKIT_CACHE     image cache directory, if MOBY_CACHE is not set
-  LINUXKIT_MIRROR    mirrors, as --mirror takes them, separated by spaces
-  HTTPS_PROXY, HTTP_PROXY, NO_PROXY
-                     proxies for registries
-  REGISTRY_AUTH_FILE, DOCKER_CONFIG
-                     files with credentials, as podman and Docker have them
   SOURCE_DATE_EPOCH  time of generated files, in seconds since 1970 [default: 1492533000, as LinuxKit]";
 
 /// Turn a YAML file into bootable Linux images: offline, without Docker, without root
@@ -56,12 +50,13 @@ struct Moby {
     /// Print errors only
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// Print the causes of errors. As a number, LinuxKit's level: 0 is --quiet, 1 the default, 2 and more
+    /// print causes
+    #[arg(short, long, global = true, value_name = "LEVEL", require_equals = true, num_args = 0..=1, default_missing_value = "2")]
+    verbose: Option<u8>,
     /// Image cache directory [default: $MOBY_CACHE, $LINUXKIT_CACHE or ~/.linuxkit/cache]
     #[arg(long, global = true, value_name = "DIR")]
     cache: Option<PathBuf>,
-    #[cfg(feature = "registry")]
-    #[command(flatten)]
-    registry: registry::RegistryFlags,
     #[command(flatten)]
     foreign: foreign::GlobalFlags,
     #[command(subcommand)]
@@ -84,14 +79,10 @@ enum Command {
     Pkg(pkg::Pkg),
     /// Manage the image cache
     Cache(cache::Cache),
-    /// Store the credentials for a registry
-    #[cfg(feature = "registry")]
-    Login(registry::Login),
-    /// Remove the credentials for a registry
-    #[cfg(feature = "registry")]
-    Logout(registry::Logout),
     /// List the output formats
     Formats(formats::Formats),
+    /// Print the version
+    Version,
 }
 
 /// Why a command did not succeed.
@@ -101,6 +92,12 @@ pub enum Failure {
     Work(Diagnostics),
     /// The command line or the YAML is wrong.
     Usage(Diagnostics),
+}
+
+impl<T: Into<Diagnostics>> From<T> for Failure {
+    fn from(errors: T) -> Self {
+        Failure::Work(errors.into())
+    }
 }
 
 impl Failure {
@@ -115,7 +112,8 @@ impl Failure {
 
 impl Moby {
     fn run(self) -> Result<(), Failure> {
-        let report = Report::new(self.quiet || self.foreign.is_quiet());
+        let report = Report::new(self.quiet || self.verbose == Some(0));
+        self.foreign.explain(&report);
         let environment = Environment::read(self.cache)?;
         match self.command {
             Command::Build(build) => build.run(environment, &report),
@@ -124,17 +122,9 @@ impl Moby {
             Command::Run(run) => run.run(environment.cache, &report),
             Command::Inspect(inspect) => inspect.run(&report),
             Command::Pkg(pkg) => pkg.run(environment.cache, &report),
-            Command::Cache(command) => command.run(
-                environment,
-                #[cfg(feature = "registry")]
-                &self.registry,
-                &report,
-            ),
-            #[cfg(feature = "registry")]
-            Command::Login(login) => login.run(&self.registry, &report),
-            #[cfg(feature = "registry")]
-            Command::Logout(logout) => logout.run(&report),
+            Command::Cache(command) => command.run(environment, &report),
             Command::Formats(formats) => formats.run(),
+            Command::Version => print(concat!("moby ", env!("CARGO_PKG_VERSION"), "\n")),
         }
     }
 }
@@ -177,15 +167,29 @@ pub fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let moby = Moby::parse_from(foreign::respell(std::env::args_os()));
+    let verbose = moby.verbose.is_some_and(|level| level > 1);
     let (errors, code) = match moby.run() {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Work(errors)) => (errors, 1),
         Err(Failure::Usage(errors)) => (errors, 2),
     };
-    let text: String = errors.0.iter().map(|error| format!("error: {error}\n")).collect();
+    let show = |error: &Diagnostic| {
+        if verbose {
+            format!("error: {error:#}\n")
+        } else {
+            format!("error: {error}\n")
+        }
+    };
+    let text: String = errors.0.iter().map(show).collect();
     // Nobody has to listen.
     let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
     ExitCode::from(code)
+}
+
+/// Returns the error for a user without a cache directory.
+fn no_cache() -> Failure {
+    let message = "cannot find the image cache: there is no home directory";
+    Failure::Usage(Diagnostic::error(message).help("name a directory with --cache").into())
 }
 
 /// Formats rows below a header, in aligned columns.

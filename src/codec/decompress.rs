@@ -1,5 +1,5 @@
-//! The ways in which layers and Debian packages are compressed, told apart by its first bytes, as every
-//! runtime does: media types are often wrong.
+//! Decompression of layers and Debian packages. The algorithm is detected from the first bytes, as
+//! container runtimes do: media types are often wrong.
 
 use std::io::{self, BufReader, Read, Write};
 use std::sync::Arc;
@@ -8,30 +8,34 @@ use extents::{Extents, FileBlob, Slice};
 use flate2::bufread::MultiGzDecoder;
 use tempfile::{SpooledData, SpooledTempFile};
 
-/// What is compressed may become this many times larger...
-const LARGEST_RATIO: u64 = 200;
-/// ... and this many bytes in any case.
-const ALWAYS: u64 = 1 << 30;
-/// How much is decompressed into memory, in bytes; what is more goes to a temporary file.
-const IN_MEMORY: usize = 64 << 20;
+use crate::diagnostic::size;
 
-/// How many bytes so many compressed ones may become: gzip reaches a ratio of 1032, zstd one of
-/// many thousands, and real layers one of about 10.
+/// Maximum compression ratio beyond [`MIN_LIMIT`].
+const MAX_RATIO: u64 = 200;
+/// Number of bytes to which any input may expand.
+const MIN_LIMIT: u64 = 1 << 30;
+/// Number of bytes that are decompressed into memory; larger contents go to a temporary file.
+const MAX_IN_MEMORY: usize = 64 << 20;
+
+/// Returns the maximum decompressed length for a compressed length, both in bytes. gzip reaches a ratio
+/// of 1032, zstd of many thousands, and real layers of about 10.
 pub fn limit(compressed: u64) -> u64 {
-    compressed.saturating_mul(LARGEST_RATIO).max(ALWAYS)
+    compressed.saturating_mul(MAX_RATIO).max(MIN_LIMIT)
 }
 
-/// All of it decompressed.
+/// Decompresses the whole input of `len` bytes.
 ///
 /// # Errors
-/// Those of [`reader`], and what expands beyond its [`limit`].
+/// Read errors, unsupported or damaged compression, and input that expands beyond its [`limit`].
 pub fn whole(compressed: impl Read, len: u64) -> io::Result<Extents> {
     let limit = limit(len);
     let mut reader = reader(compressed)?.take(limit + 1);
-    let mut spooled = SpooledTempFile::new(IN_MEMORY);
+    let mut spooled = SpooledTempFile::new(MAX_IN_MEMORY);
     if io::copy(&mut reader, &mut spooled)? > limit {
         return Err(io::Error::other(format!(
-            "{len} bytes expand to more than {limit}, which no real ones do"
+            "{} expand to more than {}",
+            size(len),
+            size(limit)
         )));
     }
     spooled.flush()?;
@@ -41,16 +45,16 @@ pub fn whole(compressed: impl Read, len: u64) -> io::Result<Extents> {
     })
 }
 
-/// A reader of the decompressed bytes.
+/// Returns a reader of the decompressed bytes.
 ///
 /// # Errors
-/// What reading fails with, and compression that is not known.
+/// Read errors, and unsupported compression.
 pub fn reader<'a>(compressed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut compressed = BufReader::with_capacity(128 << 10, compressed);
     let start = std::io::BufRead::fill_buf(&mut compressed)?;
     Ok(match start {
         [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(compressed)),
-        // A zstd frame, or a skippable one, with which pzstd and zstd:chunked begin.
+        // A zstd frame, or a skippable one, as pzstd and zstd:chunked begin.
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Box::new(Frames::new(compressed)),
         [b'B', b'Z', b'h', ..] => return Err(unsupported("bzip2")),
         [0xfd, b'7', b'z', b'X', b'Z', ..] => Box::new(lzma_rust2::XzReader::new(compressed, true)),
@@ -61,11 +65,28 @@ pub fn reader<'a>(compressed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> 
 fn unsupported(name: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::Unsupported,
-        format!("it is compressed with {name}; gzip, zstd, xz and plain tars are read"),
+        format!("it is compressed with {name}; use gzip, zstd, xz or no compression"),
     )
 }
 
-/// The zstd frames of a stream, one after the other (RFC 8878, section 3).
+/// Returns the error of damaged zstd data.
+fn damaged(reason: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("the zstd data is damaged: {reason}"),
+    )
+}
+
+/// Returns the text of the innermost error: the decoder shows the others as Rust values.
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+/// Reader of consecutive zstd frames (RFC 8878, section 3).
 struct Frames<R: Read> {
     decoder: ruzstd::decoding::FrameDecoder,
     source: BufReader<R>,
@@ -81,7 +102,7 @@ impl<R: Read> Frames<R> {
         }
     }
 
-    /// Begins the next frame; says whether there is one.
+    /// Begins the next frame. Returns false at the end.
     fn begin(&mut self) -> io::Result<bool> {
         use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
         loop {
@@ -99,7 +120,10 @@ impl<R: Read> Frames<R> {
                         return Err(io::ErrorKind::UnexpectedEof.into());
                     }
                 }
-                Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error.to_string())),
+                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::BadMagicNumber(_))) => {
+                    return Err(damaged("other bytes follow the last frame"));
+                }
+                Err(error) => return Err(damaged(&cause(&error))),
             }
         }
     }
@@ -118,7 +142,7 @@ impl<R: Read> Read for Frames<R> {
             while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
                 self.decoder
                     .decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBytes(128 << 10))
-                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+                    .map_err(|error| damaged(&cause(&error)))?;
             }
             let read = self.decoder.read(buffer)?;
             if read > 0 {
@@ -126,9 +150,9 @@ impl<R: Read> Read for Frames<R> {
             }
             if self.decoder.is_finished() {
                 self.open = false;
-                let told = self.decoder.get_checksum_from_data();
-                if told.is_some() && told != self.decoder.get_calculated_checksum() {
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, "a zstd checksum is wrong"));
+                let stored = self.decoder.get_checksum_from_data();
+                if stored.is_some() && stored != self.decoder.get_calculated_checksum() {
+                    return Err(damaged("wrong checksum"));
                 }
             }
         }

@@ -1,8 +1,9 @@
-//! The YAML: text becomes a [`Config`] in which every name, type and reference is checked.
+//! The YAML: parsing, checking and merging to a [`Config`].
 
-mod image;
+mod container;
 pub(crate) mod node;
 pub mod schema;
+mod syntax;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,58 +12,61 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Snippet, Span};
 use crate::oci::reference::{self, Reference};
-pub use image::{Device, Id, IdMapping, ImageConfig, Interface, Mount, Namespaces, Runtime, parse_label};
+pub use container::{ContainerConfig, Device, Id, IdMapping, Interface, Mount, Namespaces, Runtime, parse_label};
 
-/// How many mistakes are shown: each has its line, which may be as long as the file.
+/// Maximum number of errors that are shown: each has a line, which may be as long as the file.
 const MAX_DIAGNOSTICS: usize = 100;
+
+/// Maximum length of a YAML file, in bytes.
+pub const MAX_YAML: u64 = 32 << 20;
 
 /// Prefix of a reference to a package directory.
 const PACKAGE: &str = "@pkg:";
 
-/// One text.
+/// YAML text.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Its name in messages.
+    /// Name in messages.
     pub name: String,
-    /// The folder to which `@pkg:` is relative.
+    /// Directory to which `@pkg:` is relative.
     pub dir: PathBuf,
-    /// The text.
+    /// Text.
     pub text: Vec<u8>,
 }
 
-/// The kernel.
+/// Kernel.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Kernel {
-    /// The image with it; without one there is no kernel.
+    /// Image with the kernel; empty for a system without a kernel.
     pub image: String,
-    /// Its command line.
+    /// Command line.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub cmdline: String,
-    /// The file in the image, `kernel` when empty.
+    /// File in the image; `kernel` if empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub binary: String,
-    /// The tar in the image, `kernel.tar` when not given; `none` for none.
+    /// Tar with modules in the image, `none` for none; `kernel.tar` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tar: Option<String>,
-    /// The cpio archive with microcode in the image.
+    /// Cpio archive with microcode in the image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ucode: Option<String>,
 }
 
-/// A container.
+/// Container of a system.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Image {
-    /// Its name.
+pub struct ContainerSpec {
+    /// Name.
     pub name: String,
-    /// Its image.
+    /// Image reference.
     pub image: String,
     /// Restart policy of a service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart: Option<Restart>,
-    /// All else.
+    /// Fields that the label of the image may have too.
     #[serde(flatten)]
-    pub config: ImageConfig,
+    pub config: ContainerConfig,
 }
 
 /// Restart policy of a service that ends. LinuxKit restarts none.
@@ -75,27 +79,27 @@ pub enum Restart {
     No,
 }
 
-/// A file.
+/// File of the root filesystem.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct File {
-    /// Where.
+    /// Path.
     pub path: String,
-    /// Whether it is a folder.
+    /// Creates a directory.
     pub directory: bool,
-    /// The target of a symbolic link.
+    /// Target of a symbolic link.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub symlink: String,
-    /// Its content.
+    /// Content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contents: Option<String>,
-    /// A file of the host with its content.
+    /// File of the host with the content.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub source: String,
-    /// `yaml` or `json`: the configuration itself is its content.
+    /// Format, `yaml` or `json`, in which the configuration itself is the content.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub metadata: String,
-    /// Whether `source` may be missing.
+    /// Skips the file if `source` is missing.
     pub optional: bool,
     /// Octal permissions.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -108,44 +112,43 @@ pub struct File {
     pub gid: Option<Id>,
 }
 
-/// A volume.
+/// Volume, which containers bind.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Volume {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// The image with its content; it is empty without.
+    /// Image with the content; without one, the volume is empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub image: String,
-    /// Whether containers may only read it.
+    /// Forbids writable binds.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub readonly: bool,
-    /// `filesystem` or `oci`.
+    /// Format of the content: `filesystem` or `oci`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub format: String,
-    /// Which platforms of the image, for `oci`.
+    /// Platforms of the image, for `oci`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub platforms: Vec<String>,
 }
 
-/// What boots the media that moby makes. LinuxKit has no such section.
+/// Boot loaders of disks and ISO images. LinuxKit has no such section.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Boot {
-    /// The image of syslinux; moby's own when it is empty.
+    /// Image with syslinux; moby's own if empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub bios: String,
-    /// The image of systemd-boot; moby's own when it is empty.
+    /// Image with systemd-boot; moby's own if empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub efi: String,
-    /// The image whose `/init` mounts a root filesystem that is on a medium; moby's own when it
-    /// is empty.
+    /// Image whose `/init` mounts the root filesystem of a disk or ISO image; moby's own if empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub initrd: String,
-    /// The image of a Raspberry Pi's firmware; moby's own when it is empty.
+    /// Image with the Raspberry Pi firmware; moby's own if empty.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub rpi: String,
-    /// How many seconds a boot menu waits.
+    /// Timeout of the boot menu, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u32>,
 }
@@ -156,38 +159,38 @@ impl Boot {
     }
 }
 
-/// Everything that the YAMLs say.
+/// Merged YAML files.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Config {
-    /// The kernel.
+    /// Kernel.
     pub kernel: Kernel,
-    /// The boot loaders.
+    /// Boot loaders.
     #[serde(skip_serializing_if = "Boot::is_empty")]
     pub boot: Boot,
     /// Images unpacked into the root.
     pub init: Vec<String>,
     /// Containers run once at boot, in order.
-    pub onboot: Vec<Image>,
+    pub onboot: Vec<ContainerSpec>,
     /// Containers run once at shutdown, in order.
-    pub onshutdown: Vec<Image>,
+    pub onshutdown: Vec<ContainerSpec>,
     /// Containers kept running.
-    pub services: Vec<Image>,
+    pub services: Vec<ContainerSpec>,
     /// Files.
     pub files: Vec<File>,
     /// Volumes.
     pub volumes: Vec<Volume>,
-    /// Where each value stands, by its path in the merged configuration.
+    /// Places of the values, by path in the merged configuration.
     #[serde(skip)]
     spans: BTreeMap<String, Span>,
     #[serde(skip)]
     sources: Vec<Source>,
 }
 
-/// Reads and merges several sources, left to right.
+/// Parses, merges and checks sources, from left to right.
 ///
 /// # Errors
-/// Everything that is wrong with them, each with its line.
+/// Every mistake in the first source that has one, or in the merged configuration, each with its line.
 pub fn load(sources: &[Source]) -> Result<Config, Diagnostics> {
     let mut config = Config {
         sources: sources.to_vec(),
@@ -245,14 +248,7 @@ impl Config {
         }
     }
 
-    /// The images that the configuration names, as it names them.
-    pub fn images(&self) -> Vec<String> {
-        let mut config = self.clone();
-        let images = config.images_mut().into_iter().map(|(_, image)| image.clone());
-        images.filter(|image| !image.is_empty()).collect()
-    }
-
-    /// Every field that names an image, with its path.
+    /// Lists the fields that name images, with their paths.
     fn images_mut(&mut self) -> Vec<(String, &mut String)> {
         let mut images = vec![
             ("kernel.image".to_owned(), &mut self.kernel.image),
@@ -277,7 +273,7 @@ impl Config {
         images
     }
 
-    /// Adds what a further source says: fields of the kernel replace, lists grow.
+    /// Merges a further source: fields of the kernel and boot loaders are replaced, lists are extended.
     fn append(&mut self, part: Config, spans: BTreeMap<String, Span>) {
         let lengths = [
             ("init[", self.init.len()),
@@ -325,7 +321,7 @@ impl Config {
         self.volumes.extend(part.volumes);
     }
 
-    /// What the schema cannot say.
+    /// Checks rules that a schema cannot express.
     fn check(&mut self) -> Vec<Diagnostic> {
         let mut diagnostics = Vec::new();
         let mut names = BTreeMap::new();
@@ -334,8 +330,7 @@ impl Config {
             if let Some(source) = names.insert(&service.name, span.source) {
                 let mut diagnostic = Diagnostic::at(span, format!("duplicate service name: {}", service.name));
                 if source != span.source {
-                    diagnostic =
-                        diagnostic.help("several files are merged; those of another machine are for another run");
+                    diagnostic = diagnostic.help("several files are merged; build another machine in another run");
                 }
                 diagnostics.push(diagnostic);
             }
@@ -345,7 +340,8 @@ impl Config {
                 let name = &container.name;
                 if name.is_empty() || name.contains(['/', '\0']) || name == "." || name == ".." {
                     let span = self.span(&format!("{section}[{at}].name"));
-                    let message = format!("{name:?} cannot be the name of a container, which is also a folder's");
+                    let message =
+                        format!("{name:?} cannot be the name of a container, which is also the name of a directory");
                     diagnostics.push(Diagnostic::at(span, message));
                 }
             }
@@ -358,7 +354,7 @@ impl Config {
                 let message = format!("invalid volume name: {:?}", volume.name);
                 diagnostics.push(Diagnostic::at(span, message).help("use a to z, 0 to 9, - and _"));
             }
-            // Several files may say the same of a volume.
+            // Several files may have the same volume.
             let mut before = self.volumes.iter().take(at).enumerate();
             if before.any(|(before, other)| {
                 other.name == volume.name && (other != volume || span_of(before).source == span.source)
@@ -379,7 +375,7 @@ impl Config {
         }
         let mut broken = Vec::new();
         for (path, image) in self.images_mut() {
-            // A machine may do without a kernel, a volume without content, and moby has boot loaders.
+            // Kernel and volume content are optional, and moby has boot loaders.
             let optional = ["kernel.", "boot.", "volumes["];
             let left_out = image.is_empty() && optional.iter().any(|prefix| path.starts_with(prefix));
             if !left_out
@@ -396,8 +392,8 @@ impl Config {
         diagnostics
     }
 
-    /// The three lists of containers with their names.
-    pub fn sections(&self) -> [(&'static str, &[Image]); 3] {
+    /// Returns the three lists of containers with their names.
+    pub fn sections(&self) -> [(&'static str, &[ContainerSpec]); 3] {
         [
             ("onboot", &self.onboot),
             ("onshutdown", &self.onshutdown),
@@ -405,7 +401,7 @@ impl Config {
         ]
     }
 
-    /// Where a value stands (`services[0].image`), or the nearest that holds it.
+    /// Returns the place of a value (`services[0].image`), or of the nearest value around it.
     pub fn span(&self, path: &str) -> Span {
         let mut path = path;
         loop {
@@ -437,21 +433,15 @@ impl Config {
         diagnose(located.collect(), &self.sources)
     }
 
-    /// Creates an error about a value from a text with remedies in lines of their own.
-    pub fn complain(&self, path: &str, message: String) -> Diagnostics {
-        self.complain_of(vec![(path.to_owned(), message)])
+    /// Attaches a field and its place to an error.
+    pub fn complain(&self, field: &str, error: impl Into<Diagnostic>) -> Diagnostics {
+        self.locate(Diagnostic {
+            field: field.to_owned(),
+            ..error.into()
+        })
     }
 
-    /// Creates errors about values, as [`Config::complain`].
-    pub fn complain_of(&self, problems: Vec<(String, String)>) -> Diagnostics {
-        let errors = problems.into_iter().map(|(field, message)| Diagnostic {
-            field,
-            ..Diagnostic::from_text(&message)
-        });
-        self.locate_all(errors.collect())
-    }
-
-    /// The same with canonical names of images, as a metadata file shows it.
+    /// Returns a copy with canonical image names, for metadata files.
     pub fn canonical(&self) -> Config {
         let mut config = self.clone();
         for (path, image) in config.images_mut() {
@@ -465,7 +455,7 @@ impl Config {
     }
 }
 
-/// The expanded form of a name that [`load`] has checked, its tag as it was written.
+/// Returns the expanded form of an image reference; the tag is unchanged.
 pub fn canonical(image: &str) -> String {
     match reference::parse(image) {
         Ok(reference) => Reference::to_string(&reference),
@@ -473,13 +463,13 @@ pub fn canonical(image: &str) -> String {
     }
 }
 
-/// Complaints with the lines that they are about.
+/// Attaches lines of the sources to diagnostics.
 pub(crate) fn diagnose(mut diagnostics: Vec<Diagnostic>, sources: &[Source]) -> Diagnostics {
     let more = diagnostics.len().saturating_sub(MAX_DIAGNOSTICS);
     diagnostics.truncate(MAX_DIAGNOSTICS);
     if let Some(last) = diagnostics.last_mut().filter(|_| more > 0) {
         last.message
-            .push_str(&format!(" (and {more} more mistakes behind this one)"));
+            .push_str(&format!(" (and {more} more errors after this one)"));
     }
     let located = diagnostics.into_iter().map(|diagnostic| {
         let span = diagnostic.span.filter(|_| diagnostic.snippet.is_none());

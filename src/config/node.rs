@@ -1,25 +1,29 @@
-//! YAML text as a tree whose keys and values know where they stand, typed as Go's yaml.v3
-//! types it, which is what LinuxKit reads with.
+//! YAML text as a tree of nodes with their places, typed as Go's yaml.v3, LinuxKit's parser, does it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
 
-use crate::diagnostic::{Diagnostic, Span};
+use super::syntax;
+use crate::diagnostic::{Diagnostic, Span, size};
 
-/// How many nodes there may be after aliases are filled in, and how deep they may nest.
-const MOST_NODES: usize = 200_000;
-const DEEPEST: usize = 64;
+/// Maximum number of values, with aliases expanded.
+const MAX_NODES: usize = 200_000;
+/// Maximum length of all strings that anchors and aliases copy, in bytes.
+const MAX_COPIED: usize = 64 << 20;
+/// Maximum depth of nested values.
+pub(super) const MAX_DEPTH: usize = 64;
 
-/// A value and where it begins.
+/// Value with the place where it begins.
 #[derive(Clone, Debug)]
 pub struct Node {
     pub span: Span,
     pub kind: Kind,
 }
 
-/// What a value is.
+/// Type and content of a value.
 #[derive(Clone, Debug)]
 pub enum Kind {
     Null,
@@ -32,7 +36,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Its name in messages.
+    /// Returns the name of the type, for messages.
     pub fn name(&self) -> &'static str {
         match self {
             Kind::Null => "nothing (null)",
@@ -48,7 +52,7 @@ impl Kind {
 }
 
 impl Node {
-    /// The same as JSON.
+    /// Converts the value to JSON.
     pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value;
         match &self.kind {
@@ -66,7 +70,10 @@ impl Node {
     }
 }
 
-/// The first document of a text; `None` when there is none.
+/// Parses a text of one document; none if it is empty.
+///
+/// # Errors
+/// Text that is not UTF-8 or not YAML, a second document, and values beyond the limits.
 pub fn parse(text: &[u8], source: usize) -> Result<Option<Node>, Diagnostic> {
     let text = std::str::from_utf8(text).map_err(|error| {
         let before = text.get(..error.valid_up_to()).unwrap_or_default();
@@ -80,19 +87,28 @@ pub fn parse(text: &[u8], source: usize) -> Result<Option<Node>, Diagnostic> {
         Diagnostic::at(span, "the file is not UTF-8 text")
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    // A last line without a line feed gets none (YAML 1.2.2, b-chomped-last), as in LinuxKit.
-    let options = granit_parser::options! { block_scalar_eof_without_line_feed: true };
+    // A last line without a line feed gets none (YAML 1.2.2, b-chomped-last), as in LinuxKit. The parser
+    // buffers comment events, and limits their number, but not comments that it skips.
+    let options = granit_parser::options! {
+        block_scalar_eof_without_line_feed: true,
+        emit_comments: false,
+    };
     let mut reader = Reader {
         parser: Parser::new_from_str_with_options(text, options),
         source,
         anchors: BTreeMap::new(),
         nodes: 0,
+        copied: 0,
     };
     loop {
         match reader.next()? {
             (Event::StreamStart | Event::DocumentStart(..), _) => {}
             (Event::StreamEnd | Event::DocumentEnd, _) => return Ok(None),
-            (event, span) => return reader.node(event, span, 0).map(Some),
+            (event, span) => {
+                let node = reader.node(event, span, 0)?;
+                reader.end()?;
+                return Ok(Some(node));
+            }
         }
     }
 }
@@ -100,8 +116,9 @@ pub fn parse(text: &[u8], source: usize) -> Result<Option<Node>, Diagnostic> {
 struct Reader<'a> {
     parser: Parser<'a, granit_parser::StrInput<'a>>,
     source: usize,
-    anchors: BTreeMap<usize, Node>,
+    anchors: BTreeMap<usize, Rc<Node>>,
     nodes: usize,
+    copied: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -113,49 +130,77 @@ impl<'a> Reader<'a> {
         };
         match self.parser.next_event() {
             None => Ok((Event::StreamEnd, at(1, 0))),
-            Some(Ok((Event::Comment(..), _))) => self.next(),
             Some(Ok((event, span))) => Ok((event, at(span.start.line(), span.start.col()))),
             Some(Err(error)) => {
                 let marker = error.marker();
-                let diagnostic = Diagnostic::at(
-                    at(marker.line(), marker.col()),
-                    format!("not valid YAML: {}", error.info()),
-                );
-                Err(diagnostic)
+                Err(syntax::diagnostic(&error, at(marker.line(), marker.col())))
             }
         }
     }
 
+    /// Checks that no second document follows.
+    fn end(&mut self) -> Result<(), Diagnostic> {
+        let mut document = None;
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, _) => return Ok(()),
+                (Event::DocumentStart(..), span) => document = Some(span),
+                (Event::DocumentEnd, _) => {}
+                // An empty document, such as that after a last `---`.
+                (Event::Scalar(text, ScalarStyle::Plain, ..), _) if text.is_empty() || &*text == "~" => {}
+                (_, span) => {
+                    let message = "a second YAML document begins here, and only one is read";
+                    let diagnostic = Diagnostic::at(document.unwrap_or(span), message);
+                    return Err(
+                        diagnostic.help("put it into a file of its own: moby merges the files that it is given")
+                    );
+                }
+            }
+        }
+    }
+
+    /// Counts values against the limit.
     fn count(&mut self, nodes: usize, span: Span) -> Result<(), Diagnostic> {
-        self.nodes += nodes;
-        if self.nodes > MOST_NODES {
-            return Err(Diagnostic::at(
-                span,
-                format!("with its aliases filled in the file has more than {MOST_NODES} values"),
-            ));
+        self.nodes = self.nodes.saturating_add(nodes);
+        if self.nodes > MAX_NODES {
+            let message = format!("with its aliases expanded, the file has more than {MAX_NODES} values");
+            return Err(Diagnostic::at(span, message));
+        }
+        Ok(())
+    }
+
+    /// Counts a copy of a node, for an anchor or an alias, against the limits.
+    fn count_copy(&mut self, node: &Node, span: Span) -> Result<(), Diagnostic> {
+        let (nodes, bytes) = weight(node);
+        self.count(nodes, span)?;
+        self.copied = self.copied.saturating_add(bytes);
+        if self.copied > MAX_COPIED {
+            let limit = size(MAX_COPIED as u64);
+            let message = format!("with its aliases expanded, the file has more than {limit} of text");
+            return Err(Diagnostic::at(span, message));
         }
         Ok(())
     }
 
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Diagnostic> {
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return Err(Diagnostic::at(
                 span,
-                format!("values are nested more than {DEEPEST} deep"),
+                format!("values are nested more than {MAX_DEPTH} deep"),
             ));
         }
         self.count(1, span)?;
         let (anchor, kind) = match event {
             Event::Alias(id) => {
-                let Some(node) = self.anchors.get(&id) else {
-                    return Err(Diagnostic::at(span, "the alias stands within what it names"));
+                let Some(node) = self.anchors.get(&id).cloned() else {
+                    let message = "an alias to a value that contains it";
+                    return Err(Diagnostic::at(span, message));
                 };
-                let node = Node {
+                self.count_copy(&node, span)?;
+                return Ok(Node {
                     span,
                     kind: node.kind.clone(),
-                };
-                self.count(size(&node), span)?;
-                return Ok(node);
+                });
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let kind = match tag.as_deref().filter(|tag| !is_blank(tag)) {
@@ -180,7 +225,8 @@ impl<'a> Reader<'a> {
         };
         let node = Node { span, kind };
         if anchor > 0 {
-            self.anchors.insert(anchor, node.clone());
+            self.count_copy(&node, span)?;
+            self.anchors.insert(anchor, Rc::new(node.clone()));
         }
         Ok(node)
     }
@@ -214,7 +260,7 @@ impl<'a> Reader<'a> {
                 continue;
             }
             if let Some(first) = lines.insert(key.clone(), span.line) {
-                let message = format!("`{key}` stands here a second time");
+                let message = format!("`{key}` is here a second time");
                 return Err(Diagnostic::at(span, message).help(format!("the first is in line {first}")));
             }
             entries.push((key, span, value));
@@ -228,22 +274,27 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn size(node: &Node) -> usize {
+/// Returns the number of values in a node, and the length of their strings in bytes.
+fn weight(node: &Node) -> (usize, usize) {
+    let add = |(nodes, bytes): (usize, usize), (more, own): (usize, usize)| (nodes + more, bytes + own);
     match &node.kind {
-        Kind::List(items) => 1 + items.iter().map(size).sum::<usize>(),
-        Kind::Map(entries) => 1 + entries.iter().map(|(_, _, value)| size(value)).sum::<usize>(),
-        _ => 1,
+        Kind::List(items) => items.iter().map(weight).fold((1, 0), add),
+        Kind::Map(entries) => entries
+            .iter()
+            .map(|(key, _, value)| add(weight(value), (0, key.len())))
+            .fold((1, 0), add),
+        Kind::Text(text) => (1, text.len()),
+        _ => (1, 0),
     }
 }
 
-/// Whether a tag is the `!` that names no type.
+/// Returns true for the tag `!`, which names no type.
 fn is_blank(tag: &Tag) -> bool {
     let (handle, suffix) = tag.parts();
     matches!((handle, suffix), ("" | "!", "") | ("", "!"))
 }
 
-/// A scalar that says its type, in quotes or not, as yaml.v3 reads it: tags of somebody's own are
-/// texts.
+/// Parses a scalar with a tag, in quotes or not, as yaml.v3 does: scalars with unknown tags are strings.
 fn tagged(text: &str, tag: &Tag, span: Span) -> Result<Kind, Diagnostic> {
     let name = tag.suffix_in_namespace("tag:yaml.org,2002:");
     let name = name.as_deref().unwrap_or_default();
@@ -253,27 +304,24 @@ fn tagged(text: &str, tag: &Tag, span: Span) -> Result<Kind, Diagnostic> {
         | ("bool", kind @ Kind::Bool(_))
         | ("null", kind @ Kind::Null) => kind,
         ("binary", _) => {
-            let packed: String = text.chars().filter(|c| !['\r', '\n'].contains(c)).collect();
-            let bytes = BASE64_STANDARD.decode(packed);
+            let encoded: String = text.chars().filter(|c| !['\r', '\n'].contains(c)).collect();
+            let bytes = BASE64_STANDARD.decode(encoded);
             let bytes = bytes.map_err(|error| Diagnostic::at(span, format!("this !!binary is not base64: {error}")))?;
             let text = String::from_utf8(bytes);
             Kind::Text(text.map_err(|_| {
-                let diagnostic = Diagnostic::at(span, "this !!binary is not UTF-8 text, which all values here are");
-                diagnostic.help("the `source:` of a file takes any content")
+                let diagnostic = Diagnostic::at(span, "this !!binary is not UTF-8 text");
+                diagnostic.help("put the content into a file, and name it with `source:`")
             })?)
         }
         ("int" | "float" | "bool" | "null" | "map" | "seq", _) => {
-            return Err(Diagnostic::at(
-                span,
-                format!("{text:?} cannot be a !!{name}, as its tag says"),
-            ));
+            return Err(Diagnostic::at(span, format!("{text:?} is not a valid !!{name}")));
         }
         _ => Kind::Text(text.to_owned()),
     };
     Ok(kind)
 }
 
-/// The type of a scalar without quotes (YAML 1.2 core schema with Go's relics of 1.1).
+/// Parses a scalar without quotes (YAML 1.2 core schema, with Go's remnants of 1.1).
 fn plain(text: &str) -> Kind {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Kind::Null,
@@ -340,14 +388,79 @@ mod tests {
             assert_eq!(kind(yaml).unwrap(), expected, "{yaml:?}");
         }
         for (yaml, expected) in [
-            ("!!int x", "\"x\" cannot be a !!int"),
-            ("!!bool yes", "\"yes\" cannot be a !!bool"),
-            ("!!seq x", "\"x\" cannot be a !!seq"),
+            ("!!int x", "\"x\" is not a valid !!int"),
+            ("!!bool yes", "\"yes\" is not a valid !!bool"),
+            ("!!seq x", "\"x\" is not a valid !!seq"),
             ("!!binary 'a b'", "is not base64"),
             ("!!binary /w==", "is not UTF-8"),
         ] {
             let message = kind(yaml).unwrap_err().message;
             assert!(message.contains(expected), "{yaml:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn comments_are_skipped_whatever_their_number() {
+        let comments = "# a comment\n".repeat(100_000);
+        let yaml = format!("{comments}a:\n{comments}  b: 1\n{comments}");
+        assert!(parse(yaml.as_bytes(), 0).unwrap().is_some());
+    }
+
+    #[test]
+    fn aliases_are_limited_in_values_and_bytes() {
+        let text = "x".repeat(1 << 20);
+        let aliases = "- *a\n".repeat(3000);
+        let error = parse(format!("- &a {text}\n{aliases}").as_bytes(), 0).unwrap_err();
+        assert!(error.message.contains("more than 64 MiB of text"), "{}", error.message);
+        let few = "- *a\n".repeat(10);
+        assert!(parse(format!("- &a {text}\n{few}").as_bytes(), 0).is_ok());
+        // Anchors are copies too.
+        let nested: String = (0..60).map(|at| format!("&a{at} [")).collect();
+        let items = "x,".repeat(100_000);
+        let error = parse(format!("{nested}{items}{}", "]".repeat(60)).as_bytes(), 0).unwrap_err();
+        assert!(error.message.contains("values"), "{}", error.message);
+    }
+
+    #[test]
+    fn a_second_document_is_an_error() {
+        for yaml in ["a: 1\n---\nb: 2\n", "a: 1\n...\n---\n[b]\n", "---\na: 1\n---\nb\n"] {
+            let error = parse(yaml.as_bytes(), 0).unwrap_err();
+            assert!(
+                error.message.contains("second YAML document"),
+                "{yaml:?}: {}",
+                error.message
+            );
+        }
+        for yaml in [
+            "a: 1\n",
+            "---\na: 1\n",
+            "a: 1\n---\n",
+            "a: 1\n...\n",
+            "--- # x\na: 1\n--- # y\n# z\n",
+        ] {
+            assert!(parse(yaml.as_bytes(), 0).unwrap().is_some(), "{yaml:?}");
+        }
+    }
+
+    #[test]
+    fn syntax_errors_have_a_remedy() {
+        for (yaml, found, line) in [
+            ("a:\n  - b\n  c: 1\n", "neither to the list", 3),
+            ("a: 1\n b: 2\n", "", 2),
+            ("a:\n\tb: 1\n", "tab", 2),
+            ("a: b: c\n", "second `: `", 1),
+            ("a: *b\n", "alias without an anchor", 1),
+            ("a: \"b\n", "quote is not closed", 1),
+            ("a: {b: 1\n", "braces", 1),
+            ("a: [b\n", "brackets", 1),
+        ] {
+            let error = parse(yaml.as_bytes(), 0).unwrap_err();
+            let at = error.span.unwrap().line;
+            assert!(
+                error.message.contains(found) && !error.help.is_empty(),
+                "{yaml:?}: {error}"
+            );
+            assert_eq!(at, line, "{yaml:?}: {error}");
         }
     }
 

@@ -1,12 +1,11 @@
-//! The JSON Schema of the YAML, and the check of a node against it. There is one table of
-//! fields, so that editors, the check and the documentation cannot disagree.
+//! JSON Schema of the YAML, and checking nodes against it. Editors and moby use the same table of fields.
 
 use serde_json::{Map, Value, json};
 
 use super::node::{Kind, Node};
 use crate::diagnostic::{Diagnostic, Span, nearest};
 
-/// The schema that `moby schema` prints (draft 7). Its fields and types are LinuxKit's.
+/// Returns the schema that `moby schema` prints (draft 7). Fields and types are LinuxKit's.
 pub fn schema() -> Value {
     let object = |fields: Value| json!({"type": "object", "additionalProperties": false, "properties": fields});
     let list = |name: &str| json!({"type": "array", "items": reference(name)});
@@ -15,7 +14,7 @@ pub fn schema() -> Value {
         json!({"type": "integer"}),
         json!({"type": "boolean"}),
     );
-    // What the runtime specification has as uint16, uint32 and uint64.
+    // Types uint16, uint32 and uint64 of the runtime specification.
     let bits = |maximum: u32| json!({"type": "integer", "minimum": 0, "maximum": maximum});
     let (bits16, bits32) = (bits(u16::MAX.into()), bits(u32::MAX));
     let bits64 = json!({"type": "integer", "minimum": 0});
@@ -124,8 +123,8 @@ pub(crate) fn put(object: &mut Value, key: &str, value: Value) {
     }
 }
 
-/// Checks a node against the schema, or against one of its definitions. Tells each value's
-/// path (`services[0].image`) and place to `visit`.
+/// Checks a node against the schema, or against one of its definitions. Calls `visit` with the path
+/// (`services[0].image`) and place of each value.
 pub fn check(node: &Node, definition: Option<&str>, visit: &mut dyn FnMut(&str, Span)) -> Vec<Diagnostic> {
     let schema = schema();
     let rule = match definition {
@@ -135,7 +134,7 @@ pub fn check(node: &Node, definition: Option<&str>, visit: &mut dyn FnMut(&str, 
     against(&schema, rule, node, visit)
 }
 
-/// Checks a node against a rule of a schema, which may be all of it.
+/// Checks a node against a rule of a schema, or against the whole schema.
 pub(crate) fn against(schema: &Value, rule: &Value, node: &Node, visit: &mut dyn FnMut(&str, Span)) -> Vec<Diagnostic> {
     let mut checker = Checker {
         schema,
@@ -203,6 +202,10 @@ impl<'a> Checker<'a> {
             }
             Kind::Map(entries) => self.map(node, entries, rule, &path),
             Kind::Int(value) => self.range(node, *value, choices, &path),
+            Kind::Text(text) if text.contains('\0') && !path.ends_with("].contents") => {
+                let message = format!("{} has a NUL character", shown(&path));
+                self.diagnostics.push(Diagnostic::at(node.span, message));
+            }
             _ => {}
         }
     }
@@ -210,15 +213,15 @@ impl<'a> Checker<'a> {
     fn range(&mut self, node: &Node, value: i64, choices: &[Value], path: &str) {
         let limit = |name: &str| choices.iter().find_map(|choice| choice.get(name)?.as_i64());
         let range = match (limit("minimum"), limit("maximum")) {
-            (Some(least), Some(most)) if !(least..=most).contains(&value) => format!("from {least} to {most}"),
-            (Some(least), None) if value < least => format!("at least {least}"),
+            (Some(min), Some(max)) if !(min..=max).contains(&value) => format!("from {min} to {max}"),
+            (Some(min), None) if value < min => format!("at least {min}"),
             _ => return,
         };
         let message = format!("{} must be {range}, not {value}", shown(path));
         self.diagnostics.push(Diagnostic::at(node.span, message));
     }
 
-    /// A mapping that is one of several, by the field that each of them requires first.
+    /// Checks a mapping against the one of several rules whose first required field it has.
     fn choice(&mut self, node: &Node, choices: &'a [Value], path: &str) {
         let Kind::Map(entries) = &node.kind else {
             self.wrong_type(node, path, &["object"]);
@@ -248,8 +251,8 @@ impl<'a> Checker<'a> {
             Some((key, span, help)) => Diagnostic::at(span, format!("unknown field `{key}`")).help(help),
             None => {
                 let all = names().collect::<Vec<_>>().join(", ");
-                Diagnostic::at(node.span, format!("{} does not say what it is", shown(path)))
-                    .help(format!("one of these fields must be there: {all}"))
+                Diagnostic::at(node.span, format!("{} has no field that gives its type", shown(path)))
+                    .help(format!("add one of the fields {all}"))
             }
         });
     }
@@ -268,8 +271,10 @@ impl<'a> Checker<'a> {
                 None => {
                     let mut diagnostic = Diagnostic::at(*span, format!("unknown field `{key}`"));
                     let known = || fields.into_iter().flat_map(Map::keys).map(String::as_str);
-                    let fields = || format!("the fields here are {}", known().collect::<Vec<_>>().join(", "));
-                    diagnostic = diagnostic.help(nearest(key, known()).unwrap_or_else(fields));
+                    let all = || format!("the fields here are {}", known().collect::<Vec<_>>().join(", "));
+                    let is_container = fields.is_some_and(|fields| fields.contains_key("binds"));
+                    let help = counterpart(key).filter(|_| is_container).map(str::to_owned);
+                    diagnostic = diagnostic.help(help.or(nearest(key, known())).unwrap_or_else(all));
                     self.diagnostics.push(diagnostic);
                 }
             }
@@ -311,6 +316,32 @@ impl<'a> Checker<'a> {
         diagnostic.help.extend(help.map(str::to_owned));
         self.diagnostics.push(diagnostic);
     }
+}
+
+/// Returns the remedy for a field of another tool, such as Docker Compose.
+fn counterpart(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "ports" | "expose" => {
+            "containers share the host's network by default: no port is published. `moby run --publish` forwards ports \
+             of QEMU"
+        }
+        "volumes" => "bind directories with `binds: [\"/path:/path\"]`, or volumes with `binds: [\"NAME:/path\"]`",
+        "environment" | "env_file" => "use `env: [\"NAME=VALUE\"]`",
+        "depends_on" => "onboot containers run in their order, before all services; services start together",
+        "entrypoint" => "use `command:`, which replaces entrypoint and command",
+        "working_dir" => "use `cwd:`",
+        "user" => "use `uid:` and `gid:`",
+        "cap_add" => "use `capabilities.add:`",
+        "cap_drop" => "list the capabilities to keep in `capabilities:`",
+        "network_mode" | "networks" => "use `net:`, with `host`, `new`, `none` or the path of a namespace",
+        "privileged" => "use `capabilities: [all]`",
+        "read_only" => "use `readonly:`",
+        "build" => "write `image: \"@pkg:DIR\"` for a package, or build the image with another tool first",
+        "ulimits" => "use `rlimits: [\"nofile,1024,4096\"]`",
+        "container_name" => "use `name:`",
+        "restart" => "only services have a restart policy",
+        _ => return None,
+    })
 }
 
 fn shown(path: &str) -> String {

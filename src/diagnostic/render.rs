@@ -4,16 +4,13 @@ use std::fmt;
 
 use super::Diagnostic;
 
-/// Longest part of a line that is shown, in characters.
+/// Maximum length of the part of a line that is shown, in characters.
 const MAX_LINE: usize = 160;
 
 pub(super) fn diagnostic(diagnostic: &Diagnostic, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, "{}", diagnostic.message)?;
+    write!(f, "{}", printable(&diagnostic.message))?;
     let (Some(span), Some(snippet)) = (diagnostic.span, &diagnostic.snippet) else {
-        for help in &diagnostic.help {
-            write!(f, "\nhelp: {help}")?;
-        }
-        return Ok(());
+        return notes(diagnostic, "", f);
     };
     let number = span.line.to_string();
     let margin = " ".repeat(number.len());
@@ -22,15 +19,36 @@ pub(super) fn diagnostic(diagnostic: &Diagnostic, f: &mut fmt::Formatter<'_>) ->
     let (text, indent) = window(&snippet.line, span.column.saturating_sub(1));
     writeln!(f, "{number} | {text}")?;
     write!(f, "{margin} | {}^", " ".repeat(indent))?;
+    notes(diagnostic, &format!("{margin} = "), f)
+}
+
+/// Writes remedies and, if asked for, causes, each in a line that begins with `indent`.
+fn notes(diagnostic: &Diagnostic, indent: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if f.alternate() {
+        for cause in diagnostic.causes() {
+            write!(f, "\n{indent}caused by: {}", printable(&cause))?;
+        }
+    }
     for help in &diagnostic.help {
-        write!(f, "\n{margin} = help: {help}")?;
+        write!(f, "\n{indent}help: {}", printable(help))?;
     }
     Ok(())
 }
 
+/// Replaces control characters, which a terminal would obey, except line feeds and tabs.
+fn printable(text: &str) -> String {
+    let replace = |c: char| {
+        if c.is_control() && !['\n', '\t'].contains(&c) {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    };
+    text.chars().map(replace).collect()
+}
+
 /// Returns the part of a line to show, and the position of the column in it, both in characters:
-/// the whole line if it is of usual length, else the part around the column. Control characters
-/// are replaced, since they would reach a terminal.
+/// the whole line if it is of usual length, else the part around the column.
 fn window(text: &str, column: usize) -> (String, usize) {
     let skip = if text.chars().count() > MAX_LINE {
         column.saturating_sub(MAX_LINE / 2)
@@ -38,8 +56,7 @@ fn window(text: &str, column: usize) -> (String, usize) {
         0
     };
     let shown = text.chars().skip(skip).take(MAX_LINE);
-    let shown = shown.map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c });
-    (shown.collect(), column - skip)
+    (printable(&shown.collect::<String>()), column - skip)
 }
 
 #[cfg(test)]

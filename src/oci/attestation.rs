@@ -9,10 +9,10 @@ use super::layout::is_index;
 use super::{Error, Layout};
 use crate::arch::Arch;
 
-/// The annotation that says what kind of manifest it is, and its value for attestations.
+/// Annotation with the kind of a manifest, and its value for attestations.
 const TYPE: (&str, &str) = ("vnd.docker.reference.type", "attestation-manifest");
-/// The annotation with the digest of the manifest that is attested.
-const OF: &str = "vnd.docker.reference.digest";
+/// Annotation with the digest of the attested manifest.
+const SUBJECT: &str = "vnd.docker.reference.digest";
 const IN_TOTO: &str = "application/vnd.in-toto+json";
 const SPDX: &str = "https://spdx.dev/Document";
 
@@ -20,7 +20,7 @@ impl Layout {
     /// Reads the SPDX documents about an image for an architecture.
     ///
     /// # Errors
-    /// Attestations that are named and missing, or damaged.
+    /// Attestations that the index lists and that are missing or damaged.
     pub fn sboms(&self, name: &str, arch: Arch, descriptor: &Descriptor) -> Result<Vec<Value>, Error> {
         if !is_index(descriptor.media_type()) {
             return Ok(Vec::new());
@@ -47,10 +47,10 @@ impl Layout {
     }
 }
 
-/// Whether a manifest has attestations about an image.
+/// Returns true if a manifest has attestations about an image.
 fn attests(manifest: &Descriptor, image: &Descriptor) -> bool {
     manifest.annotations().as_ref().is_some_and(|annotations| {
         annotations.get(TYPE.0).map(String::as_str) == Some(TYPE.1)
-            && annotations.get(OF).map(String::as_str) == Some(image.digest().as_ref())
+            && annotations.get(SUBJECT).map(String::as_str) == Some(image.digest().as_ref())
     })
 }

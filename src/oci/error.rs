@@ -1,155 +1,211 @@
-//! What can be wrong with images.
+//! Errors of images and layouts.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use super::{Location, reference};
+use crate::diagnostic::{Diagnostic, Diagnostics, size};
 
-/// Why an image cannot be used.
-#[derive(Debug)]
+/// Reason why an image or a layout cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
-    /// A `--layout` that is not there or cannot be read.
+    /// A layout that is missing or cannot be read.
+    #[error("cannot read the image layout {}: {source}", path.display())]
     Open {
-        /// The path given.
+        /// Path of the layout.
         path: PathBuf,
-        /// What failed.
+        /// Underlying error.
         source: io::Error,
     },
-    /// A `--layout` that is neither a layout nor an archive of one.
+    /// A path with neither a layout nor an archive of one.
+    #[error("{} is not an image layout: {found}", path.display())]
     NotALayout {
-        /// The path given.
+        /// Path that was given.
         path: PathBuf,
-        /// What was expected and found.
-        what: String,
-    },
-    /// No layout has an image of the name.
-    NotFound {
-        /// The canonical reference.
-        name: String,
-        /// Where it was looked for.
-        searched: Vec<String>,
-        /// Names that are there and look like it.
-        similar: Vec<String>,
-        /// The cache folder, where it could be put.
-        cache: Option<PathBuf>,
-    },
-    /// The image is there, but not for the architecture.
-    Architecture {
-        /// The canonical reference.
-        name: String,
-        /// The architecture asked for.
-        wanted: String,
-        /// Those that are there.
-        found: Vec<String>,
-    },
-    /// A blob is missing.
-    Missing {
-        /// The image it belongs to.
-        name: String,
-        /// Where it should be.
-        location: Location,
-    },
-    /// A blob is not what its descriptor says.
-    Mismatch {
-        /// The image it belongs to.
-        name: String,
-        /// Where it is.
-        location: Location,
-        /// What differs: "size", "digest", "diff_id".
-        what: &'static str,
-        /// The value expected.
-        expected: String,
-        /// The value found.
+        /// Finding.
         found: String,
     },
-    /// A blob could not be read.
-    Read {
-        /// The image it belongs to.
+    /// No layout has an image of the name.
+    #[error("no image {name}{}", Places(searched))]
+    NotFound {
+        /// Canonical reference.
         name: String,
-        /// Where it is.
+        /// Layouts that were searched.
+        searched: Vec<String>,
+        /// Similar names in these layouts.
+        similar: Vec<String>,
+        /// Cache directory.
+        cache: Option<PathBuf>,
+    },
+    /// An image without the architecture.
+    #[error("the image {name} has no {wanted}, only {}", found.join(", "))]
+    Architecture {
+        /// Canonical reference.
+        name: String,
+        /// Platform that was asked for.
+        wanted: String,
+        /// Platforms of the image, at least one.
+        found: Vec<String>,
+    },
+    /// An image index without a usable entry.
+    #[error("the index of {name} has no image for {wanted}: {found}")]
+    EmptyIndex {
+        /// Canonical reference.
+        name: String,
+        /// Platform that was asked for.
+        wanted: String,
+        /// Entries that the index has instead.
+        found: String,
+    },
+    /// A missing blob.
+    #[error("{name}: the blob {location} is missing")]
+    Missing {
+        /// Image with the blob.
+        name: String,
+        /// Expected place.
         location: Location,
-        /// What failed.
+    },
+    /// A blob that does not match its descriptor.
+    #[error("{name}: {location} is damaged: its {property} should be {expected} and is {found}")]
+    Mismatch {
+        /// Image with the blob.
+        name: String,
+        /// Place of the blob.
+        location: Location,
+        /// Property that differs: "size", "digest" or "diff_id".
+        property: &'static str,
+        /// Value in the descriptor.
+        expected: String,
+        /// Value of the blob.
+        found: String,
+    },
+    /// A blob that cannot be read.
+    #[error("{name}: cannot read {location}: {source}")]
+    Read {
+        /// Image with the blob.
+        name: String,
+        /// Place of the blob.
+        location: Location,
+        /// Underlying error.
         source: io::Error,
     },
-    /// JSON that is not what it should be.
+    /// JSON of another kind than expected, or no JSON.
+    #[error("{name}: {location} is not {expected}: {message}")]
     Json {
-        /// The image it belongs to, or the layout.
+        /// Image with the blob, or the layout.
         name: String,
-        /// Where it is.
+        /// Place of the blob.
         location: Location,
-        /// What it should be: "an image manifest".
-        what: &'static str,
-        /// What the parser says.
+        /// Kind that was expected: "an image manifest".
+        expected: &'static str,
+        /// Message of the parser.
         message: String,
     },
-    /// An image that is not a container image.
+    /// An image that is not a usable container image.
+    #[error("{name} is not a usable container image: {reason}")]
     NotAnImage {
-        /// The canonical reference.
+        /// Canonical reference.
         name: String,
-        /// Why not.
-        what: String,
+        /// Property that makes it unusable.
+        reason: String,
     },
-    /// A layer that grows beyond belief.
+    /// A layer whose compression ratio no real layer has.
+    #[error(
+        "{name}: the layer {location} of {} expands to more than {}, as no real layer does",
+        size(*compressed),
+        size(*limit)
+    )]
     Bomb {
-        /// The image it belongs to.
+        /// Image with the layer.
         name: String,
-        /// Where it is.
+        /// Place of the layer.
         location: Location,
-        /// Its size compressed, in bytes.
+        /// Compressed size, in bytes.
         compressed: u64,
-        /// How far it was followed, in bytes.
+        /// Limit of the decompressed size, in bytes.
         limit: u64,
     },
-    /// A decompressed layer could not be written.
+    /// A decompressed layer that cannot be written.
+    #[error("cannot write a decompressed layer to {}: {source}", dir.display())]
     Write {
-        /// The folder it was written to.
-        folder: PathBuf,
-        /// What failed.
+        /// Directory.
+        dir: PathBuf,
+        /// Underlying error.
         source: io::Error,
     },
-    /// A layout could not be changed.
+    /// A file of a layout that cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
     Update {
-        /// The file.
+        /// File or directory.
         path: PathBuf,
-        /// What failed.
+        /// Underlying error.
         source: io::Error,
     },
-    /// A file of a layout that is to be changed cannot be read, so that what is in it would be lost.
+    /// A file of a layout that must be read before it is replaced, and cannot be.
+    #[error("cannot read {}: {reason}", path.display())]
     Unreadable {
-        /// The file.
+        /// File.
         path: PathBuf,
-        /// What the system or the parser says.
-        what: String,
+        /// Message of the system or of the parser.
+        reason: String,
     },
-    /// A layer's tar is damaged.
+    /// A layer with a damaged tar.
+    #[error("{name}: the layer {digest} is damaged: {source}")]
     Tar {
-        /// The image it belongs to.
+        /// Image with the layer.
         name: String,
-        /// The layer's digest.
+        /// Digest of the layer.
         digest: String,
-        /// What the reader says.
+        /// Underlying error.
         source: pax::ReadError,
     },
-    /// An entry of a layer cannot be unpacked.
+    /// A tar entry that cannot be unpacked.
+    #[error(
+        "{name}: the layer {digest} has an entry that cannot be unpacked, {}: {source}",
+        tree::brief(path)
+    )]
     Entry {
-        /// The image it belongs to.
+        /// Image with the layer.
         name: String,
-        /// The layer's digest.
+        /// Digest of the layer.
         digest: String,
-        /// The entry's name.
+        /// Name of the entry.
         path: Vec<u8>,
-        /// Why not.
+        /// Underlying error.
         source: tree::Error,
+    },
+    /// A decompressed layer in the cache that does not have its digest.
+    #[error("the cached layer {} is corrupt: its digest is {found}", path.display())]
+    CorruptCache {
+        /// File.
+        path: PathBuf,
+        /// Digest of the file, or the reason why it has none.
+        found: String,
     },
 }
 
+/// End of a message about a search: " in a, b".
+struct Places<'a>(&'a [String]);
+
+impl fmt::Display for Places<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            f.write_str(": there is no layout to search")
+        } else {
+            write!(f, " in {}", self.0.join(", "))
+        }
+    }
+}
+
 impl Error {
-    /// The image that it is about, as it was asked for.
+    /// Returns the name of the image that the error is about.
     pub fn image(&self) -> Option<&str> {
         match self {
             Error::NotFound { name, .. }
             | Error::Architecture { name, .. }
+            | Error::EmptyIndex { name, .. }
             | Error::Missing { name, .. }
             | Error::Mismatch { name, .. }
             | Error::Read { name, .. }
@@ -162,105 +218,71 @@ impl Error {
             | Error::NotALayout { .. }
             | Error::Write { .. }
             | Error::Update { .. }
-            | Error::Unreadable { .. } => None,
+            | Error::Unreadable { .. }
+            | Error::CorruptCache { .. } => None,
         }
     }
-}
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Open { path, source } => write!(f, "cannot read the layout {}: {source}", path.display()),
-            Error::NotALayout { path, what } => write!(
-                f,
-                "{} is not an image layout: {what}\nhelp: --layout takes an OCI layout folder (with oci-layout, index.json and blobs), \
-                 an OCI archive (a tar of one), or what `docker save` wrote",
-                path.display()
-            ),
-            Error::NotFound {
-                name,
-                searched,
-                similar,
-                cache,
-            } => {
-                write!(f, "no image {name}")?;
-                match searched.as_slice() {
-                    [] => write!(f, ": there is no layout to look in")?,
-                    places => write!(f, " in {}", places.join(", "))?,
-                }
-                for other in similar {
-                    write!(f, "\nhelp: there is {other}")?;
-                }
-                let target = cache.as_ref().map_or("DIR".into(), |cache| cache.display().to_string());
-                let name = reference::parse(name).map_or(name.clone(), |name| name.by_one());
-                write!(
-                    f,
-                    "\nhelp: name a layout that has it with --layout, or copy it into the cache where there is a network: \
-                     skopeo copy docker://{name} oci:{target}:{name}"
-                )
+    /// Returns the remedies, each one command or edit.
+    pub fn help(&self) -> Vec<String> {
+        let help = match self {
+            Error::NotALayout { .. } => {
+                "--layout takes an OCI layout directory (with oci-layout, index.json and blobs), an OCI archive \
+                 (a tar of one), or the output of `docker save`"
             }
-            Error::Architecture { name, wanted, found } => write!(
-                f,
-                "the image {name} is not there for {wanted}, only for {}\nhelp: --arch chooses another architecture",
-                found.join(", ")
-            ),
-            Error::Missing { name, location } => write!(
-                f,
-                "{name}: the blob {location} is missing\nhelp: copy the image into the layout again"
-            ),
-            Error::Mismatch {
-                name,
-                location,
-                what,
-                expected,
-                found,
-            } => write!(
-                f,
-                "{name}: {location} is damaged: its {what} should be {expected} and is {found}\nhelp: copy the image into the layout again"
-            ),
-            Error::Read { name, location, source } => write!(f, "{name}: cannot read {location}: {source}"),
-            Error::Json {
-                name,
-                location,
-                what,
-                message,
-            } => write!(f, "{name}: {location} is not {what}: {message}"),
-            Error::NotAnImage { name, what } => write!(f, "{name} is not a container image: {what}"),
-            Error::Bomb {
-                name,
-                location,
-                compressed,
-                limit,
-            } => write!(
-                f,
-                "{name}: the layer {location} of {compressed} bytes expands to more than {limit} bytes, which no real one does\n\
-                 help: if it is meant, keep the layer in the layout uncompressed"
-            ),
-            Error::Write { folder, source } => write!(
-                f,
-                "cannot write a decompressed layer into {}: {source}\nhelp: --cache names another folder",
-                folder.display()
-            ),
-            Error::Update { path, source } => write!(f, "cannot write {}: {source}", path.display()),
-            Error::Unreadable { path, what } => write!(
-                f,
-                "cannot read {}: {what}\nhelp: the file is left as it is, and nothing was changed. Put a good copy in its place; \
-                 without one, move it away, and import or build the images that it named again",
-                path.display()
-            ),
-            Error::Tar { name, digest, source } => write!(f, "{name}: the layer {digest} is damaged: {source}"),
-            Error::Entry {
-                name,
-                digest,
-                path,
-                source,
-            } => write!(
-                f,
-                "{name}: the layer {digest} has an entry that cannot be unpacked, {}: {source}",
-                tree::brief(path)
-            ),
+            Error::NotFound {
+                name, similar, cache, ..
+            } => {
+                let mut help: Vec<String> = similar.iter().map(|other| format!("there is {other}")).collect();
+                let target = cache.as_ref().map_or("DIR".into(), |cache| cache.display().to_string());
+                let name = reference::parse(name).map_or(name.clone(), |name| name.by_tag_or_digest());
+                help.push(format!(
+                    "name a layout that has it with --layout, or copy it into the cache on a machine with a network: \
+                     skopeo copy docker://{name} oci:{target}:{name}"
+                ));
+                return help;
+            }
+            Error::Architecture { .. } => "select another architecture with --arch",
+            Error::EmptyIndex { name, .. } => {
+                let name = reference::parse(name).map_or(name.clone(), |name| name.by_tag_or_digest());
+                return vec![format!(
+                    "copy the image with its manifests: skopeo copy docker://{name} oci:DIR:{name}"
+                )];
+            }
+            Error::Missing { .. } | Error::Mismatch { .. } => "copy the image into the layout again",
+            Error::Bomb { .. } => "to use this layer, store it uncompressed in the layout",
+            Error::Write { .. } => "name another directory with --cache",
+            Error::Unreadable { .. } => {
+                "the file is unchanged. Replace it with a good copy; without one, move it away, then import or build \
+                 its images again"
+            }
+            Error::CorruptCache { .. } => "`moby cache clean` removes it, and the next build makes it again",
+            _ => return Vec::new(),
+        };
+        vec![help.to_owned()]
+    }
+}
+
+impl From<Error> for Diagnostic {
+    fn from(error: Error) -> Self {
+        Diagnostic {
+            help: error.help(),
+            ..Diagnostic::error(error.to_string()).caused_by(error)
         }
     }
 }
 
-impl std::error::Error for Error {}
+impl From<&Error> for Diagnostic {
+    fn from(error: &Error) -> Self {
+        Diagnostic {
+            help: error.help(),
+            ..Diagnostic::error(error.to_string())
+        }
+    }
+}
+
+impl From<Error> for Diagnostics {
+    fn from(error: Error) -> Self {
+        Diagnostic::from(error).into()
+    }
+}

@@ -1,5 +1,4 @@
-//! An image by itself: its blobs, and the descriptor that they hang from. This is what is copied
-//! between layouts, put into archives, and made of a tree.
+//! An image with all its blobs, as it is copied between layouts and put into archives.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -16,34 +15,34 @@ use super::layout::{REF_NAME, is_index};
 use super::{Error, Layout};
 use crate::arch::Arch;
 
-/// Media types (OCI Image Specification, "Media Types").
+/// Media type of an image index (OCI Image Specification, "Media Types").
 pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-/// Of a manifest.
+/// Media type of a manifest.
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-/// Of a configuration.
+/// Media type of a configuration.
 pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-/// Of a layer that is not compressed.
+/// Media type of an uncompressed layer.
 pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
-/// Of a layer compressed by gzip.
+/// Media type of a layer compressed with gzip.
 pub const LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-/// Of a layer compressed by zstd.
+/// Media type of a layer compressed with zstd.
 pub const LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 
-/// A blob with its digest.
+/// Blob with its digest.
 #[derive(Clone, Debug)]
 pub struct Blob {
-    /// `sha256:` and hexadecimal digits.
+    /// Digest: `sha256:` and hexadecimal digits.
     pub digest: String,
-    /// Its bytes.
+    /// Content.
     pub content: Extents,
 }
 
-/// An image's blobs, those that others name first, and the descriptor of the last.
+/// Blobs of an image, each before the blobs that refer to it, and the descriptor of the last.
 #[derive(Clone, Debug, Default)]
 pub struct ImageGraph {
-    /// The blobs, each once.
+    /// Blobs, without duplicates.
     pub blobs: Vec<Blob>,
-    /// The descriptor of the manifest or index, without a name.
+    /// Descriptor of the manifest or index, without a name.
     pub top: Value,
 }
 
@@ -51,7 +50,7 @@ impl ImageGraph {
     /// Adds a blob, and returns its descriptor.
     ///
     /// # Errors
-    /// What reading fails with.
+    /// Read errors.
     pub fn add(&mut self, content: Extents, media_type: &str) -> io::Result<Value> {
         let (digest, size) = (digest_of(&content)?, content.len());
         self.push(Blob {
@@ -64,7 +63,7 @@ impl ImageGraph {
     /// Adds a blob of JSON, and returns its descriptor.
     ///
     /// # Errors
-    /// As [`ImageGraph::add`].
+    /// Read errors.
     pub fn add_json(&mut self, value: &Value, media_type: &str) -> io::Result<Value> {
         self.add(Extents::from_bytes(value.to_string().into_bytes()), media_type)
     }
@@ -75,11 +74,11 @@ impl ImageGraph {
         }
     }
 
-    /// An image of one layer: a tar, and the same as it is stored. `config` is what runs in it,
-    /// and ends up as the field `config` of the configuration.
+    /// Builds an image of one layer from its tar and the bytes to store, compressed or not. `config`
+    /// becomes the field `config` of the configuration.
     ///
     /// # Errors
-    /// What reading fails with.
+    /// Read errors.
     pub fn from_layer(tar: &Extents, stored: Extents, config: &Value, arch: Arch) -> io::Result<ImageGraph> {
         let mut graph = ImageGraph::default();
         let layer_type = layer_type(&stored)?;
@@ -99,17 +98,17 @@ impl ImageGraph {
         Ok(graph)
     }
 
-    /// An OCI layout of this image alone (OCI Image Layout Specification), as a tree.
+    /// Builds the files of an OCI layout with this image only (OCI Image Layout Specification).
     pub fn layout(&self, name: &str, time: Time) -> Tree {
-        let (file, folder) = (Meta::new(0o644, time), Meta::new(0o755, time));
-        let mut tree = Tree::new(folder.clone());
+        let (file, dir) = (Meta::new(0o644, time), Meta::new(0o755, time));
+        let mut tree = Tree::new(dir.clone());
         let mut put = |path: &str, kind: Kind| {
-            let meta = if kind.is_directory() { &folder } else { &file };
-            // Names of digits fit anywhere.
-            let _ = tree.insert(path.as_bytes(), meta.clone(), kind, &folder);
+            let meta = if kind.is_directory() { &dir } else { &file };
+            // A name of hexadecimal digits is always valid.
+            let _ = tree.insert(path.as_bytes(), meta.clone(), kind, &dir);
         };
         let text = |text: String| Kind::File(Extents::from_bytes(text.into_bytes()));
-        // The white space and the order are LinuxKit's, so that a volume has the same bytes.
+        // White space and order as in LinuxKit, so that a volume has the same bytes.
         let mut top = Map::new();
         for key in ["mediaType", "size", "digest", "annotations", "platform"] {
             let value = match key {
@@ -127,7 +126,7 @@ impl ImageGraph {
         for blob in &self.blobs {
             put(&blob_path(&blob.digest), Kind::File(blob.content.clone()));
         }
-        // A value in memory has only text keys and finite numbers, so nothing can fail.
+        // Serializing to memory cannot fail: all keys are strings and all numbers finite.
         let mut bytes = Vec::new();
         let formatter = PrettyFormatter::with_indent(b"   ");
         let _ = index.serialize(&mut Serializer::with_formatter(&mut bytes, formatter));
@@ -136,7 +135,7 @@ impl ImageGraph {
     }
 }
 
-/// The media type of a layer, by how it begins.
+/// Returns the media type of a layer, from its first bytes.
 fn layer_type(stored: &Extents) -> io::Result<&'static str> {
     Ok(match stored.part(0, 4).to_vec()?.as_slice() {
         [0x1f, 0x8b, ..] => LAYER_GZIP,
@@ -145,7 +144,7 @@ fn layer_type(stored: &Extents) -> io::Result<&'static str> {
     })
 }
 
-/// Where a blob stands in a layout.
+/// Returns the path of a blob in a layout.
 pub(super) fn blob_path(digest: &str) -> String {
     format!("blobs/{}", digest.replacen(':', "/", 1))
 }
@@ -157,7 +156,7 @@ pub(crate) fn set(object: &mut Value, key: &str, value: Value) {
     }
 }
 
-/// The digest of a content: `sha256:` and hexadecimal digits.
+/// Computes the digest of a content: `sha256:` and hexadecimal digits.
 pub(crate) fn digest_of(content: &Extents) -> io::Result<String> {
     let mut hash = Sha256::new();
     extents::emit::stream(content, &mut hash)?;
@@ -165,12 +164,12 @@ pub(crate) fn digest_of(content: &Extents) -> io::Result<String> {
 }
 
 impl Layout {
-    /// Reads an image with all its blobs, verified; none when the layout has no image of the name.
-    /// Of an index the platforms for which `wanted` holds are taken; others that are not there are
-    /// left out, as a cache has often only one.
+    /// Reads an image with all its blobs, verified; none if the layout has no image of the name.
+    /// From an index, takes the manifests for which `wanted` returns true, and leaves out those for
+    /// which it returns none and that are not here: a cache often has one platform only.
     ///
     /// # Errors
-    /// A blob that is missing or damaged, and an index with nothing that is wanted.
+    /// A blob that is missing or damaged, and an index without a wanted manifest.
     pub fn graph(&self, name: &str, wanted: &dyn Fn(&Descriptor) -> Option<bool>) -> Result<Option<ImageGraph>, Error> {
         if let Some(graph) = self.saved_graph(name)? {
             return Ok(Some(graph));
@@ -179,10 +178,10 @@ impl Layout {
         found.map(|found| self.graph_of(name, found, wanted)).transpose()
     }
 
-    /// The image of a descriptor; `name` is for messages.
+    /// Reads the image of a descriptor; `name` is for messages.
     ///
     /// # Errors
-    /// As [`Layout::graph`].
+    /// A blob that is missing or damaged, and an index without a wanted manifest.
     pub fn graph_of(
         &self,
         name: &str,
@@ -208,20 +207,23 @@ impl Layout {
             if let Some(platform) = manifest.platform() {
                 there.insert(format!("{}/{}", platform.os(), platform.architecture()));
             }
-            // Without an opinion it is taken when it is there.
+            // A cache need not have every platform.
             if wanted(manifest).unwrap_or_else(|| self.has_blob(manifest)) {
                 self.take_manifest(name, manifest, &mut graph)?;
                 taken = true;
             }
         }
         if !taken {
-            return Err(Error::Architecture {
-                name: name.to_owned(),
-                wanted: "what is asked for".into(),
-                found: there.into_iter().collect(),
+            let (name, wanted) = (name.to_owned(), "the selected platforms".to_owned());
+            return Err(if there.is_empty() {
+                let found = "none of its manifests is here".into();
+                Error::EmptyIndex { name, wanted, found }
+            } else {
+                let found = there.into_iter().collect();
+                Error::Architecture { name, wanted, found }
             });
         }
-        // Those that others list come first.
+        // Nested indexes come before those that list them.
         for index in indexes.into_iter().rev().filter(|index| self.has_blob(index)) {
             self.take(name, index, &mut graph)?;
         }
@@ -247,7 +249,7 @@ impl Layout {
         Ok(())
     }
 
-    /// What `docker save` wrote, with a manifest.
+    /// Reads an image of a `docker save` archive, and adds the manifest that it lacks.
     fn saved_graph(&self, name: &str) -> Result<Option<ImageGraph>, Error> {
         let Some((config, layers)) = self.saved_parts(name)? else {
             return Ok(None);

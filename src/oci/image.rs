@@ -1,4 +1,4 @@
-//! An image, found.
+//! Images and layers in a layout.
 
 use extents::Slice;
 use oci_spec::image::ImageConfiguration;
@@ -6,44 +6,44 @@ use oci_spec::image::ImageConfiguration;
 use super::{Error, Location};
 use crate::arch::Arch;
 
-/// An image for one architecture, with its manifest and configuration verified.
+/// Image for one architecture, with verified manifest and configuration.
 #[derive(Clone, Debug)]
 pub struct Image {
-    /// The canonical reference under which it was asked for.
+    /// Canonical reference that was asked for.
     pub name: String,
-    /// The bytes of its configuration, which may have more fields than are known here.
+    /// Bytes of the configuration, with all its fields.
     pub source: Slice,
-    /// Its configuration.
+    /// Configuration.
     pub config: ImageConfiguration,
-    /// Its layers, the lowest first.
+    /// Layers, lowest first.
     pub layers: Vec<Layer>,
 }
 
-/// A layer of an image.
+/// Layer of an image.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// The image it belongs to, for messages.
+    /// Name of the image, for messages.
     pub image: String,
-    /// Where its bytes are.
+    /// Place of the blob.
     pub location: Location,
-    /// Size and digest of the bytes; a `docker save` archive does not tell them.
+    /// Size and digest of the blob; a `docker save` archive does not have them.
     pub expected: Option<(u64, String)>,
-    /// The digest of the decompressed tar: `sha256:` and 64 hexadecimal digits.
+    /// Digest of the decompressed tar: `sha256:` and 64 hexadecimal digits.
     pub diff_id: String,
 }
 
 impl Layer {
-    /// The name of the layer in messages.
+    /// Returns the digest of the layer, for messages.
     pub fn digest(&self) -> &str {
         self.expected.as_ref().map_or(&self.diff_id, |(_, digest)| digest)
     }
 }
 
 impl Image {
-    /// The same, if it is for an architecture, or for any.
+    /// Returns the image if its configuration names the architecture, or none.
     ///
     /// # Errors
-    /// It is for another.
+    /// An image for another architecture.
     pub(super) fn for_arch(self, arch: Arch) -> Result<Image, Error> {
         match self.config.architecture().to_string() {
             own if own.is_empty() || own == arch.name() => Ok(self),
@@ -55,7 +55,7 @@ impl Image {
         }
     }
 
-    /// A label of the configuration.
+    /// Returns a label of the configuration.
     pub fn label(&self, key: &str) -> Option<&str> {
         self.config
             .config()

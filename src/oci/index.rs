@@ -1,19 +1,19 @@
-//! What is listed in the index of an image, and in the indexes that it lists.
+//! Descriptors in the index of an image, and in nested indexes.
 
 use std::collections::BTreeSet;
 
 use oci_spec::image::{Descriptor, ImageIndex};
 
-use super::layout::{DEEPEST, MOST_INDEXES, is_index};
+use super::layout::{MAX_DEPTH, MAX_INDEXES, is_index};
 use super::{Error, Image, Layout};
 use crate::arch::Arch;
 
-/// How many manifests the indexes of an image may list together; an index of the longest kind has
+/// Maximum number of descriptors in all indexes of an image together; an index of maximum length has
 /// about as many.
-const MOST_LISTED: usize = 100_000;
+const MAX_LISTED: usize = 100_000;
 
 impl Layout {
-    /// The platforms that an image is here for, as `linux/amd64`.
+    /// Lists the platforms whose manifests are here, as `linux/amd64`.
     ///
     /// # Errors
     /// An index that is missing or damaged.
@@ -27,12 +27,12 @@ impl Layout {
             .collect())
     }
 
-    /// The descriptors below an index: manifests, and further indexes before what they list, as far as
-    /// they are here. Nothing below a manifest.
+    /// Lists the descriptors below an index: manifests, and nested indexes before their manifests, as far
+    /// as they are here. A manifest has none.
     pub(super) fn below(&self, name: &str, top: &Descriptor) -> Result<Vec<Descriptor>, Error> {
-        let too_much = |what: String| Error::NotAnImage {
+        let too_much = |reason: String| Error::NotAnImage {
             name: name.to_owned(),
-            what,
+            reason,
         };
         let (mut all, mut opened) = (Vec::new(), BTreeSet::new());
         let mut open = vec![(top.clone(), 0)];
@@ -42,37 +42,36 @@ impl Layout {
             if nested {
                 all.push(descriptor.clone());
             }
-            // Listed twice, or, as an index of other platforms, not here.
+            // Listed twice, or an index of other platforms that is not here.
             if !is_index || !opened.insert(descriptor.digest().to_string()) || (nested && !self.has_blob(&descriptor)) {
                 continue;
             }
-            if depth > DEEPEST {
-                return Err(too_much(format!("its indexes are nested more than {DEEPEST} deep")));
+            if depth > MAX_DEPTH {
+                return Err(too_much(format!("its indexes are nested more than {MAX_DEPTH} deep")));
             }
-            if opened.len() > MOST_INDEXES {
-                return Err(too_much(format!("it has more than {MOST_INDEXES} indexes")));
+            if opened.len() > MAX_INDEXES {
+                return Err(too_much(format!("it has more than {MAX_INDEXES} indexes")));
             }
             let index: ImageIndex = self.json(name, &descriptor, "an image index")?;
             let listed = index.manifests().iter().rev().cloned();
             open.extend(listed.map(|listed| (listed, depth + 1)));
-            if all.len() + open.len() > MOST_LISTED {
-                return Err(too_much(format!("its indexes list more than {MOST_LISTED} manifests")));
+            if all.len() + open.len() > MAX_LISTED {
+                return Err(too_much(format!("its indexes list more than {MAX_LISTED} manifests")));
             }
         }
         Ok(all)
     }
 
-    /// A name with a digest that no descriptor of `index.json` has may still be the digest of
-    /// a manifest below one of them.
+    /// Finds an image by a digest that is not in `index.json`, but in an index below it.
     pub(super) fn by_digest(&self, name: &str, arch: Arch) -> Result<Option<Image>, Error> {
         let Some((_, digest)) = name.split_once('@') else {
             return Ok(None);
         };
         for (_, top) in self.descriptors() {
-            // What is wrong with other images is no matter of this one.
+            // A damaged index of another image does not matter here.
             let listed = self.below(name, top).unwrap_or_default();
             if let Some(descriptor) = listed.iter().find(|listed| listed.digest().as_ref() == digest) {
-                return self.resolve(name, arch, descriptor, DEEPEST, &mut 0).map(Some);
+                return self.resolve(name, arch, descriptor, MAX_DEPTH, &mut 0).map(Some);
             }
         }
         Ok(None)

@@ -10,13 +10,13 @@ use crate::codec::decompress;
 use crate::reporter::Progress;
 
 /// Receiver of progress from several threads.
-pub(crate) type Watch<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
+pub(crate) type ProgressFn<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
 
-/// Decompresses a layer for its digests alone.
+/// Verifies both digests of a layer.
 ///
 /// # Errors
-/// One that is damaged, or cannot be read.
-pub(super) fn check(layer: &Layer, compressed: &Slice) -> Result<(), Error> {
+/// A layer that is damaged or cannot be read.
+pub(super) fn verify(layer: &Layer, compressed: &Slice) -> Result<(), Error> {
     let unwritable = |source| Error::Read {
         name: layer.image.clone(),
         location: layer.location.clone(),
@@ -25,13 +25,17 @@ pub(super) fn check(layer: &Layer, compressed: &Slice) -> Result<(), Error> {
     copy(layer, compressed, &mut io::sink(), &|_| {}, &unwritable)
 }
 
-/// Decompresses while both digests are computed; nothing of it is used unless both are
-/// right.
+/// Decompresses a layer to `to`, and verifies both its digests. On an error, nothing that was written
+/// may be used.
+///
+/// # Errors
+/// A layer that is damaged, cannot be read or expands without end, and write errors as `unwritable`
+/// returns them.
 pub(crate) fn copy(
     layer: &Layer,
     compressed: &Slice,
     to: &mut dyn Write,
-    progress: Watch<'_>,
+    progress: ProgressFn<'_>,
     unwritable: &dyn Fn(io::Error) -> Error,
 ) -> Result<(), Error> {
     let limit = decompress::limit(compressed.len());
@@ -72,7 +76,7 @@ pub(crate) fn copy(
     if let Err(error @ (Error::Bomb { .. } | Error::Write { .. })) = decompressed {
         return Err(error);
     }
-    // Damage shows best as a wrong digest, even when it also broke the compression.
+    // A wrong digest is a better message than a decompressor's.
     io::copy(&mut source, &mut io::sink()).map_err(unreadable)?;
     if let (Some((_, expected)), Some(hash)) = (&layer.expected, source.hash) {
         let found = digest(hash);
@@ -88,21 +92,22 @@ pub(crate) fn copy(
     Ok(())
 }
 
-pub(crate) fn mismatch(layer: &Layer, what: &'static str, expected: &str, found: String) -> Error {
+/// Returns the error for a layer with a wrong property.
+pub(crate) fn mismatch(layer: &Layer, property: &'static str, expected: &str, found: String) -> Error {
     Error::Mismatch {
         name: layer.image.clone(),
         location: layer.location.clone(),
-        what,
+        property,
         expected: expected.to_owned(),
         found,
     }
 }
 
-/// A blob read from its start, hashed on the way.
+/// Reader of a blob that computes its digest.
 struct Hashed<'a> {
     slice: &'a Slice,
     at: u64,
-    progress: Watch<'a>,
+    progress: ProgressFn<'a>,
     hash: Option<Sha256>,
 }
 

@@ -1,5 +1,5 @@
-//! One source of images: an OCI layout folder, an OCI archive, or what `docker save` wrote
-//! (OCI Image Layout Specification).
+//! Sources of images: OCI layout directories, OCI archives, and `docker save` archives (OCI Image Layout
+//! Specification).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,27 +17,28 @@ use super::docker_save::Saved;
 use super::graph::{blob_path, digest_of};
 use super::{Error, Image, Layer, layer, reference};
 use crate::arch::Arch;
+use crate::diagnostic::size;
 
-/// The longest index, manifest or configuration that is read, in bytes. Registries stop at
-/// 4 MiB for a manifest.
-const LONGEST_JSON: u64 = 16 << 20;
-/// How many indexes may be nested.
-pub(super) const DEEPEST: usize = 4;
-/// How many members an archive may have; one for each blob is usual.
-const MOST_MEMBERS: usize = 100_000;
-/// How many indexes are opened for one image: they may name each other many times over.
-pub(super) const MOST_INDEXES: usize = 64;
-/// The annotation of a descriptor with the name of the image.
+/// Maximum length of an index, manifest or configuration, in bytes. Registries accept manifests of up to
+/// 4 MiB.
+pub(super) const MAX_JSON: u64 = 16 << 20;
+/// Maximum depth of nested indexes.
+pub(super) const MAX_DEPTH: usize = 4;
+/// Maximum number of members of an archive, which usually has one for each blob.
+const MAX_MEMBERS: usize = 100_000;
+/// Maximum number of indexes that are read for one image: indexes may refer to each other.
+pub(super) const MAX_INDEXES: usize = 64;
+/// Annotation of a descriptor with the name of the image.
 pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// The annotation with the name that containerd and `docker save` write, always with the repository.
+/// Annotation with the full name, as containerd and `docker save` write it.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
-/// Where a blob is: a file, or a member of an archive.
+/// Place of a blob: a file, or a member of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// The file, or the archive.
+    /// File or archive.
     pub file: PathBuf,
-    /// The member's name, for an archive.
+    /// Name of the member, in an archive.
     pub member: Option<String>,
 }
 
@@ -68,7 +69,7 @@ impl Location {
         let Some(member) = &self.member else {
             return Ok(Slice::whole(file));
         };
-        // The members of an archive are few: looking again costs a read a member.
+        // An archive has few members; reading their headers again is cheap.
         let members = members(&self.file).map_err(failed)?;
         let missing = || Error::Missing {
             name: name.to_owned(),
@@ -79,7 +80,7 @@ impl Location {
     }
 }
 
-/// The regular files of an archive: offset and length in bytes.
+/// Lists the regular files of an archive: offset and length in bytes.
 fn members(path: &Path) -> io::Result<BTreeMap<String, (u64, u64)>> {
     let blob = Arc::new(FileBlob::open(path)?);
     let archive = Extents::from_slice(Slice::whole(blob));
@@ -87,8 +88,8 @@ fn members(path: &Path) -> io::Result<BTreeMap<String, (u64, u64)>> {
     let mut links: Vec<(String, String)> = Vec::new();
     for entry in pax::entries(&archive) {
         let entry = entry.map_err(io::Error::other)?;
-        if members.len() + links.len() == MOST_MEMBERS {
-            return Err(io::Error::other(format!("it has more than {MOST_MEMBERS} members")));
+        if members.len() + links.len() == MAX_MEMBERS {
+            return Err(io::Error::other(format!("it has more than {MAX_MEMBERS} members")));
         }
         let name = String::from_utf8_lossy(&entry.path).into_owned();
         let name = name.trim_start_matches("./").to_owned();
@@ -100,7 +101,7 @@ fn members(path: &Path) -> io::Result<BTreeMap<String, (u64, u64)>> {
                 });
                 members.insert(name, (start, content.len()));
             }
-            // `docker save` of old stores a layer that two images share as a link.
+            // Old versions of `docker save` store a layer that two images share as a link.
             pax::Body::Node(tree::Kind::Symlink(target)) | pax::Body::Link(target) => {
                 let target = String::from_utf8_lossy(target).into_owned();
                 let target = target.trim_start_matches("../").trim_start_matches("./").to_owned();
@@ -109,7 +110,7 @@ fn members(path: &Path) -> io::Result<BTreeMap<String, (u64, u64)>> {
             _ => {}
         }
     }
-    // The folders of layers are in no order, so that a link may stand before its target.
+    // Directories of layers have no order: a link may come before its target.
     for (name, target) in links {
         if let Some(found) = members.get(&target).copied() {
             members.insert(name, found);
@@ -118,19 +119,19 @@ fn members(path: &Path) -> io::Result<BTreeMap<String, (u64, u64)>> {
     Ok(members)
 }
 
-/// `index.json`, of which only this is of use.
+/// `index.json`, without the fields that are not needed.
 #[derive(Deserialize)]
 struct Index {
     #[serde(deserialize_with = "list")]
     manifests: Vec<Descriptor>,
 }
 
-/// A list, or null, which is how Go writes an empty one: umoci makes its new layouts so.
+/// Parses a list, or null: Go programs such as umoci write an empty list so.
 fn list<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Descriptor>, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
-/// A source of images.
+/// Source of images.
 #[derive(Debug)]
 pub struct Layout {
     path: PathBuf,
@@ -140,76 +141,82 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Opens a folder or an archive.
+    /// Opens a directory or an archive.
     ///
     /// # Errors
-    /// A path that is not there, or has neither `index.json` nor `manifest.json`.
+    /// A path that is missing, or has neither `index.json` nor `manifest.json`.
     pub fn open(path: &Path) -> Result<Layout, Error> {
         let opened = |source| Error::Open {
             path: path.to_owned(),
             source,
         };
-        let archive = !std::fs::metadata(path).map_err(opened)?.is_dir();
+        let found = std::fs::metadata(path).map_err(opened)?;
+        let archive = !found.is_dir();
         let mut layout = Layout {
             path: path.to_owned(),
             archive,
             index: Vec::new(),
             saved: Vec::new(),
         };
-        let not = |what: String| Error::NotALayout {
+        let not = |found: String| Error::NotALayout {
             path: path.to_owned(),
-            what,
+            found,
         };
         let known = if archive {
-            let members = members(path).map_err(|error| not(archive_problem(path, &error)))?;
+            if !found.is_file() {
+                return Err(not("it is neither a directory nor a regular file".into()));
+            }
+            let members = members(path).map_err(|error| not(describe(path, &error)))?;
             [
                 members.contains_key("index.json"),
                 members.contains_key("manifest.json"),
             ]
         } else {
-            [path.join("index.json").is_file(), path.join("manifest.json").is_file()]
+            [path.join("index.json").exists(), path.join("manifest.json").exists()]
         };
         match known {
             [true, _] => {
                 let index: Index = layout.top("index.json", "an image index")?;
                 layout.index = index.manifests;
             }
-            [false, true] => layout.saved = layout.top("manifest.json", "the list that docker save writes")?,
-            _ if archive => return Err(not("there is no index.json in the archive".into())),
-            _ => return Err(not("there is no index.json in the folder".into())),
+            [false, true] => layout.saved = layout.top("manifest.json", "the list of a docker save archive")?,
+            _ if archive => return Err(not("the archive has no index.json".into())),
+            _ => return Err(not("the directory has no index.json".into())),
         }
         Ok(layout)
     }
 
-    /// The folder or archive.
+    /// Returns the directory or archive.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The canonical names of all its images, without `:latest`.
+    /// Lists the canonical names of all images, without `:latest`.
     pub fn names(&self) -> Vec<String> {
         let listed = self.index.iter().filter_map(name).map(plain);
         let saved = self.saved.iter().flat_map(|saved| saved.names());
         listed.chain(saved).collect()
     }
 
-    /// What skopeo calls a place of this kind.
+    /// Returns skopeo's name for a source of this kind.
     pub fn transport(&self) -> &'static str {
-        match (self.archive, self.saved.is_empty()) {
-            (false, _) => "oci",
-            (true, true) => "oci-archive",
-            (true, false) => "docker-archive",
+        if !self.archive {
+            "oci"
+        } else if self.saved.is_empty() {
+            "oci-archive"
+        } else {
+            "docker-archive"
         }
     }
 
-    /// The descriptors of `index.json`, with the canonical name of each that has one.
+    /// Lists the descriptors of `index.json`, with their canonical names.
     pub fn descriptors(&self) -> impl Iterator<Item = (Option<String>, &Descriptor)> {
         let named = |descriptor| (name(descriptor).map(plain), descriptor);
         self.index.iter().map(named)
     }
 
-    /// The descriptor of an image: first among those of single images, then among indexes,
-    /// as LinuxKit searches; by name, or by a digest in the name.
+    /// Finds the descriptor of an image by name, or by a digest in the name: first among manifests, then
+    /// among indexes, as LinuxKit does.
     pub fn find(&self, name: &str) -> Option<&Descriptor> {
         self.candidates(name).first().copied()
     }
@@ -218,7 +225,7 @@ impl Layout {
         let with = |fits: &dyn Fn(&Descriptor) -> bool| -> Vec<&Descriptor> {
             self.index.iter().filter(|descriptor| fits(descriptor)).collect()
         };
-        // As it is written, then with and without `:latest`.
+        // As written, then with and without `:latest`.
         let mut found = with(&|descriptor| self::name(descriptor) == Some(name));
         if found.is_empty() {
             let wanted = plain(name);
@@ -232,7 +239,7 @@ impl Layout {
         found
     }
 
-    /// The image of a name for an architecture, if it is here.
+    /// Finds the image of a name for an architecture.
     ///
     /// # Errors
     /// An image that is here, but not for the architecture, or damaged.
@@ -242,8 +249,8 @@ impl Layout {
         }
         let mut other = None;
         for descriptor in self.candidates(name) {
-            match self.resolve(name, arch, descriptor, DEEPEST, &mut 0) {
-                Err(error @ Error::Architecture { .. }) => other = other.or(Some(error)),
+            match self.resolve(name, arch, descriptor, MAX_DEPTH, &mut 0) {
+                Err(error @ (Error::Architecture { .. } | Error::EmptyIndex { .. })) => other = other.or(Some(error)),
                 found => return found.map(Some),
             }
         }
@@ -253,10 +260,10 @@ impl Layout {
         }
     }
 
-    /// A blob by its descriptor, verified.
+    /// Opens and verifies the blob of a descriptor.
     ///
     /// # Errors
-    /// A blob that is missing or is not what the descriptor says.
+    /// A blob that is missing or does not match the descriptor.
     pub fn blob(&self, name: &str, descriptor: &Descriptor) -> Result<Slice, Error> {
         let location = self.blob_location(descriptor.digest().as_ref());
         let slice = location.open(name)?;
@@ -270,13 +277,13 @@ impl Layout {
         Ok(slice)
     }
 
-    /// Whether the blob of a descriptor is here.
+    /// Returns true if the blob of a descriptor is here.
     pub fn has_blob(&self, descriptor: &Descriptor) -> bool {
         let name = descriptor.digest().to_string();
         self.blob_location(descriptor.digest().as_ref()).open(&name).is_ok()
     }
 
-    /// Configuration and layers of an image that `docker save` wrote.
+    /// Returns configuration and layers of an image of a `docker save` archive.
     ///
     /// # Errors
     /// Parts that are missing or damaged.
@@ -287,14 +294,17 @@ impl Layout {
         let image = self.saved_image(name, saved)?;
         let layers = image.layers.iter().map(|stored| {
             let slice = stored.location.open(name)?;
-            layer::check(stored, &slice)?;
+            layer::verify(stored, &slice)?;
             Ok(Extents::from_slice(slice))
         });
         let layers: Result<Vec<Extents>, Error> = layers.collect();
         Ok(Some((Extents::from_slice(image.source), layers?)))
     }
 
-    /// Counts in `opened` the indexes that were read.
+    /// Finds the image for an architecture below a descriptor. `opened` counts the indexes that were read.
+    ///
+    /// # Errors
+    /// An image for other architectures only, and blobs that are missing or damaged.
     pub(super) fn resolve(
         &self,
         name: &str,
@@ -305,48 +315,52 @@ impl Layout {
     ) -> Result<Image, Error> {
         if !is_index(descriptor.media_type()) {
             let image = self.manifest(name, descriptor)?;
-            // An index has said it of those in it.
-            return match depth {
-                DEEPEST => image.for_arch(arch),
-                _ => Ok(image),
+            // Below an index, the platform of the descriptor has matched.
+            return if depth == MAX_DEPTH {
+                image.for_arch(arch)
+            } else {
+                Ok(image)
             };
         }
         *opened += 1;
         let index: ImageIndex = self.json(name, descriptor, "an image index")?;
         let wanted = oci_spec::image::Arch::from(arch.name());
-        let mut found = Vec::new();
+        let (mut found, mut nested) = (Vec::new(), None);
         for manifest in index.manifests() {
             let Some(platform) = manifest.platform() else {
-                // Without a platform it may be another index, or an image for any.
-                if is_index(manifest.media_type())
-                    && depth > 0
-                    && *opened < MOST_INDEXES
-                    && let Ok(image) = self.resolve(name, arch, manifest, depth - 1, opened)
-                {
-                    return Ok(image);
+                // A nested index often has no platform.
+                if is_index(manifest.media_type()) && *opened < MAX_INDEXES {
+                    if depth == 0 {
+                        nested = nested.or(Some(too_deep(name)));
+                        continue;
+                    }
+                    match self.resolve(name, arch, manifest, depth - 1, opened) {
+                        Ok(image) => return Ok(image),
+                        Err(Error::Architecture { found: more, .. }) => found.extend(more),
+                        Err(error) => nested = nested.or(Some(error)),
+                    }
                 }
                 continue;
             };
             if platform.os().to_string() == "linux" && *platform.architecture() == wanted {
-                return match depth {
-                    0 => Err(Error::NotAnImage {
-                        name: name.to_owned(),
-                        what: format!("its indexes are nested more than {DEEPEST} deep"),
-                    }),
-                    _ => self.resolve(name, arch, manifest, depth - 1, opened),
+                return if depth == 0 {
+                    Err(too_deep(name))
+                } else {
+                    self.resolve(name, arch, manifest, depth - 1, opened)
                 };
             }
             if platform.architecture().to_string() != "unknown" {
                 found.push(format!("{}/{}", platform.os(), platform.architecture()));
             }
         }
-        if found.is_empty() {
-            found.push("no platform at all".into());
-        }
-        Err(Error::Architecture {
-            name: name.to_owned(),
-            wanted: arch.platform(),
-            found,
+        let (name, wanted) = (name.to_owned(), arch.platform());
+        Err(match nested {
+            _ if !found.is_empty() => Error::Architecture { name, wanted, found },
+            Some(error) => error,
+            None => {
+                let found = unusable(index.manifests());
+                Error::EmptyIndex { name, wanted, found }
+            }
         })
     }
 
@@ -355,11 +369,12 @@ impl Layout {
         let source = self.blob(name, manifest.config())?;
         let location = self.blob_location(manifest.config().digest().as_ref());
         let config: ImageConfiguration = parse(name, &location, &source, "an image configuration")?;
+        check_config(name, &config)?;
         let diff_ids = config.rootfs().diff_ids();
         if diff_ids.len() != manifest.layers().len() {
             return Err(Error::NotAnImage {
                 name: name.to_owned(),
-                what: format!(
+                reason: format!(
                     "its manifest has {} layers and its configuration {} diff_ids",
                     manifest.layers().len(),
                     diff_ids.len()
@@ -390,13 +405,13 @@ impl Layout {
             if !Path::new(path).components().all(inside) {
                 return Err(Error::NotAnImage {
                     name: name.to_owned(),
-                    what: format!("manifest.json names {path:?}, which cannot be a file beside it"),
+                    reason: format!("manifest.json names {path:?}, which is outside of the archive"),
                 });
             }
         }
         let location = self.location(&saved.config);
         let source = location.open(name)?;
-        // The file is named after its digest.
+        // The name of the file is its digest.
         let hex: String = saved.config.chars().filter(char::is_ascii_hexdigit).collect();
         let hex = hex.get(hex.len().saturating_sub(64)..).unwrap_or_default();
         let stem = saved.config.rsplit('/').next().unwrap_or_default();
@@ -404,11 +419,12 @@ impl Layout {
             verify(name, &location, &source, None, &format!("sha256:{hex}"))?;
         }
         let config: ImageConfiguration = parse(name, &location, &source, "an image configuration")?;
+        check_config(name, &config)?;
         let diff_ids = config.rootfs().diff_ids();
         if diff_ids.len() != saved.layers.len() {
             return Err(Error::NotAnImage {
                 name: name.to_owned(),
-                what: format!(
+                reason: format!(
                     "manifest.json has {} layers and its configuration {} diff_ids",
                     saved.layers.len(),
                     diff_ids.len()
@@ -430,7 +446,7 @@ impl Layout {
         })
     }
 
-    /// Where a file of the layout is.
+    /// Returns the place of a file of the layout.
     fn location(&self, path: &str) -> Location {
         if self.archive {
             return Location {
@@ -445,67 +461,116 @@ impl Layout {
     }
 
     fn blob_location(&self, digest: &str) -> Location {
-        // The digest type has checked algorithm and characters: no path can hide in it.
+        // The digest type has checked algorithm and characters: it cannot contain a path.
         self.location(&blob_path(digest))
     }
 
-    /// A file at the top of the layout.
-    fn top<T: DeserializeOwned>(&self, path: &str, what: &'static str) -> Result<T, Error> {
+    /// Reads a JSON file at the top of the layout.
+    fn top<T: DeserializeOwned>(&self, path: &str, expected: &'static str) -> Result<T, Error> {
         let name = self.path.display().to_string();
         let location = self.location(path);
         let slice = location.open(&name)?;
-        parse(&name, &location, &slice, what)
+        parse(&name, &location, &slice, expected)
     }
 
-    /// A blob of JSON, verified.
+    /// Reads and verifies a JSON blob.
     ///
     /// # Errors
-    /// A blob that is missing, damaged, or not what it should be.
+    /// A blob that is missing, damaged, or of another kind.
     pub fn json<T: DeserializeOwned>(
         &self,
         name: &str,
         descriptor: &Descriptor,
-        what: &'static str,
+        expected: &'static str,
     ) -> Result<T, Error> {
         let location = self.blob_location(descriptor.digest().as_ref());
         let slice = self.blob(name, descriptor)?;
-        parse(name, &location, &slice, what)
+        parse(name, &location, &slice, expected)
     }
 }
 
-/// What to say about an archive that is not a tar.
-fn archive_problem(path: &Path, error: &io::Error) -> String {
+/// Returns the error of an image whose indexes are nested too deep.
+fn too_deep(name: &str) -> Error {
+    Error::NotAnImage {
+        name: name.to_owned(),
+        reason: format!("its indexes are nested more than {MAX_DEPTH} deep"),
+    }
+}
+
+/// Describes the entries of an index that has no image.
+fn unusable(manifests: &[Descriptor]) -> String {
+    let attestation = |manifest: &&Descriptor| manifest.platform().is_some();
+    match (manifests.len(), manifests.iter().filter(attestation).count()) {
+        (0, _) => "it is empty".into(),
+        (all, attestations) if all == attestations => "it lists attestations only".into(),
+        (all, _) => format!("none of its {all} entries has a platform"),
+    }
+}
+
+/// Checks that a configuration is for Linux, and that a process can be started from it.
+fn check_config(name: &str, config: &ImageConfiguration) -> Result<(), Error> {
+    let refuse = |reason: String| {
+        Err(Error::NotAnImage {
+            name: name.to_owned(),
+            reason,
+        })
+    };
+    let os = config.os().to_string();
+    if !["", "linux"].contains(&os.as_str()) {
+        return refuse(format!("it is for {os}, not for linux"));
+    }
+    let Some(process) = config.config() else { return Ok(()) };
+    let lists = [
+        ("Env", process.env()),
+        ("Entrypoint", process.entrypoint()),
+        ("Cmd", process.cmd()),
+    ];
+    for (field, list) in lists {
+        if list.iter().flatten().any(|text| text.contains('\0')) {
+            return refuse(format!("{field} in its configuration has a NUL character"));
+        }
+    }
+    if let Some(dir) = process.working_dir()
+        && (dir.contains('\0') || Path::new(dir).components().any(|part| part == Component::ParentDir))
+    {
+        return refuse(format!("its WorkingDir {dir:?} is not a path below /"));
+    }
+    Ok(())
+}
+
+/// Describes a file that is not a tar.
+fn describe(path: &Path, error: &io::Error) -> String {
     let mut start = [0; 6];
     let read = std::fs::File::open(path).and_then(|mut file| io::Read::read(&mut file, &mut start));
     match (read, start) {
-        (Ok(_), [0x1f, 0x8b, ..]) => "it is compressed with gzip; unpack it with gunzip first".into(),
-        (Ok(_), [0x28, 0xb5, 0x2f, 0xfd, ..]) => "it is compressed with zstd; unpack it with unzstd first".into(),
-        (Ok(_), [0xfd, b'7', b'z', ..]) => "it is compressed with xz; unpack it with unxz first".into(),
+        (Ok(_), [0x1f, 0x8b, ..]) => "it is compressed with gzip; decompress it with gunzip first".into(),
+        (Ok(_), [0x28, 0xb5, 0x2f, 0xfd, ..]) => "it is compressed with zstd; decompress it with unzstd first".into(),
+        (Ok(_), [0xfd, b'7', b'z', ..]) => "it is compressed with xz; decompress it with unxz first".into(),
         _ => error.to_string(),
     }
 }
 
-/// Whether a descriptor is of an index (OCI) or a manifest list (Docker).
+/// Returns true for the media types of an index (OCI) and a manifest list (Docker).
 pub(super) fn is_index(media_type: &MediaType) -> bool {
     matches!(media_type, MediaType::ImageIndex)
         || media_type.to_string() == "application/vnd.docker.distribution.manifest.list.v2+json"
 }
 
-/// The name of a descriptor as it is written.
+/// Returns the name of a descriptor as it is written.
 fn name(descriptor: &Descriptor) -> Option<&str> {
     let annotations = descriptor.annotations().as_ref()?;
     name_among(|key| annotations.get(key).map(String::as_str))
 }
 
-/// The name among annotations. `docker save` and containerd write all of it for containerd, and beside
-/// that only the tag, which must not be taken for a name. LinuxKit writes all of it where others have
-/// the tag; what it then leaves for containerd can be the name that the image had before.
+/// Finds the name among annotations. `docker save` and containerd write the full name to containerd's
+/// annotation, and the tag alone to the usual one, where it must not be taken for a name. LinuxKit writes
+/// the full name to the usual one, and may leave an earlier name in containerd's.
 pub(super) fn name_among<'a>(annotation: impl Fn(&str) -> Option<&'a str>) -> Option<&'a str> {
     let (usual, containerd) = (annotation(REF_NAME), annotation(CONTAINERD_NAME));
     usual.filter(|name| name.contains('/')).or(containerd).or(usual)
 }
 
-/// The expanded form of a name without `:latest`, by which names are compared.
+/// Returns the expanded name without `:latest`, by which names are compared.
 pub(super) fn plain(name: &str) -> String {
     match reference::parse(name) {
         Ok(reference) => reference.without_latest(),
@@ -513,17 +578,23 @@ pub(super) fn plain(name: &str) -> String {
     }
 }
 
-fn parse<T: DeserializeOwned>(name: &str, location: &Location, slice: &Slice, what: &'static str) -> Result<T, Error> {
+fn parse<T: DeserializeOwned>(
+    name: &str,
+    location: &Location,
+    slice: &Slice,
+    expected: &'static str,
+) -> Result<T, Error> {
     let wrong = |message: String| Error::Json {
         name: name.to_owned(),
         location: location.clone(),
-        what,
+        expected,
         message,
     };
-    if slice.len() > LONGEST_JSON {
+    if slice.len() > MAX_JSON {
         return Err(wrong(format!(
-            "it has {} bytes; at most {LONGEST_JSON} are read",
-            slice.len()
+            "it has {}; at most {} are read",
+            size(slice.len()),
+            size(MAX_JSON)
         )));
     }
     let mut bytes = vec![0; slice.len() as usize];
@@ -535,38 +606,41 @@ fn parse<T: DeserializeOwned>(name: &str, location: &Location, slice: &Slice, wh
     serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))
 }
 
-/// Refuses digests that are not computed here.
+/// Checks that the algorithm of a digest is supported.
 fn known_digest(name: &str, digest: &str) -> Result<(), Error> {
     if digest.starts_with("sha256:") {
         return Ok(());
     }
     Err(Error::NotAnImage {
         name: name.to_owned(),
-        what: format!("it has the digest {digest}, and only sha256 is known here"),
+        reason: format!("it has the digest {digest}; only sha256 is supported"),
     })
 }
 
-/// Compares the bytes with size and digest.
+/// Compares a blob with size and digest.
+///
+/// # Errors
+/// A blob that differs, or cannot be read.
 pub(crate) fn verify(
     name: &str,
     location: &Location,
     slice: &Slice,
-    size: Option<u64>,
+    len: Option<u64>,
     digest: &str,
 ) -> Result<(), Error> {
-    let mismatch = |what, expected: String, found: String| Error::Mismatch {
+    let mismatch = |property, expected: String, found: String| Error::Mismatch {
         name: name.to_owned(),
         location: location.clone(),
-        what,
+        property,
         expected,
         found,
     };
     known_digest(name, digest)?;
-    if let Some(size) = size
-        && size != slice.len()
+    if let Some(len) = len
+        && len != slice.len()
     {
         let found = format!("{} bytes", slice.len());
-        return Err(mismatch("size", format!("{size} bytes"), found));
+        return Err(mismatch("size", format!("{len} bytes"), found));
     }
     let found = digest_of(&Extents::from_slice(slice.clone())).map_err(|source| Error::Read {
         name: name.to_owned(),
@@ -579,7 +653,7 @@ pub(crate) fn verify(
     Ok(())
 }
 
-/// `sha256:` and hexadecimal digits.
+/// Returns a hash as a digest: `sha256:` and hexadecimal digits.
 pub(crate) fn digest(hash: Sha256) -> String {
     use std::fmt::Write;
     let mut text = String::from("sha256:");

@@ -1,4 +1,4 @@
-//! The names of images, expanded as Docker expands them.
+//! Image references, expanded as Docker expands them.
 //!
 //! ```text
 //! nginx                 docker.io/library/nginx
@@ -8,35 +8,35 @@
 
 use std::fmt;
 
-/// A name, taken apart.
+/// Image reference in its parts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reference {
     /// Registry and path: `docker.io/library/nginx`.
     pub repository: String,
-    /// The part after the colon.
+    /// Part after the colon.
     pub tag: Option<String>,
-    /// The part after the `@`.
+    /// Part after the `@`.
     pub digest: Option<String>,
 }
 
-/// A text that is not the name of an image.
+/// Error of a text that is not an image reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not the name of an image: {what}")]
+#[error("{text:?} is not an image reference: {reason}")]
 pub struct Invalid {
-    /// The text.
+    /// Text that was parsed.
     pub text: String,
-    /// Why not.
-    pub what: &'static str,
+    /// Rule that it breaks.
+    pub reason: &'static str,
 }
 
-/// Takes a name apart and expands it.
+/// Parses and expands a reference.
 ///
 /// # Errors
-/// A text that cannot be the name of an image.
+/// A text that is not an image reference.
 pub fn parse(text: &str) -> Result<Reference, Invalid> {
-    let invalid = |what| Invalid {
+    let invalid = |reason| Invalid {
         text: text.to_owned(),
-        what,
+        reason,
     };
     if text.is_empty() {
         return Err(invalid("it is empty"));
@@ -55,9 +55,9 @@ pub fn parse(text: &str) -> Result<Reference, Invalid> {
     };
     if let Some(digest) = digest {
         let hex = digest.strip_prefix("sha256:").or(digest.strip_prefix("sha512:"));
-        let right =
+        let valid =
             hex.is_some_and(|hex| matches!(hex.len(), 64 | 128) && hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        if !right {
+        if !valid {
             return Err(invalid(
                 "after the @ there must be a digest, sha256: and 64 hexadecimal digits",
             ));
@@ -88,11 +88,10 @@ pub fn parse(text: &str) -> Result<Reference, Invalid> {
     } else {
         rest.to_owned()
     };
-    // LinuxKit's local cache takes what Docker's grammar does not, upper case above all, but these
-    // are of no image there either.
+    // LinuxKit's local cache accepts names that Docker's grammar does not, such as upper case, but not these.
     if path.split('/').any(|part| ["", ".", ".."].contains(&part)) {
         return Err(invalid(
-            "between slashes there must be names, as in linuxkit/init; a package in a folder is @pkg:FOLDER",
+            "an empty part, `.` and `..` are not allowed between slashes; a package directory is written @pkg:DIR",
         ));
     }
     let repository = match path.matches('/').count() {
@@ -108,14 +107,14 @@ pub fn parse(text: &str) -> Result<Reference, Invalid> {
 }
 
 impl Reference {
-    /// The name under which LinuxKit keeps the image: without the tag `latest`.
+    /// Returns the name under which LinuxKit stores the image: without the tag `latest`.
     pub fn without_latest(&self) -> String {
         let tag = self.tag.as_ref().filter(|tag| *tag != "latest");
         self.compose(tag.map(String::as_str))
     }
 
-    /// By tag or digest, as skopeo wants it: the digest alone where there are both.
-    pub fn by_one(&self) -> String {
+    /// Returns the name with the digest, or else the tag: skopeo does not accept both.
+    pub fn by_tag_or_digest(&self) -> String {
         let tag = self.tag.as_deref().filter(|_| self.digest.is_none());
         self.compose(tag)
     }
@@ -155,7 +154,7 @@ mod tests {
         assert_eq!(expanded("localhost:5000/a:x"), "localhost:5000/a:x");
         assert_eq!(expanded("ghcr.io/a"), "ghcr.io/a");
         assert_eq!(expanded("host/with/parts:4"), "host/with/parts:4");
-        // LinuxKit finds such in its cache, where no registry was asked.
+        // LinuxKit finds such names in its cache.
         assert_eq!(expanded("Moby/Hello"), "docker.io/Moby/Hello");
         let digest = format!("sha256:{}", "a".repeat(64));
         assert_eq!(
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn invalid_references_are_refused() {
         for text in [
             "",
             "http://x/y",

@@ -1,72 +1,72 @@
-//! A layout folder that is written to: blobs under their digests, and names in `index.json`.
-//! LinuxKit, skopeo and umoci may use the same folder.
+//! Writing to a layout directory: blobs under their digests, and names in `index.json`. LinuxKit, skopeo
+//! and umoci may use the same directory.
 
 use std::collections::BTreeSet;
 use std::fs::{DirEntry, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use extents::{Extents, emit};
+use extents::{Blob, Extents, emit};
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use serde_json::{Value, json};
 
 use super::graph::{ImageGraph, blob_path, set};
-use super::layout::{REF_NAME, is_index, name_among, plain};
+use super::layout::{MAX_JSON, REF_NAME, is_index, name_among, plain};
 use super::{Error, Layout, lock};
+use crate::diagnostic::size;
 
-/// A layout folder, kept from other mobys as long as this exists.
+/// Layout directory, locked against other moby processes.
 #[derive(Debug)]
 pub struct Writer {
-    folder: PathBuf,
+    dir: PathBuf,
     _lock: File,
 }
 
-/// What cleaning did.
+/// Result of [`Writer::clean`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cleaned {
-    /// How many files were removed.
+    /// Number of removed files.
     pub files: u64,
-    /// How long they were, in bytes.
+    /// Their total length, in bytes.
     pub bytes: u64,
 }
 
 impl Writer {
-    /// Opens a layout folder, and makes it when it is not there. Waits for another moby that
-    /// writes to it.
+    /// Opens a layout directory, or creates it. Waits for other moby processes that write to it.
     ///
     /// # Errors
-    /// A folder that cannot be made or written, and an `index.json` that cannot be read: what would be
-    /// written in its place would have lost the names of all images.
-    pub fn open(folder: &Path) -> Result<Writer, Error> {
-        let opened = lock::file(folder, lock::WRITER).and_then(|file| file.lock().map(|()| file));
-        let lock = opened.map_err(|source| update(&folder.join(lock::WRITER), source))?;
-        let blobs = folder.join("blobs/sha256");
+    /// A directory that cannot be created or written, and an `index.json` that cannot be read: replacing
+    /// it would lose the names of all images.
+    pub fn open(dir: &Path) -> Result<Writer, Error> {
+        let opened = lock::file(dir, lock::WRITER).and_then(|file| file.lock().map(|()| file));
+        let lock = opened.map_err(|source| update(&dir.join(lock::WRITER), source))?;
+        let blobs = dir.join("blobs/sha256");
         std::fs::create_dir_all(&blobs).map_err(|source| update(&blobs, source))?;
         let writer = Writer {
-            folder: folder.to_owned(),
+            dir: dir.to_owned(),
             _lock: lock,
         };
-        if !folder.join("oci-layout").exists() {
+        if !dir.join("oci-layout").exists() {
             writer.replace("oci-layout", &json!({"imageLayoutVersion": "1.0.0"}))?;
         }
         writer.index()?;
         Ok(writer)
     }
 
-    /// The folder of the blobs, which is good for temporary files too.
+    /// Returns the directory of the blobs, where temporary files may be created too.
     pub fn blobs(&self) -> PathBuf {
-        self.folder.join("blobs/sha256")
+        self.dir.join("blobs/sha256")
     }
 
-    /// Writes the blobs of an image that are not there yet.
+    /// Writes the blobs of an image that are not here yet.
     ///
     /// # Errors
-    /// A folder that cannot be written.
-    pub fn write(&self, bundle: &ImageGraph) -> Result<(), Error> {
-        for blob in &bundle.blobs {
-            let path = self.folder.join(blob_path(&blob.digest));
+    /// A directory that cannot be written.
+    pub fn write(&self, image: &ImageGraph) -> Result<(), Error> {
+        for blob in &image.blobs {
+            let path = self.dir.join(blob_path(&blob.digest));
             let there = std::fs::metadata(&path).is_ok_and(|file| file.len() == blob.content.len());
-            // What is there may be damaged: the same bytes are written in its place.
+            // A damaged blob is replaced.
             if !there || super::graph::digest_of(&file(&path)?).ok().as_ref() != Some(&blob.digest) {
                 emit::to_path(&blob.content, &path).map_err(|source| update(&path, source))?;
             }
@@ -74,15 +74,15 @@ impl Writer {
         Ok(())
     }
 
-    /// A blob of JSON that is there, when it is.
+    /// Reads a JSON blob; none if it is not here.
     ///
     /// # Errors
-    /// A blob that cannot be read, or is no JSON.
+    /// A blob that cannot be read or is not JSON.
     pub fn json(&self, digest: &str) -> Result<Option<Value>, Error> {
-        read(&self.folder.join(blob_path(digest)))
+        read(&self.dir.join(blob_path(digest)))
     }
 
-    /// The descriptors that are known by a name.
+    /// Returns the descriptors with a name.
     ///
     /// # Errors
     /// An `index.json` that cannot be read.
@@ -92,10 +92,10 @@ impl Writer {
         Ok(entries)
     }
 
-    /// Gives a name to the blob of a descriptor, and takes it from others.
+    /// Names the blob of a descriptor, in place of the blob that has the name now.
     ///
     /// # Errors
-    /// An `index.json` that cannot be read, and a folder that cannot be written.
+    /// An `index.json` that cannot be read, and a directory that cannot be written.
     pub fn name(&self, name: &str, mut descriptor: Value) -> Result<(), Error> {
         set(&mut descriptor, "annotations", json!({ REF_NAME: name }));
         let (top, mut entries) = self.index()?;
@@ -104,10 +104,10 @@ impl Writer {
         self.set_index(top, entries)
     }
 
-    /// Removes a name. Says whether it was there.
+    /// Removes a name; false if there was none.
     ///
     /// # Errors
-    /// As [`Writer::name`].
+    /// An `index.json` that cannot be read, and a directory that cannot be written.
     pub fn remove(&self, name: &str) -> Result<bool, Error> {
         let (top, mut entries) = self.index()?;
         let before = entries.len();
@@ -119,24 +119,29 @@ impl Writer {
         Ok(found)
     }
 
-    /// Removes blobs that no name leads to, decompressed layers that no image has, and what
-    /// interrupted work left.
+    /// Removes unreferenced blobs, cached layers without an image, the cached layers of `corrupt`, and
+    /// temporary files of killed processes.
     ///
     /// # Errors
     /// A layout that cannot be read, and files that cannot be removed.
-    pub fn clean(&self) -> Result<Cleaned, Error> {
+    pub fn clean(&self, corrupt: &[Error]) -> Result<Cleaned, Error> {
         let (blobs, diff_ids) = self.reachable()?;
         let mut cleaned = Cleaned::default();
-        // Builds put layers there, and take no other lock.
-        let alone = lock::nobody_decompresses(&self.folder);
-        let own = self.folder.join("moby/layers/sha256");
-        for (folder, keep, unfinished) in [(self.blobs(), blobs, true), (own, diff_ids, alone.is_some())] {
-            let Ok(files) = std::fs::read_dir(&folder) else {
+        // Builds write layers there, and take this lock only.
+        let exclusive = lock::exclusive(&self.dir);
+        let layers = self.dir.join("moby/layers/sha256");
+        for (dir, keep, temporary) in [(self.blobs(), blobs, true), (layers, diff_ids, exclusive.is_some())] {
+            let Ok(files) = std::fs::read_dir(&dir) else {
                 continue;
             };
             for file in files.flatten() {
                 let name = file.file_name().to_string_lossy().into_owned();
-                if keep.contains(&name) || (!unfinished && name.starts_with(emit::TEMP_PREFIX)) {
+                let path = file.path();
+                let is_corrupt =
+                    |error: &Error| matches!(error, Error::CorruptCache { path: other, .. } if *other == path);
+                if (keep.contains(&name) && !corrupt.iter().any(is_corrupt))
+                    || (!temporary && name.starts_with(emit::TEMP_PREFIX))
+                {
                     continue;
                 }
                 cleaned.bytes += match remove(&file) {
@@ -150,17 +155,17 @@ impl Writer {
         Ok(cleaned)
     }
 
-    /// The hexadecimal digits of all blobs that names lead to, and of the layers decompressed.
+    /// Returns the hexadecimal digests of all referenced blobs, and the diff_ids of their layers.
     fn reachable(&self) -> Result<(BTreeSet<String>, BTreeSet<String>), Error> {
         let (mut blobs, mut diff_ids) = (BTreeSet::new(), BTreeSet::new());
-        if !self.folder.join("index.json").exists() {
+        if !self.dir.join("index.json").exists() {
             return Ok((blobs, diff_ids));
         }
-        let layout = Layout::open(&self.folder)?;
+        let layout = Layout::open(&self.dir)?;
         let hex = |descriptor: &Descriptor| descriptor.digest().digest().to_owned();
         let mut open: Vec<Descriptor> = layout.descriptors().map(|(_, descriptor)| descriptor.clone()).collect();
         while let Some(descriptor) = open.pop() {
-            // Seen before, or not here, as the other platforms of an index.
+            // Seen before, or another platform of an index that is not here.
             if !blobs.insert(hex(&descriptor)) || !layout.has_blob(&descriptor) {
                 continue;
             }
@@ -183,16 +188,15 @@ impl Writer {
         Ok((blobs, diff_ids))
     }
 
-    /// `index.json`, and the descriptors in it: none when there is no such file, which is the only case
-    /// that may be taken for an empty one.
+    /// Reads `index.json` and its descriptors. Only a missing file counts as an empty index.
     fn index(&self) -> Result<(Value, Vec<Value>), Error> {
-        let path = self.folder.join("index.json");
+        let path = self.dir.join("index.json");
         let top = read(&path)?.unwrap_or_else(|| json!({"schemaVersion": 2, "manifests": []}));
         let entries = match top.get("manifests") {
             Some(Value::Array(entries)) => entries.clone(),
-            // As Go writes an empty list.
+            // Go writes an empty list so.
             Some(Value::Null) => Vec::new(),
-            _ => return Err(unreadable(&path, "it has no list `manifests`".into())),
+            _ => return Err(unreadable(&path, "the list `manifests` is missing".into())),
         };
         Ok((top, entries))
     }
@@ -203,17 +207,20 @@ impl Writer {
     }
 
     fn replace(&self, name: &str, value: &Value) -> Result<(), Error> {
-        let path = self.folder.join(name);
+        let path = self.dir.join(name);
         let bytes = Extents::from_bytes(value.to_string().into_bytes());
         emit::to_path(&bytes, &path).map_err(|source| update(&path, source))
     }
 }
 
-/// Removes a regular file, and returns its length. Nothing when it is none, or when another was faster.
+/// Removes a regular file, and returns its length; none if it is not regular or already gone.
 fn remove(file: &DirEntry) -> io::Result<Option<u64>> {
-    let removed = file.metadata().and_then(|meta| match meta.is_file() {
-        true => std::fs::remove_file(file.path()).map(|()| Some(meta.len())),
-        false => Ok(None),
+    let removed = file.metadata().and_then(|meta| {
+        if meta.is_file() {
+            std::fs::remove_file(file.path()).map(|()| Some(meta.len()))
+        } else {
+            Ok(None)
+        }
     });
     match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -233,27 +240,39 @@ fn file(path: &Path) -> Result<Extents, Error> {
     Ok(Extents::from_slice(extents::Slice::whole(std::sync::Arc::new(opened))))
 }
 
-/// Whether a descriptor has a name, with or without `:latest`, as it is listed and found.
+/// Returns true if a descriptor has a name, with or without `:latest`.
 fn is_named(entry: &Value, name: &str) -> bool {
     let annotations = entry.get("annotations");
     let its = name_among(|key| annotations?.get(key)?.as_str());
     its.is_some_and(|its| plain(its) == plain(name))
 }
 
-/// A file of JSON; nothing when there is no such file.
+/// Reads a JSON file; none if there is no such file.
 fn read(path: &Path) -> Result<Option<Value>, Error> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
+    let mut bytes = Vec::new();
+    let opened = extents::FileBlob::open(path).and_then(|blob| {
+        if blob.len() > MAX_JSON {
+            return Err(io::Error::other(format!(
+                "it has {}; at most {} are read",
+                size(blob.len()),
+                size(MAX_JSON)
+            )));
+        }
+        bytes.resize(blob.len() as usize, 0);
+        blob.read_exact_at(&mut bytes, 0)
+    });
+    match opened {
+        Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(path, error.to_string())),
-    };
+    }
     let value = serde_json::from_slice(&bytes);
     value.map(Some).map_err(|error| unreadable(path, error.to_string()))
 }
 
-fn unreadable(path: &Path, what: String) -> Error {
+fn unreadable(path: &Path, reason: String) -> Error {
     Error::Unreadable {
         path: path.to_owned(),
-        what,
+        reason,
     }
 }

@@ -8,7 +8,7 @@ use super::error::cannot;
 use super::recipe::Recipe;
 use crate::codec::compress::{self, Compression};
 use crate::diagnostic::Diagnostic;
-use crate::oci::{self, ImageGraph, Writer, graph};
+use crate::oci::{ImageGraph, Writer, graph};
 
 /// Writes the image of `tree` into a layout and names it. Images of this name for other
 /// architectures stay in its index.
@@ -39,10 +39,10 @@ pub fn write(tree: &Tree, recipe: &Recipe, name: &str, options: &Options, layout
     let mut image = image.map_err(cannot("read the layer"))?;
 
     let mut manifests = vec![image.top.clone()];
-    for entry in layout.named(name).map_err(cannot_update)? {
+    for entry in layout.named(name)? {
         let digest = entry.get("digest").and_then(Value::as_str);
         let old = digest.map(|digest| layout.json(digest)).transpose();
-        let old = old.map_err(cannot_update)?.flatten();
+        let old = old?.flatten();
         let kept = old.and_then(|old| old.get("manifests")?.as_array().cloned());
         let other = |entry: &Value| {
             entry.pointer("/platform/architecture").and_then(Value::as_str) != Some(options.arch.name())
@@ -53,10 +53,7 @@ pub fn write(tree: &Tree, recipe: &Recipe, name: &str, options: &Options, layout
     let index = json!({"schemaVersion": 2, "mediaType": graph::INDEX, "manifests": manifests});
     let index = image.add_json(&index, graph::INDEX);
     let index = index.map_err(cannot("write the index"))?;
-    layout.write(&image).map_err(cannot_update)?;
-    layout.name(name, index).map_err(cannot_update)
-}
-
-fn cannot_update(error: oci::Error) -> Diagnostic {
-    Diagnostic::from_text(&error.to_string()).caused_by(error)
+    layout.write(&image)?;
+    layout.name(name, index)?;
+    Ok(())
 }

@@ -85,8 +85,7 @@ pub fn build(dir: &Path, options: &Options, reporter: &dyn Reporter) -> Result<S
         return Err(Diagnostic::error(message).help(help).into());
     }
     // The lock of the layout is also that of apt-get's state.
-    let layout =
-        Writer::open(&options.store).map_err(|error| Diagnostic::from_text(&error.to_string()).caused_by(error))?;
+    let layout = Writer::open(&options.store).map_err(Diagnostic::from)?;
     reporter.info(&format!("building {name}"));
     let mut tree = Tree::new(meta(0o755));
     let mut add = || -> Result<(), Diagnostic> {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::diagnostic;
 use super::packages::Packages;
 use crate::arch::Arch;
 use crate::config::{Config, canonical};
@@ -127,7 +126,7 @@ pub fn find(
     }
     let found = store.image(&name, arch).map_err(|error| Diagnostic {
         field: field.to_owned(),
-        ..diagnostic(&error)
+        ..error.into()
     });
     Ok(Some(found?))
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::diagnostic;
 use super::packages::Packages;
 use crate::arch::Arch;
 use crate::config::{self, Config};
@@ -49,7 +48,7 @@ pub fn find(
                 missing.push(name);
                 errors.push(Diagnostic {
                     field,
-                    ..diagnostic(&error)
+                    ..Diagnostic::from(error)
                 });
             }
         }

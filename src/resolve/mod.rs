@@ -74,7 +74,7 @@ fn survey(
     let (store, boot_store) = match (Store::open(&request.images), Store::open(&boot_options)) {
         (Ok(store), Ok(boot_store)) => (store, boot_store),
         (Err(error), _) | (_, Err(error)) => {
-            errors.push(diagnostic(&error));
+            errors.push(error.into());
             return (None, errors);
         }
     };
@@ -131,11 +131,6 @@ fn dedup(errors: &mut Vec<Diagnostic>) {
     });
 }
 
-/// Converts an error about an image.
-fn diagnostic(error: &store::Error) -> Diagnostic {
-    Diagnostic::from_text(&error.to_string())
-}
-
 impl Resolved {
     /// Attaches the line of the YAML that names an image to an error about it.
     pub fn explain(&self, error: &store::Error) -> Diagnostics {
@@ -144,7 +139,7 @@ impl Resolved {
         let field = fields.into_iter().find(|(_, image)| named(image));
         self.config.locate(Diagnostic {
             field: field.map(|(field, _)| field).unwrap_or_default(),
-            ..diagnostic(error)
+            ..Diagnostic::from(error)
         })
     }
 }

@@ -1,5 +1,5 @@
-//! Layers laid over each other, as containerd unpacks them (OCI Image Layer Filesystem
-//! Changeset): whiteouts, and a later type in place of an earlier one.
+//! Applying layers over each other, as containerd does (OCI Image Layer Filesystem Changeset): whiteouts,
+//! and entries that replace others of another type.
 
 use extents::Extents;
 use pax::Body;
@@ -7,84 +7,85 @@ use tree::{Kind, Meta, Time, Tree};
 
 use crate::oci::{Error, Layer};
 
-/// The prefix of a name that removes another.
+/// Prefix of the name of a whiteout.
 const WHITEOUT: &[u8] = b".wh.";
-/// Names with this prefix are marks for filesystems.
+/// Prefix of names that are reserved for filesystems.
 const RESERVED: &[u8] = b".wh..wh.";
-/// The mark of a folder that hides what lower layers have in it (Changeset, "Opaque Whiteout").
+/// Name of the marker that hides the entries of lower layers in its directory (Changeset, "Opaque
+/// Whiteout").
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
-/// What folders get that no layer describes.
-fn undescribed() -> Meta {
+/// Metadata of directories without an entry of their own.
+fn implied() -> Meta {
     Meta {
         implied: true,
         ..Meta::new(0o755, Time::default())
     }
 }
 
-/// The tree of an image without layers.
+/// Returns the tree of an image without layers.
 pub fn empty() -> Tree {
-    Tree::new(undescribed())
+    Tree::new(implied())
 }
 
-/// The folders that a layer says are opaque, and in which the tree of the layers below has something.
+/// Lists the opaque directories of a layer that are not empty in the tree of the layers below.
 ///
 /// # Errors
 /// A damaged tar.
 pub fn opaque(tree: &Tree, archive: &Extents, name: &str, layer: &Layer) -> Result<Vec<Vec<u8>>, Error> {
-    let mut folders = Vec::new();
+    let mut dirs = Vec::new();
     // Nothing is below the lowest layer.
     if tree.capacity() == 1 {
-        return Ok(folders);
+        return Ok(dirs);
     }
     for entry in pax::entries(archive) {
         let entry = entry.map_err(|source| damaged(source, name, layer))?;
         let path = clean(&entry.path);
-        let (folder, base) = split(&path);
+        let (dir, base) = split(&path);
         if base == OPAQUE
             && !entry.body.is_directory()
-            && let Some(below) = tree.lookup(folder)
+            && let Some(below) = tree.lookup(dir)
             && matches!(&tree.node(below).kind, Kind::Directory(entries) if !entries.is_empty())
         {
-            folders.push(folder.to_vec());
+            dirs.push(dir.to_vec());
         }
     }
-    Ok(folders)
+    Ok(dirs)
 }
 
-/// Lays one more layer over the tree. Of opaque folders it hides nothing: [`opaque`] tells them.
+/// Applies a layer to the tree. Ignores opaque whiteouts, which [`opaque`] lists.
 ///
 /// # Errors
-/// A damaged tar, and entries that lead out of the tree.
+/// A damaged tar, and entries that leave the tree.
 pub fn apply(tree: &mut Tree, archive: &Extents, name: &str, layer: &Layer) -> Result<(), Error> {
-    let parents = undescribed();
+    let parents = implied();
     for entry in pax::entries(archive) {
         let entry = entry.map_err(|source| damaged(source, name, layer))?;
-        let wrong = |source| Error::Entry {
+        let refused = |source| Error::Entry {
             name: name.to_owned(),
             digest: layer.digest().to_owned(),
             path: entry.path.clone(),
             source,
         };
         let path = clean(&entry.path);
-        let (folder, base) = split(&path);
+        let (dir, base) = split(&path);
         if let Some(hidden) = base.strip_prefix(WHITEOUT)
             && !entry.body.is_directory()
         {
             if !base.starts_with(RESERVED) && !hidden.is_empty() {
-                tree.remove(&join(folder, hidden));
+                tree.remove(&join(dir, hidden));
             }
             continue;
         }
         let meta = entry.meta.clone();
         let kind = match entry.body.clone() {
             Body::Link(target) => {
-                tree.link(&path, &target, &parents).map_err(wrong)?;
+                tree.link(&path, &target, &parents).map_err(refused)?;
                 continue;
             }
             Body::Node(kind) => kind,
         };
-        tree.insert(&path, meta, kind, &parents).map_err(wrong)?;
+        tree.insert(&path, meta, kind, &parents).map_err(refused)?;
     }
     Ok(())
 }
@@ -97,7 +98,7 @@ fn damaged(source: pax::ReadError, name: &str, layer: &Layer) -> Error {
     }
 }
 
-/// Without empty and `.` components; `..` is left for the tree to refuse.
+/// Removes empty and `.` components; the tree refuses `..`.
 fn clean(path: &[u8]) -> Vec<u8> {
     let parts: Vec<&[u8]> = path
         .split(|&byte| byte == b'/')
@@ -109,16 +110,16 @@ fn clean(path: &[u8]) -> Vec<u8> {
 fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|&byte| byte == b'/') {
         Some(at) => {
-            let (folder, base) = path.split_at(at);
-            (folder, base.strip_prefix(b"/").unwrap_or(base))
+            let (dir, base) = path.split_at(at);
+            (dir, base.strip_prefix(b"/").unwrap_or(base))
         }
         None => (b"", path),
     }
 }
 
-fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
-    if folder.is_empty() {
+fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
+    if dir.is_empty() {
         return name.to_vec();
     }
-    [folder, b"/", name].concat()
+    [dir, b"/", name].concat()
 }

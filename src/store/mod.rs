@@ -1,18 +1,17 @@
-//! Images: from a reference to a verified configuration and layers.
+//! Image store: from a reference to a verified configuration and layers.
 //!
 //! ```text
-//! reference ──▶ source (cache folder, --layout folder, archive) ──▶ index ──▶ manifest ──▶ config
+//! reference ──▶ source (cache, --layout directory, archive) ──▶ index ──▶ manifest ──▶ config
 //!                                                                                     └──▶ layers
 //! layer: blob (gzip, zstd, plain) ──decompressed once──▶ CACHE/moby/layers/sha256/DIFF_ID ──▶ Tree
 //! ```
 //!
-//! A blob is used only after its size and digest were found to be what its descriptor says. Layers
-//! that are kept decompressed are verified while a build is planned and written, and before any of
-//! its files has its name.
-//! What moby itself keeps stands in the folder `moby` beside `blobs`, where no other tool looks.
+//! A blob is used only after its size and digest were compared with its descriptor. Cached layers are
+//! verified while a build is planned and written, before any of its files has its name. moby's own files
+//! are in the directory `moby` beside `blobs`, which no other tool uses.
 
 pub mod flatten;
-mod layers;
+mod layer_cache;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -27,36 +26,34 @@ use crate::arch::Arch;
 use crate::oci::docker_archive;
 pub use crate::oci::{Error, Image, ImageGraph, Layer, Layout, Location};
 use crate::reporter::Progress;
-pub use layers::Layers;
+pub use layer_cache::LayerCache;
 
-/// What `Store::open` needs to know.
+/// Options of [`Store::open`].
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The cache folder: an OCI layout where moby may also keep its own things. It need not
-    /// exist.
+    /// Cache directory: an OCI layout, in which moby also has files of its own. It need not exist.
     pub cache: Option<PathBuf>,
-    /// More layouts, only read: folders or archives.
+    /// Further layouts, read only: directories or archives.
     pub layouts: Vec<PathBuf>,
-    /// Whether opaque whiteouts hide what lower layers have, as containerd has it. LinuxKit pays no
-    /// heed to them.
+    /// Applies opaque whiteouts, as containerd does. LinuxKit ignores them.
     pub opaque_whiteouts: bool,
 }
 
-/// All places where images are looked for.
+/// All sources of images.
 #[derive(Debug)]
 pub struct Store {
     layouts: Vec<Layout>,
     cache: Option<PathBuf>,
-    layers: Layers,
+    layers: LayerCache,
     opaque_whiteouts: bool,
     unhidden: Mutex<BTreeMap<String, BTreeSet<Vec<u8>>>>,
 }
 
 impl Store {
-    /// Opens the layouts named, then the cache folder.
+    /// Opens the layouts, then the cache directory.
     ///
     /// # Errors
-    /// A layout that is missing or is not one.
+    /// A layout that is missing or is not a layout.
     pub fn open(options: &Options) -> Result<Store, Error> {
         let mut layouts = Vec::new();
         for path in &options.layouts {
@@ -70,40 +67,41 @@ impl Store {
         Ok(Store {
             layouts,
             cache: options.cache.clone(),
-            layers: Layers::new(options.cache.as_deref()),
+            layers: LayerCache::new(options.cache.as_deref()),
             opaque_whiteouts: options.opaque_whiteouts,
             unhidden: Mutex::default(),
         })
     }
 
-    /// The cache folder.
+    /// Returns the cache directory.
     pub fn cache(&self) -> Option<&Path> {
         self.cache.as_deref()
     }
 
-    /// The layouts in the order in which they are searched.
+    /// Returns the layouts in the order in which they are searched.
     pub fn layouts(&self) -> &[Layout] {
         &self.layouts
     }
 
-    /// Whether some layout has an image of this name.
+    /// Returns true if a layout has an image of this name.
     pub fn has(&self, name: &str) -> bool {
         self.layouts.iter().any(|layout| layout.find(name).is_some())
     }
 
-    /// The image of a canonical reference (`docker.io/library/nginx`, with or without
-    /// `:latest`) for an architecture (`amd64`).
+    /// Finds the image of a canonical reference (`docker.io/library/nginx`, with or without `:latest`)
+    /// for an architecture.
     ///
     /// # Errors
-    /// An image that is not there, is not there for the architecture, or whose manifest or
-    /// configuration is damaged.
+    /// An image that is missing, has no such architecture, or has a damaged manifest or configuration.
     pub fn image(&self, name: &str, arch: Arch) -> Result<Image, Error> {
         let mut wrong_arch = None;
         for layout in &self.layouts {
             match layout.image(name, arch) {
                 Ok(Some(image)) => return Ok(image),
                 Ok(None) => {}
-                Err(error @ Error::Architecture { .. }) => wrong_arch = wrong_arch.or(Some(error)),
+                Err(error @ (Error::Architecture { .. } | Error::EmptyIndex { .. })) => {
+                    wrong_arch = wrong_arch.or(Some(error))
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -120,8 +118,8 @@ impl Store {
         }
     }
 
-    /// The name with its tag of the last image of a repository that the first layout which has
-    /// one got (`docker.io/moby/syslinux`).
+    /// Finds the latest image of a repository (`docker.io/moby/syslinux`) in the first layout that has
+    /// one. Returns its name with the tag.
     pub fn last_of(&self, repository: &str) -> Option<String> {
         self.layouts.iter().find_map(|layout| {
             let mut names = layout.names().into_iter();
@@ -133,7 +131,7 @@ impl Store {
         })
     }
 
-    /// Names in the layouts that somebody may have meant.
+    /// Lists similar names in the layouts.
     fn similar(&self, name: &str) -> Vec<String> {
         let base = |name: &str| {
             let name = name.split('@').next().unwrap_or_default();
@@ -153,8 +151,7 @@ impl Store {
         names
     }
 
-    /// Decompresses and verifies the layers of all the images, `jobs` at a time, so that
-    /// [`Store::tree`] finds them ready.
+    /// Decompresses and verifies the layers of the images in `jobs` threads, for [`Store::tree`].
     ///
     /// # Errors
     /// A layer that is missing, damaged, or expands without end.
@@ -167,37 +164,44 @@ impl Store {
         self.layers.prepare(images, jobs, progress)
     }
 
-    /// Lets layers that are kept decompressed be used before [`Store::settle`] has verified them.
-    pub fn defer(&mut self) {
-        self.layers.defer();
+    /// Lets cached layers be used before [`Store::verify_pending`] has verified them.
+    pub fn defer_verification(&mut self) {
+        self.layers.defer_verification();
     }
 
-    /// Verifies what was deferred; several threads may do it together. Before all are done, nothing
-    /// that is made of the layers may be shown to anybody.
+    /// Verifies the cached layers that were used unverified. Several threads may call it to share the
+    /// work. Until all have returned, no output may get its name.
     ///
     /// # Errors
-    /// A layer that is damaged, in its layout or as it is kept.
-    pub fn settle(&self) -> Result<(), Error> {
-        self.layers.settle()
+    /// A layer that is damaged, in its layout or in the cache.
+    pub fn verify_pending(&self) -> Result<(), Error> {
+        self.layers.verify_pending()
     }
 
-    /// Whether a kept layer was damaged. It was removed: all is well when all is done again.
-    pub fn kept_damaged(&self) -> bool {
-        self.layers.damaged()
+    /// Returns true after a corrupt cached layer was found and removed: a second attempt makes it again.
+    pub fn has_corrupt_layer(&self) -> bool {
+        self.layers.has_corrupt()
     }
 
-    /// The layers of an image laid over each other.
+    /// Returns the reason why the layer cache cannot be written. Builds then decompress every layer.
+    pub fn unwritable_cache(&self) -> Option<&Error> {
+        self.layers.unwritable()
+    }
+
+    /// Builds the tree of an image from its layers.
     ///
     /// # Errors
-    /// Those of [`Store::prepare`], and entries of a layer that cannot be unpacked.
+    /// A layer that is missing or damaged, and entries that cannot be unpacked.
     pub fn tree(&self, image: &Image) -> Result<tree::Tree, Error> {
         let mut flat = flatten::empty();
         for layer in &image.layers {
             let tar = Extents::from_slice(Slice::whole(self.layers.get(layer)?));
-            for folder in flatten::opaque(&flat, &tar, &image.name, layer)? {
-                match self.opaque_whiteouts {
-                    true => flat.clear(&folder),
-                    false => self.leave(&image.name, folder),
+            for dir in flatten::opaque(&flat, &tar, &image.name, layer)? {
+                if self.opaque_whiteouts {
+                    flat.clear(&dir);
+                } else {
+                    let mut unhidden = self.unhidden.lock().unwrap_or_else(PoisonError::into_inner);
+                    unhidden.entry(image.name.clone()).or_default().insert(dir);
                 }
             }
             flatten::apply(&mut flat, &tar, &image.name, layer)?;
@@ -209,8 +213,8 @@ impl Store {
     /// [`Layout::graph`].
     ///
     /// # Errors
-    /// An image that is not there, a blob that is missing or damaged, and an index with nothing
-    /// that is wanted.
+    /// An image that is missing, a blob that is missing or damaged, and an index without a wanted
+    /// manifest.
     pub fn graph(&self, name: &str, wanted: &dyn Fn(&Descriptor) -> Option<bool>) -> Result<ImageGraph, Error> {
         for layout in &self.layouts {
             if let Some(graph) = layout.graph(name, wanted)? {
@@ -220,10 +224,10 @@ impl Store {
         Err(self.not_found(name))
     }
 
-    /// Reads the SPDX documents about an image for an architecture; none when it has no attestations.
+    /// Reads the SPDX documents in the attestations of an image for an architecture.
     ///
     /// # Errors
-    /// Attestations that are named and missing, or damaged.
+    /// Attestations that the index lists and that are missing or damaged.
     pub fn sboms(&self, name: &str, arch: Arch) -> Result<Vec<Value>, Error> {
         for layout in &self.layouts {
             if let Some(descriptor) = layout.find(name) {
@@ -249,13 +253,7 @@ impl Store {
         Ok(docker_archive::tree(&image.name, config, layers, time))
     }
 
-    fn leave(&self, image: &str, folder: Vec<u8>) {
-        let mut unhidden = self.unhidden.lock().unwrap_or_else(PoisonError::into_inner);
-        unhidden.entry(image.to_owned()).or_default().insert(folder);
-    }
-
-    /// The images of which trees were made, and the folders of each where opaque whiteouts would have
-    /// hidden something.
+    /// Returns the directories in which opaque whiteouts would have hidden entries, by image.
     pub fn unhidden(&self) -> BTreeMap<String, BTreeSet<Vec<u8>>> {
         self.unhidden.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{Item, added, items, problem, put};
-use crate::config::ImageConfig;
+use super::{Item, added, items, put};
+use crate::config::ContainerConfig;
 use crate::diagnostic::{Diagnostic, near};
 
-/// All of Linux's, in the order of their numbers (include/uapi/linux/capability.h).
+/// All capabilities of Linux, in the order of their numbers (include/uapi/linux/capability.h).
 const ALL: [&str; 41] = [
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
@@ -53,16 +53,17 @@ const ALL: [&str; 41] = [
     "CAP_CHECKPOINT_RESTORE",
 ];
 
-/// The five sets of a process: effective and ambient as given, the others all of both.
-pub fn compose(yaml: &ImageConfig, label: &ImageConfig) -> Result<Value, Diagnostic> {
+/// Composes the five sets of a process: effective and ambient as given, the others from both.
+pub fn compose(yaml: &ContainerConfig, label: &ContainerConfig, errors: &mut Vec<Diagnostic>) -> Value {
     let given = added(
         "capabilities",
         yaml.capabilities.as_ref(),
         label.capabilities.as_ref(),
         yaml.capabilities_add.as_ref(),
     );
-    let effective = expand(given)?;
-    let ambient = expand(items("ambient", yaml.ambient.as_ref().or(label.ambient.as_ref())))?;
+    let effective = expand(given, errors);
+    let ambient = items("ambient", yaml.ambient.as_ref().or(label.ambient.as_ref()));
+    let ambient = expand(ambient, errors);
     let bounding: BTreeSet<&String> = effective.iter().chain(&ambient).collect();
     let mut sets = Map::new();
     put(&mut sets, "bounding", &bounding);
@@ -70,29 +71,29 @@ pub fn compose(yaml: &ImageConfig, label: &ImageConfig) -> Result<Value, Diagnos
     put(&mut sets, "inheritable", &bounding);
     put(&mut sets, "permitted", &bounding);
     put(&mut sets, "ambient", &ambient);
-    Ok(Value::Object(sets))
+    Value::Object(sets)
 }
 
-fn expand(list: Vec<Item>) -> Result<Vec<String>, Diagnostic> {
+fn expand(list: Vec<Item>, errors: &mut Vec<Diagnostic>) -> Vec<String> {
     if let [one] = list.as_slice() {
         match one.text.to_lowercase().as_str() {
-            "none" => return Ok(Vec::new()),
-            "all" => return Ok(ALL.iter().map(|name| (*name).to_owned()).collect()),
+            "none" => return Vec::new(),
+            "all" => return ALL.iter().map(|name| (*name).to_owned()).collect(),
             _ => {}
         }
     }
     for Item { field, text: name } in &list {
         if !ALL.contains(&name.as_str()) {
             let upper = name.to_uppercase();
-            // What all have in common makes no two alike.
+            // The common prefix would make all names similar.
             let own = upper.strip_prefix("CAP_").unwrap_or(&upper);
             let known = ALL.iter().filter_map(|name| name.strip_prefix("CAP_"));
             let help = match near(own, known).filter(|_| !["ALL", "NONE"].contains(&own)) {
                 Some(meant) => format!("did you mean `CAP_{meant}`?"),
                 None => "capabilities are written as CAP_NET_ADMIN; all and none stand alone".into(),
             };
-            return Err(problem(field, format!("unknown capability: {name}\nhelp: {help}")));
+            errors.push(Diagnostic::field(field, format!("unknown capability: {name}")).help(help));
         }
     }
-    Ok(list.into_iter().map(|item| item.text).collect())
+    list.into_iter().map(|item| item.text).collect()
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use oci_spec::image::ImageConfiguration;
 use serde_json::{Map, Value, json};
 
-use crate::config::{Id, ImageConfig, Mount, Restart, Runtime};
+use crate::config::{ContainerConfig, Id, Mount, Restart, Runtime};
 use crate::diagnostic::{Diagnostic, nearest};
 pub use json::to_bytes;
 pub use resources::ordered;
@@ -19,40 +19,31 @@ pub use resources::ordered;
 /// The version of the specification that is written.
 const VERSION: &str = "1.2.1";
 
-/// An error about a field, with its remedy in lines of the message that begin with `help: `.
-pub fn problem(field: impl Into<String>, message: impl AsRef<str>) -> Diagnostic {
-    Diagnostic {
-        field: field.into(),
-        ..Diagnostic::from_text(message.as_ref())
-    }
-}
-
-/// The numbers that stand for the names of containers.
+/// IDs of containers by name.
 pub type Ids = BTreeMap<String, u32>;
 
-/// The configuration of one container.
+/// Configuration of a container.
 #[derive(Clone, Debug)]
 pub struct Spec {
     /// `config.json`.
     pub config: Value,
     /// Mounts of `config`.
     pub mounts: Vec<Mount>,
-    /// What the init does for the container.
+    /// Setup of the container by the init.
     pub runtime: Runtime,
-    /// Whether its root is only read.
+    /// Read-only root filesystem.
     pub readonly: bool,
 }
 
-/// The number of an owner: 0 when nothing is said.
+/// Returns the number of an owner, 0 by default.
 ///
 /// # Errors
 /// A name that no container has, or a number of more than 32 bits.
 pub fn id(id: Option<&Id>, field: &str, ids: &Ids) -> Result<u32, Diagnostic> {
     match id {
         None => Ok(0),
-        Some(Id::Number(number)) => {
-            u32::try_from(*number).map_err(|_| problem(field, format!("{field} {number} is not from 0 to 4294967295")))
-        }
+        Some(Id::Number(number)) => u32::try_from(*number)
+            .map_err(|_| Diagnostic::field(field, format!("{field} {number} is not from 0 to 4294967295"))),
         Some(Id::Name(name)) if name.is_empty() || name == "root" => Ok(0),
         Some(Id::Name(name)) => ids.get(name).copied().ok_or_else(|| {
             let help = match name.parse::<u32>() {
@@ -60,7 +51,7 @@ pub fn id(id: Option<&Id>, field: &str, ids: &Ids) -> Result<u32, Diagnostic> {
                 Err(_) => nearest(name, ids.keys().map(String::as_str))
                     .unwrap_or_else(|| "use a number, root, or the name of a container".into()),
             };
-            problem(field, format!("cannot find id: {name}\nhelp: {help}"))
+            Diagnostic::field(field, format!("cannot find id: {name}")).help(help)
         }),
     }
 }
@@ -68,13 +59,14 @@ pub fn id(id: Option<&Id>, field: &str, ids: &Ids) -> Result<u32, Diagnostic> {
 /// Composes the configuration from the YAML, the label and the image's configuration.
 ///
 /// # Errors
-/// A field whose value cannot be used.
+/// Every field whose value cannot be used.
 pub fn compose(
-    yaml: &ImageConfig,
-    label: &ImageConfig,
+    yaml: &ContainerConfig,
+    label: &ContainerConfig,
     image: &ImageConfiguration,
     ids: &Ids,
-) -> Result<Spec, Diagnostic> {
+) -> Result<Spec, Vec<Diagnostic>> {
+    let mut errors = Vec::new();
     let image = image.config().clone().unwrap_or_default();
     let mut command = image.entrypoint().clone().unwrap_or_default();
     command.extend(image.cmd().clone().unwrap_or_default());
@@ -82,21 +74,29 @@ pub fn compose(
     let env = first(&yaml.env, &label.env).unwrap_or_else(|| image.env().clone().unwrap_or_default());
     let working = image.working_dir().clone().unwrap_or_default();
     let cwd = filled([&yaml.cwd, &label.cwd, &working]).unwrap_or("/");
+    errors.extend(check_cwd(cwd));
+    errors.extend(check_env(yaml.env.as_deref().unwrap_or_default()));
     let readonly = first(&yaml.readonly, &label.readonly).unwrap_or(false);
     let more_gids = first(&yaml.additional_gids, &label.additional_gids).unwrap_or_default();
+    let mut owner = |given: Option<&Id>, field: &str| {
+        id(given, field, ids).unwrap_or_else(|error| {
+            errors.push(error);
+            0
+        })
+    };
     let more_gids: Vec<u32> = more_gids
         .iter()
         .enumerate()
-        .map(|(at, gid)| id(Some(gid), &format!("additionalGids[{at}]"), ids))
-        .collect::<Result<_, _>>()?;
+        .map(|(at, gid)| owner(Some(gid), &format!("additionalGids[{at}]")))
+        .collect();
     let mut user = Map::new();
     user.insert(
         "uid".into(),
-        json!(id(yaml.uid.as_ref().or(label.uid.as_ref()), "uid", ids)?),
+        json!(owner(yaml.uid.as_ref().or(label.uid.as_ref()), "uid")),
     );
     user.insert(
         "gid".into(),
-        json!(id(yaml.gid.as_ref().or(label.gid.as_ref()), "gid", ids)?),
+        json!(owner(yaml.gid.as_ref().or(label.gid.as_ref()), "gid")),
     );
     put(&mut user, "additionalGids", more_gids);
 
@@ -105,11 +105,14 @@ pub fn compose(
     put(&mut process, "args", args);
     put(&mut process, "env", env);
     process.insert("cwd".into(), json!(cwd));
-    process.insert("capabilities".into(), capabilities::compose(yaml, label)?);
+    process.insert("capabilities".into(), capabilities::compose(yaml, label, &mut errors));
     put(
         &mut process,
         "rlimits",
-        resources::rlimits(&items("rlimits", yaml.rlimits.as_ref().or(label.rlimits.as_ref())))?,
+        resources::rlimits(
+            &items("rlimits", yaml.rlimits.as_ref().or(label.rlimits.as_ref())),
+            &mut errors,
+        ),
     );
     if first(&yaml.no_new_privileges, &label.no_new_privileges).unwrap_or(false) {
         process.insert("noNewPrivileges".into(), json!(true));
@@ -122,7 +125,7 @@ pub fn compose(
     if readonly {
         root = json!({"path": "rootfs", "readonly": true});
     }
-    let (rules, devices) = resources::compose(yaml, label)?;
+    let (rules, devices) = resources::compose(yaml, label, &mut errors);
     let mut linux = Map::new();
     put(
         &mut linux,
@@ -145,7 +148,7 @@ pub fn compose(
         "cgroupsPath",
         first(&yaml.cgroups_path, &label.cgroups_path).unwrap_or_default(),
     );
-    linux.insert("namespaces".into(), namespaces(yaml, label));
+    linux.insert("namespaces".into(), namespaces(yaml, label, &mut errors));
     put(&mut linux, "devices", devices);
     let propagation = first(&yaml.rootfs_propagation, &label.rootfs_propagation);
     put(&mut linux, "rootfsPropagation", propagation.unwrap_or_default());
@@ -169,7 +172,7 @@ pub fn compose(
         "hostname",
         filled([&yaml.hostname, &label.hostname]).unwrap_or_default(),
     );
-    let mounts = mounts::compose(yaml, label, readonly)?;
+    let mounts = mounts::compose(yaml, label, readonly, &mut errors);
     put(&mut config, "mounts", &mounts);
     put(
         &mut config,
@@ -177,6 +180,9 @@ pub fn compose(
         first(&yaml.annotations, &label.annotations).unwrap_or_default(),
     );
     config.insert("linux".into(), Value::Object(linux));
+    if !errors.is_empty() {
+        return Err(errors);
+    }
     Ok(Spec {
         config: Value::Object(config),
         mounts,
@@ -230,46 +236,81 @@ fn runtime(yaml: Option<&Runtime>, label: Option<&Runtime>) -> Runtime {
     }
 }
 
-/// Network, IPC, UTS and user are the machine's own unless asked for; the process namespace
-/// is new unless `host` is asked for; the mount namespace is always new.
-fn namespaces(yaml: &ImageConfig, label: &ImageConfig) -> Value {
+/// Checks a working directory, which the runtime needs as an absolute path.
+fn check_cwd(cwd: &str) -> Option<Diagnostic> {
+    if cwd.starts_with('/') {
+        return None;
+    }
+    let message = format!("the working directory {cwd:?} is not an absolute path");
+    Some(Diagnostic::field("cwd", message).help(format!("set `cwd: /{}`", cwd.trim_start_matches(['.', '/']))))
+}
+
+/// Checks environment variables of the YAML.
+fn check_env(env: &[String]) -> impl Iterator<Item = Diagnostic> {
+    let invalid = env
+        .iter()
+        .enumerate()
+        .filter(|(_, entry)| entry.find('=').is_none_or(|at| at == 0));
+    invalid.map(|(at, entry)| {
+        let message = format!("the environment variable {entry:?} has no name and value");
+        let name = entry.trim_matches('=');
+        Diagnostic::field(format!("env[{at}]"), message).help(format!("write it as `{name}=VALUE`"))
+    })
+}
+
+/// Composes the namespaces. Network, IPC, UTS and user namespaces are the host's by default, the PID
+/// namespace is new by default, and the mount namespace is always new.
+fn namespaces(yaml: &ContainerConfig, label: &ContainerConfig, errors: &mut Vec<Diagnostic>) -> Value {
     let mut list = Vec::new();
-    let mut add = |kind: &str, value: &str| {
-        if ["host", "root"].contains(&value) {
-            return;
+    for (kind, field, value) in [
+        ("network", "net", filled([&yaml.net, &label.net]).unwrap_or("root")),
+        ("ipc", "ipc", filled([&yaml.ipc, &label.ipc]).unwrap_or("root")),
+        ("uts", "uts", filled([&yaml.uts, &label.uts]).unwrap_or("root")),
+        ("pid", "pid", filled([&yaml.pid, &label.pid]).unwrap_or("new")),
+        (
+            "user",
+            "userns",
+            filled([&yaml.userns, &label.userns]).unwrap_or("root"),
+        ),
+        ("mount", "", "new"),
+    ] {
+        match value {
+            "host" | "root" => {}
+            "new" => list.push(json!({"type": kind})),
+            "none" if kind == "network" => list.push(json!({"type": kind})),
+            path if path.starts_with('/') => list.push(json!({"type": kind, "path": path})),
+            other => {
+                let known: &[&str] = if kind == "network" {
+                    &["host", "new", "none"]
+                } else {
+                    &["host", "new"]
+                };
+                let all = || format!("use {}, or the path of a namespace", known.join(", "));
+                let help = nearest(other, known.iter().copied()).unwrap_or_else(all);
+                errors.push(Diagnostic::field(field, format!("unknown {kind} namespace {other:?}")).help(help));
+            }
         }
-        let new = ["", "new"].contains(&value) || (kind == "network" && value == "none");
-        list.push(match new {
-            true => json!({"type": kind}),
-            false => json!({"type": kind, "path": value}),
-        });
-    };
-    add("network", filled([&yaml.net, &label.net]).unwrap_or("root"));
-    add("ipc", filled([&yaml.ipc, &label.ipc]).unwrap_or("root"));
-    add("uts", filled([&yaml.uts, &label.uts]).unwrap_or("root"));
-    add("pid", filled([&yaml.pid, &label.pid]).unwrap_or("new"));
-    add("user", filled([&yaml.userns, &label.userns]).unwrap_or("root"));
-    add("mount", "new");
+    }
     Value::Array(list)
 }
 
-/// What is there wins, even when it is empty.
+/// Returns the value of the YAML, even if it is empty, or else of the label.
 fn first<T: Clone>(yaml: &Option<T>, label: &Option<T>) -> Option<T> {
     yaml.clone().or_else(|| label.clone())
 }
 
-/// The first text that is not empty.
+/// Returns the first string that is not empty.
 fn filled<const N: usize>(texts: [&String; N]) -> Option<&str> {
     texts.into_iter().map(String::as_str).find(|text| !text.is_empty())
 }
 
-/// An item of a list of texts, and its field as the YAML names it.
+/// Item of a list of strings, with its path in the YAML.
 struct Item {
     field: String,
     text: String,
 }
 
-/// The items of a field's list.
+/// Lists the items of a field.
 fn items(field: &str, list: Option<&Vec<String>>) -> Vec<Item> {
     let list = list.into_iter().flatten().enumerate();
     let items = list.map(|(at, text)| Item {
@@ -279,7 +320,7 @@ fn items(field: &str, list: Option<&Vec<String>>) -> Vec<Item> {
     items.collect()
 }
 
-/// The label's list with the YAML's additions, unless the YAML has the whole list.
+/// Lists the items of the YAML's list, or else of the label's list and the YAML's additions.
 fn added(
     field: &str,
     whole: Option<&Vec<String>>,
@@ -296,7 +337,7 @@ fn added(
     }
 }
 
-/// Inserts a value unless it is empty.
+/// Inserts a value that is not empty.
 fn put(object: &mut Map<String, Value>, key: &str, value: impl serde::Serialize) {
     let value = json!(value);
     let empty = match &value {
@@ -330,8 +371,8 @@ mod tests {
             ("rlimits: [\"bogus,1,2\"]", "there are cpu, fsize,"),
         ] {
             let yaml = parse_label(yaml, "yaml").unwrap();
-            let composed = compose(&yaml, &ImageConfig::default(), &ImageConfiguration::default(), &ids);
-            let message = composed.unwrap_err().to_string();
+            let composed = compose(&yaml, &ContainerConfig::default(), &ImageConfiguration::default(), &ids);
+            let message = composed.unwrap_err().first().unwrap().to_string();
             assert!(message.contains(expected), "{message}");
         }
     }
@@ -357,7 +398,34 @@ mod tests {
         ] {
             let yaml = parse_label(yaml, "yaml").unwrap();
             let composed = compose(&yaml, &label, &ImageConfiguration::default(), &Ids::new());
-            assert_eq!(composed.unwrap_err().field, expected);
+            assert_eq!(composed.unwrap_err().first().unwrap().field, expected);
         }
+    }
+
+    #[test]
+    fn every_mistake_is_found() {
+        let yaml = "{net: hots, pid: none, cwd: app, env: [FOO, A=b, =c], binds: [\"/a:/a:roo\", \"/b:/b:ro\", /c], \
+            capabilities: [CAP_BOGUS, CAP_KILL, CAP_WRONG], uid: nobody, rlimits: [\"bogus,1,2\", \"nofile,x,y\"]}";
+        let yaml = parse_label(yaml, "yaml").unwrap();
+        let label = ContainerConfig::default();
+        let errors = compose(&yaml, &label, &ImageConfiguration::default(), &Ids::new()).unwrap_err();
+        let mut fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
+        fields.sort_unstable();
+        let expected = [
+            "binds[0]",
+            "binds[2]",
+            "capabilities[0]",
+            "capabilities[2]",
+            "cwd",
+            "env[0]",
+            "env[2]",
+            "net",
+            "pid",
+            "rlimits[0]",
+            "rlimits[1]",
+            "uid",
+        ];
+        assert_eq!(fields, expected);
+        assert!(errors.iter().all(|error| !error.help.is_empty()), "{errors:?}");
     }
 }

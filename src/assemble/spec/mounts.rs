@@ -1,11 +1,57 @@
-//! The mounts of a container: the usual ones, then tmpfs, binds and mounts over them, each
-//! destination once.
+//! Mounts of a container: the default mounts, then tmpfs, binds and mounts; the last of a destination
+//! counts.
 
 use std::collections::BTreeMap;
 
-use super::{Item, added, first, items, problem};
-use crate::config::{ImageConfig, Mount};
-use crate::diagnostic::Diagnostic;
+use super::{Item, added, first, items};
+use crate::config::{ContainerConfig, Mount};
+use crate::diagnostic::{Diagnostic, nearest};
+
+/// Options of bind mounts (mount(8), "Filesystem-independent mount options"; runc's recursive ones).
+const BIND_OPTIONS: [&str; 42] = [
+    "async",
+    "atime",
+    "bind",
+    "defaults",
+    "dev",
+    "diratime",
+    "dirsync",
+    "exec",
+    "noatime",
+    "nodev",
+    "nodiratime",
+    "noexec",
+    "norelatime",
+    "nostrictatime",
+    "nosuid",
+    "nosymfollow",
+    "private",
+    "ratime",
+    "rbind",
+    "relatime",
+    "remount",
+    "rnoatime",
+    "rnodev",
+    "rnodiratime",
+    "rnoexec",
+    "rnosuid",
+    "ro",
+    "rprivate",
+    "rro",
+    "rrw",
+    "rshared",
+    "rslave",
+    "runbindable",
+    "rw",
+    "shared",
+    "slave",
+    "strictatime",
+    "suid",
+    "sync",
+    "unbindable",
+    "idmap",
+    "ridmap",
+];
 
 fn mount(destination: &str, kind: &str, source: &str, options: Vec<String>) -> Mount {
     Mount {
@@ -21,11 +67,16 @@ fn options(text: &str) -> Vec<String> {
     text.split(',').map(str::to_owned).collect()
 }
 
-/// All mounts by destination.
-pub fn compose(yaml: &ImageConfig, label: &ImageConfig, readonly: bool) -> Result<Vec<Mount>, Diagnostic> {
+/// Composes the mounts, sorted by destination.
+pub fn compose(
+    yaml: &ContainerConfig,
+    label: &ContainerConfig,
+    readonly: bool,
+    errors: &mut Vec<Diagnostic>,
+) -> Vec<Mount> {
     let ro = if readonly { ",ro" } else { "" };
     let mut mounts = BTreeMap::new();
-    let mut add = |mount: Mount| mounts.insert(mount.destination.clone(), mount);
+    let mut add = |mount: Mount| drop(mounts.insert(mount.destination.clone(), mount));
     add(mount("/proc", "proc", "proc", options("nosuid,nodev,noexec,relatime")));
     let dev = format!("nosuid,strictatime,mode=755,size=65536k{ro}");
     add(mount("/dev", "tmpfs", "tmpfs", options(&dev)));
@@ -48,8 +99,11 @@ pub fn compose(yaml: &ImageConfig, label: &ImageConfig, readonly: bool) -> Resul
         match parts.as_slice() {
             [path] => add(mount(path, "tmpfs", "tmpfs", Vec::new())),
             [path, given] => add(mount(path, "tmpfs", "tmpfs", options(given))),
-            _ => return Err(problem(field, format!("cannot parse tmpfs, too many ':': {text}"))),
-        };
+            _ => {
+                let message = format!("cannot parse tmpfs, too many ':': {text}");
+                errors.push(Diagnostic::field(field, message).help("write it as /path:option,option"));
+            }
+        }
     }
     let binds = added(
         "binds",
@@ -60,15 +114,22 @@ pub fn compose(yaml: &ImageConfig, label: &ImageConfig, readonly: bool) -> Resul
     for Item { field, text } in binds {
         let parts: Vec<&str> = text.split(':').collect();
         match parts.as_slice() {
-            [_] => return Err(problem(field, format!("cannot parse bind, missing ':': {text}"))),
+            [_] => {
+                let message = format!("cannot parse bind, missing ':': {text}");
+                errors.push(Diagnostic::field(field, message).help(format!("write it as {text}:{text}")));
+            }
             [source, path] => add(mount(path, "bind", source, options("rw,rbind,rshared"))),
             [source, path, given] => {
                 let mut given = options(given);
+                errors.extend(unknown_option(&field, &given));
                 given.push("rbind".into());
-                add(mount(path, "bind", source, given))
+                add(mount(path, "bind", source, given));
             }
-            _ => return Err(problem(field, format!("cannot parse bind, too many ':': {text}"))),
-        };
+            _ => {
+                let message = format!("cannot parse bind, too many ':': {text}");
+                errors.push(Diagnostic::field(field, message).help("write it as SOURCE:DESTINATION:option,option"));
+            }
+        }
     }
     let given = first(&yaml.mounts, &label.mounts).unwrap_or_default();
     for (at, mut mount) in given.into_iter().enumerate() {
@@ -79,7 +140,10 @@ pub fn compose(yaml: &ImageConfig, label: &ImageConfig, readonly: bool) -> Resul
                 known @ ("mqueue" | "devpts" | "proc" | "sysfs" | "cgroup") => known.to_owned(),
                 _ if path == "/dev" => "tmpfs".to_owned(),
                 _ => {
-                    return Err(problem(field, format!("mount for destination {path} is missing type")));
+                    let message = format!("mount for destination {path} is missing type");
+                    errors
+                        .push(Diagnostic::field(field, message).help("add `type: bind`, or the type of a filesystem"));
+                    continue;
                 }
             };
         }
@@ -93,12 +157,29 @@ pub fn compose(yaml: &ImageConfig, label: &ImageConfig, readonly: bool) -> Resul
                 "sysfs" => "/sys",
                 "cgroup" => "/sys/fs/cgroup",
                 "mqueue" => "/dev/mqueue",
-                kind => return Err(problem(field, format!("mount type {kind} is missing destination"))),
+                kind => {
+                    let message = format!("mount type {kind} is missing destination");
+                    errors.push(Diagnostic::field(field, message).help("add `destination:`"));
+                    continue;
+                }
             }
             .to_owned();
         }
         mount.options = mount.options.filter(|options| !options.is_empty());
         add(mount);
     }
-    Ok(mounts.into_values().collect())
+    mounts.into_values().collect()
+}
+
+/// Finds an option that bind mounts do not have.
+fn unknown_option(field: &str, options: &[String]) -> Option<Diagnostic> {
+    let known = || BIND_OPTIONS.into_iter();
+    let unknown = options
+        .iter()
+        .find(|option| !known().any(|known| known == option.as_str()))?;
+    let help = match unknown.as_str() {
+        "z" | "Z" => "leave it out: there are no SELinux labels".to_owned(),
+        other => nearest(other, known()).unwrap_or_else(|| "use ro, rw, nosuid, nodev, noexec, rshared, ...".into()),
+    };
+    Some(Diagnostic::field(field, format!("unknown option of a bind mount: {unknown}")).help(help))
 }

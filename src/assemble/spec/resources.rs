@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Item, first, problem};
-use crate::config::ImageConfig;
+use super::{Item, first};
+use crate::config::ContainerConfig;
 use crate::diagnostic::{Diagnostic, nearest};
 
 const LIMITS: [&str; 16] = [
@@ -81,45 +81,46 @@ const ORDER: [(&str, &[&str]); 8] = [
     ("devices", &["allow", "type", "major", "minor", "access"]),
 ];
 
-/// `name,soft,hard` as the runtime has it.
-pub fn rlimits(list: &[Item]) -> Result<Vec<Value>, Diagnostic> {
-    let mut limits = Vec::new();
-    for Item { field, text } in list {
-        let parts: Vec<&str> = text.splitn(3, ',').map(str::trim).collect();
-        let [name, soft, hard] = parts.as_slice() else {
-            let message = format!("cannot parse rlimit: {text}\nhelp: write it as nofile,1024,4096");
-            return Err(problem(field, message));
-        };
-        let mut name = name.to_uppercase();
-        if !name.starts_with("RLIMIT_") {
-            name.insert_str(0, "RLIMIT_");
-        }
-        if !LIMITS.contains(&name.as_str()) {
-            let own = name.trim_start_matches("RLIMIT_").to_lowercase();
-            let known: Vec<String> = LIMITS
-                .iter()
-                .map(|limit| limit.trim_start_matches("RLIMIT_").to_lowercase())
-                .collect();
-            let help = nearest(&own, known.iter().map(String::as_str));
-            let help = help.unwrap_or_else(|| format!("there are {}", known.join(", ")));
-            return Err(problem(field, format!("unknown limit: {name}\nhelp: {help}")));
-        }
-        let number = |text: &str| match text.to_lowercase().as_str() {
-            "unlimited" => Ok(u64::MAX),
-            number => number.parse().map_err(|_| {
-                problem(
-                    field,
-                    format!("cannot parse {text} as a limit: it is a number or `unlimited`"),
-                )
-            }),
-        };
-        limits.push(json!({"type": name, "hard": number(hard)?, "soft": number(soft)?}));
-    }
-    Ok(limits)
+/// Parses limits of the form `name,soft,hard`.
+pub fn rlimits(list: &[Item], errors: &mut Vec<Diagnostic>) -> Vec<Value> {
+    let limits = list
+        .iter()
+        .filter_map(|item| rlimit(item).map_err(|error| errors.push(error)).ok());
+    limits.collect()
 }
 
-/// `linux.resources` with the rules for the devices, and `linux.devices`.
-pub fn compose(yaml: &ImageConfig, label: &ImageConfig) -> Result<(Value, Vec<Value>), Diagnostic> {
+fn rlimit(Item { field, text }: &Item) -> Result<Value, Diagnostic> {
+    let parts: Vec<&str> = text.splitn(3, ',').map(str::trim).collect();
+    let [name, soft, hard] = parts.as_slice() else {
+        let message = format!("cannot parse rlimit: {text}");
+        return Err(Diagnostic::field(field, message).help("write it as nofile,1024,4096"));
+    };
+    let mut name = name.to_uppercase();
+    if !name.starts_with("RLIMIT_") {
+        name.insert_str(0, "RLIMIT_");
+    }
+    if !LIMITS.contains(&name.as_str()) {
+        let own = name.trim_start_matches("RLIMIT_").to_lowercase();
+        let known: Vec<String> = LIMITS
+            .iter()
+            .map(|limit| limit.trim_start_matches("RLIMIT_").to_lowercase())
+            .collect();
+        let help = nearest(&own, known.iter().map(String::as_str));
+        let help = help.unwrap_or_else(|| format!("there are {}", known.join(", ")));
+        return Err(Diagnostic::field(field, format!("unknown limit: {name}")).help(help));
+    }
+    let number = |text: &str| match text.to_lowercase().as_str() {
+        "unlimited" => Ok(u64::MAX),
+        number => number.parse().map_err(|_| {
+            let message = format!("cannot parse {text} as a limit");
+            Diagnostic::field(field, message).help("use a number, or unlimited")
+        }),
+    };
+    Ok(json!({"type": name, "hard": number(hard)?, "soft": number(soft)?}))
+}
+
+/// Composes `linux.resources` with the rules for the devices, and `linux.devices`.
+pub fn compose(yaml: &ContainerConfig, label: &ContainerConfig, errors: &mut Vec<Diagnostic>) -> (Value, Vec<Value>) {
     let given = first(&yaml.resources, &label.resources).unwrap_or_default();
     let mut rules = ordered("", &given);
     let mut nodes = Vec::new();
@@ -130,16 +131,14 @@ pub fn compose(yaml: &ImageConfig, label: &ImageConfig) -> Result<(Value, Vec<Va
             allowed.push(json!({"allow": true, "type": device.kind, "access": "rwm"}));
             continue;
         }
-        let mode = u32::from_str_radix(&device.mode, 8).map_err(|_| {
+        let Ok(mode) = u32::from_str_radix(&device.mode, 8) else {
             let message = format!(
                 "cannot parse the mode {:?} of device {} as octal",
                 device.mode, device.path
             );
-            problem(
-                format!("devices[{at}].mode"),
-                format!("{message}\nhelp: write it as \"0600\""),
-            )
-        })?;
+            errors.push(Diagnostic::field(format!("devices[{at}].mode"), message).help("write it as \"0600\""));
+            continue;
+        };
         let (kind, major, minor) = (&device.kind, device.major, device.minor);
         nodes.push(json!({
             "path": device.path, "type": kind, "major": major, "minor": minor, "fileMode": mode,
@@ -161,10 +160,10 @@ pub fn compose(yaml: &ImageConfig, label: &ImageConfig) -> Result<(Value, Vec<Va
         all.append(rules);
         *rules = all;
     }
-    Ok((rules, nodes))
+    (rules, nodes)
 }
 
-/// The same object with the specification's names and order of fields.
+/// Returns an object with the specification's names and order of fields.
 pub fn ordered(name: &str, given: &Value) -> Value {
     let order = ORDER
         .iter()
@@ -180,7 +179,7 @@ pub fn ordered(name: &str, given: &Value) -> Value {
                     ("pageSize", Some(Value::Number(bytes))) => {
                         object.insert((*key).into(), json!(page_size(bytes.as_u64().unwrap_or(0))));
                     }
-                    // The specification has no empty text and no empty list there.
+                    // The specification has no empty strings and lists.
                     (_, Some(value)) if *value == json!("") || *value == json!([]) => {}
                     (_, Some(value)) => {
                         object.insert((*key).into(), ordered(key, value));
@@ -195,7 +194,7 @@ pub fn ordered(name: &str, given: &Value) -> Value {
     }
 }
 
-/// "2MB": the kernel names the sizes of huge pages so.
+/// Returns a huge page size as the kernel names it, such as "2MB".
 fn page_size(bytes: u64) -> String {
     for (unit, shift) in [("GB", 30), ("MB", 20), ("KB", 10)] {
         if bytes >> shift > 0 && bytes.trailing_zeros() >= shift {

@@ -1,34 +1,35 @@
-//! One gzip member (RFC 1952) whose pieces are compressed by several threads, the way of pigz: each
-//! knows the plain bytes before it, and waits for none.
+//! One gzip member (RFC 1952), compressed in pieces by several threads, as pigz does: the dictionary of a
+//! piece is the plain data before it.
 //!
 //! ```text
 //! header 10 B | block 0 ... sync | block 1 ... sync | ... | final empty block | CRC-32 | length
 //! ```
 //!
-//! Each piece ends with a sync flush, an empty stored block that fills up to a byte (RFC 1951,
-//! section 3.2.4), so that the pieces can stand behind each other.
+//! Each piece ends with a sync flush, an empty stored block that is aligned to a byte (RFC 1951,
+//! section 3.2.4), so that pieces can be concatenated.
 
 use std::io::{self, Write};
 
 use extents::Extents;
 use flate2::{Compress, Compression, FlushCompress, Status};
 
-/// How much is compressed by itself, in bytes. Smaller ones lose more at their ends.
+/// Length of a piece, in bytes. Smaller pieces compress worse.
 const PIECE: u64 = 1 << 20;
-/// The level of a piece when none is given, and of one that shrinks well: there an effort saves the most
-/// bytes a second. Of an initrd it makes 0.7 % more than level 4, in a tenth less time.
+/// Default level of a piece, and of a piece that compresses well, where effort saves the most bytes per
+/// second. An initrd is 0.7 % larger than at level 4, in 10 % less time.
 const LEVELS: (u32, u32) = (3, 5);
-/// How much of a piece shows how well it shrinks, in bytes...
+/// Length of the sample that decides the level of a piece, in bytes.
 const FIRST: usize = 256 << 10;
-/// ... and to what part of it, when that is well.
+/// Ratio from which a sample compresses well.
 const WELL: usize = 4;
-/// How far back a match may reach, in bytes (RFC 1951, section 2).
+/// Maximum distance of a match, in bytes (RFC 1951, section 2).
 const WINDOW: u64 = 32 << 10;
 /// Magic, method deflate, no flags, no time, no extra flags, operating system unknown.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-/// A final block with fixed codes that has nothing but its end.
+/// Final block: fixed codes, end of block only.
 const FINAL: [u8; 2] = [3, 0];
 
+/// Writes the compressed bytes.
 pub fn write(plain: &Extents, level: Option<u32>, jobs: usize, out: &mut dyn Write) -> io::Result<()> {
     let count = plain.len().div_ceil(PIECE);
     out.write_all(&HEADER)?;
@@ -45,11 +46,11 @@ pub fn write(plain: &Extents, level: Option<u32>, jobs: usize, out: &mut dyn Wri
     )?;
     out.write_all(&FINAL)?;
     out.write_all(&sum.finalize().to_le_bytes())?;
-    // The length is kept modulo 2^32.
+    // The length is stored modulo 2^32.
     out.write_all(&(plain.len() as u32).to_le_bytes())
 }
 
-/// A piece as deflate blocks that end on a byte and have no final one, and the sum of what is in them.
+/// Compresses a piece to deflate blocks without a final one, and computes the checksum of its content.
 fn deflate(
     plain: &Extents,
     index: u64,
@@ -64,8 +65,8 @@ fn deflate(
     let (before, bytes) = buffer.split_at(window as usize);
     let mut sum = crc32fast::Hasher::new();
     sum.update(bytes);
-    // A new one each time: zlib-rs 0.6 sees bytes of the piece before when it was only reset, and is
-    // given a dictionary then.
+    // A new compressor for each piece: after a reset, zlib-rs 0.6 still sees bytes of the piece before
+    // when a dictionary is set.
     let mut compressor = Compress::new(Compression::new(level.unwrap_or(LEVELS.0)), false);
     compressor.set_dictionary(before).map_err(io::Error::other)?;
     let mut out = Vec::with_capacity(bytes.len() / 2 + 64);
@@ -87,7 +88,7 @@ fn deflate(
             .compress_vec(rest, &mut out, FlushCompress::Sync)
             .map_err(io::Error::other)?;
         let done = compressor.total_in() as usize == bytes.len();
-        // With room left in the output the flush is complete (zlib.h, deflate).
+        // With output capacity left, the flush is complete (zlib.h, deflate).
         if done && out.len() < out.capacity() && status != Status::StreamEnd {
             return Ok((out, sum));
         }

@@ -1,15 +1,16 @@
-//! LZ4's legacy framing, the only one that Linux's `unlz4` reads (LZ4 Frame Format
-//! Description, Legacy frame): the magic, then blocks with their compressed sizes.
+//! LZ4's legacy frame, the only one that Linux's `unlz4` reads (LZ4 Frame Format Description, Legacy
+//! frame): the magic number, then blocks with their compressed sizes.
 
 use std::io::{self, Write};
 
 use extents::Extents;
 
-/// 0x184C2102 in little endian.
+/// Magic number 0x184C2102, little-endian.
 const MAGIC: [u8; 4] = [0x02, 0x21, 0x4c, 0x18];
-/// What a block holds decompressed, in bytes; only the last may hold less.
+/// Decompressed length of every block but the last, in bytes.
 const BLOCK: u64 = 8 << 20;
 
+/// Writes the compressed bytes.
 pub fn write(plain: &Extents, jobs: usize, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(&MAGIC)?;
     ordered::map(

@@ -1,5 +1,4 @@
-//! Compression of an initrd (and whatever else is one stream) on all cores, with the same
-//! bits for any number of them.
+//! Compression of initrds and other streams on all cores. The output does not depend on their number.
 
 mod gzip;
 mod lz4;
@@ -8,6 +7,7 @@ mod zstd;
 
 use std::fmt;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -16,18 +16,18 @@ use extents::{Extents, FileBlob, Slice};
 
 use crate::content_id::ContentId;
 
-/// How to compress.
+/// Compression algorithm with its level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
-    /// One gzip member; level 1 to 9, or as much effort as pays.
+    /// One gzip member; level 1 to 9, by default a level that depends on the data.
     Gzip(Option<u32>),
     /// One zstd frame; level 1 to 19.
     Zstd(u32),
-    /// The legacy framing of LZ4, the one that Linux reads.
+    /// LZ4's legacy frame, which Linux reads.
     Lz4,
     /// One xz stream; preset 0 to 9.
     Xz(u32),
-    /// As it is.
+    /// No compression.
     None,
 }
 
@@ -38,22 +38,22 @@ impl Default for Compression {
 }
 
 impl Compression {
-    /// How a disk is compressed as a whole when only gzip is said. The levels below look for no match of three
-    /// bytes, and make it larger than `gzip` and `qemu-img` do.
+    /// Default compression of disk images. Lower levels do not search for matches of three bytes, and the
+    /// file becomes larger than that of `gzip` and `qemu-img`.
     pub const DISK: Compression = Compression::Gzip(Some(9));
 
-    /// Reads how a disk is compressed.
+    /// Parses the compression of a disk image.
     ///
     /// # Errors
-    /// As [`Compression::from_str`].
-    pub fn of_disk(text: &str) -> Result<Compression, String> {
+    /// An unknown algorithm or level.
+    pub fn of_disk(text: &str) -> Result<Compression, Invalid> {
         match text {
             "gzip" => Ok(Compression::DISK),
             text => text.parse(),
         }
     }
 
-    /// What is added to the name of a file that is compressed so.
+    /// Returns the suffix of the names of compressed files.
     pub fn suffix(self) -> &'static str {
         match self {
             Compression::Gzip(_) => ".gz",
@@ -78,27 +78,46 @@ impl fmt::Display for Compression {
     }
 }
 
-impl FromStr for Compression {
-    type Err = String;
+/// Error of a text that names no compression.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// Unknown algorithm.
+    #[error("unknown algorithm {0:?}: expected gzip, zstd, lz4, xz or none")]
+    Algorithm(String),
+    /// Unknown level.
+    #[error("{name} has levels from {} to {}, not {level:?}", range.start(), range.end())]
+    Level {
+        /// Algorithm.
+        name: String,
+        /// Level that was given.
+        level: String,
+        /// Levels of the algorithm.
+        range: RangeInclusive<u32>,
+    },
+    /// Level of an algorithm without levels.
+    #[error("{0} has no levels")]
+    NoLevels(String),
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, level) = match text.split_once(':') {
+impl FromStr for Compression {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let (name, given) = match text.split_once(':') {
             Some((name, level)) => (name, Some(level)),
             None => (text, None),
         };
-        let level = |range: std::ops::RangeInclusive<u32>| {
-            let Some(text) = level else { return Ok(None) };
+        let level = |range: RangeInclusive<u32>| {
+            let Some(text) = given else { return Ok(None) };
             let level = text.parse().ok().filter(|level| range.contains(level));
-            level.map(Some).ok_or_else(|| {
-                format!(
-                    "{name} has levels from {} to {}, not {text:?}",
-                    range.start(),
-                    range.end()
-                )
+            level.map(Some).ok_or_else(|| Invalid::Level {
+                name: name.to_owned(),
+                level: text.to_owned(),
+                range,
             })
         };
-        let without = |compression| match text.split_once(':') {
-            Some(_) => Err(format!("{name} has no levels")),
+        let without = |compression| match given {
+            Some(_) => Err(Invalid::NoLevels(name.to_owned())),
             None => Ok(compression),
         };
         match name {
@@ -107,21 +126,20 @@ impl FromStr for Compression {
             "xz" => Ok(Compression::Xz(level(0..=9)?.unwrap_or(6))),
             "lz4" => without(Compression::Lz4),
             "none" => without(Compression::None),
-            _ => Err(format!("{name:?} is none of gzip, zstd, lz4, xz and none")),
+            _ => Err(Invalid::Algorithm(name.to_owned())),
         }
     }
 }
 
-/// The compressed bytes of a virtual file. They are kept in a file without a name in
-/// `folder`, since they need not fit the memory.
+/// Compresses a content to an unnamed file in `dir`, since it may not fit into memory.
 ///
 /// # Errors
-/// What reading the extents or writing the file fails with.
-pub fn compress(plain: &Extents, compression: Compression, jobs: usize, folder: &Path) -> io::Result<Extents> {
+/// Read and write errors.
+pub fn compress(plain: &Extents, compression: Compression, jobs: usize, dir: &Path) -> io::Result<Extents> {
     if compression == Compression::None {
         return Ok(plain.clone());
     }
-    let mut file = tempfile::tempfile_in(folder)?;
+    let mut file = tempfile::tempfile_in(dir)?;
     {
         let mut out = io::BufWriter::with_capacity(1 << 20, &mut file);
         write(plain, compression, jobs, &mut out)?;
@@ -135,7 +153,7 @@ pub fn compress(plain: &Extents, compression: Compression, jobs: usize, folder: 
 /// Writes the compressed bytes.
 ///
 /// # Errors
-/// What reading the extents or writing fails with.
+/// Read and write errors.
 pub fn write(plain: &Extents, compression: Compression, jobs: usize, out: &mut dyn io::Write) -> io::Result<()> {
     match compression {
         Compression::Gzip(level) => gzip::write(plain, level, jobs, out),
@@ -230,17 +248,17 @@ mod tests {
         let mut all = easy.clone();
         all.push(&hard);
         all.push(&short);
-        let pack = |plain: &Extents, text: &str| {
+        let compressed_len = |plain: &Extents, text: &str| {
             let mut bytes = Vec::new();
             write(plain, text.parse().unwrap(), 2, &mut bytes).unwrap();
             assert!(foreign("gzip", &["-dc"], bytes.clone()) == plain.to_vec().unwrap());
             bytes.len()
         };
-        assert!(pack(&easy, "gzip") < pack(&easy, "gzip:3"));
-        assert_eq!(pack(&hard, "gzip"), pack(&hard, "gzip:3"));
-        assert!(pack(&all, "gzip") < pack(&all, "gzip:3"));
+        assert!(compressed_len(&easy, "gzip") < compressed_len(&easy, "gzip:3"));
+        assert_eq!(compressed_len(&hard, "gzip"), compressed_len(&hard, "gzip:3"));
+        assert!(compressed_len(&all, "gzip") < compressed_len(&all, "gzip:3"));
         short.set_len(1);
-        pack(&short, "gzip");
+        compressed_len(&short, "gzip");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! One xz stream of independent blocks (The .xz File Format 1.1.0), with the CRC-32 check:
-//! Linux's decoder knows no other.
+//! Linux's decoder supports no other.
 
 use std::io::{self, Write};
 use std::num::NonZeroU64;
@@ -7,9 +7,10 @@ use std::num::NonZeroU64;
 use extents::Extents;
 use lzma_rust2::{CheckType, XzOptions, XzWriterMt};
 
-/// How much is in a block, in bytes: a few dictionaries of the default preset.
+/// Decompressed length of a block, in bytes: a few dictionaries of the default preset.
 const BLOCK: u64 = 24 << 20;
 
+/// Writes the compressed bytes.
 pub fn write(plain: &Extents, level: u32, jobs: usize, out: &mut dyn Write) -> io::Result<()> {
     let mut options = XzOptions::with_preset(level);
     options.set_check_sum_type(CheckType::Crc32);

@@ -210,7 +210,6 @@ fn decompression_bomb_is_refused() {
     // A little more than 1 GiB of zeros, in 65 gzip members; the digest of the tar does not matter, as
     // nothing gets that far.
     let bomb = crate::common::layout::through("gzip", &["-n"], &vec![0; 16 << 20]).repeat(65);
-    let compressed = bomb.len();
     let site = site(Layer {
         stored: bomb,
         media_type: GZIP,
@@ -218,11 +217,7 @@ fn decompression_bomb_is_refused() {
     });
     let (output, written) = build(&site);
     let message = refused(output, 1);
-    for text in [
-        &format!("of {compressed} bytes expands to more than"),
-        "docker.io/library/evil",
-        "help: ",
-    ] {
+    for text in ["expands to more than 1 GiB", "docker.io/library/evil", "help: "] {
         assert!(message.contains(text), "{message}");
     }
     assert_eq!(written, [""; 0]);
@@ -264,10 +259,7 @@ fn nested_indexes_with_many_entries_end_soon() {
     let mut image = layout.manifest("amd64", &[]);
     image["size"] = json!(1);
     layout.name("docker.io/library/wrong", image);
-    for (image, expected) in [
-        ("evil", "not there for linux/amd64"),
-        ("wrong", "size should be 1 bytes"),
-    ] {
+    for (image, expected) in [("evil", "nested more than 4 deep"), ("wrong", "size should be 1 bytes")] {
         site.write("evil.yml", &format!("init: [{image}]\n"));
         let output = site.build(&["--layout", "layout", "--arch", "amd64", "-f", "tar", "evil.yml"]);
         let message = refused(output, 1);

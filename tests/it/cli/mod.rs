@@ -3,6 +3,8 @@
 
 mod build;
 mod cache;
+mod check;
+mod corpus;
 mod docs;
 mod formats;
 mod golden;
@@ -10,6 +12,7 @@ mod hostile;
 #[cfg(feature = "inspect")]
 mod hostile_inspect;
 mod kernel;
+mod limits;
 mod modules;
 mod outputs;
 mod readers;

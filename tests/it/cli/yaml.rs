@@ -29,7 +29,7 @@ fn second_opinion(text: &str) -> Config {
 fn both_parsers_read_the_same_machines() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    for directory in ["examples", "testdata"] {
+    for directory in ["examples", "testdata/golden", "testdata/machines"] {
         machines(&root.join(directory), &mut files);
     }
     assert!(files.len() >= 15, "{files:?}");

@@ -9,8 +9,6 @@ mod images;
 mod inspect;
 mod mutation;
 mod offline;
-#[cfg(feature = "registry")]
-mod registry;
 mod reproducible;
 mod rootfs;
 mod store;

@@ -1,4 +1,4 @@
-//! What a YAML, or the label of an image, says about a container.
+//! Containers, as the YAML and the label of an image describe them.
 
 use std::collections::BTreeMap;
 
@@ -8,37 +8,37 @@ use serde_json::Value;
 use super::{node, schema};
 use crate::diagnostic::{Diagnostics, Span};
 
-/// A number, or the name of a container, which stands for its number.
+/// User or group ID: a number, or the name of a container, which stands for a number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Id {
-    /// The number itself.
+    /// Number.
     Number(i64),
-    /// A container's name, or `root`.
+    /// Name of a container, or `root`.
     Name(String),
 }
 
-/// An empty list says no more than none.
+/// Returns true for a list that is missing or empty.
 fn no_options(options: &Option<Vec<String>>) -> bool {
     options.as_ref().is_none_or(Vec::is_empty)
 }
 
-/// A mount as the OCI runtime has it.
+/// Mount (OCI Runtime Specification, "Mounts").
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
-    /// Where, in the container.
+    /// Path in the container.
     #[serde(default)]
     pub destination: String,
-    /// The type of filesystem.
+    /// Type of the filesystem.
     #[serde(rename = "type", default, skip_serializing_if = "String::is_empty")]
     pub kind: String,
-    /// What is mounted.
+    /// Device, directory or filesystem that is mounted.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub source: String,
-    /// Options, as in fstab.
+    /// Options, as in fstab(5).
     #[serde(default, skip_serializing_if = "no_options")]
     pub options: Option<Vec<String>>,
-    /// Mappings of users.
+    /// User ID mappings.
     #[serde(
         rename = "uidMappings",
         alias = "uidmappings",
@@ -46,7 +46,7 @@ pub struct Mount {
         skip_serializing_if = "Option::is_none"
     )]
     pub uid_mappings: Option<Vec<IdMapping>>,
-    /// Mappings of groups.
+    /// Group ID mappings.
     #[serde(
         rename = "gidMappings",
         alias = "gidmappings",
@@ -56,63 +56,63 @@ pub struct Mount {
     pub gid_mappings: Option<Vec<IdMapping>>,
 }
 
-/// A range of ids of a user namespace.
+/// Range of IDs of a user namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct IdMapping {
-    /// The first in the container.
+    /// First ID in the container.
     #[serde(rename = "containerID")]
     pub container_id: u32,
-    /// The first outside.
+    /// First ID on the host.
     #[serde(rename = "hostID")]
     pub host_id: u32,
-    /// How many.
+    /// Number of IDs.
     pub size: u32,
 }
 
-/// A device node.
+/// Device node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Device {
-    /// Its path, or `all` for a rule of the device cgroup alone.
+    /// Path, or `all` for a rule of the device cgroup only.
     pub path: String,
-    /// `a`, `b`, `c`, `p`.
+    /// Type: `a`, `b`, `c`, `p`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Its major number.
+    /// Major number.
     pub major: i64,
-    /// Its minor number.
+    /// Minor number.
     pub minor: i64,
     /// Octal permissions.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub mode: String,
 }
 
-/// What the init does for a container outside of the OCI runtime.
+/// Setup of a container by the init, beyond the OCI runtime.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Runtime {
-    /// Cgroups to make.
+    /// Cgroups to create.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cgroups: Option<Vec<String>>,
-    /// Mounts to make before the container starts.
+    /// Mounts to set up before the container starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mounts: Option<Vec<Mount>>,
-    /// Folders to make.
+    /// Directories to create.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mkdir: Option<Vec<String>>,
-    /// Network interfaces to make or to move in.
+    /// Network interfaces to create or to move into the container.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interfaces: Option<Vec<Interface>>,
-    /// Files to which namespaces are bound.
+    /// Files to bind namespaces to.
     #[serde(rename = "bindNS")]
     pub bind_ns: Namespaces,
-    /// The containerd namespace.
+    /// Containerd namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
 }
 
-/// Files to which namespaces are bound.
+/// Files to bind namespaces to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs)]
@@ -133,30 +133,31 @@ pub struct Namespaces {
     pub uts: Option<String>,
 }
 
-/// A network interface.
+/// Network interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Interface {
-    /// Its name.
+    /// Name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// The type to make: `veth`, ...
+    /// Type of the interface to create, such as `veth`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub add: String,
-    /// The name of a veth's other end.
+    /// Name of the other end of a veth pair.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub peer: String,
-    /// Whether it is made in the root namespace.
+    /// Creates the interface in the root namespace.
     #[serde(rename = "createInRoot")]
     pub create_in_root: bool,
 }
 
-/// The fields that a container in the YAML and the label `org.mobyproject.config` share. A
-/// field that is not there is taken from the label, then from the image's configuration.
+/// Fields of a container that the YAML and the label `org.mobyproject.config` share. A missing field is
+/// taken from the label, then from the image's configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs)] // docs/reference/yaml.md describes each
-pub struct ImageConfig {
+// docs/reference/yaml.md describes each.
+#[allow(missing_docs)]
+pub struct ContainerConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Vec<String>>,
     #[serde(rename = "capabilities.add", skip_serializing_if = "Option::is_none")]
@@ -211,7 +212,7 @@ pub struct ImageConfig {
     pub rootfs_propagation: Option<String>,
     #[serde(rename = "cgroupsPath", skip_serializing_if = "Option::is_none")]
     pub cgroups_path: Option<String>,
-    /// As in the runtime specification, checked against the schema.
+    /// Resources (OCI Runtime Specification, "Control groups").
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -228,11 +229,11 @@ pub struct ImageConfig {
     pub runtime: Option<Runtime>,
 }
 
-/// Reads the label `org.mobyproject.config` of an image, YAML or JSON.
+/// Parses the label `org.mobyproject.config` of an image, YAML or JSON. `image` is its name, for messages.
 ///
 /// # Errors
-/// A label that is not a mapping of the fields of a container; `image` names it.
-pub fn parse_label(text: &str, image: &str) -> Result<ImageConfig, Diagnostics> {
+/// A label that is not a mapping of the fields of a container.
+pub fn parse_label(text: &str, image: &str) -> Result<ContainerConfig, Diagnostics> {
     let source = super::Source {
         name: format!("label org.mobyproject.config of {image}"),
         dir: Default::default(),
@@ -241,7 +242,7 @@ pub fn parse_label(text: &str, image: &str) -> Result<ImageConfig, Diagnostics> 
     let fail = |diagnostics| super::diagnose(diagnostics, std::slice::from_ref(&source));
     let parsed = node::parse(text.as_bytes(), 0).map_err(|diagnostic| fail(vec![diagnostic]))?;
     let Some(node) = parsed else {
-        return Ok(ImageConfig::default());
+        return Ok(ContainerConfig::default());
     };
     let diagnostics: Vec<_> = schema::check(&node, Some("label"), &mut |_, _: Span| {});
     if !diagnostics.is_empty() {

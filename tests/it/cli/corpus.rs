@@ -1,0 +1,266 @@
+//! Hostile inputs that are kept in `testdata/hostile`, and larger ones that are generated: each is refused
+//! with a message, or used, soon and with little memory.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::common::layout::{GZIP, Layer, Layout, Member, digest, tar};
+use crate::common::site::{Site, files};
+
+/// Longest time that a case may take on a busy host.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/hostile")
+}
+
+/// Runs moby in a site with 700 MB of address space.
+fn moby(site: &Site, arguments: &[&str]) -> Output {
+    let start = Instant::now();
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -v 700000; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_moby")])
+        .args(arguments)
+        .current_dir(site.0.path())
+        .env("MOBY_CACHE", site.path("cache"))
+        .output()
+        .unwrap();
+    assert!(start.elapsed() < PATIENCE, "{arguments:?} took {:?}", start.elapsed());
+    output
+}
+
+/// Checks that a command ended with a message, or succeeded where none is expected.
+fn judge(what: &str, output: &Output, expected: Option<&str>, status: i32) {
+    let message = String::from_utf8_lossy(&output.stderr);
+    match expected {
+        None => assert!(output.status.success(), "{what}: {message}"),
+        Some(expected) => {
+            assert_eq!(output.status.code(), Some(status), "{what}: {message}");
+            assert!(message.contains(expected), "{what}: {expected:?} is not in {message}");
+            assert!(message.len() < 20_000, "{what}: a message of {} bytes", message.len());
+            assert!(!message.contains('\x1b'), "{what}: {message:?}");
+        }
+    }
+}
+
+#[test]
+fn yaml_files_are_judged() {
+    let site = Site::new();
+    let names = files(&corpus().join("yaml"));
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        let text = fs::read(corpus().join("yaml").join(&name)).unwrap();
+        let first = String::from_utf8_lossy(text.split(|&byte| byte == b'\n').next().unwrap()).into_owned();
+        let expected = match first.strip_prefix("# error: ") {
+            Some(expected) => Some(expected),
+            None => {
+                assert_eq!(first, "# ok", "{name}");
+                None
+            }
+        };
+        fs::write(site.path(&name), &text).unwrap();
+        judge(&name, &moby(&site, &["check", &name]), expected, 2);
+    }
+}
+
+#[test]
+fn generated_yaml_is_judged() {
+    let site = Site::new();
+    let list = |open: &str, count: usize| format!("init: {}{}\n", open.repeat(count), "]".repeat(count));
+    let merged = (0..9).fold("files:\n  - &a0 {path: a}\n".to_owned(), |text, at| {
+        text + &format!("  - &a{} {{<<: [*a{at}, *a{at}]}}\n", at + 1)
+    });
+    for (what, yaml, expected) in [
+        ("deep lists", list("[", 200_000), "nested more than 64 deep"),
+        (
+            "comments",
+            format!("{}init: [a, 5]\n", "#\n".repeat(500_000)),
+            "`init[1]` must be a string",
+        ),
+        (
+            "comments in a list",
+            format!("init:\n{}  - 5\n", "  #\n".repeat(100_000)),
+            "`init[0]` must be a string",
+        ),
+        (
+            "many values",
+            format!("init:\n{}", "- a\n".repeat(300_000)),
+            "more than 200000 values",
+        ),
+        (
+            "many mistakes",
+            format!("init:\n{}", "- 5\n".repeat(100_000)),
+            "more errors after this one",
+        ),
+        ("long key", format!("{}: a\n", "k".repeat(1 << 20)), "error: "),
+        (
+            "long line",
+            format!("init: [\"{}\", 5]\n", "x".repeat(1 << 20)),
+            "`init[1]` must be a string",
+        ),
+        ("merge keys", merged, "error: "),
+    ] {
+        site.write("a.yml", &yaml);
+        judge(what, &moby(&site, &["check", "a.yml"]), Some(expected), 2);
+    }
+}
+
+/// Arguments of a build of the image `evil`.
+const BUILD: [&str; 12] = [
+    "-q",
+    "build",
+    "--layout",
+    "layout",
+    "--arch",
+    "amd64",
+    "-f",
+    "tar",
+    "--dir",
+    "out",
+    "--no-sbom",
+    "evil.yml",
+];
+
+/// A site with an image `evil` in `layout`, and a YAML that uses it as init and in a container.
+fn site(describe: impl FnOnce(&mut Layout) -> Value) -> Site {
+    let site = Site::new();
+    let mut layout = Layout::new(&site.path("layout"));
+    let image = describe(&mut layout);
+    layout.name("docker.io/library/evil", image);
+    site.write("evil.yml", "init: [evil]\nonboot: [{name: c, image: evil}]\n");
+    site
+}
+
+/// Merges the fields of an object into another, deeply.
+fn merge(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from.clone(),
+    }
+}
+
+#[test]
+fn image_configurations_are_judged() {
+    let cases: Vec<Value> = serde_json::from_slice(&fs::read(corpus().join("images.json")).unwrap()).unwrap();
+    assert!(cases.len() > 10);
+    for case in cases {
+        let layer = Layer::plain(&tar(&[(b'0', "a", "", b"x")]));
+        let mut config = json!({
+            "architecture": "amd64", "os": "linux", "config": {"Entrypoint": ["/a"]},
+            "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
+        });
+        merge(&mut config, &case["image"]);
+        let site = site(|layout| {
+            let config = layout.blob(
+                config.to_string().as_bytes(),
+                "application/vnd.oci.image.config.v1+json",
+            );
+            let layer = layout.blob(&layer.stored, layer.media_type);
+            let manifest = json!({"schemaVersion": 2, "config": config, "layers": [layer]});
+            layout.blob(
+                manifest.to_string().as_bytes(),
+                "application/vnd.oci.image.manifest.v1+json",
+            )
+        });
+        let output = moby(&site, &BUILD);
+        judge(&case.to_string(), &output, case["error"].as_str(), 1);
+        assert_eq!(site.path("out/evil.tar").exists(), case["error"].is_null(), "{case}");
+    }
+}
+
+#[test]
+fn indexes_without_an_image_say_what_they_have() {
+    for (expected, describe) in [
+        (
+            "it is empty",
+            (|layout: &mut Layout| layout.index(&[])) as fn(&mut Layout) -> Value,
+        ),
+        ("it lists attestations only", |layout| {
+            let image = layout.manifest("amd64", &[]);
+            let attestation = layout.attestation(&image, &json!({}));
+            layout.index(&[attestation])
+        }),
+        ("none of its 1 entries has a platform", |layout| {
+            let mut image = layout.manifest("amd64", &[]);
+            image.as_object_mut().unwrap().remove("platform");
+            layout.index(&[image])
+        }),
+        ("nested more than 4 deep", |layout| {
+            let image = layout.manifest("amd64", &[]);
+            (0..6).fold(image, |below, _| layout.index(&[below]))
+        }),
+    ] {
+        let output = moby(&site(describe), &BUILD);
+        judge(expected, &output, Some(expected), 1);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(!message.contains("--arch"), "{message}");
+    }
+}
+
+#[test]
+fn cut_and_mixed_layers_are_refused() {
+    let members: [Member; 2] = [(b'0', "a", "", &[1; 512]), (b'0', "b", "", b"x")];
+    let whole = tar(&members);
+    let mut zstd = Layer::zstd(&whole).stored;
+    zstd.extend_from_slice(b"garbage behind it");
+    for (what, stored, media_type, diff_id, expected) in [
+        (
+            "within a header",
+            whole[..1024 + 100].to_vec(),
+            GZIP,
+            digest(&whole[..1024 + 100]),
+            "the archive ends within it",
+        ),
+        ("within a file", whole[..700].to_vec(), GZIP, digest(&whole[..700]), "a"),
+        (
+            "zstd and more",
+            zstd,
+            GZIP,
+            digest(&whole),
+            "other bytes follow the last frame",
+        ),
+    ] {
+        let site = site(|layout| {
+            layout.manifest(
+                "amd64",
+                &[Layer {
+                    stored,
+                    media_type,
+                    diff_id,
+                }],
+            )
+        });
+        let output = moby(&site, &BUILD);
+        judge(what, &output, Some(expected), 1);
+        assert!(!site.path("out/evil.tar").exists(), "{what}");
+    }
+}
+
+#[test]
+fn corrupt_cached_layers_are_found_and_removed() {
+    let site = site(|layout| layout.manifest("amd64", &[Layer::gzip(&tar(&[(b'0', "a", "", &[7; 5000])]))]));
+    judge("import", &moby(&site, &["cache", "import", "layout"]), None, 0);
+    judge("build", &moby(&site, &BUILD), None, 0);
+    judge("verify", &moby(&site, &["cache", "verify"]), None, 0);
+    let layers = site.path("cache/moby/layers/sha256");
+    let layer = layers.join(&files(&layers)[0]);
+    let mut bytes = fs::read(&layer).unwrap();
+    bytes[600] ^= 1;
+    fs::write(&layer, bytes).unwrap();
+    let output = moby(&site, &["cache", "verify"]);
+    judge("verify", &output, Some("the cached layer"), 1);
+    judge("verify", &output, Some("help: `moby cache clean` removes it"), 1);
+    judge("clean", &moby(&site, &["cache", "clean"]), None, 0);
+    assert!(!layer.exists());
+    judge("verify", &moby(&site, &["cache", "verify"]), None, 0);
+    judge("build", &moby(&site, &BUILD), None, 0);
+}
