@@ -62,7 +62,7 @@ impl Builder<'_> {
             let meta = origin.meta(meta.mode);
             self.put("kernel.ucode", "boot/ucode.cpio", meta, Kind::File(content), &origin)?;
         }
-        self.take_sboms("kernel.image", &kernel.image, "")
+        self.take_sboms("kernel.image", &kernel.image, &files, "")
     }
 
     /// Unpacks the kernel's tar over the root.

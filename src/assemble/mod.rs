@@ -12,6 +12,7 @@
 mod apk;
 mod check;
 mod containers;
+mod dpkg;
 mod files;
 mod image;
 mod kernel;
@@ -220,7 +221,7 @@ impl Builder<'_> {
             };
         }
         self.tree.graft(path.as_bytes(), &files, &parents).map_err(failed)?;
-        self.take_sboms(field, name, path)
+        self.take_sboms(field, name, &files, path)
     }
 
     fn init(&mut self) -> Result<(), Diagnostics> {

@@ -1,16 +1,17 @@
-//! The SBOM of a system: those of its images, with paths in the system, in one SPDX document
-//! (SPDX 2.3, the JSON form).
+//! SBOM of a system: one SPDX document (SPDX 2.3, JSON) of the documents of its images, with paths in the
+//! system, and of the Debian packages of images without a document.
 
 use extents::Extents;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use tree::Kind;
+use tree::{Kind, Tree};
 
 use super::Builder;
+use super::dpkg;
 use crate::config::canonical;
 use crate::diagnostic::Diagnostics;
 
-/// The lists of a document that are joined.
+/// Lists that are taken from the documents of the images.
 const LISTS: [&str; 6] = [
     "packages",
     "files",
@@ -20,12 +21,12 @@ const LISTS: [&str; 6] = [
     "externalDocumentRefs",
 ];
 
-/// The documents of the images, on their way into one.
+/// Documents of the images.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sbom(Vec<Value>);
 
 impl Sbom {
-    /// Adds the document of an image that was unpacked at `prefix`.
+    /// Adds a document about an image that was unpacked at `prefix`.
     fn add(&mut self, prefix: &str, mut document: Value) {
         for (list, field) in [("packages", "packageFileName"), ("files", "fileName")] {
             let items = document.get_mut(list).and_then(Value::as_array_mut);
@@ -40,8 +41,8 @@ impl Sbom {
         self.0.push(document);
     }
 
-    /// All in one. Its namespace is derived from what it says, so that it is the same in every
-    /// build.
+    /// Builds the document of the system. Its namespace is derived from its content, so that a repeated
+    /// build gives the same bytes.
     fn document(&self, time: i64) -> Value {
         let mut document = Map::new();
         for (key, value) in [
@@ -54,7 +55,7 @@ impl Sbom {
                 "creationInfo",
                 json!({
                     "licenseListVersion": "3.20",
-                    "creators": ["Organization: LinuxKit", "Tool: linuxkit"],
+                    "creators": [concat!("Tool: moby-", env!("CARGO_PKG_VERSION"))],
                     "created": crate::time::rfc3339(time),
                 }),
             ),
@@ -78,8 +79,7 @@ impl Sbom {
     }
 }
 
-/// A path below another, without empty components, as documents about `/` and about `.` write
-/// them differently.
+/// Joins two paths without empty components: documents about `/` and about `.` write paths differently.
 fn joined(prefix: &str, name: &str) -> String {
     let absolute = prefix.is_empty() && name.starts_with('/');
     let parts = prefix.split('/').chain(name.split('/'));
@@ -88,20 +88,35 @@ fn joined(prefix: &str, name: &str) -> String {
 }
 
 impl Builder<'_> {
-    /// Remembers the SBOMs of an image that was unpacked at a path.
-    pub(super) fn take_sboms(&mut self, field: &str, image: &str, path: &str) -> Result<(), Diagnostics> {
+    /// Adds the documents of an image that was unpacked at a path, or else a document of its Debian
+    /// packages.
+    ///
+    /// # Errors
+    /// Attestations of the image that are damaged.
+    pub(super) fn take_sboms(&mut self, field: &str, image: &str, files: &Tree, path: &str) -> Result<(), Diagnostics> {
         if self.request.sbom.is_none() {
             return Ok(());
         }
         let found = self.resolved.store.sboms(&canonical(image), self.request.arch);
-        let found = found.map_err(|error| self.config.complain(field, error.to_string()))?;
+        let found = found.map_err(|error| self.config.complain(field, error))?;
+        if found.is_empty() {
+            let packages = dpkg::packages(files);
+            if !packages.is_empty() {
+                let distribution = dpkg::distribution(files);
+                let distribution = distribution.as_deref().unwrap_or("debian");
+                self.sbom.add(path, debian(&packages, distribution, path));
+            }
+        }
         for document in found {
             self.sbom.add(path, document);
         }
         Ok(())
     }
 
-    /// Writes the document.
+    /// Writes the document to the tree.
+    ///
+    /// # Errors
+    /// A path that is occupied or cannot be created.
     pub(super) fn write_sbom(&mut self) -> Result<(), Diagnostics> {
         let Some(options) = &self.request.sbom else {
             return Ok(());
@@ -128,9 +143,99 @@ impl Builder<'_> {
     }
 }
 
+/// Builds a document of the Debian packages of an image that is unpacked at `prefix`.
+fn debian(packages: &[dpkg::Package], distribution: &str, prefix: &str) -> Value {
+    let (mut list, mut relationships) = (Vec::new(), Vec::new());
+    for package in packages {
+        let dpkg::Package {
+            name,
+            version,
+            architecture,
+            source,
+        } = package;
+        // The identifier differs between images: these have their own copies of the files.
+        let digest = crate::oci::digest(Sha256::new_with_prefix(format!("{prefix}\0{version}\0{architecture}")));
+        let unique = digest.get(7..19).unwrap_or_default();
+        let allowed = |c: char| {
+            if c.is_ascii_alphanumeric() || ".-".contains(c) {
+                c
+            } else {
+                '-'
+            }
+        };
+        let id: String = name.chars().map(allowed).collect();
+        let id = format!("SPDXRef-Package-{id}-{unique}");
+        let mut url = format!("pkg:deb/{distribution}/{}@{}", encode(name), encode(version));
+        if !architecture.is_empty() {
+            url.push_str(&format!("?arch={}", encode(architecture)));
+        }
+        list.push(json!({
+            "SPDXID": id,
+            "name": name,
+            "versionInfo": version,
+            "sourceInfo": format!("built from the source package {source}"),
+            "downloadLocation": "NOASSERTION",
+            "filesAnalyzed": false,
+            "licenseConcluded": "NOASSERTION",
+            "licenseDeclared": "NOASSERTION",
+            "copyrightText": "NOASSERTION",
+            "externalRefs": [{
+                "referenceCategory": "PACKAGE-MANAGER",
+                "referenceType": "purl",
+                "referenceLocator": url,
+            }],
+        }));
+        relationships.push(json!({
+            "spdxElementId": "SPDXRef-DOCUMENT",
+            "relationshipType": "DESCRIBES",
+            "relatedSpdxElement": id,
+        }));
+    }
+    json!({"packages": list, "relationships": relationships})
+}
+
+/// Encodes a part of a package URL (purl specification, "Character encoding").
+fn encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() || b".-_~:".contains(&byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn debian_packages_have_names_versions_and_urls() {
+        let packages = [dpkg::Package {
+            name: "libstdc++6".into(),
+            version: "12.2.0-14+deb12u1".into(),
+            architecture: "amd64".into(),
+            source: "gcc-12".into(),
+        }];
+        let mut sbom = Sbom::default();
+        for prefix in ["", "containers/services/a/lower"] {
+            sbom.add(prefix, debian(&packages, "debian", prefix));
+        }
+        let document = sbom.document(0);
+        let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        assert_eq!(text("/packages/0/name"), "libstdc++6");
+        assert_eq!(text("/packages/1/packageFileName"), "containers/services/a/lower");
+        assert_eq!(
+            text("/packages/0/externalRefs/0/referenceLocator"),
+            "pkg:deb/debian/libstdc%2B%2B6@12.2.0-14%2Bdeb12u1?arch=amd64"
+        );
+        assert!(text("/packages/0/SPDXID").starts_with("SPDXRef-Package-libstdc--6-"));
+        assert_ne!(text("/packages/0/SPDXID"), text("/packages/1/SPDXID"));
+        assert_eq!(text("/relationships/1/relatedSpdxElement"), text("/packages/1/SPDXID"));
+        assert!(text("/creationInfo/creators/0").starts_with("Tool: moby-"));
+    }
 
     #[test]
     fn paths_are_those_of_the_system() {

@@ -20,4 +20,5 @@ mod report;
 mod rootfs;
 #[cfg(target_os = "linux")]
 mod run;
+mod sbom;
 mod yaml;

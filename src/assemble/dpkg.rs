@@ -1,0 +1,133 @@
+//! Debian packages of an image, from dpkg's database (dpkg(1), deb822(5)): the file `status`, or a file
+//! for each package in `status.d`, as images without dpkg have it.
+
+use std::collections::BTreeMap;
+
+use extents::Extents;
+use tree::{Kind, Tree};
+
+/// Database with a paragraph for each package.
+const STATUS: &str = "var/lib/dpkg/status";
+/// Directory with a file for each package.
+const STATUS_DIR: &str = "var/lib/dpkg/status.d";
+/// Maximum length of a file that is read, in bytes.
+const MAX_FILE: u64 = 64 << 20;
+
+/// Installed Debian package.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Package {
+    /// Name of the binary package.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// Debian's name of the architecture; may be empty.
+    pub architecture: String,
+    /// Name of the source package.
+    pub source: String,
+}
+
+/// Lists the installed packages of an image, sorted by name.
+pub fn packages(image: &Tree) -> Vec<Package> {
+    let mut packages = Vec::new();
+    if let Some(id) = image.lookup(STATUS.as_bytes()) {
+        packages.extend(file(&image.node(id).kind));
+    }
+    let dir = image.lookup(STATUS_DIR.as_bytes()).map(|id| &image.node(id).kind);
+    if let Some(Kind::Directory(entries)) = dir {
+        for entry in entries.values() {
+            packages.extend(file(&image.node(entry.node).kind));
+        }
+    }
+    packages.sort();
+    packages.dedup();
+    packages
+}
+
+/// Returns the identifier of the distribution in `os-release` (os-release(5)), such as `debian`.
+pub fn distribution(image: &Tree) -> Option<String> {
+    let id = image
+        .lookup(b"etc/os-release")
+        .or_else(|| image.lookup(b"usr/lib/os-release"))?;
+    let text = read(&image.node(id).kind)?;
+    let value = text.lines().find_map(|line| line.strip_prefix("ID="))?;
+    let value = value.trim_matches(['"', '\'']);
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (!value.is_empty() && value.bytes().all(valid)).then(|| value.to_owned())
+}
+
+fn read(kind: &Kind) -> Option<String> {
+    let Kind::File(content) = kind else { return None };
+    let content: &Extents = content;
+    if content.len() > MAX_FILE {
+        return None;
+    }
+    Some(String::from_utf8_lossy(&content.to_vec().ok()?).into_owned())
+}
+
+/// Parses the packages of a file; none in a file of another format.
+fn file(kind: &Kind) -> Vec<Package> {
+    let text = read(kind).unwrap_or_default();
+    text.split("\n\n").filter_map(paragraph).collect()
+}
+
+fn paragraph(text: &str) -> Option<Package> {
+    let mut fields = BTreeMap::new();
+    for line in text.lines() {
+        // Lines of a folded value begin with white space.
+        if let Some((name, value)) = line.split_once(':').filter(|_| !line.starts_with([' ', '\t'])) {
+            fields.insert(name.to_ascii_lowercase(), value.trim());
+        }
+    }
+    let status = fields.get("status").copied().unwrap_or("install ok installed");
+    let installed = status.split_whitespace().next_back() == Some("installed");
+    let (name, version) = (fields.get("package")?, fields.get("version")?);
+    // The version of the source package may follow its name in parentheses.
+    let source = fields.get("source").and_then(|source| source.split_whitespace().next());
+    installed.then(|| Package {
+        name: (*name).to_owned(),
+        version: (*version).to_owned(),
+        architecture: fields.get("architecture").copied().unwrap_or_default().to_owned(),
+        source: source.unwrap_or(name).to_owned(),
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use tree::Meta;
+
+    #[test]
+    fn both_databases_are_read() {
+        let mut tree = Tree::default();
+        for (path, text) in [
+            (
+                "var/lib/dpkg/status",
+                "Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nSource: glibc (2.36-9)\nVersion: 2.36-9+deb12u10\n\
+                 Description: C library\n Version: not this\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 1\n",
+            ),
+            (
+                "var/lib/dpkg/status.d/nginx",
+                "Package: nginx\nVersion: 1.22.1-9\nArchitecture: amd64\n",
+            ),
+            (
+                "var/lib/dpkg/status.d/nginx.md5sums",
+                "d41d8cd98f00b204e9800998ecf8427e  usr/sbin/nginx\n",
+            ),
+            ("etc/os-release", "NAME=x\nID=\"ubuntu\"\n"),
+        ] {
+            let content = Kind::File(Extents::from_bytes(text.as_bytes().to_vec()));
+            tree.insert(path.as_bytes(), Meta::default(), content, &Meta::default())
+                .unwrap();
+        }
+        let found: Vec<_> = packages(&tree)
+            .into_iter()
+            .map(|package| (package.name, package.version, package.source))
+            .collect();
+        let expected = [("libc6", "2.36-9+deb12u10", "glibc"), ("nginx", "1.22.1-9", "nginx")];
+        let expected = expected.map(|(name, version, source)| (name.to_owned(), version.to_owned(), source.to_owned()));
+        assert_eq!(found, expected);
+        assert_eq!(distribution(&tree).as_deref(), Some("ubuntu"));
+        assert_eq!(packages(&Tree::default()), []);
+    }
+}
