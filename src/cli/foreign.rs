@@ -81,7 +81,7 @@ impl GlobalFlags {
 /// Of `moby build`.
 #[derive(Debug, Args)]
 pub struct BuildFlags {
-    /// Ignored: moby does not pull images
+    /// Ignored: builds do not pull; `moby cache pull` does
     #[arg(long, help_heading = COMPATIBILITY)]
     pull: bool,
     /// Ignored: moby does not read images from Docker
@@ -97,14 +97,14 @@ impl BuildFlags {
         }
         if self.pull {
             report.info(
-                "note: --pull changes nothing: moby asks no registry\n\
-                 help: where there is a network, `skopeo copy docker://NAME oci:CACHE:NAME` gets an image into the cache folder",
+                "note: --pull has no effect: builds do not pull\n\
+                 help: `moby cache pull FILE` pulls the images that a YAML file names",
             );
         }
         if self.docker {
             report.info(
-                "note: --docker changes nothing: moby asks no Docker\n\
-                 help: `docker save NAME -o images.tar`, and give --layout images.tar",
+                "note: --docker has no effect: builds do not read images from Docker\n\
+                 help: run `docker save NAME -o images.tar` and add --layout images.tar",
             );
         }
         Ok(())
