@@ -88,16 +88,13 @@ fn linuxkit_flags_are_accepted_or_explained() {
     let site = Site::new();
     let usual = good(site.build(&["-f", "tar", "-o", "-", "machine.yml"]));
     for (arguments, expected) in [
-        ("build --pull --o out.tar machine.yml", "note: --pull changes nothing"),
+        ("build --pull --o out.tar machine.yml", "note: --pull has no effect"),
         ("build --docker --o out.tar machine.yml", "docker save NAME"),
         (
             "--mirror docker.io=http://mirror build --o out.tar machine.yml",
-            "note: --mirror changes nothing",
+            "reading ",
         ),
-        (
-            "build --cert-file x.pem --o out.tar machine.yml",
-            "note: --cert-file changes nothing",
-        ),
+        ("build --cert-file x.pem --o out.tar machine.yml", "reading "),
         (
             "-v 2 --cache cache build --format tar --arch amd64 --o out.tar machine.yml",
             "reading ",
