@@ -24,8 +24,8 @@ use error::{Error, Result, cannot};
 
 const HELP: &str = "\
 cargo xtask test          install what the tests need (as root), and run all of them
-cargo xtask test fast     run the tests that need no other program, no root, no network and no QEMU
-cargo xtask test PART     run one part of all tests: formats, boots or rest, each below ten minutes
+cargo xtask test fast     run the tests that need no root, no network and no QEMU
+cargo xtask test PART     run another part of the tests: formats, boots or rest, each below ten minutes
 cargo xtask test --all    run all tests and those that compile a kernel, half an hour more
 cargo xtask bench         time the formats against the programs that write the same
                           --peer PATH compares `moby build` with the linuxkit program at PATH

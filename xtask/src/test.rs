@@ -11,7 +11,7 @@ use crate::tools;
 const TOOL: &str = "it";
 /// The modules that need nothing installed.
 const FAST: &[&str] = &["cli::"];
-/// Parts that run some of its modules. All other tests are the rest.
+/// Parts that run modules of it. The rest is everything but these and the fast tests.
 const PARTS: &[(&str, &[&str])] = &[("formats", &["formats::"]), ("boots", &["boot::"])];
 
 /// Runs all tests, or a part of them, after installing what they need.
@@ -36,8 +36,8 @@ pub fn run(part: Option<&str>) -> Result {
     }
     let names = names(&root())?;
     let others: Vec<&str> = names.iter().flat_map(|name| ["--test", name.as_str()]).collect();
-    cargo(&[&["--lib", "--bins"], others.as_slice()].concat(), &[])?;
-    let modules = PARTS.iter().flat_map(|(_, modules)| *modules);
+    cargo(&others, &[])?;
+    let modules = PARTS.iter().flat_map(|(_, modules)| *modules).chain(FAST);
     let skipped: Vec<&str> = modules.flat_map(|module| ["--skip", *module]).collect();
     cargo(&["--test", TOOL], &skipped)?;
     cargo(&["--doc"], &[])
