@@ -109,7 +109,7 @@ impl<'a> Apt<'a> {
         })
     }
 
-    /// Whether an earlier run has fetched the lists of packages, beside the directory `partial`.
+    /// Returns whether an earlier run has fetched the lists of packages, beside the directory `partial`.
     fn has_lists(&self) -> bool {
         fs::read_dir(self.state.join("state/lists")).is_ok_and(|lists| lists.count() > 1)
     }

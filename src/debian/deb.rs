@@ -110,7 +110,7 @@ const MERGED: [&str; 3] = ["usr/lib64/ld-linux-", "usr/lib/ld-linux-", "usr/bin/
 /// Packages that have one of these files.
 const MERGED_PACKAGES: [&str; 2] = ["libc6_", "busybox-static_"];
 
-/// Whether the packages come from a release with all files below `usr`, where `/bin`, `/sbin`,
+/// Returns whether the packages come from a release with all files below `usr`, where `/bin`, `/sbin`,
 /// `/lib` and `/lib64` are symbolic links that no package contains.
 ///
 /// # Errors

@@ -29,7 +29,7 @@ pub enum Descend {
 }
 
 impl Descend {
-    /// Whether to inspect the file at `path`.
+    /// Returns whether to inspect the file at `path`.
     pub fn into(self, path: &str) -> bool {
         match self {
             Descend::All => true,

@@ -21,7 +21,7 @@ const MAX_NAME: u64 = 4096;
 const TYPE: u64 = 0o170_000;
 const REGULAR: u64 = 0o100_000;
 
-/// Whether `content` is a compressed cpio archive.
+/// Returns whether `content` is a compressed cpio archive.
 ///
 /// # Errors
 /// Corrupt compressed data.

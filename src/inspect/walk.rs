@@ -51,7 +51,7 @@ pub struct Line {
     pub depth: usize,
     /// Text without indentation.
     pub text: String,
-    /// Whether it quotes a configuration file, so that a short report may leave it out.
+    /// True if it quotes a configuration file, so that a short report may leave it out.
     pub is_quote: bool,
 }
 

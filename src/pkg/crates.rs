@@ -22,7 +22,7 @@ pub struct Sources {
 struct Locked {
     name: String,
     version: String,
-    /// Whether it comes from a registry or a repository.
+    /// True if it comes from a registry or a repository.
     is_external: bool,
     /// Each "NAME", "NAME VERSION" or "NAME VERSION (SOURCE)".
     dependencies: Vec<String>,
@@ -30,7 +30,7 @@ struct Locked {
 }
 
 impl Locked {
-    /// Whether a dependency means this entry.
+    /// Returns whether a dependency means this entry.
     fn provides(&self, dependency: &str) -> bool {
         let mut words = dependency.split(' ');
         words.next() == Some(&self.name) && words.next().is_none_or(|version| version == self.version)

@@ -67,7 +67,7 @@ pub fn content(path: &Path) -> Result<Extents, Diagnostic> {
     Ok(Extents::from_slice(Slice::whole(Arc::new(blob))))
 }
 
-/// Whether a file is a program. Its first bytes are the same on every operating system; its
+/// Returns whether a file is a program. Its first bytes are the same on every operating system; its
 /// permissions are not.
 ///
 /// # Errors

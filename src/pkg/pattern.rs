@@ -1,7 +1,7 @@
 //! Patterns of paths in a `build.yml`: `*` matches within a component, `**` across components, and
 //! a directory with `/` at its end stands for everything below it.
 
-/// Whether `path` matches `pattern`.
+/// Returns whether `path` matches `pattern`.
 pub fn matches(pattern: &str, path: &str) -> bool {
     let pattern = pattern.trim_start_matches('/');
     if let Some(directory) = pattern.strip_suffix('/') {
@@ -36,17 +36,17 @@ pub struct Selection<'a> {
 }
 
 impl Selection<'_> {
-    /// Whether `path` is included, not regarding exclusions.
+    /// Returns whether `path` is included, not regarding exclusions.
     pub fn includes(&self, path: &str) -> bool {
         self.paths.is_empty() || self.paths.iter().any(|pattern| matches(pattern, path))
     }
 
-    /// Whether `path` is excluded.
+    /// Returns whether `path` is excluded.
     pub fn excludes(&self, path: &str) -> bool {
         self.exclude.iter().any(|pattern| matches(pattern, path))
     }
 
-    /// Whether `path` is selected.
+    /// Returns whether `path` is selected.
     pub fn contains(&self, path: &str) -> bool {
         self.includes(path) && !self.excludes(path)
     }

@@ -243,7 +243,7 @@ impl Recipe {
     }
 }
 
-/// Whether a recipe has steps, valid or not.
+/// Returns whether a recipe has steps, valid or not.
 fn has_steps(node: &Node) -> bool {
     get(node, "contents").is_some_and(|node| match &node.kind {
         Kind::List(steps) => !steps.is_empty(),

@@ -37,7 +37,7 @@ pub struct Toolchain {
     pub triple: &'static str,
     /// Linker, unless it is the compiler's default.
     linker: Option<&'static str>,
-    /// Whether the standard library is compiled, too.
+    /// True if the standard library is compiled, too.
     builds_std: bool,
 }
 
@@ -156,13 +156,13 @@ fn query(rustc: Option<&Path>, arguments: &[&str]) -> Option<PathBuf> {
     output.status.success().then(|| PathBuf::from(path.trim()))
 }
 
-/// Whether a compiler has the standard library for a target.
+/// Returns whether a compiler has the standard library for a target.
 fn has_library(rustc: Option<&Path>, triple: &str) -> bool {
     let directory = query(rustc, &["--print", "target-libdir", "--target", triple]);
     directory.is_some_and(|directory| directory.is_dir())
 }
 
-/// Whether a compiler has the sources of the standard library.
+/// Returns whether a compiler has the sources of the standard library.
 fn has_sources(rustc: Option<&Path>) -> bool {
     let sysroot = query(rustc, &["--print", "sysroot"]);
     sysroot.is_some_and(|sysroot| sysroot.join("lib/rustlib/src/rust/library/std/Cargo.toml").is_file())

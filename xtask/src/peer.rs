@@ -17,9 +17,9 @@ const CONTAINERD: &str = "init: [\"@pkg:../../pkg/containerd\"]\n";
 /// A build to measure.
 struct Case {
     name: &'static str,
-    /// Whether LinuxKit builds.
+    /// True if LinuxKit builds.
     peer: bool,
-    /// Whether the layer cache is filled.
+    /// True if the layer cache is filled.
     warm: bool,
     arguments: &'static [&'static str],
     /// Suffix of the file whose length is printed.

@@ -38,7 +38,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
 ];
 
-/// The same for those tests that are left out without `--all`: what compiles a kernel.
+/// Programs that only `test --all` needs, which compiles a kernel, and the Debian packages that have them.
 const MORE_TOOLS: &[(&str, &str)] = &[
     ("make", "build-essential"),
     ("flex", "flex"),
@@ -79,8 +79,8 @@ pub fn install(all: bool) -> Result {
 fn missing(all: bool) -> Vec<&'static str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Checkers of filesystems are there for root only.
-    let folders = || std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    let there = |program: &str| folders().any(|folder| folder.join(program).is_file());
+    let directories = || std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    let there = |program: &str| directories().any(|directory| directory.join(program).is_file());
     let (more_tools, more_files) = if all {
         (MORE_TOOLS, MORE_FILES)
     } else {

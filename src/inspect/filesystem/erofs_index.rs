@@ -105,7 +105,7 @@ pub fn read(content: &Extents, inode: u64, out: &mut dyn Write) -> io::Result<bo
 struct Cluster {
     /// First uncompressed byte.
     start: u64,
-    /// Whether it is stored uncompressed.
+    /// True if it is stored uncompressed.
     is_plain: bool,
     /// First block.
     block: u64,
