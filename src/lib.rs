@@ -27,6 +27,7 @@ pub mod reporter;
 pub mod request;
 pub mod resolve;
 pub mod run;
+pub mod size;
 pub mod store;
 pub mod system;
 mod time;

@@ -1,5 +1,6 @@
 //! The assembled system: what is booted, and its root filesystem.
 
+use disk::PartitionType;
 use extents::Extents;
 use tree::Tree;
 
@@ -23,6 +24,8 @@ pub struct System {
     pub containers: Vec<Container>,
     /// Content of `/etc/os-release`.
     pub os_release: Option<String>,
+    /// Partitions that the YAML adds to disks, or changes.
+    pub partitions: Vec<Partition>,
 }
 
 /// A container of a system.
@@ -35,4 +38,45 @@ pub struct Container {
     pub read_only_root: Option<String>,
     /// Mounts of its OCI runtime configuration.
     pub mounts: Vec<Mount>,
+}
+
+/// A partition that the YAML adds to disks, or changes.
+#[derive(Clone, Debug, Default)]
+pub struct Partition {
+    /// Label of the partition and of its filesystem.
+    pub label: String,
+    /// Whether it only changes a partition that the format has; formats without it ignore it.
+    pub changes_own: bool,
+    /// Type, in place of the usual one.
+    pub kind: Option<PartitionType>,
+    /// Minimum size in bytes.
+    pub min_size: u64,
+    /// Whether it takes the space that the disk has left.
+    pub grow: bool,
+    /// Filesystem; none for an empty partition.
+    pub content: Option<Filesystem>,
+}
+
+/// Filesystem of a partition, with its files.
+#[derive(Clone, Debug)]
+pub enum Filesystem {
+    /// ext4 with a journal.
+    Ext4(Tree),
+    /// FAT.
+    Fat(Tree),
+    /// squashfs.
+    Squashfs(Tree),
+    /// EROFS.
+    Erofs(Tree),
+}
+
+impl Filesystem {
+    /// Returns the files.
+    pub fn tree(&self) -> &Tree {
+        match self {
+            Filesystem::Ext4(tree) | Filesystem::Fat(tree) | Filesystem::Squashfs(tree) | Filesystem::Erofs(tree) => {
+                tree
+            }
+        }
+    }
 }

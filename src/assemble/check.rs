@@ -31,9 +31,9 @@ pub fn check(config: &Config) -> Result<(), Diagnostics> {
             complain(&format!("volumes[{at}]"), error);
         }
     }
-    for (at, one) in config.files.iter().enumerate() {
+    for (field, one) in config.all_files() {
         if let Err(error) = file(one, &ids) {
-            complain(&format!("files[{at}]"), error);
+            complain(&field, error);
         }
     }
     if wrong.is_empty() {

@@ -19,12 +19,13 @@ const MAX_COPIED: u64 = 64 << 10;
 const MAX_UNSIZED: u64 = 64 << 20;
 
 impl Builder<'_> {
-    pub(super) fn files(&mut self) -> Result<(), Diagnostics> {
+    /// Puts the files of a section, which is `files` or that of a partition.
+    pub(super) fn files(&mut self, section: &str, files: &[File]) -> Result<(), Diagnostics> {
         let ids = containers::ids(self.config);
         let config = self.config;
         let mut made = BTreeSet::new();
-        for (at, file) in config.files.iter().enumerate() {
-            let field = format!("files[{at}]");
+        for (at, file) in files.iter().enumerate() {
+            let field = format!("{section}[{at}]");
             let Some(kind) = self.content(&field, file)? else {
                 continue;
             };

@@ -17,6 +17,7 @@ mod files;
 mod image;
 mod kernel;
 pub mod metadata;
+mod partitions;
 pub mod sbom;
 pub mod spec;
 mod volumes;
@@ -64,8 +65,9 @@ pub fn assemble(request: &Request, resolved: &Resolved, reporter: &dyn Reporter)
     builder.init()?;
     builder.volumes()?;
     builder.containers()?;
-    builder.files()?;
+    builder.files("files", &resolved.config.files)?;
     builder.write_sbom()?;
+    builder.partitions()?;
     builder.finish()
 }
 

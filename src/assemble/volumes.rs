@@ -66,7 +66,7 @@ impl Builder<'_> {
 
     /// Puts an image below a path as an OCI layout, with the platforms that the volume names, or
     /// all that are there.
-    fn layout(&mut self, at: usize, volume: &Volume, path: &str) -> Result<(), Diagnostics> {
+    pub(super) fn layout(&mut self, at: usize, volume: &Volume, path: &str) -> Result<(), Diagnostics> {
         let platforms =
             platforms(volume).map_err(|error| self.config.locate(error.below(&format!("volumes[{at}]"))))?;
         let wanted = |descriptor: &Descriptor| match platforms.as_slice() {

@@ -68,7 +68,7 @@ pub struct Build {
     decompress_kernel: bool,
     /// Size of disk images, such as 512M or 4G; a plain number is in MiB [default: as small as the
     /// content allows]
-    #[arg(long, value_parser = size)]
+    #[arg(long, value_parser = crate::size::parse)]
     size: Option<u64>,
     /// Print the merged YAML without building
     #[arg(long)]
@@ -113,6 +113,9 @@ impl Build {
         if self.dry_run {
             let value = serde_json::to_value(&tagged).map_err(Failure::work)?;
             return super::print(&metadata::yaml(&value));
+        }
+        if !config.disk.partitions.is_empty() && !formats.iter().any(|format| format.is_disk()) {
+            report.info("note: disk: is for disk images, and there is none among the formats");
         }
         let request = Request {
             config,
@@ -308,28 +311,3 @@ fn others(arch: Arch) -> String {
     let names: Vec<&str> = fitting.map(|format| format.name).collect();
     format!("for {arch} there are {}", names.join(", "))
 }
-
-/// A size in bytes: with K, M, G or T, else in MiB, as LinuxKit has it.
-fn size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let unit = match text
-        .get(digits.len()..)
-        .unwrap_or_default()
-        .to_ascii_uppercase()
-        .as_str()
-    {
-        "K" | "KB" | "KIB" => 1 << 10,
-        "" | "M" | "MB" | "MIB" => 1 << 20,
-        "G" | "GB" | "GIB" => 1 << 30,
-        "T" | "TB" | "TIB" => 1u64 << 40,
-        _ => return Err("a size is a number with K, M, G or T behind it, or with nothing for MiB".into()),
-    };
-    let number: u64 = digits
-        .parse()
-        .map_err(|_| "a size is a number, as in 512M".to_owned())?;
-    let size = number.checked_mul(unit).filter(|size| *size <= LARGEST_SIZE);
-    size.ok_or_else(|| "this is too large: no file has more than 4 EiB here".into())
-}
-
-/// The largest `--size` in bytes: all that is rounded up from it has a length that files have.
-const LARGEST_SIZE: u64 = 1 << 62;

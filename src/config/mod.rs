@@ -1,6 +1,7 @@
 //! The YAML: parsing, checking and merging to a [`Config`].
 
 mod container;
+pub mod disk;
 pub(crate) mod node;
 pub mod schema;
 mod syntax;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::diagnostic::{Diagnostic, Diagnostics, Snippet, Span};
 use crate::oci::reference::{self, Reference};
 pub use container::{ContainerConfig, Device, Id, IdMapping, Interface, Mount, Namespaces, Runtime, parse_label};
+use disk::Disk;
 
 /// Maximum number of errors that are shown: each has a line, which may be as long as the file.
 const MAX_DIAGNOSTICS: usize = 100;
@@ -180,6 +182,9 @@ pub struct Config {
     pub files: Vec<File>,
     /// Volumes.
     pub volumes: Vec<Volume>,
+    /// Partitions of disks.
+    #[serde(skip_serializing_if = "Disk::is_empty")]
+    pub disk: Disk,
     /// Places of the values, by path in the merged configuration.
     #[serde(skip)]
     spans: BTreeMap<String, Span>,
@@ -282,6 +287,7 @@ impl Config {
             ("services[", self.services.len()),
             ("files[", self.files.len()),
             ("volumes[", self.volumes.len()),
+            ("disk.partitions[", self.disk.partitions.len()),
         ];
         for (path, span) in spans {
             let moved = lengths.iter().find_map(|(section, length)| {
@@ -319,6 +325,7 @@ impl Config {
         self.services.extend(part.services);
         self.files.extend(part.files);
         self.volumes.extend(part.volumes);
+        self.disk.partitions.extend(part.disk.partitions);
     }
 
     /// Checks rules that a schema cannot express.
@@ -362,8 +369,14 @@ impl Config {
                 diagnostics.push(Diagnostic::at(span, format!("duplicate volume name: {}", volume.name)));
             }
         }
-        for (at, file) in self.files.iter().enumerate() {
-            let span = |field: &str| self.span(&format!("files[{at}].{field}"));
+        let volumes: Vec<&str> = self.volumes.iter().map(|volume| volume.name.as_str()).collect();
+        let disk = self.disk.check(&volumes).into_iter();
+        diagnostics.extend(disk.map(|error| {
+            let span = self.span(&error.field);
+            error.with_span(span)
+        }));
+        for (path, file) in self.all_files() {
+            let span = |field: &str| self.span(&format!("{path}.{field}"));
             if !file.mode.is_empty() && u32::from_str_radix(&file.mode, 8).ok().is_none_or(|mode| mode > 0o7777) {
                 let message = format!("cannot parse file mode {:?} as octal value", file.mode);
                 diagnostics.push(Diagnostic::at(span("mode"), message).help("write it as \"0644\""));
@@ -390,6 +403,17 @@ impl Config {
             .map(|(path, error)| Diagnostic::at(self.span(&path), error));
         diagnostics.extend(broken.collect::<Vec<_>>());
         diagnostics
+    }
+
+    /// Returns the files of the root filesystem and of partitions, each with its path.
+    pub fn all_files(&self) -> Vec<(String, &File)> {
+        let files = self.files.iter().enumerate();
+        let mut all: Vec<(String, &File)> = files.map(|(at, file)| (format!("files[{at}]"), file)).collect();
+        for (number, partition) in self.disk.partitions.iter().enumerate() {
+            let files = partition.files.iter().enumerate();
+            all.extend(files.map(|(at, file)| (format!("disk.partitions[{number}].files[{at}]"), file)));
+        }
+        all
     }
 
     /// Returns the three lists of containers with their names.

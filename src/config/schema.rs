@@ -55,6 +55,14 @@ pub fn schema() -> Value {
             "name": text, "image": text, "readonly": boolean, "format": {"enum": ["oci", "filesystem"]},
             "platforms": texts,
         })),
+        "disk": object(json!({"partitions": list("partition")})),
+        "partition": {
+            "type": "object", "additionalProperties": false, "required": ["label"],
+            "properties": {
+                "label": text, "type": text, "filesystem": {"enum": ["ext4", "fat", "squashfs", "erofs"]},
+                "size": {"anyOf": [text, bits32]}, "grow": boolean, "files": list("file"), "volume": text,
+            },
+        },
         "trust": object(json!({"image": texts, "org": texts})),
         "mount": object(json!({
             "destination": text, "type": text, "source": text, "options": texts,
@@ -105,6 +113,7 @@ pub fn schema() -> Value {
     let mut schema = object(json!({
         "kernel": reference("kernel"), "boot": reference("boot"), "init": texts, "onboot": list("image"), "onshutdown": list("image"),
         "services": list("service"), "trust": reference("trust"), "files": list("file"), "volumes": list("volume"),
+        "disk": reference("disk"),
     }));
     put(&mut schema, "$schema", json!("http://json-schema.org/draft-07/schema#"));
     put(&mut schema, "title", json!("moby"));

@@ -18,6 +18,7 @@ mod files;
 pub mod formats;
 mod iso;
 mod kernel_initrd;
+mod partitions;
 mod planner;
 mod raspberry_pi;
 mod root_filesystem;

@@ -13,7 +13,7 @@ use super::drivers::{Drivers, Support};
 use super::formats::{Archive, Filesystem, Firmware, Format, Layout, Part, Root, Table};
 use super::kernel_initrd::BootParts;
 use super::root_filesystem::{self, Image};
-use super::{Error, Options, container_image, disk as disks, disk_image, files};
+use super::{Error, Options, container_image, disk as disks, disk_image, files, partitions};
 use crate::content_id::ContentId;
 use crate::kmod::Installed;
 use crate::reporter::Reporter;
@@ -117,7 +117,7 @@ impl<'a> Planner<'a> {
     /// Plans a format of one file.
     fn image_of(&mut self, format: &Format, layout: Layout, root: Root) -> Result<Extents, Error> {
         let arch = self.options.arch;
-        let disk = match layout {
+        let mut disk = match layout {
             // Planned by parts.
             Layout::Kernel => return Ok(Extents::new()),
             Layout::Archive(archive) => return self.archive(archive),
@@ -135,6 +135,7 @@ impl<'a> Planner<'a> {
             }
         };
         let unit = format.disk_image.unit();
+        partitions::apply(&mut disk.layout, &self.system.partitions, self.options, unit)?;
         let content = ::disk::plan(&disk.layout, self.options.size, unit)?;
         disk_image::wrap(&content, format.disk_image, &disk.id, self.options)
     }

@@ -4,7 +4,7 @@ use super::sources;
 use crate::diagnostic::Diagnostic;
 use crate::output;
 use crate::plan::boot_files::Loader;
-use crate::plan::formats::{Format, Root};
+use crate::plan::formats::{Format, Layout, Root, Table};
 use crate::plan::{self, Error, MAX_CMDLINE};
 use crate::request::Request;
 
@@ -39,8 +39,39 @@ fn format_errors(format: &Format, request: &Request) -> Vec<Diagnostic> {
             ..error
         });
     }
+    errors.extend(partition_errors(format, request));
     if let Err(error) = plan::check_size(format, &request.output_options()) {
         errors.push(Diagnostic::error(error.to_string()).help("leave --size out to get the least that is needed"));
     }
     errors
+}
+
+/// Finds partitions of the YAML with a type that the partition table of a format does not have.
+fn partition_errors(format: &Format, request: &Request) -> Vec<Diagnostic> {
+    let has_gpt = match format.layout {
+        Layout::Disk(table, _) => table == Table::Gpt,
+        Layout::Extlinux | Layout::SdCard => false,
+        _ => return Vec::new(),
+    };
+    let table = if has_gpt { "GPT" } else { "MBR" };
+    let partitions = request.config.disk.partitions.iter().enumerate();
+    let errors = partitions.filter_map(|(at, partition)| {
+        let kind = partition.partition_type()?;
+        let fits = if has_gpt {
+            kind.guid().is_some()
+        } else {
+            kind.byte().is_some()
+        };
+        let message = format!(
+            "the {table} of the format {} cannot have the partition type {kind}",
+            format.name
+        );
+        let help = if has_gpt {
+            "use a name or a GUID"
+        } else {
+            "use a byte, such as 0x83"
+        };
+        (!fits).then(|| Diagnostic::field(format!("disk.partitions[{at}].type"), message).help(help))
+    });
+    errors.collect()
 }

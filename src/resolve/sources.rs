@@ -36,8 +36,8 @@ pub fn check(file: &File) -> Result<bool, Diagnostic> {
 
 /// Finds the sources that cannot be read.
 pub fn check_all(config: &Config) -> Vec<Diagnostic> {
-    let files = config.files.iter().enumerate();
+    let files = config.all_files().into_iter();
     let files = files.filter(|(_, file)| !file.source.is_empty() && !file.directory && file.symlink.is_empty());
-    let errors = files.filter_map(|(at, file)| Some(check(file).err()?.below(&format!("files[{at}]"))));
+    let errors = files.filter_map(|(field, file)| Some(check(file).err()?.below(&field)));
     errors.collect()
 }

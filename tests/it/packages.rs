@@ -154,6 +154,28 @@ fn data_disk_outlives_the_image() {
     check_ext4(&data);
 }
 
+/// A partition that the build has formatted and filled is mounted by its label, and written to.
+#[test]
+fn a_data_partition_is_mounted() {
+    let folder = tempfile::tempdir().unwrap();
+    build(
+        "data-disk.yml",
+        &["--compress", "lz4", "--format", "raw-bios"],
+        folder.path(),
+    );
+    let disk = folder.path().join("data-disk-bios.img");
+    boot(
+        &disk,
+        &[],
+        &[
+            "mount: /dev/vda2 (ext4) on /var/lib/data",
+            "greetings from the data partition",
+            "written",
+            "moby-init: started",
+        ],
+    );
+}
+
 /// State of containerd from the boot before is no obstacle, and a service has the time to end.
 #[test]
 fn services_start_again_from_a_disk() {

@@ -5,6 +5,7 @@ mod build;
 mod cache;
 mod check;
 mod corpus;
+mod disk;
 mod docs;
 mod formats;
 mod golden;
