@@ -55,6 +55,12 @@ enum Command {
         #[arg(long, default_value = host_arch(), hide_default_value = true)]
         arch: Arch,
     },
+    /// Pull images from their registries into the cache
+    #[cfg(feature = "registry")]
+    Pull(super::registry::Pull),
+    /// Push an image of the cache to a registry
+    #[cfg(feature = "registry")]
+    Push(super::registry::Push),
     /// Remove images, and the blobs that no other image needs
     Rm {
         /// Image names, with a tag or digest
@@ -93,6 +99,10 @@ impl Cache {
                 let time = Time::from_seconds(environment.time);
                 write(&export(&dir, &image, format, arch, time)?, &output)
             }
+            #[cfg(feature = "registry")]
+            Command::Pull(pull) => pull.run(&dir, &environment.registry, report),
+            #[cfg(feature = "registry")]
+            Command::Push(push) => push.run(&store(&dir)?, &environment.registry, report),
             Command::Rm { images } => rm(&dir, &images, report),
             Command::Clean => clean(&dir, &Writer::open(&dir)?, report),
             Command::Verify => verify(&dir, report),

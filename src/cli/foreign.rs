@@ -54,30 +54,6 @@ fn switch(argument: OsString, ended: bool) -> Option<OsString> {
     }
 }
 
-/// Of all commands.
-#[derive(Debug, Args)]
-pub struct GlobalFlags {
-    /// Accepted for compatibility with LinuxKit, and ignored
-    #[arg(long, global = true, hide = true)]
-    mirror: Vec<String>,
-    /// Accepted for compatibility with LinuxKit, and ignored
-    #[arg(long, global = true, hide = true)]
-    cert_file: Vec<String>,
-}
-
-impl GlobalFlags {
-    /// Says what does not happen.
-    pub fn explain(&self, report: &Report) {
-        for (flag, given) in [("--mirror", &self.mirror), ("--cert-file", &self.cert_file)] {
-            if !given.is_empty() {
-                report.info(&format!(
-                    "note: {flag} changes nothing: moby asks no registry, and takes images from the cache folder and --layout"
-                ));
-            }
-        }
-    }
-}
-
 /// Of `moby build`.
 #[derive(Debug, Args)]
 pub struct BuildFlags {

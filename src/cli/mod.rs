@@ -11,6 +11,8 @@ mod inspect;
 #[path = "inspect_disabled.rs"]
 mod inspect;
 mod pkg;
+#[cfg(feature = "registry")]
+mod registry;
 mod report;
 mod run;
 mod stdout;
@@ -34,6 +36,11 @@ Exit status:
 Environment:
   MOBY_CACHE         image cache directory
   LINUXKIT_CACHE     image cache directory, if MOBY_CACHE is not set
+  LINUXKIT_MIRROR    mirrors, as --mirror takes them, separated by spaces
+  HTTPS_PROXY, HTTP_PROXY, NO_PROXY
+                     proxies for registries
+  REGISTRY_AUTH_FILE, DOCKER_CONFIG
+                     files with credentials, as podman and Docker have them
   SOURCE_DATE_EPOCH  time of generated files, in seconds since 1970 [default: 1492533000, as LinuxKit]";
 
 /// Turn a YAML file into bootable Linux images: offline, without Docker, without root
@@ -57,8 +64,9 @@ struct Moby {
     /// Image cache directory [default: $MOBY_CACHE, $LINUXKIT_CACHE or ~/.linuxkit/cache]
     #[arg(long, global = true, value_name = "DIR")]
     cache: Option<PathBuf>,
+    #[cfg(feature = "registry")]
     #[command(flatten)]
-    foreign: foreign::GlobalFlags,
+    registry: registry::RegistryFlags,
     #[command(subcommand)]
     command: Command,
 }
@@ -79,6 +87,12 @@ enum Command {
     Pkg(pkg::Pkg),
     /// Manage the image cache
     Cache(cache::Cache),
+    /// Store the credentials for a registry
+    #[cfg(feature = "registry")]
+    Login(registry::Login),
+    /// Remove the credentials for a registry
+    #[cfg(feature = "registry")]
+    Logout(registry::Logout),
     /// List the output formats
     Formats(formats::Formats),
     /// Print the version
@@ -113,7 +127,6 @@ impl Failure {
 impl Moby {
     fn run(self) -> Result<(), Failure> {
         let report = Report::new(self.quiet || self.verbose == Some(0));
-        self.foreign.explain(&report);
         let environment = Environment::read(self.cache)?;
         match self.command {
             Command::Build(build) => build.run(environment, &report),
@@ -123,6 +136,10 @@ impl Moby {
             Command::Inspect(inspect) => inspect.run(&report),
             Command::Pkg(pkg) => pkg.run(environment.cache, &report),
             Command::Cache(command) => command.run(environment, &report),
+            #[cfg(feature = "registry")]
+            Command::Login(login) => login.run(&environment.registry, &report),
+            #[cfg(feature = "registry")]
+            Command::Logout(logout) => logout.run(&report),
             Command::Formats(formats) => formats.run(),
             Command::Version => print(concat!("moby ", env!("CARGO_PKG_VERSION"), "\n")),
         }

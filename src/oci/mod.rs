@@ -18,6 +18,8 @@ pub(crate) mod layer;
 mod layout;
 pub(crate) mod lock;
 pub mod reference;
+#[cfg(feature = "registry")]
+pub mod registry;
 mod writer;
 
 pub use error::Error;

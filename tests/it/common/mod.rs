@@ -5,6 +5,8 @@ pub mod formats;
 pub mod images;
 pub mod layout;
 pub mod machine;
+#[cfg(feature = "registry")]
+pub mod registry;
 pub mod shared;
 pub mod site;
 

@@ -9,6 +9,8 @@ mod images;
 mod inspect;
 mod mutation;
 mod offline;
+#[cfg(feature = "registry")]
+mod registry;
 mod reproducible;
 mod rootfs;
 mod store;

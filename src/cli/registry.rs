@@ -1,0 +1,231 @@
+//! `moby login`, `moby logout`, `moby cache pull` and `moby cache push`.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::report::Report;
+use super::{Failure, host_arch};
+use crate::arch::Arch;
+use crate::config::canonical;
+use crate::diagnostic::Diagnostic;
+use crate::oci::registry::{Client, Credential, Credentials, Error, Mirror, Options, Platforms};
+use crate::reporter::Reporter;
+use crate::store::Store;
+
+/// Access to registries.
+#[derive(Clone, Debug, Args)]
+pub struct RegistryFlags {
+    /// Pull from a mirror first, as MIRROR for every registry or REGISTRY=MIRROR for one; may be
+    /// given several times
+    #[arg(long, global = true, value_name = "[REGISTRY=]MIRROR")]
+    mirror: Vec<String>,
+    /// Trust the certificate authorities in a PEM file, besides the operating system's
+    #[arg(long, global = true, value_name = "FILE")]
+    cert_file: Vec<PathBuf>,
+    /// Reach a registry by plain HTTP; on loopback that needs no flag. May be given several times
+    #[arg(long, global = true, value_name = "REGISTRY")]
+    plain_http: Vec<String>,
+}
+
+impl RegistryFlags {
+    /// Creates a client with the stored credentials.
+    pub fn client(&self) -> Client {
+        self.client_with(Credentials::from_environment())
+    }
+
+    fn client_with(&self, credentials: Credentials) -> Client {
+        let environment = std::env::var("LINUXKIT_MIRROR").unwrap_or_default();
+        let mirrors = self
+            .mirror
+            .iter()
+            .map(String::as_str)
+            .chain(environment.split_whitespace());
+        Client::new(Options {
+            mirrors: mirrors.map(Mirror::parse).collect(),
+            cert_files: self.cert_file.clone(),
+            plain_http: self.plain_http.clone(),
+            credentials,
+        })
+    }
+}
+
+/// The arguments of `moby login`.
+#[derive(Debug, Args)]
+pub struct Login {
+    /// Registry, as ghcr.io or localhost:5000
+    #[arg(default_value = "docker.io")]
+    registry: String,
+    /// User name
+    #[arg(short, long)]
+    username: Option<String>,
+    /// Read the password from standard input
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+impl Login {
+    pub fn run(self, flags: &RegistryFlags, report: &Report) -> Result<(), Failure> {
+        let user = match self.username {
+            Some(user) => user,
+            None if self.password_stdin => {
+                return Err(usage("--password-stdin needs --username", "add `--username USER`"));
+            }
+            None => ask("Username: ")?,
+        };
+        if !self.password_stdin && std::io::stdin().is_terminal() {
+            // Without a terminal library the password would be shown.
+            return Err(usage(
+                "the password is read from standard input only",
+                "`moby login --username USER --password-stdin < FILE`",
+            ));
+        }
+        let mut password = String::new();
+        let read = std::io::stdin().lock().read_line(&mut password);
+        read.map_err(|error| failure_text(format!("cannot read the password: {error}")))?;
+        let password = password.trim_end_matches(['\r', '\n']);
+        if password.is_empty() {
+            return Err(usage("the password is empty", "give it on standard input"));
+        }
+        let credential = Credential::Password {
+            user: user.clone(),
+            password: password.to_owned(),
+        };
+        let client = flags.client_with(Credentials::given(credential));
+        client.check_login(&self.registry).map_err(failure)?;
+        let stored = Credentials::from_environment().store(&self.registry, &user, password);
+        let path = stored.map_err(failure)?;
+        report.info(&format!(
+            "logged in to {} as {user}; stored in {}",
+            self.registry,
+            path.display()
+        ));
+        Ok(())
+    }
+}
+
+/// The arguments of `moby logout`.
+#[derive(Debug, Args)]
+pub struct Logout {
+    /// Registry, as ghcr.io or localhost:5000
+    #[arg(default_value = "docker.io")]
+    registry: String,
+}
+
+impl Logout {
+    pub fn run(self, report: &Report) -> Result<(), Failure> {
+        let removed = Credentials::from_environment()
+            .remove(&self.registry)
+            .map_err(failure)?;
+        match removed {
+            Some(path) => report.info(&format!(
+                "removed the credentials for {} from {}",
+                self.registry,
+                path.display()
+            )),
+            None => report.info(&format!("no credentials for {} are stored", self.registry)),
+        }
+        Ok(())
+    }
+}
+
+/// The arguments of `moby cache pull`.
+#[derive(Debug, Args)]
+pub struct Pull {
+    /// Images, or YAML files (ending in .yml or .yaml) whose images are pulled
+    #[arg(required = true, value_name = "IMAGE|FILE")]
+    images: Vec<String>,
+    /// Architecture; may be given several times [default: the host's]
+    #[arg(long, value_name = "ARCH")]
+    arch: Vec<Arch>,
+    /// Pull every platform of each image
+    #[arg(long, conflicts_with = "arch")]
+    all_platforms: bool,
+}
+
+impl Pull {
+    pub fn run(self, cache: &Path, flags: &RegistryFlags, report: &Report) -> Result<(), Failure> {
+        let platforms = if self.all_platforms {
+            Platforms::All
+        } else if self.arch.is_empty() {
+            Platforms::Linux(vec![
+                host_arch()
+                    .parse()
+                    .map_err(|_| usage("this host's architecture is unknown", "give --arch"))?,
+            ])
+        } else {
+            Platforms::Linux(self.arch)
+        };
+        let client = flags.client();
+        for name in images(&self.images)? {
+            let pulled = client.pull(&name, &platforms, cache, report).map_err(failure)?;
+            report.info(&format!("pulled {name}@{}", pulled.digest));
+        }
+        Ok(())
+    }
+}
+
+/// Expands YAML files to the images that they name, each image once.
+fn images(given: &[String]) -> Result<Vec<String>, Failure> {
+    let mut images: Vec<String> = Vec::new();
+    for text in given {
+        let found = if [".yml", ".yaml"].iter().any(|extension| text.ends_with(extension)) {
+            let config = super::check::load(&[PathBuf::from(text)])?;
+            config.images()
+        } else {
+            vec![text.clone()]
+        };
+        for image in found.iter().filter(|image| !image.starts_with("@pkg:")) {
+            let name = canonical(image);
+            if !images.contains(&name) {
+                images.push(name);
+            }
+        }
+    }
+    Ok(images)
+}
+
+/// The arguments of `moby cache push`.
+#[derive(Debug, Args)]
+pub struct Push {
+    /// Image in the cache
+    image: String,
+    /// Name to push it under [default: its own]
+    #[arg(value_name = "DEST")]
+    to: Option<String>,
+}
+
+impl Push {
+    pub fn run(self, store: &Store, flags: &RegistryFlags, report: &Report) -> Result<(), Failure> {
+        let name = canonical(&self.image);
+        let graph = store.graph(&name, &|_| None).map_err(Failure::work)?;
+        let to = self.to.map_or(name, |to| canonical(&to));
+        let digest = flags.client().push(&graph, &to, report).map_err(failure)?;
+        report.info(&format!("pushed {to}@{digest}"));
+        Ok(())
+    }
+}
+
+fn ask(question: &str) -> Result<String, Failure> {
+    let mut answer = String::new();
+    let asked = std::io::stderr().write_all(question.as_bytes());
+    let read = asked.and_then(|()| std::io::stdin().lock().read_line(&mut answer));
+    read.map_err(|error| failure_text(format!("cannot read the user name: {error}")))?;
+    Ok(answer.trim().to_owned())
+}
+
+/// Turns an error of the registry client into what the user sees.
+pub fn failure(error: Error) -> Failure {
+    let mut diagnostic = Diagnostic::error(error.to_string());
+    diagnostic.help.extend(error.help());
+    Failure::Work(diagnostic.into())
+}
+
+fn failure_text(message: String) -> Failure {
+    Failure::Work(Diagnostic::error(message).into())
+}
+
+fn usage(message: &str, help: &str) -> Failure {
+    Failure::Usage(Diagnostic::error(message).help(help).into())
+}

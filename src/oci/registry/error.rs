@@ -1,0 +1,208 @@
+//! Errors of the registry client.
+
+use std::io;
+use std::path::PathBuf;
+
+/// An error of the registry client.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// TLS needs instructions that the CPU lacks.
+    #[error("cannot connect to {host} by HTTPS: this CPU lacks {missing}")]
+    Cpu {
+        /// The registry's host.
+        host: String,
+        /// The missing CPU features.
+        missing: String,
+    },
+    /// A connection that cannot be made, or breaks.
+    #[error("cannot reach {host}: {source}")]
+    Connect {
+        /// The registry's host.
+        host: String,
+        /// The cause.
+        source: Box<ureq::Error>,
+    },
+    /// A server's certificate that no trusted certificate authority signed.
+    #[error("cannot trust the certificate of {host}: {source}")]
+    Certificate {
+        /// The registry's host.
+        host: String,
+        /// The cause.
+        source: Box<ureq::Error>,
+    },
+    /// A proxy that refuses to connect.
+    #[error("the proxy refuses to connect to {host}: {message}")]
+    Proxy {
+        /// The registry's host.
+        host: String,
+        /// The proxy's answer.
+        message: String,
+    },
+    /// A transfer that breaks.
+    #[error("cannot read {what} from {host}: {source}")]
+    Transfer {
+        /// The registry's host.
+        host: String,
+        /// A manifest or blob.
+        what: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Access that needs other credentials, or any.
+    #[error("{host} denies access to {repository}: {message}")]
+    Denied {
+        /// The registry's host.
+        host: String,
+        /// The repository.
+        repository: String,
+        /// The registry's answer.
+        message: String,
+        /// The user whose credentials were sent, if any were.
+        user: Option<String>,
+    },
+    /// A repository, tag or digest that the registry does not have.
+    #[error("{reference} does not exist on {host}")]
+    NotFound {
+        /// The registry's host.
+        host: String,
+        /// The reference.
+        reference: String,
+        /// A tag of the repository that looks like it, as a remedy.
+        similar: Option<String>,
+    },
+    /// An image without the platform that is needed.
+    #[error("{reference} has no image for {wanted}, but for {}", found.join(", "))]
+    Platform {
+        /// The reference.
+        reference: String,
+        /// The platform.
+        wanted: String,
+        /// The platforms that there are.
+        found: Vec<String>,
+    },
+    /// An image to be pushed that is not complete.
+    #[error("{reference} is not complete: its index lists what is not here, {}", missing.join(", "))]
+    Incomplete {
+        /// The reference.
+        reference: String,
+        /// The platforms, or digests, that are not here.
+        missing: Vec<String>,
+    },
+    /// A limit on requests that outlasts every retry.
+    #[error("{host} limits the rate of requests: {message}")]
+    RateLimit {
+        /// The registry's host.
+        host: String,
+        /// The registry's answer.
+        message: String,
+    },
+    /// An answer with an unexpected status.
+    #[error("{host} answers {method} {path} with status {status}: {message}")]
+    Status {
+        /// The registry's host.
+        host: String,
+        /// The request's method.
+        method: &'static str,
+        /// The request's path.
+        path: String,
+        /// The status.
+        status: u16,
+        /// The registry's answer.
+        message: String,
+    },
+    /// Bytes that do not have the digest by which they were asked for.
+    #[error("{host} sent {what} with the digest {found}")]
+    Digest {
+        /// The registry's host.
+        host: String,
+        /// The manifest or blob, by its digest.
+        what: String,
+        /// The digest found.
+        found: String,
+    },
+    /// An answer that is not what the distribution specification says.
+    #[error("cannot use the answer of {host}: {what}")]
+    Answer {
+        /// The registry's host.
+        host: String,
+        /// The finding.
+        what: String,
+    },
+    /// A password that would go over the network in the clear.
+    #[error("refusing to send a password to {realm}, which is not HTTPS")]
+    InsecurePassword {
+        /// The address.
+        realm: String,
+    },
+    /// A file with certificates or credentials that cannot be used.
+    #[error("cannot use {}: {what}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The finding.
+        what: String,
+    },
+    /// A credential helper that fails.
+    #[error("the credential helper {program} failed: {message}")]
+    Helper {
+        /// The program.
+        program: String,
+        /// Its message.
+        message: String,
+    },
+    /// A cache that cannot be written, or an image in it that cannot be read.
+    #[error(transparent)]
+    Cache(#[from] Box<super::super::Error>),
+    /// A file of the cache that cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Returns the remedies, each one command or edit.
+    pub fn help(&self) -> Vec<String> {
+        match self {
+            Error::Cpu { .. } => {
+                vec!["pull on another machine and bring the image in an OCI archive: `moby build --layout FILE`".into()]
+            }
+            Error::Connect { .. } => vec![
+                "check the name and the network; HTTPS_PROXY names a proxy, --mirror another registry".into(),
+                "without a network: `moby build --layout FILE` takes images from an OCI archive".into(),
+            ],
+            Error::Certificate { .. } => vec!["--cert-file FILE trusts the certificate authority in a PEM file".into()],
+            Error::Proxy { .. } => vec!["check HTTPS_PROXY; NO_PROXY lists hosts that need no proxy".into()],
+            Error::Denied { host, user, .. } => vec![match user {
+                Some(user) => format!("`moby login {host}` stores other credentials than those of {user}"),
+                None => format!("`moby login {host}` stores credentials; the name of the image may also be wrong"),
+            }],
+            Error::NotFound { similar, .. } => similar.iter().cloned().collect(),
+            Error::Platform { .. } => vec!["--arch chooses another architecture".into()],
+            Error::Incomplete { reference, .. } => {
+                vec![format!(
+                    "`moby cache pull {reference} --all-platforms` gets the rest of an image that was pulled"
+                )]
+            }
+            Error::RateLimit { host, .. } => vec![format!(
+                "wait, log in with `moby login {host}`, or name a mirror with --mirror"
+            )],
+            Error::Digest { .. } => vec!["try again; a proxy or mirror on the way may be faulty".into()],
+            Error::InsecurePassword { .. } => vec!["use a registry with HTTPS".into()],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a later try may succeed.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Error::Connect { .. } | Error::Transfer { .. } => true,
+            Error::Status { status, .. } => *status >= 500,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! A client for OCI registries (OCI Distribution Specification 1.1).
+//!
+//! ```text
+//! reference ──▶ endpoints (mirrors, registry) ──▶ manifest ──▶ platforms ──▶ blobs ──▶ cache
+//! ```
+//!
+//! Whatever arrives is used only after its digest was found right.
+
+mod auth;
+mod credentials;
+mod endpoint;
+mod error;
+mod http;
+mod pull;
+mod push;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use ureq::http::Response;
+use ureq::{Body, SendBody};
+
+use auth::Challenge;
+pub use credentials::{Credential, Credentials};
+pub use endpoint::Mirror;
+use endpoint::{Endpoint, Scheme};
+pub use error::Error;
+use http::{Failure, Http};
+pub use pull::{Platforms, Pulled};
+
+/// The maximum size of an answer that is not a blob, in bytes. Registries stop at 4 MiB for a
+/// manifest.
+const MAX_ANSWER: u64 = 16 << 20;
+/// The number of tries of a request.
+const MAX_TRIES: u32 = 5;
+/// The number of challenges that are answered for one request.
+const MAX_AUTHORIZATIONS: u32 = 3;
+/// The wait after the first failed try; each further one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(300);
+/// The longest wait that a registry's `Retry-After` is followed for.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// Options for access to registries.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Mirrors, asked before the registry itself.
+    pub mirrors: Vec<Mirror>,
+    /// PEM files with further certificate authorities.
+    pub cert_files: Vec<PathBuf>,
+    /// Registries that are reached by plain HTTP.
+    pub plain_http: Vec<String>,
+    /// Credentials.
+    pub credentials: Credentials,
+}
+
+/// A client for registries. Several threads may use it at once.
+#[derive(Debug)]
+pub struct Client {
+    options: Options,
+    http: Http,
+    /// `Authorization` headers by host and scope.
+    authorizations: Mutex<BTreeMap<(String, String), String>>,
+    /// Hosts on loopback that do not speak TLS.
+    plain: Mutex<Vec<String>>,
+}
+
+/// A body that can be sent again.
+enum Content<'a> {
+    None,
+    Bytes(&'a [u8]),
+    Blob(&'a extents::Extents),
+}
+
+/// A request to a registry.
+struct Request<'a> {
+    method: &'static str,
+    /// The path below `/v2/`, or an absolute address.
+    path: &'a str,
+    headers: &'a [(&'a str, &'a str)],
+    content: Content<'a>,
+    /// The repository within the registry.
+    repository: &'a str,
+    /// The actions for which a token is asked.
+    actions: &'a str,
+}
+
+impl Client {
+    /// Creates a client. Nothing is connected yet.
+    pub fn new(options: Options) -> Self {
+        Client {
+            http: Http::new(options.cert_files.clone()),
+            options,
+            authorizations: Mutex::default(),
+            plain: Mutex::default(),
+        }
+    }
+
+    /// Checks the credentials for a registry.
+    ///
+    /// # Errors
+    /// A registry that cannot be reached, or denies access.
+    pub fn check_login(&self, registry: &str) -> Result<(), Error> {
+        let endpoint = endpoint::own(endpoint::plain(registry), &self.options.plain_http);
+        let request = Request::get("", "", &[]);
+        let answer = self.send(&endpoint, registry, &request)?;
+        self.success(&endpoint, &request, answer).map(drop)
+    }
+
+    /// Sends a request, again after failures that may pass, and with authorization where it is
+    /// asked for. Answers of status 401 and below 500 other than 429 come back.
+    fn send(&self, endpoint: &Endpoint, registry: &str, request: &Request<'_>) -> Result<Response<Body>, Error> {
+        let mut wait = FIRST_WAIT;
+        let mut tries = 0;
+        let mut authorizations = 0;
+        loop {
+            tries += 1;
+            let answer = match self.exchange(endpoint, request) {
+                Err(error) if error.is_transient() && tries < MAX_TRIES => {
+                    std::thread::sleep(wait);
+                    wait *= 2;
+                    continue;
+                }
+                answer => answer?,
+            };
+            match answer.status().as_u16() {
+                // Tokens expire, and another thread may have used one that was good for a while.
+                401 if authorizations < MAX_AUTHORIZATIONS => {
+                    authorizations += 1;
+                    // An answer to a challenge is not a further try.
+                    tries -= 1;
+                    if !self.authorize(endpoint, registry, request, answer)? {
+                        return Err(self.denied(endpoint, registry, request, "it needs credentials".into()));
+                    }
+                }
+                429 | 500.. if tries < MAX_TRIES => {
+                    let asked = header(&answer, "retry-after").and_then(|text| text.parse().ok());
+                    std::thread::sleep(asked.map_or(wait, Duration::from_secs).min(MAX_WAIT));
+                    wait *= 2;
+                    // An unread body would cost the connection.
+                    let _ = text(answer);
+                }
+                _ => return Ok(answer),
+            }
+        }
+    }
+
+    /// Sends a request once.
+    fn exchange(&self, endpoint: &Endpoint, request: &Request<'_>) -> Result<Response<Body>, Error> {
+        let is_known_plain = || {
+            let plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
+            plain.contains(&endpoint.host)
+        };
+        let is_tls = match endpoint.scheme {
+            Scheme::Https => true,
+            Scheme::Http => false,
+            Scheme::Either => !is_known_plain(),
+        };
+        match self.exchange_by(endpoint, request, is_tls) {
+            Ok(answer) => Ok(answer),
+            Err(Failure::NotTls) if endpoint.scheme == Scheme::Either => {
+                self.plain
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(endpoint.host.clone());
+                self.exchange_by(endpoint, request, false)
+                    .map_err(|failure| not_tls(endpoint, failure))
+            }
+            Err(failure) => Err(not_tls(endpoint, failure)),
+        }
+    }
+
+    fn exchange_by(&self, endpoint: &Endpoint, request: &Request<'_>, is_tls: bool) -> Result<Response<Body>, Failure> {
+        let agent = self.http.agent(endpoint, is_tls).map_err(Failure::Error)?;
+        let address = address(endpoint, request.path, is_tls);
+        let mut builder = ureq::http::Request::builder().method(request.method).uri(&address);
+        for (name, value) in request.headers {
+            builder = builder.header(*name, *value);
+        }
+        // Another host, as blobs are often redirected to, must not see them.
+        if address.contains(&format!("://{}/", endpoint.host)) {
+            let authorizations = self.authorizations.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(authorization) = authorizations.get(&key(endpoint, request)) {
+                builder = builder.header("Authorization", authorization);
+            }
+        }
+        let unusable = |error: ureq::http::Error| {
+            Failure::Error(Error::Answer {
+                host: endpoint.host.clone(),
+                what: error.to_string(),
+            })
+        };
+        let sent = match &request.content {
+            Content::None => agent.run(builder.body(()).map_err(unusable)?),
+            Content::Bytes(bytes) => agent.run(builder.body(*bytes).map_err(unusable)?),
+            Content::Blob(blob) => {
+                let mut reader = blob.reader();
+                let builder = builder.header("Content-Length", blob.len());
+                agent.run(builder.body(SendBody::from_reader(&mut reader)).map_err(unusable)?)
+            }
+        };
+        sent.map_err(|error| http::failure(&endpoint.host, error))
+    }
+
+    /// Answers a challenge. Says whether there is an answer.
+    fn authorize(
+        &self,
+        endpoint: &Endpoint,
+        registry: &str,
+        request: &Request<'_>,
+        answer: Response<Body>,
+    ) -> Result<bool, Error> {
+        let challenges = answer.headers().get_all("www-authenticate");
+        let mut challenges = challenges
+            .iter()
+            .filter_map(|header| Challenge::parse(header.to_str().ok()?));
+        let Some(challenge) = challenges.next() else {
+            return Ok(false);
+        };
+        // An unread body would cost the connection.
+        let _ = text(answer);
+        let credential = self
+            .options
+            .credentials
+            .find(endpoint::plain(registry), request.repository)?;
+        let realm_is_tls = !matches!(&challenge, Challenge::Bearer { realm, .. } if realm.starts_with("http://"));
+        let agent = self.http.agent(endpoint, realm_is_tls)?;
+        let scope = scope(request);
+        let found = auth::authorization(&agent, &endpoint.host, &challenge, &scope, credential.as_ref())?;
+        let Some(authorization) = found else {
+            return Ok(false);
+        };
+        let mut authorizations = self.authorizations.lock().unwrap_or_else(PoisonError::into_inner);
+        authorizations.insert(key(endpoint, request), authorization);
+        Ok(true)
+    }
+
+    /// Turns an answer that is not a success into an error.
+    fn success(
+        &self,
+        endpoint: &Endpoint,
+        request: &Request<'_>,
+        answer: Response<Body>,
+    ) -> Result<Response<Body>, Error> {
+        let status = answer.status().as_u16();
+        if (200..300).contains(&status) {
+            return Ok(answer);
+        }
+        let message = message(&text(answer));
+        let host = endpoint.host.clone();
+        Err(match status {
+            401 | 403 => self.denied(endpoint, &endpoint.host, request, message),
+            429 => Error::RateLimit { host, message },
+            404 => Error::NotFound {
+                host,
+                reference: request.path.to_owned(),
+                similar: None,
+            },
+            _ => Error::Status {
+                host,
+                method: request.method,
+                path: request.path.to_owned(),
+                status,
+                message,
+            },
+        })
+    }
+
+    fn denied(&self, endpoint: &Endpoint, registry: &str, request: &Request<'_>, message: String) -> Error {
+        let credential = self
+            .options
+            .credentials
+            .find(endpoint::plain(registry), request.repository);
+        Error::Denied {
+            host: endpoint.host.clone(),
+            repository: request.repository.to_owned(),
+            message,
+            user: credential
+                .ok()
+                .flatten()
+                .and_then(|found| found.user().map(str::to_owned)),
+        }
+    }
+}
+
+impl<'a> Request<'a> {
+    fn get(path: &'a str, repository: &'a str, headers: &'a [(&'a str, &'a str)]) -> Self {
+        Request {
+            method: "GET",
+            path,
+            headers,
+            content: Content::None,
+            repository,
+            actions: "pull",
+        }
+    }
+}
+
+fn not_tls(endpoint: &Endpoint, failure: Failure) -> Error {
+    match failure {
+        Failure::Error(error) => error,
+        Failure::NotTls => Error::Answer {
+            host: endpoint.host.clone(),
+            what: "it does not speak TLS (--plain-http reaches it without)".into(),
+        },
+    }
+}
+
+/// The address of a path below `/v2/`; absolute addresses stay.
+fn address(endpoint: &Endpoint, path: &str, is_tls: bool) -> String {
+    let scheme = if is_tls { "https" } else { "http" };
+    if path.contains("://") {
+        path.to_owned()
+    } else if path.starts_with('/') {
+        format!("{scheme}://{}{path}", endpoint.host)
+    } else {
+        format!("{scheme}://{}/v2/{path}", endpoint.host)
+    }
+}
+
+fn scope(request: &Request<'_>) -> String {
+    if request.repository.is_empty() {
+        return String::new();
+    }
+    format!("repository:{}:{}", request.repository, request.actions)
+}
+
+fn key(endpoint: &Endpoint, request: &Request<'_>) -> (String, String) {
+    (endpoint.host.clone(), scope(request))
+}
+
+fn header<'a>(answer: &'a Response<Body>, name: &str) -> Option<&'a str> {
+    answer.headers().get(name)?.to_str().ok()
+}
+
+/// The body of an answer that is not what was asked for.
+fn text(mut answer: Response<Body>) -> String {
+    let body = answer
+        .body_mut()
+        .with_config()
+        .limit(MAX_ANSWER)
+        .lossy_utf8(true)
+        .read_to_string();
+    body.unwrap_or_default()
+}
+
+/// The message of an error answer (distribution specification, "Error Codes").
+fn message(body: &str) -> String {
+    let value: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    let error = value.pointer("/errors/0");
+    let part = |key: &str| error.and_then(|error| error.get(key)).and_then(|part| part.as_str());
+    match (part("code"), part("message")) {
+        (Some(code), Some(message)) if !message.is_empty() => format!("{message} ({code})"),
+        (Some(code), _) => code.to_owned(),
+        _ => body.lines().next().unwrap_or("no message").chars().take(200).collect(),
+    }
+}

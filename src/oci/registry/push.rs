@@ -1,0 +1,179 @@
+//! Pushing an image to a registry.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::endpoint::{self, Endpoint};
+use super::{Client, Content, Error, Request, header};
+use crate::oci::ImageGraph;
+use crate::oci::reference;
+use crate::reporter::{Progress, Reporter};
+
+impl Client {
+    /// Pushes an image under a name, and returns its digest. Blobs that the registry has are not
+    /// sent.
+    ///
+    /// # Errors
+    /// An invalid reference, and a registry that cannot be reached or denies access.
+    pub fn push(&self, graph: &ImageGraph, name: &str, reporter: &dyn Reporter) -> Result<String, Error> {
+        let reference = reference::parse(name).map_err(|error| Error::Answer {
+            host: name.to_owned(),
+            what: error.to_string(),
+        })?;
+        let (registry, repository) = endpoint::split(&reference.repository);
+        let push = Push {
+            client: self,
+            endpoint: endpoint::own(registry, &self.options.plain_http),
+            registry,
+            repository,
+        };
+        let missing = missing(graph);
+        if !missing.is_empty() {
+            return Err(Error::Incomplete {
+                reference: name.to_owned(),
+                missing,
+            });
+        }
+        let top = text(&graph.top, "digest");
+        let total = graph
+            .blobs
+            .iter()
+            .map(|blob| blob.content.len())
+            .fold(0, u64::saturating_add);
+        reporter.progress(Progress::Total(total));
+        reporter.progress(Progress::Layer(name));
+        let types = manifest_types(graph);
+        let mut manifests: Vec<(&str, Vec<u8>, &str)> = Vec::new();
+        for blob in &graph.blobs {
+            match types.get(&blob.digest) {
+                Some(media_type) => {
+                    let bytes = blob.content.to_vec().map_err(|source| Error::Transfer {
+                        host: registry.to_owned(),
+                        what: blob.digest.clone(),
+                        source,
+                    })?;
+                    manifests.push((&blob.digest, bytes, media_type));
+                }
+                None => push.blob(&blob.digest, &blob.content)?,
+            }
+            reporter.progress(Progress::Read(blob.content.len()));
+        }
+        // A registry takes a manifest only after those that it names.
+        let tag = reference.tag.as_deref().unwrap_or("latest");
+        for (digest, bytes, media_type) in &manifests {
+            if *digest != top {
+                push.manifest(digest, bytes, media_type)?;
+            }
+        }
+        for (digest, bytes, media_type) in &manifests {
+            if *digest == top {
+                push.manifest(if reference.digest.is_some() { digest } else { tag }, bytes, media_type)?;
+            }
+        }
+        Ok(top.to_owned())
+    }
+}
+
+/// One image to one endpoint.
+struct Push<'a> {
+    client: &'a Client,
+    endpoint: Endpoint,
+    registry: &'a str,
+    repository: &'a str,
+}
+
+impl Push<'_> {
+    fn request<'a>(
+        &'a self,
+        method: &'static str,
+        path: &'a str,
+        headers: &'a [(&'a str, &'a str)],
+        content: Content<'a>,
+    ) -> Request<'a> {
+        Request {
+            method,
+            path,
+            headers,
+            content,
+            repository: self.repository,
+            actions: "pull,push",
+        }
+    }
+
+    fn blob(&self, digest: &str, content: &extents::Extents) -> Result<(), Error> {
+        let path = format!("{}/blobs/{digest}", self.repository);
+        let head = self.request("HEAD", &path, &[], Content::None);
+        let answer = self.client.send(&self.endpoint, self.registry, &head)?;
+        if answer.status().as_u16() == 200 {
+            return Ok(());
+        }
+        let path = format!("{}/blobs/uploads/", self.repository);
+        let post = self.request("POST", &path, &[("Content-Length", "0")], Content::Bytes(&[]));
+        let answer = self.client.send(&self.endpoint, self.registry, &post)?;
+        let answer = self.client.success(&self.endpoint, &post, answer)?;
+        let location = header(&answer, "location").ok_or_else(|| Error::Answer {
+            host: self.endpoint.host.clone(),
+            what: "it names no location for an upload".into(),
+        })?;
+        let separator = if location.contains('?') { '&' } else { '?' };
+        let location = format!("{location}{separator}digest={digest}");
+        let put = self.request(
+            "PUT",
+            &location,
+            &[("Content-Type", "application/octet-stream")],
+            Content::Blob(content),
+        );
+        let answer = self.client.send(&self.endpoint, self.registry, &put)?;
+        self.client.success(&self.endpoint, &put, answer).map(drop)
+    }
+
+    fn manifest(&self, reference: &str, bytes: &[u8], media_type: &str) -> Result<(), Error> {
+        let path = format!("{}/manifests/{reference}", self.repository);
+        let headers = [("Content-Type", media_type)];
+        let put = self.request("PUT", &path, &headers, Content::Bytes(bytes));
+        let answer = self.client.send(&self.endpoint, self.registry, &put)?;
+        self.client.success(&self.endpoint, &put, answer).map(drop)
+    }
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The manifests that the indexes of an image list, each as its descriptor.
+fn listed(graph: &ImageGraph) -> Vec<Value> {
+    // Only indexes list manifests, and they are small.
+    let small = graph
+        .blobs
+        .iter()
+        .filter(|blob| blob.content.len() <= super::MAX_ANSWER);
+    let parsed = small.filter_map(|blob| serde_json::from_slice::<Value>(&blob.content.to_vec().ok()?).ok());
+    let lists = parsed.filter_map(|value| value.get("manifests").and_then(Value::as_array).cloned());
+    lists.flatten().collect()
+}
+
+/// The platforms, or digests, of listed manifests that are not here.
+fn missing(graph: &ImageGraph) -> Vec<String> {
+    let is_here = |digest: &str| graph.blobs.iter().any(|blob| blob.digest == digest);
+    let absent = listed(graph)
+        .into_iter()
+        .filter(|manifest| !is_here(text(manifest, "digest")));
+    let name = |manifest: Value| match manifest.get("platform") {
+        Some(platform) => format!("{}/{}", text(platform, "os"), text(platform, "architecture")),
+        None => text(&manifest, "digest").to_owned(),
+    };
+    absent.map(name).collect()
+}
+
+/// The media types of manifests and indexes, by digest, as their descriptors say.
+fn manifest_types(graph: &ImageGraph) -> BTreeMap<String, String> {
+    let descriptors = listed(graph).into_iter().chain([graph.top.clone()]);
+    let pair = |descriptor: Value| {
+        (
+            text(&descriptor, "digest").to_owned(),
+            text(&descriptor, "mediaType").to_owned(),
+        )
+    };
+    descriptors.map(pair).collect()
+}

@@ -1,0 +1,184 @@
+//! Debian's docker-registry on loopback, and a proxy before it that misbehaves.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// A registry that ends with the test.
+pub struct Registry {
+    child: Child,
+    pub port: u16,
+}
+
+impl Registry {
+    /// Starts a registry that keeps its images in a directory. `more` is further configuration, below
+    /// `http:` and after it.
+    pub fn start(directory: &Path, http: &str, more: &str) -> Registry {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let config = format!(
+            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n\
+             storage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\n\
+             http:\n  addr: 127.0.0.1:{port}\n{http}\n{more}\n",
+            directory.join("registry").display()
+        );
+        let path = directory.join("registry.yml");
+        fs::write(&path, config).unwrap();
+        let log = fs::File::create(directory.join("registry.log")).unwrap();
+        let child = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&path)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("docker-registry is missing, see xtask: {error}"));
+        let registry = Registry { child, port };
+        let end = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < end, "docker-registry does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        registry
+    }
+
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// An answer of the proxy itself.
+pub struct Answer {
+    pub status: &'static str,
+    pub headers: String,
+    pub body: String,
+}
+
+/// What the proxy does with a request.
+pub enum Action {
+    /// Passes it on.
+    Pass,
+    /// Passes it on, and cuts the answer after so many bytes.
+    Cut(usize),
+    /// Passes it on, and changes a byte of the answer's body.
+    Corrupt,
+    /// Answers by itself.
+    Answer(Answer),
+}
+
+/// The head of a request: its first line, and its headers in lower case.
+pub struct Head {
+    pub line: String,
+    pub headers: Vec<String>,
+}
+
+impl Head {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let start = format!("{name}: ");
+        self.headers.iter().find_map(|header| header.strip_prefix(&start))
+    }
+}
+
+/// A proxy before a registry of plain HTTP, one request a connection. It ends with the test program.
+pub struct Proxy {
+    pub port: u16,
+    /// The first lines of the requests so far.
+    pub requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Proxy {
+    pub fn start(registry: &Registry, act: impl Fn(usize, &Head) -> Action + Send + Sync + 'static) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (upstream, act) = (registry.port, Arc::new(act));
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (log, count) = (requests.clone(), Arc::new(AtomicUsize::new(0)));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (act, log, count) = (act.clone(), log.clone(), count.clone());
+                std::thread::spawn(move || {
+                    let _ = serve(stream, upstream, |head| {
+                        log.lock().unwrap().push(head.line.clone());
+                        act(count.fetch_add(1, Ordering::SeqCst), head)
+                    });
+                });
+            }
+        });
+        Proxy { port, requests }
+    }
+
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+}
+
+fn serve(mut client: TcpStream, upstream: u16, act: impl FnOnce(&Head) -> Action) -> std::io::Result<()> {
+    let mut reader = BufReader::new(client.try_clone()?);
+    let mut raw = Vec::new();
+    let mut lines = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        if reader.read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        // A TLS handshake, to which a server of plain HTTP answers in its own way.
+        if lines.is_empty() && line.first() == Some(&0x16) {
+            return client
+                .write_all(b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTPS request to an HTTP server.\n");
+        }
+        if line == b"\r\n" {
+            break;
+        }
+        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        if !text.to_lowercase().starts_with("connection:") {
+            raw.extend_from_slice(&line);
+        }
+        lines.push(text);
+    }
+    raw.extend_from_slice(b"Connection: close\r\n\r\n");
+    let lower = |line: &String| match line.split_once(": ") {
+        Some((name, value)) => format!("{}: {value}", name.to_lowercase()),
+        None => line.clone(),
+    };
+    let head = Head {
+        line: lines[0].clone(),
+        headers: lines[1..].iter().map(lower).collect(),
+    };
+    let action = act(&head);
+    if let Action::Answer(answer) = action {
+        let Answer { status, headers, body } = answer;
+        let len = body.len();
+        let text = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {len}\r\nConnection: close\r\n\r\n{body}");
+        return client.write_all(text.as_bytes());
+    }
+    let mut server = TcpStream::connect(("127.0.0.1", upstream))?;
+    server.write_all(&raw)?;
+    let len = head
+        .header("content-length")
+        .and_then(|len| len.parse().ok())
+        .unwrap_or(0);
+    std::io::copy(&mut reader.take(len), &mut server)?;
+    let mut answer = Vec::new();
+    server.read_to_end(&mut answer)?;
+    match action {
+        Action::Cut(len) => answer.truncate(len),
+        Action::Corrupt => {
+            if let Some(last) = answer.last_mut() {
+                *last ^= 1;
+            }
+        }
+        Action::Pass | Action::Answer(_) => {}
+    }
+    client.write_all(&answer)
+}

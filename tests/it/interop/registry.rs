@@ -1,0 +1,518 @@
+//! Registries: Debian's docker-registry on loopback, images that skopeo pushed, and skopeo reading
+//! what moby pushed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Command, Output};
+use std::sync::Mutex;
+
+use serde_json::Value;
+
+use crate::common::layout::{Layer, Layout, tar};
+use crate::common::registry::{Action, Answer, Proxy, Registry};
+use crate::common::site::{Site, files, good, refused};
+
+/// A site with an image for two architectures in the layout `images`, whose layers have noise of
+/// this length.
+fn site(noise: usize) -> Site {
+    let site = Site::new();
+    let mut layout = Layout::new(&site.path("images"));
+    let manifests = ["amd64", "arm64"].map(|arch| {
+        let seed = arch.len() as u32 + u32::from(arch == "arm64");
+        // Xorshift, so that nothing can compress it.
+        let mut state = 0x9e37_79b9 ^ seed;
+        let noise: Vec<u8> = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state as u8
+        })
+        .take(noise)
+        .collect();
+        let first = Layer::gzip(&tar(&[(b'0', "arch", "", arch.as_bytes())]));
+        layout.manifest(arch, &[first, Layer::gzip(&tar(&[(b'0', "noise", "", &noise)]))])
+    });
+    let attestation = layout.attestation(&manifests[0], &serde_json::json!({"spdxVersion": "SPDX-2.3"}));
+    let [amd64, arm64] = manifests;
+    let index = layout.index(&[amd64, arm64, attestation]);
+    layout.name("example.org/app:v1", index);
+    site
+}
+
+fn skopeo(site: &Site, arguments: &[&str]) -> Vec<u8> {
+    let mut all = vec!["--insecure-policy"];
+    all.extend(arguments);
+    site.run("skopeo", &all)
+}
+
+/// Pushes the image to a registry of plain HTTP by skopeo.
+fn push(site: &Site, registry: &Registry, name: &str) {
+    let to = format!("docker://{}/{name}", registry.host());
+    let arguments = [
+        "copy",
+        "-q",
+        "--all",
+        "--dest-tls-verify=false",
+        "oci:images:example.org/app:v1",
+        &to,
+    ];
+    skopeo(site, &arguments);
+}
+
+/// moby with credentials of the site alone.
+fn command(site: &Site, arguments: &[&str]) -> Command {
+    let mut command = site.command(arguments);
+    command
+        .env("DOCKER_CONFIG", site.path("docker"))
+        .env("HOME", site.path("home"))
+        .env_remove("XDG_RUNTIME_DIR")
+        .env_remove("REGISTRY_AUTH_FILE")
+        .env_remove("LINUXKIT_MIRROR");
+    command
+}
+
+fn moby(site: &Site, arguments: &[&str]) -> Output {
+    command(site, arguments).output().unwrap()
+}
+
+fn message(output: Output) -> String {
+    refused(output, 1)
+}
+
+#[test]
+fn pulled_image_is_what_was_pushed() {
+    let site = site(100_000);
+    let registry = Registry::start(&site.path(""), "", "");
+    push(&site, &registry, "team/app:v1");
+    let name = format!("{}/team/app:v1", registry.host());
+    good(moby(&site, &["cache", "pull", &name, "--arch", "amd64"]));
+    good(moby(&site, &["cache", "verify"]));
+    let listed = String::from_utf8(good(moby(&site, &["cache", "ls"]))).unwrap();
+    assert!(
+        listed.contains("team/app:v1") && listed.contains("linux/amd64") && !listed.contains("arm64"),
+        "{listed}"
+    );
+    // The index itself is unchanged, and only one platform's blobs were pulled.
+    let raw = skopeo(
+        &site,
+        &["inspect", "--raw", "--tls-verify=false", &format!("docker://{name}")],
+    );
+    let digest = crate::common::layout::digest(&raw);
+    assert!(site.path("cache/blobs").join(digest.replace(':', "/")).is_file());
+    let one = files(&site.path("cache/blobs/sha256")).len();
+    good(moby(&site, &["cache", "pull", &name, "--all-platforms"]));
+    assert_eq!(files(&site.path("cache/blobs/sha256")).len(), one + 4);
+    // By its digest, which is verified, and again without a byte.
+    let by_digest = format!("{}/team/app@{digest}", registry.host());
+    let output = good(moby(&site, &["cache", "pull", &by_digest]));
+    assert!(output.is_empty());
+    for arch in ["amd64", "arm64"] {
+        let files = good(moby(
+            &site,
+            &[
+                "cache",
+                "export",
+                &name,
+                "--format",
+                "filesystem",
+                "--arch",
+                arch,
+                "-o",
+                "-",
+            ],
+        ));
+        assert!(files.windows(5).any(|bytes| bytes == arch.as_bytes()));
+    }
+    // skopeo reads what moby pushes.
+    let copy = format!("{}/other/copy:v2", registry.host());
+    good(moby(&site, &["cache", "push", &name, &copy]));
+    let pushed = skopeo(
+        &site,
+        &["inspect", "--raw", "--tls-verify=false", &format!("docker://{copy}")],
+    );
+    assert!(pushed == raw);
+    skopeo(
+        &site,
+        &[
+            "copy",
+            "-q",
+            "--all",
+            "--src-tls-verify=false",
+            &format!("docker://{copy}"),
+            "oci:back:copy",
+        ],
+    );
+}
+
+#[test]
+fn images_of_a_yaml_are_pulled() {
+    let site = site(1000);
+    let registry = Registry::start(&site.path(""), "", "");
+    push(&site, &registry, "team/app:v1");
+    let yaml = format!(
+        "init: [\"{0}/team/app:v1\"]\nonboot: [{{name: a, image: \"{0}/team/app:v1\"}}]\n",
+        registry.host()
+    );
+    site.write("app.yml", &yaml);
+    good(moby(&site, &["cache", "pull", "app.yml", "--arch", "amd64"]));
+    good(moby(&site, &["-q", "build", "--arch", "amd64", "-f", "tar", "app.yml"]));
+}
+
+#[test]
+fn tls_and_passwords_are_demanded_and_given() {
+    let site = site(1000);
+    site.run(
+        "openssl",
+        &[
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "30",
+            "-subj",
+            "/CN=test CA",
+            "-keyout",
+            "ca.key",
+            "-out",
+            "ca.crt",
+            "-addext",
+            "basicConstraints=critical,CA:TRUE",
+        ],
+    );
+    site.run(
+        "openssl",
+        &[
+            "req",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-subj",
+            "/CN=registry",
+            "-keyout",
+            "tls.key",
+            "-out",
+            "tls.csr",
+        ],
+    );
+    site.write("extensions", "subjectAltName=IP:127.0.0.1\n");
+    site.run(
+        "openssl",
+        &[
+            "x509",
+            "-req",
+            "-in",
+            "tls.csr",
+            "-CA",
+            "ca.crt",
+            "-CAkey",
+            "ca.key",
+            "-days",
+            "30",
+            "-extfile",
+            "extensions",
+            "-out",
+            "tls.crt",
+        ],
+    );
+    let htpasswd = site.run("htpasswd", &["-Bbn", "me", "secret"]);
+    fs::write(site.path("htpasswd"), htpasswd).unwrap();
+    let path = |name| site.path(name).display().to_string();
+    let tls = format!("  tls: {{certificate: {}, key: {}}}", path("tls.crt"), path("tls.key"));
+    let auth = format!("auth: {{htpasswd: {{realm: test, path: {}}}}}", path("htpasswd"));
+    let registry = Registry::start(&site.path(""), &tls, &auth);
+    let (host, name) = (registry.host(), format!("{}/team/app:v1", registry.host()));
+
+    let unknown = message(moby(&site, &["cache", "pull", &name]));
+    assert!(
+        unknown.contains("cannot trust the certificate of 127.0.0.1") && unknown.contains("--cert-file FILE"),
+        "{unknown}"
+    );
+    let anonymous = message(moby(&site, &["--cert-file", "ca.crt", "cache", "pull", &name]));
+    assert!(
+        anonymous.contains("denies access to team/app") && anonymous.contains(&format!("`moby login {host}`")),
+        "{anonymous}"
+    );
+
+    let login = |password: &str| {
+        use std::io::Write;
+        let arguments = [
+            "--cert-file",
+            "ca.crt",
+            "login",
+            &host,
+            "--username",
+            "me",
+            "--password-stdin",
+        ];
+        let mut command = command(&site, &arguments);
+        command
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped());
+        let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let wrong = message(login("wrong"));
+    assert!(wrong.contains("denies access"), "{wrong}");
+    assert!(!site.path("docker/config.json").exists());
+    good(login("secret"));
+    let stored: Value = serde_json::from_slice(&fs::read(site.path("docker/config.json")).unwrap()).unwrap();
+    assert!(stored["auths"][&host]["auth"].is_string(), "{stored}");
+
+    // skopeo takes the same credentials.
+    let to = format!("docker://{name}");
+    let authfile = path("docker/config.json");
+    skopeo(
+        &site,
+        &[
+            "copy",
+            "-q",
+            "--all",
+            "--dest-tls-verify=false",
+            "--authfile",
+            &authfile,
+            "oci:images:example.org/app:v1",
+            &to,
+        ],
+    );
+    good(moby(
+        &site,
+        &["--cert-file", "ca.crt", "cache", "pull", &name, "--arch", "amd64"],
+    ));
+    let copy = format!("{host}/team/copy:v1");
+    let partial = message(moby(&site, &["--cert-file", "ca.crt", "cache", "push", &name, &copy]));
+    assert!(
+        partial.contains("linux/arm64") && partial.contains("--all-platforms"),
+        "{partial}"
+    );
+    good(moby(
+        &site,
+        &["--cert-file", "ca.crt", "cache", "pull", &name, "--all-platforms"],
+    ));
+    good(moby(&site, &["--cert-file", "ca.crt", "cache", "push", &name, &copy]));
+    good(moby(&site, &["logout", &host]));
+    let out = message(moby(&site, &["--cert-file", "ca.crt", "cache", "pull", &name]));
+    assert!(out.contains("denies access"), "{out}");
+}
+
+#[test]
+fn tokens_are_fetched_and_renewed() {
+    let site = site(1000);
+    let registry = Registry::start(&site.path(""), "", "");
+    push(&site, &registry, "team/app:v1");
+    // Each token is good for two requests.
+    let issued = Mutex::new(BTreeMap::<String, u32>::new());
+    let proxy = Proxy::start(&registry, move |_, head| {
+        let answer = |status, headers: String, body: String| Action::Answer(Answer { status, headers, body });
+        if head.line.starts_with("GET /token?") {
+            let is_scoped = head.line.contains("service=test") && head.line.contains("repository%3Ateam%2Fapp%3Apull");
+            // me:secret
+            if head.header("authorization") != Some("Basic bWU6c2VjcmV0") || !is_scoped {
+                return answer("401 Unauthorized", String::new(), "{}".into());
+            }
+            let mut issued = issued.lock().unwrap();
+            let token = format!("t{}", issued.len());
+            issued.insert(token.clone(), 2);
+            return answer("200 OK", String::new(), format!("{{\"token\": \"{token}\"}}"));
+        }
+        let token = head
+            .header("authorization")
+            .and_then(|header| header.strip_prefix("Bearer "));
+        if let Some(left) = token.and_then(|token| {
+            issued
+                .lock()
+                .unwrap()
+                .get_mut(token)
+                .map(|left| std::mem::replace(left, left.saturating_sub(1)))
+        }) && left > 0
+        {
+            return Action::Pass;
+        }
+        let host = head.header("host").unwrap();
+        let challenge = format!("WWW-Authenticate: Bearer realm=\"http://{host}/token\",service=\"test\"\r\n");
+        answer("401 Unauthorized", challenge, "{}".into())
+    });
+    let name = format!("{}/team/app:v1", proxy.host());
+    let denied = message(moby(&site, &["cache", "pull", &name]));
+    assert!(denied.contains("denies access to team/app"), "{denied}");
+    site.write(
+        "docker/config.json",
+        &format!(
+            "{{\"auths\": {{\"{}\": {{\"auth\": \"bWU6c2VjcmV0\"}}}}}}",
+            proxy.host()
+        ),
+    );
+    good(moby(&site, &["cache", "pull", &name, "--all-platforms"]));
+    let requests = proxy.requests.lock().unwrap();
+    assert!(requests.iter().filter(|line| line.starts_with("GET /token?")).count() > 3);
+}
+
+#[test]
+fn interrupted_downloads_continue() {
+    let site = site(3_000_000);
+    let registry = Registry::start(&site.path(""), "", "");
+    push(&site, &registry, "team/app:v1");
+    // Each answer with a part of a blob ends after a megabyte.
+    let proxy = Proxy::start(&registry, |_, head| match head.line.contains("/blobs/") {
+        true => Action::Cut(1_000_000),
+        false => Action::Pass,
+    });
+    let name = format!("{}/team/app:v1", proxy.host());
+    good(moby(&site, &["cache", "pull", &name, "--arch", "amd64"]));
+    good(moby(&site, &["cache", "verify"]));
+    let blobs = proxy
+        .requests
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|line| line.contains("/blobs/"))
+        .count();
+    assert!((6..12).contains(&blobs), "{blobs} requests for blobs");
+    assert_eq!(
+        files(&site.path("cache/moby/downloads"))
+            .iter()
+            .filter(|name| name.ends_with(".partial"))
+            .count(),
+        0
+    );
+}
+
+#[test]
+fn wrong_bytes_are_refused() {
+    let site = site(1000);
+    let registry = Registry::start(&site.path(""), "", "");
+    push(&site, &registry, "team/app:v1");
+    let proxy = Proxy::start(&registry, |_, head| match head.line.contains("/blobs/") {
+        true => Action::Corrupt,
+        false => Action::Pass,
+    });
+    let corrupt = message(moby(
+        &site,
+        &["cache", "pull", &format!("{}/team/app:v1", proxy.host())],
+    ));
+    assert!(
+        corrupt.contains("with the digest sha256:") && corrupt.contains("help: "),
+        "{corrupt}"
+    );
+    // Manifests below an index are named by digest too.
+    let proxy = Proxy::start(&registry, |_, head| match head.line.contains("/manifests/sha256:") {
+        true => Action::Corrupt,
+        false => Action::Pass,
+    });
+    let corrupt = message(moby(
+        &site,
+        &["cache", "pull", &format!("{}/team/app:v1", proxy.host())],
+    ));
+    assert!(corrupt.contains("with the digest sha256:"), "{corrupt}");
+    assert_eq!(good(moby(&site, &["cache", "ls"])), b"");
+}
+
+#[test]
+fn failures_that_pass_are_waited_for() {
+    let site = site(1000);
+    let registry = Registry::start(&site.path(""), "", "");
+    push(&site, &registry, "team/app:v1");
+    let proxy = Proxy::start(&registry, |number, _| match number {
+        0 => Action::Answer(Answer {
+            status: "429 Too Many Requests",
+            headers: "Retry-After: 1\r\n".into(),
+            body: "{}".into(),
+        }),
+        1 => Action::Answer(Answer {
+            status: "503 Service Unavailable",
+            headers: String::new(),
+            body: String::new(),
+        }),
+        2 => Action::Cut(0),
+        _ => Action::Pass,
+    });
+    good(moby(
+        &site,
+        &[
+            "cache",
+            "pull",
+            &format!("{}/team/app:v1", proxy.host()),
+            "--arch",
+            "amd64",
+        ],
+    ));
+    let proxy = Proxy::start(&registry, |_, _| {
+        Action::Answer(Answer {
+            status: "429 Too Many Requests",
+            headers: "Retry-After: 0\r\n".into(),
+            body: "{\"errors\": [{\"code\": \"TOOMANYREQUESTS\", \"message\": \"slow down\"}]}".into(),
+        })
+    });
+    let limited = message(moby(
+        &site,
+        &["cache", "pull", &format!("{}/team/app:v1", proxy.host())],
+    ));
+    assert!(
+        limited.contains("limits the rate of requests: slow down (TOOMANYREQUESTS)"),
+        "{limited}"
+    );
+}
+
+#[test]
+fn mirrors_are_asked_first() {
+    let site = site(1000);
+    let registry = Registry::start(&site.path(""), "", "");
+    push(&site, &registry, "team/app:v1");
+    let mirror = format!("example.org=http://{}", registry.host());
+    good(moby(
+        &site,
+        &[
+            "--mirror",
+            &mirror,
+            "cache",
+            "pull",
+            "example.org/team/app:v1",
+            "--arch",
+            "amd64",
+        ],
+    ));
+    let listed = String::from_utf8(good(moby(&site, &["cache", "ls"]))).unwrap();
+    assert!(listed.starts_with("example.org/team/app:v1"), "{listed}");
+    // A mirror that lacks the image leaves it to the registry.
+    fs::create_dir(site.path("empty")).unwrap();
+    let other = Registry::start(&site.path("empty"), "", "");
+    let empty = format!("http://{}", other.host());
+    let name = format!("{}/team/app:v1", registry.host());
+    good(moby(
+        &site,
+        &["--mirror", &empty, "cache", "pull", &name, "--arch", "amd64"],
+    ));
+}
+
+#[test]
+fn failures_name_the_remedy() {
+    let site = site(1000);
+    let registry = Registry::start(&site.path(""), "", "");
+    push(&site, &registry, "team/app:v1");
+    let host = registry.host();
+    for (name, more, says) in [
+        (
+            format!("{host}/team/app:v2"),
+            &[][..],
+            "app:v2 does not exist on 127.0.0.1",
+        ),
+        (format!("{host}/team/app:v2"), &[], "v1"),
+        (format!("{host}/team/none:v1"), &[], "none:v1 does not exist"),
+        (
+            format!("{host}/team/app:v1"),
+            &["--arch", "s390x"],
+            "no image for linux/s390x, but for linux/amd64, linux/arm64",
+        ),
+        ("localhost:1/app".into(), &[], "cannot reach localhost:1"),
+    ] {
+        let arguments = [&["cache", "pull", &name], more].concat();
+        let said = message(moby(&site, &arguments));
+        assert!(said.contains(says), "{name}: {said}");
+    }
+}
