@@ -24,6 +24,9 @@ pub struct Request {
     pub name: String,
     /// Sources of images.
     pub images: store::Options,
+    /// Registries from which missing images are pulled, if the network may be used.
+    #[cfg(feature = "registry")]
+    pub registry: Option<Registry>,
     /// Directory of .deb files for packages that are built, in place of apt-get.
     pub debs: Option<PathBuf>,
     /// Compression of initrds, squashfs, EROFS and OCI layers.
@@ -42,6 +45,16 @@ pub struct Request {
     pub time: i64,
     /// Number of threads.
     pub jobs: usize,
+}
+
+/// Access to registries.
+#[cfg(feature = "registry")]
+#[derive(Clone, Debug)]
+pub struct Registry {
+    /// Client.
+    pub client: std::sync::Arc<crate::oci::registry::Client>,
+    /// Whether images that the cache has are pulled again, since their tags may have moved.
+    pub refresh: bool,
 }
 
 /// Destination of outputs.

@@ -13,6 +13,8 @@ use crate::codec::compress::Compression;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::plan::formats::{Archive, FORMATS, Filesystem, Format, Layout, Root, find};
 use crate::reporter::Reporter;
+#[cfg(feature = "registry")]
+use crate::request::Registry;
 use crate::request::{Request, Sbom, Target};
 use crate::resolve::packages;
 use crate::store;
@@ -89,9 +91,12 @@ pub struct Build {
     /// Ignored: the tar of an earlier build. It must exist
     #[arg(long, value_name = "FILE", help_heading = foreign::COMPATIBILITY)]
     input_tar: Option<PathBuf>,
-    /// Accepted for compatibility: moby build never uses the network
-    #[arg(long, hide = true)]
+    /// Open no network connection: images come from --layout and the cache alone
+    #[arg(long, conflicts_with = "pull")]
     offline: bool,
+    /// Pull the images again that the cache has, since their tags may have moved
+    #[arg(long)]
+    pull: bool,
     #[command(flatten)]
     foreign: foreign::BuildFlags,
 }
@@ -102,7 +107,7 @@ impl Build {
         if self.size.is_some() && !formats.iter().any(|format| format.is_disk()) {
             report.info("note: --size is for disk images, and there is none among the formats");
         }
-        self.foreign.explain(self.input_tar.is_some(), report)?;
+        self.foreign.explain(self.input_tar.is_some(), self.pull, report)?;
         self.check_input_tar()?;
         self.check_name()?;
         if matches!(self.target(), Target::Stdout) && !self.dry_run {
@@ -128,6 +133,8 @@ impl Build {
                 layouts: self.layout.clone(),
                 opaque_whiteouts: self.opaque_whiteouts,
             },
+            #[cfg(feature = "registry")]
+            registry: self.registry(&environment.registry),
             debs: self.debs.clone(),
             compression: self.compress,
             disk_compression: self.compress_disk,
@@ -172,6 +179,16 @@ impl Build {
                 .help("choose the directory with --dir")
                 .into(),
         ))
+    }
+
+    /// Returns access to registries, unless the network must not be used.
+    #[cfg(feature = "registry")]
+    fn registry(&self, flags: &super::registry::RegistryFlags) -> Option<Registry> {
+        let is_offline = self.offline || std::env::var_os("MOBY_OFFLINE").is_some_and(|value| !value.is_empty());
+        (!is_offline).then(|| Registry {
+            client: flags.client().into(),
+            refresh: self.pull,
+        })
     }
 
     fn sbom(&self, time: i64) -> Option<Sbom> {

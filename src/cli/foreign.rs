@@ -57,9 +57,6 @@ fn switch(argument: OsString, ended: bool) -> Option<OsString> {
 /// Of `moby build`.
 #[derive(Debug, Args)]
 pub struct BuildFlags {
-    /// Ignored: builds do not pull; `moby cache pull` does
-    #[arg(long, help_heading = COMPATIBILITY)]
-    pull: bool,
     /// Ignored: moby does not read images from Docker
     #[arg(long, help_heading = COMPATIBILITY)]
     docker: bool,
@@ -67,15 +64,9 @@ pub struct BuildFlags {
 
 impl BuildFlags {
     /// Says what does not happen, and refuses what LinuxKit refuses.
-    pub fn explain(&self, input_tar: bool, report: &Report) -> Result<(), Failure> {
-        if self.pull && input_tar {
+    pub fn explain(&self, input_tar: bool, pull: bool, report: &Report) -> Result<(), Failure> {
+        if pull && input_tar {
             return Err(Failure::usage("--input-tar and --pull cannot be used together"));
-        }
-        if self.pull {
-            report.info(
-                "note: --pull has no effect: builds do not pull\n\
-                 help: `moby cache pull FILE` pulls the images that a YAML file names",
-            );
         }
         if self.docker {
             report.info(

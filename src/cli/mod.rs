@@ -36,6 +36,7 @@ Exit status:
 Environment:
   MOBY_CACHE         image cache directory
   LINUXKIT_CACHE     image cache directory, if MOBY_CACHE is not set
+  MOBY_OFFLINE       if set, moby build opens no network connection, as with --offline
   LINUXKIT_MIRROR    mirrors, as --mirror takes them, separated by spaces
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY
                      proxies for registries
@@ -127,7 +128,11 @@ impl Failure {
 impl Moby {
     fn run(self) -> Result<(), Failure> {
         let report = Report::new(self.quiet || self.verbose == Some(0));
-        let environment = Environment::read(self.cache)?;
+        let environment = Environment::read(
+            self.cache,
+            #[cfg(feature = "registry")]
+            self.registry,
+        )?;
         match self.command {
             Command::Build(build) => build.run(environment, &report),
             Command::Check(check) => check.run(&report),
@@ -157,10 +162,16 @@ pub struct Environment {
     pub cache: Option<PathBuf>,
     /// Time of generated files, in seconds since 1970.
     pub time: i64,
+    /// Access to registries.
+    #[cfg(feature = "registry")]
+    pub registry: registry::RegistryFlags,
 }
 
 impl Environment {
-    fn read(cache_option: Option<PathBuf>) -> Result<Environment, Failure> {
+    fn read(
+        cache_option: Option<PathBuf>,
+        #[cfg(feature = "registry")] registry: registry::RegistryFlags,
+    ) -> Result<Environment, Failure> {
         // https://reproducible-builds.org/specs/source-date-epoch/
         let time = match std::env::var_os("SOURCE_DATE_EPOCH") {
             Some(text) if !text.is_empty() => time::parse(&text.to_string_lossy()).map_err(|error| {
@@ -172,6 +183,8 @@ impl Environment {
         Ok(Environment {
             cache: cache(cache_option),
             time,
+            #[cfg(feature = "registry")]
+            registry,
         })
     }
 }

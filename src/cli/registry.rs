@@ -172,7 +172,7 @@ fn images(given: &[String]) -> Result<Vec<String>, Failure> {
     for text in given {
         let found = if [".yml", ".yaml"].iter().any(|extension| text.ends_with(extension)) {
             let config = super::check::load(&[PathBuf::from(text)])?;
-            config.images()
+            config.images().into_iter().map(|(_, image)| image).collect()
         } else {
             vec![text.clone()]
         };

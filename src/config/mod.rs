@@ -256,7 +256,10 @@ impl Config {
     /// Returns the fields that name images, with their values.
     pub fn images(&self) -> Vec<(String, String)> {
         let mut config = self.clone();
-        let images = config.images_mut().into_iter().map(|(field, image)| (field, image.clone()));
+        let images = config
+            .images_mut()
+            .into_iter()
+            .map(|(field, image)| (field, image.clone()));
         images.filter(|(_, image)| !image.is_empty()).collect()
     }
 

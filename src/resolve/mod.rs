@@ -8,6 +8,8 @@ mod check;
 mod images;
 pub mod kernel;
 pub mod packages;
+#[cfg(feature = "registry")]
+mod pull;
 pub mod sources;
 
 use std::collections::BTreeMap;
@@ -44,15 +46,25 @@ pub struct Resolved {
 /// the kernel or the options do not allow.
 pub fn resolve(request: &Request, reporter: &dyn Reporter) -> Result<Resolved, Diagnostics> {
     let mut packages = Packages::new(request);
-    // Packages take minutes to build: before that everything else is known to be right.
+    #[cfg(feature = "registry")]
+    let pulls = pull::Pulls::find(request);
+    #[cfg(feature = "registry")]
+    packages.await_images(pulls.names());
+    // Images take long to pull, and packages to build: before that everything else is known to be
+    // right.
     let (resolved, errors) = survey(request, &mut packages, reporter);
     if !errors.is_empty() {
         return Err(request.config.locate_all(errors));
     }
     match resolved {
-        Some(resolved) if packages.are_built() => return Ok(resolved),
+        Some(resolved) if packages.are_complete() => return Ok(resolved),
         resolved => drop(resolved),
     }
+    #[cfg(feature = "registry")]
+    pulls
+        .pull(request, reporter)
+        .map_err(|errors| request.config.locate_all(errors))?;
+    packages.images_arrived();
     packages
         .build(reporter)
         .map_err(|errors| request.config.locate_all(errors))?;

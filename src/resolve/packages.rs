@@ -1,9 +1,9 @@
 //! Packages that the YAML names by their directories.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::config::Config;
+use crate::config::{Config, canonical};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::pkg;
 use crate::reporter::Reporter;
@@ -62,6 +62,8 @@ pub struct Packages<'a> {
     names: BTreeMap<PathBuf, String>,
     /// Directories of packages that are not in the cache, by name.
     pending: BTreeMap<String, PathBuf>,
+    /// Images that are yet to be pulled, by canonical name.
+    awaited: BTreeSet<String>,
 }
 
 impl<'a> Packages<'a> {
@@ -71,6 +73,7 @@ impl<'a> Packages<'a> {
             request,
             names: BTreeMap::new(),
             pending: BTreeMap::new(),
+            awaited: BTreeSet::new(),
         }
     }
 
@@ -116,14 +119,25 @@ impl<'a> Packages<'a> {
         replace(config, &mut |dir| self.name(dir), errors)
     }
 
-    /// Returns whether the package of a name is yet to be built.
-    pub fn is_pending(&self, name: &str) -> bool {
-        self.pending.contains_key(name)
+    /// Notes images that are yet to be pulled.
+    #[cfg(feature = "registry")]
+    pub fn await_images<'b>(&mut self, names: impl Iterator<Item = &'b String>) {
+        self.awaited.extend(names.cloned());
     }
 
-    /// Returns whether there is nothing to build.
-    pub fn are_built(&self) -> bool {
-        self.pending.is_empty()
+    /// Notes that the images were pulled.
+    pub fn images_arrived(&mut self) {
+        self.awaited.clear();
+    }
+
+    /// Returns whether an image is a package that is yet to be built, or is yet to be pulled.
+    pub fn is_pending(&self, name: &str) -> bool {
+        self.pending.contains_key(name) || self.awaited.contains(&canonical(name))
+    }
+
+    /// Returns whether there is nothing to build or pull.
+    pub fn are_complete(&self) -> bool {
+        self.pending.is_empty() && self.awaited.is_empty()
     }
 
     /// Builds the packages that are not in the cache.

@@ -33,6 +33,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("docker-registry", "docker-registry"),
     ("htpasswd", "apache2-utils"),
     ("openssl", "openssl"),
+    ("strace", "strace"),
     ("depmod", "kmod"),
     ("time", "time"),
     ("fsck.erofs", "erofs-utils"),

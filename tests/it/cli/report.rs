@@ -88,7 +88,6 @@ fn linuxkit_flags_are_accepted_or_explained() {
     let site = Site::new();
     let usual = good(site.build(&["-f", "tar", "-o", "-", "machine.yml"]));
     for (arguments, expected) in [
-        ("build --pull --o out.tar machine.yml", "note: --pull has no effect"),
         ("build --docker --o out.tar machine.yml", "docker save NAME"),
         (
             "--mirror docker.io=http://mirror build --o out.tar machine.yml",

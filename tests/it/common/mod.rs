@@ -24,7 +24,7 @@ pub const PATIENCE: Duration = Duration::from_secs(240);
 pub fn moby() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_moby"));
     let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-cache");
-    command.env("MOBY_CACHE", cache);
+    command.env("MOBY_CACHE", cache).env("MOBY_OFFLINE", "1");
     command
 }
 

@@ -72,6 +72,7 @@ impl Site {
             .current_dir(self.0.path())
             .env("PATH", "")
             .env_remove("SOURCE_DATE_EPOCH")
+            .env("MOBY_OFFLINE", "1")
             .env("MOBY_CACHE", self.path("cache"));
         command
     }

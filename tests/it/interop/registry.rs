@@ -65,6 +65,7 @@ fn command(site: &Site, arguments: &[&str]) -> Command {
     command
         .env("DOCKER_CONFIG", site.path("docker"))
         .env("HOME", site.path("home"))
+        .env_remove("MOBY_OFFLINE")
         .env_remove("XDG_RUNTIME_DIR")
         .env_remove("REGISTRY_AUTH_FILE")
         .env_remove("LINUXKIT_MIRROR");
@@ -145,17 +146,75 @@ fn pulled_image_is_what_was_pushed() {
 }
 
 #[test]
+fn builds_pull_what_is_missing() {
+    let site = site(1000);
+    let registry = Registry::start(&site.path(""), "", "");
+    push(&site, &registry, "team/app:v1");
+    let name = format!("{}/team/app:v1", registry.host());
+    site.write(
+        "app.yml",
+        &format!("init: [\"{name}\"]\nonboot: [{{name: a, image: \"{name}\"}}]\n"),
+    );
+    let build = ["build", "--arch", "amd64", "-f", "tar", "app.yml"];
+    let offline = message(moby(&site, &[&build[..], &["--offline"]].concat()));
+    assert!(offline.contains(&format!("no image {name}")), "{offline}");
+    // A mistake that is known without the image comes before the pull.
+    let early = message(moby(&site, &[&build[..], &["--dir", "app.yml"]].concat()));
+    assert!(!early.contains("pulled"), "{early}");
+    let output = moby(&site, &build);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    good(output);
+    assert_eq!(said.matches(&format!("pulled {name}@sha256:")).count(), 1, "{said}");
+    let first = fs::read(site.path("app.tar")).unwrap();
+
+    // The tag moves; only --pull follows it.
+    let old = site.path("images");
+    fs::rename(&old, site.path("old")).unwrap();
+    let mut layout = Layout::new(&site.path("images"));
+    let moved = layout.manifest("amd64", &[Layer::gzip(&tar(&[(b'0', "moved", "", b"")]))]);
+    layout.name("example.org/app:v1", moved);
+    push(&site, &registry, "team/app:v1");
+    good(moby(&site, &build));
+    assert!(fs::read(site.path("app.tar")).unwrap() == first);
+    good(moby(&site, &[&build[..], &["--pull"]].concat()));
+    assert!(fs::read(site.path("app.tar")).unwrap() != first);
+
+    // With everything in the cache no socket is opened.
+    let arguments = [
+        &[
+            "-f",
+            "-e",
+            "trace=socket,connect",
+            "-o",
+            "trace",
+            env!("CARGO_BIN_EXE_moby"),
+        ][..],
+        &build,
+    ]
+    .concat();
+    let mut traced = Command::new("strace");
+    traced
+        .args(arguments)
+        .current_dir(site.path(""))
+        .env("MOBY_CACHE", site.path("cache"))
+        .env_remove("MOBY_OFFLINE");
+    good(traced.output().unwrap());
+    let trace = fs::read_to_string(site.path("trace")).unwrap();
+    assert!(trace.contains("exited with 0") && !trace.contains("socket("), "{trace}");
+}
+
+#[test]
 fn images_of_a_yaml_are_pulled() {
     let site = site(1000);
     let registry = Registry::start(&site.path(""), "", "");
     push(&site, &registry, "team/app:v1");
-    let yaml = format!(
-        "init: [\"{0}/team/app:v1\"]\nonboot: [{{name: a, image: \"{0}/team/app:v1\"}}]\n",
-        registry.host()
-    );
-    site.write("app.yml", &yaml);
+    let name = format!("{}/team/app:v1", registry.host());
+    site.write("app.yml", &format!("init: [\"{name}\"]\n"));
     good(moby(&site, &["cache", "pull", "app.yml", "--arch", "amd64"]));
-    good(moby(&site, &["-q", "build", "--arch", "amd64", "-f", "tar", "app.yml"]));
+    good(moby(
+        &site,
+        &["build", "--offline", "--arch", "amd64", "-f", "tar", "app.yml"],
+    ));
 }
 
 #[test]

@@ -1,0 +1,102 @@
+//! Images that are pulled, since the cache lacks them or their tags are to be refreshed.
+
+use std::collections::BTreeMap;
+
+use crate::config::canonical;
+use crate::diagnostic::Diagnostic;
+use crate::oci::registry::Platforms;
+use crate::reporter::Reporter;
+use crate::request::Request;
+use crate::store::{self, Store};
+
+/// An image to pull.
+#[derive(Debug)]
+struct Wanted {
+    /// Field of the YAML that names it.
+    field: String,
+    platforms: Platforms,
+}
+
+/// Images to pull, by canonical name.
+#[derive(Debug, Default)]
+pub struct Pulls(BTreeMap<String, Wanted>);
+
+impl Pulls {
+    /// Finds the images of a request that are to be pulled: none if it has no registry client.
+    pub fn find(request: &Request) -> Self {
+        let mut pulls = BTreeMap::new();
+        let Some(registry) = &request.registry else {
+            return Pulls(pulls);
+        };
+        // A store that cannot be opened is reported later.
+        let Ok(store) = Store::open(&request.images) else {
+            return Pulls(pulls);
+        };
+        for (field, image) in request.config.images() {
+            let name = canonical(&image);
+            if image.starts_with("@pkg:") || pulls.contains_key(&name) {
+                continue;
+            }
+            let is_layout = request
+                .config
+                .volumes
+                .iter()
+                .any(|volume| volume.format == "oci" && volume.image == image);
+            let is_refreshed = registry.refresh && !name.contains('@');
+            if is_refreshed || is_missing(&store, &name, request, is_layout) {
+                let platforms = if is_layout {
+                    Platforms::All
+                } else {
+                    Platforms::Linux(vec![request.arch])
+                };
+                pulls.insert(name, Wanted { field, platforms });
+            }
+        }
+        Pulls(pulls)
+    }
+
+    /// Canonical names of the images.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.0.keys()
+    }
+
+    /// Pulls the images into the cache.
+    ///
+    /// # Errors
+    /// A user without a cache directory, and each image that cannot be pulled.
+    pub fn pull(&self, request: &Request, reporter: &dyn Reporter) -> Result<(), Vec<Diagnostic>> {
+        let (Some(registry), false) = (&request.registry, self.0.is_empty()) else {
+            return Ok(());
+        };
+        let Some(cache) = &request.images.cache else {
+            let message = "cannot find the image cache: there is no home directory";
+            return Err(vec![Diagnostic::error(message).help("name a directory with --cache")]);
+        };
+        let mut errors = Vec::new();
+        for (name, wanted) in &self.0 {
+            match registry.client.pull(name, &wanted.platforms, cache, reporter) {
+                Ok(pulled) => reporter.info(&format!("pulled {name}@{}", pulled.digest)),
+                Err(error) => {
+                    let message = format!("cannot pull {name}: {error}");
+                    let mut diagnostic = Diagnostic::field(wanted.field.clone(), message);
+                    diagnostic.help.extend(error.help());
+                    errors.push(diagnostic);
+                }
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+}
+
+/// Whether no layout has an image, or only for other architectures. Damaged images are not pulled
+/// again: the user should know of them.
+fn is_missing(store: &Store, name: &str, request: &Request, is_layout: bool) -> bool {
+    if is_layout {
+        return matches!(store.graph(name, &|_| None), Err(store::Error::NotFound { .. }));
+    }
+    let found = store.image(name, request.arch);
+    matches!(
+        found,
+        Err(store::Error::NotFound { .. } | store::Error::Architecture { .. })
+    )
+}
