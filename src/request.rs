@@ -37,7 +37,7 @@ pub struct Request {
     pub root: Option<Root>,
     /// Length of disks in bytes, in place of the least.
     pub size: Option<u64>,
-    /// Whether the kernel is stored decompressed.
+    /// True if the kernel is stored decompressed.
     pub decompress_kernel: bool,
     /// SBOM, if one is written.
     pub sbom: Option<Sbom>,
@@ -53,7 +53,7 @@ pub struct Request {
 pub struct Registry {
     /// Client.
     pub client: std::sync::Arc<crate::oci::registry::Client>,
-    /// Whether images that the cache has are pulled again, since their tags may have moved.
+    /// True if images that the cache has are pulled again, since their tags may have moved.
     pub refresh: bool,
 }
 

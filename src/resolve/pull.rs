@@ -88,7 +88,7 @@ impl Pulls {
     }
 }
 
-/// Whether no layout has an image, or only for other architectures. Damaged images are not pulled
+/// Returns whether no layout has an image, or only for other architectures. Damaged images are not pulled
 /// again: the user should know of them.
 fn is_missing(store: &Store, name: &str, request: &Request, is_layout: bool) -> bool {
     if is_layout {

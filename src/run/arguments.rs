@@ -17,7 +17,7 @@ pub struct Qemu {
     pub package: &'static str,
     /// The machine type.
     pub machine: &'static str,
-    /// Whether the architecture is the host's.
+    /// True if the architecture is the host's.
     pub is_native: bool,
 }
 

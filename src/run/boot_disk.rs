@@ -112,7 +112,7 @@ pub fn format(path: &Path) -> &'static str {
     }
 }
 
-/// Whether a disk has the signature of a master boot record, which a GPT disk has too (UEFI 2.10,
+/// Returns whether a disk has the signature of a master boot record, which a GPT disk has too (UEFI 2.10,
 /// 5.2.1).
 fn has_boot_record(path: &Path) -> bool {
     let mut sector = [0; 512];

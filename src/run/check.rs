@@ -1,4 +1,4 @@
-//! What can be known to fail before QEMU starts.
+//! Checks before QEMU starts.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// How long a console may be silent before the guest has shown that its kernel runs.
+/// Maximum silence of a console before the kernel prints.
 const MAX_SILENCE: Duration = Duration::from_secs(15);
-/// How many of the last bytes are remembered.
+/// Number of bytes kept of the end of the output.
 const TAIL: usize = 4096;
 
 /// Texts that only a running kernel or its init print. Firmware, boot loaders and the boot code of
@@ -70,17 +70,17 @@ impl Console {
         self.tail.drain(..excess);
     }
 
-    /// Whether the guest's kernel has shown that it runs.
+    /// Returns whether the guest's kernel has shown that it runs.
     pub fn kernel_seen(&self) -> bool {
         self.kernel_seen
     }
 
-    /// Whether the kernel announced that it resets the machine.
+    /// Returns whether the kernel announced that it resets the machine.
     pub fn announced_reset(&self) -> bool {
         self.shows(&RESET_TEXTS)
     }
 
-    /// Whether the console has been silent for too long before the kernel ran.
+    /// Returns whether the console has been silent for too long before the kernel ran.
     pub fn is_silent(&self, now: Instant) -> bool {
         !self.kernel_seen && now.duration_since(self.last_output) >= MAX_SILENCE && !self.prompts()
     }

@@ -34,7 +34,7 @@ pub enum Error {
     Status {
         /// The program.
         program: &'static str,
-        /// Its exit status.
+        /// Exit status.
         status: ExitStatus,
     },
     /// A guest that failed under an accelerator that was asked for.

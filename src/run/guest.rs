@@ -10,14 +10,14 @@ use super::console::{Console, Symptom};
 use super::monitor::{Commands, Message, Monitor};
 use super::parent;
 
-/// How often QEMU's process is looked at.
+/// Interval at which QEMU's process is polled.
 const TICK: Duration = Duration::from_millis(200);
-/// How long QEMU may take to end after it was asked to.
+/// Maximum time for QEMU to end after it was asked to.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The head of QEMU's report of an internal error (accel/kvm/kvm-all.c); registers follow it.
 const INTERNAL_ERROR: &[u8] = b"internal error";
 
-/// How a guest ended.
+/// End of a guest.
 #[derive(Debug)]
 pub enum Ending {
     /// QEMU ended.
@@ -28,7 +28,7 @@ pub enum Ending {
     Failed {
         /// The observed failure.
         symptom: Symptom,
-        /// Whether the guest has, or may have, written to its disks.
+        /// True if the guest has, or may have, written to its disks.
         written: bool,
     },
 }
@@ -49,9 +49,9 @@ enum Event {
 /// Options for watching a guest.
 #[derive(Clone, Copy, Debug)]
 pub struct Watch {
-    /// Whether the guest's console is this terminal, so that its silence means something.
+    /// True if the guest's console is this terminal, so that its silence means something.
     pub has_console: bool,
-    /// Whether the registers that follow an internal error are shown.
+    /// True if the registers that follow an internal error are shown.
     pub registers: bool,
 }
 

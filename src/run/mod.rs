@@ -28,9 +28,9 @@ pub struct Machine {
     /// The common name of the files of a build with kernel and initrd, or the file of a disk or an
     /// ISO image.
     pub name: PathBuf,
-    /// Whether a disk or an ISO image boots by UEFI instead of BIOS.
+    /// True if a disk or an ISO image boots by UEFI instead of BIOS.
     pub uefi: bool,
-    /// Whether an ISO image is attached as a disk, as a USB drive is.
+    /// True if an ISO image is attached as a disk, as a USB drive is.
     pub stick: bool,
     /// The architecture as Go names it.
     pub arch: String,
@@ -44,7 +44,7 @@ pub struct Machine {
     pub data: Option<Data>,
     /// TCP ports of the host and of the guest.
     pub publish: Vec<(u16, u16)>,
-    /// Whether the machine's screen is shown in a window.
+    /// True if the machine's screen is shown in a window.
     pub gui: bool,
     /// The accelerator, as `-accel` of QEMU takes it; chosen if absent.
     pub accel: Option<String>,

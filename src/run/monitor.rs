@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// How long QEMU may take to answer.
+/// Maximum time for an answer of QEMU.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A message of QEMU's that matters here.
@@ -20,7 +20,7 @@ pub enum Message {
     Reset,
     /// The machine is off, or would be reset if it were not for `-no-reboot`.
     Shutdown {
-        /// Whether the reason is a reset by the guest.
+        /// True if the reason is a reset by the guest.
         reset: bool,
     },
 }
@@ -134,13 +134,13 @@ impl Commands {
         }
     }
 
-    /// Whether QEMU stopped the guest because of an internal error of its own.
+    /// Returns whether QEMU stopped the guest because of an internal error of its own.
     pub fn is_internal_error(&mut self) -> bool {
         let status = self.execute("query-status");
         status.is_some_and(|status| status.get("status").is_some_and(|status| status == "internal-error"))
     }
 
-    /// Whether the guest has written to the attached disks, as far as QEMU tells.
+    /// Returns whether the guest has written to the attached disks, as far as QEMU tells.
     pub fn has_written(&mut self) -> bool {
         let Some(Value::Array(devices)) = self.execute("query-blockstats") else {
             return true;

@@ -43,7 +43,7 @@ pub fn beside(name: &Path) -> Option<PathBuf> {
     SUFFIXES.iter().map(image).find(|image| of(image).is_some())
 }
 
-/// Whether firmware boots an ISO image (El Torito 1.0, 2.0: the boot record volume
+/// Returns whether firmware boots an ISO image (El Torito 1.0, 2.0: the boot record volume
 /// descriptor is in sector 17).
 fn is_bootable(image: &Path) -> bool {
     let read = || -> std::io::Result<[u8; 30]> {

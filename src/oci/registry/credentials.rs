@@ -190,7 +190,7 @@ fn key(registry: &str) -> &str {
     if registry == "docker.io" { HUB_KEY } else { registry }
 }
 
-/// Whether a key of a file names a part of a registry (`quay.io/team`).
+/// Returns whether a key of a file names a part of a registry (`quay.io/team`).
 fn is_namespace(key: &str) -> bool {
     !key.contains("://") && key.contains('/')
 }

@@ -1,4 +1,4 @@
-//! Where the images of a repository are: a registry's host, or its mirrors first.
+//! Endpoints of a repository: the mirrors of its registry, then the registry itself.
 
 /// Docker Hub in references, and the host that serves it.
 const HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");

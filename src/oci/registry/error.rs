@@ -148,7 +148,7 @@ pub enum Error {
     Helper {
         /// The program.
         program: String,
-        /// Its message.
+        /// Message of the helper.
         message: String,
     },
     /// A cache that cannot be written, or an image in it that cannot be read.
@@ -197,7 +197,7 @@ impl Error {
         }
     }
 
-    /// Whether a later try may succeed.
+    /// Returns whether a later try may succeed.
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Error::Connect { .. } | Error::Transfer { .. } => true,

@@ -12,9 +12,9 @@ use ureq::{Agent, Proxy};
 use super::Error;
 use super::endpoint::{Endpoint, Scheme};
 
-/// How long connecting may take.
+/// Maximum time for connecting.
 const CONNECT: Duration = Duration::from_secs(15);
-/// How long an answer may take to begin, and a read to bring something.
+/// Maximum time until an answer begins, and until a read brings something.
 const ANSWER: Duration = Duration::from_secs(60);
 
 /// Directories with certificate authorities for hosts, `HOST/*.crt` in them (containers-certs.d(5)).

@@ -306,7 +306,7 @@ impl Pull<'_> {
         }
     }
 
-    /// Whether the cache has a blob. Its digest is verified when it is used.
+    /// Returns whether the cache has a blob. Its digest is verified when it is used.
     fn has(&self, blob: &Wanted) -> bool {
         let path = self.blob(&blob.digest);
         path.is_ok_and(|path| fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == blob.size))
@@ -507,7 +507,7 @@ fn has_platform(descriptor: &Descriptor, arch: Arch) -> bool {
     })
 }
 
-/// Whether a manifest attests another.
+/// Returns whether a manifest attests another.
 fn is_about(descriptor: &Descriptor, other: &Descriptor) -> bool {
     let annotations = descriptor.annotations().as_ref();
     annotations

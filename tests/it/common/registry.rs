@@ -65,7 +65,7 @@ pub struct Answer {
     pub body: String,
 }
 
-/// What the proxy does with a request.
+/// Reaction of the proxy to a request.
 pub enum Action {
     /// Passes it on.
     Pass,
