@@ -1,6 +1,6 @@
 //! `moby login`, `moby logout`, `moby cache pull` and `moby cache push`.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -74,16 +74,13 @@ impl Login {
             }
             None => ask("Username: ")?,
         };
-        if !self.password_stdin && std::io::stdin().is_terminal() {
-            // Without a terminal library the password would be shown.
-            return Err(usage(
-                "the password is read from standard input only",
-                "`moby login --username USER --password-stdin < FILE`",
-            ));
-        }
-        let mut password = String::new();
-        let read = std::io::stdin().lock().read_line(&mut password);
-        read.map_err(|error| failure_text(format!("cannot read the password: {error}")))?;
+        let password = if self.password_stdin {
+            let mut line = String::new();
+            std::io::stdin().lock().read_line(&mut line).map(|_| line)
+        } else {
+            rpassword::prompt_password("Password: ")
+        };
+        let password = password.map_err(|error| failure_text(format!("cannot read the password: {error}")))?;
         let password = password.trim_end_matches(['\r', '\n']);
         if password.is_empty() {
             return Err(usage("the password is empty", "give it on standard input"));
