@@ -35,7 +35,7 @@ pub struct Member {
     pub nlink: u32,
     /// Time of last modification, in seconds since 1970.
     pub mtime: u32,
-    /// Major and minor number; 0 for what is not a device.
+    /// Major and minor number of a device; 0 for other types.
     pub device: (u32, u32),
     /// Content of a file or target of a symbolic link.
     pub content: Extents,

@@ -83,7 +83,7 @@ mod tests {
         let text: Vec<u8> = (0..LEN).map(|at| (at / 7 % 61) as u8).collect();
         for (level, (new, reader)) in (1..=9).flat_map(|level| kinds.map(|kind| (level, kind))) {
             let mut deflate = new(level);
-            // Noise leaves pending output of various lengths behind.
+            // Noise leaves pending output of various lengths in the compressor.
             let noises = (1..30).map(|seed| (noise(seed), false));
             let others = [(&half, true), (&loud, false), (&text, true), (&half, true)];
             for (content, fits) in noises.chain(others.map(|(content, fits)| (content.clone(), fits))) {

@@ -156,7 +156,8 @@ impl Usage<'_> {
         groups
     }
 
-    /// Blocks of a group in use, counted from its first; those behind the end count as used.
+    /// Returns the blocks of a group in use, from its first block on; those beyond the end of the
+    /// filesystem count as used.
     fn used_blocks(&self, group: u64) -> Vec<(u64, u64)> {
         let blocks = self.geometry.group(group);
         let taken = &self.geometry.taken;

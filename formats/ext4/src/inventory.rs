@@ -134,7 +134,7 @@ fn inode(number: u32, kind: u16, meta: &Meta, nlink: u32, flags: u32) -> Inode {
     }
 }
 
-/// Properties of a node that depend on the whole tree.
+/// Properties of a node that depend on the rest of the tree.
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
     inode: u32,

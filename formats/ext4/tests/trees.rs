@@ -194,7 +194,7 @@ fn a_directory_of_thousands() {
 }
 
 #[test]
-fn hashes_that_meet() {
+fn colliding_hashes() {
     let mut tree = Tree::new(meta());
     for index in 0..150_000 {
         put(&mut tree, format!("large/{index}"), Kind::Fifo);

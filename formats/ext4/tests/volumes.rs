@@ -32,7 +32,7 @@ fn number(fields: &std::collections::HashMap<String, String>, key: &str) -> u64 
 }
 
 #[test]
-fn as_small_as_can_be() {
+fn the_default_is_the_smallest_size() {
     let (image, dir) = check(&some(), &Options::default());
     let fields = head(&dir);
     assert_eq!(number(&fields, "Free blocks"), 0);
@@ -179,7 +179,7 @@ fn sizes_around_the_edges_of_groups() {
 }
 
 #[test]
-fn of_many_sizes() {
+fn sizes_up_to_the_limit() {
     for size in [5 * GIB, 70 * GIB, 1024 * GIB] {
         let options = set(Options::default(), |o| {
             o.size = Some(size);
@@ -302,7 +302,7 @@ fn can_be_written() {
 }
 
 #[test]
-fn what_ext4_cannot_hold() {
+fn nodes_and_options_that_ext4_cannot_store_are_refused() {
     let error = |path: &str, meta: Meta, kind: Kind| {
         let mut tree = Tree::new(common::meta());
         tree.insert(path.as_bytes(), meta, kind, &common::meta()).unwrap();

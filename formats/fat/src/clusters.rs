@@ -8,7 +8,7 @@ use crate::options::Type;
 /// Mark of the last cluster of a chain, cut to the bits of the type.
 const END_OF_CHAIN: u32 = 0x0fff_ffff;
 
-/// Allocator that gives every content the next free clusters, in one chain.
+/// Allocator of contiguous clusters, one chain for each content.
 pub struct Clusters {
     kind: Type,
     /// Length of a cluster in bytes.

@@ -61,7 +61,7 @@ pub struct Options {
     pub serial: Option<u32>,
     /// Time of the label. Files have their own times.
     pub time: Time,
-    /// Length in bytes, rounded down to whole sectors; by default the smallest that suffices.
+    /// Length in bytes, rounded down to sectors; by default the smallest that suffices.
     pub size: Option<u64>,
     /// Type; by default the smallest that suffices with small clusters.
     pub kind: Option<Type>,

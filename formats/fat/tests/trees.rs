@@ -324,7 +324,7 @@ fn mtools_agree() {
 }
 
 #[test]
-fn what_fat_cannot_hold() {
+fn nodes_and_options_that_fat_cannot_store_are_refused() {
     let error = |path: &str, kind: Kind| {
         let mut tree = Tree::new(meta());
         put(&mut tree, "directory/name", file(1, 1));

@@ -29,7 +29,7 @@ pub(crate) struct Place {
     pub len: u64,
 }
 
-/// Properties of nodes that depend on the whole tree, by their index.
+/// Properties of nodes that depend on the rest of the tree, by their index.
 pub(crate) struct Nodes<'a> {
     /// Tree of the nodes.
     pub tree: &'a Tree,

@@ -1,4 +1,4 @@
-//! Trees are filled as layers fill them.
+//! Insertion, links, removal and grafting, as the layers of an image need them.
 
 use extents::Extents;
 
@@ -40,7 +40,7 @@ fn device_numbers_are_packed_as_linux_does() {
 }
 
 #[test]
-fn parents_are_made_and_order_is_by_name() {
+fn parents_are_created_and_the_order_is_by_name() {
     let mut tree = Tree::default();
     file(&mut tree, "./b//c", "1");
     file(&mut tree, "/a", "2");
@@ -109,14 +109,14 @@ fn hard_links_share_a_node_until_the_last_name_goes() {
 }
 
 #[test]
-fn paths_that_nothing_could_open_are_refused() {
+fn paths_that_linux_cannot_open_are_refused() {
     let mut tree = Tree::default();
     let put =
         |tree: &mut Tree, path: &str, kind: Kind| tree.insert(path.as_bytes(), Meta::default(), kind, &Meta::default());
     let too_long = |result: Result<NodeId, Error>| matches!(result, Err(Error::TooLong { .. }));
     put(&mut tree, &"d/".repeat(4000), Kind::directory()).unwrap();
     assert!(too_long(put(&mut tree, &"d/".repeat(5000), Kind::directory())));
-    // Nor by way of links, whether what they lead to is there or not.
+    // Symbolic links do not help, whether their target exists or not.
     symlink(&mut tree, "there", &"d/".repeat(2000));
     let there = format!("there/{}", "d/".repeat(2000));
     put(&mut tree, &format!("{there}a"), Kind::Fifo).unwrap();
@@ -132,7 +132,7 @@ fn paths_that_nothing_could_open_are_refused() {
 }
 
 #[test]
-fn more_names_than_are_real_are_refused() {
+fn names_beyond_the_memory_limit_are_refused() {
     let mut tree = Tree::default();
     let mut meta = Meta::default();
     meta.xattrs.insert(b"user.large".to_vec(), vec![0; 6000]);
@@ -170,7 +170,7 @@ fn names_and_targets_that_linux_does_not_have_are_refused() {
 }
 
 #[test]
-fn a_hard_link_cannot_take_the_place_of_what_holds_its_target() {
+fn a_hard_link_cannot_replace_the_directory_of_its_target() {
     let mut tree = Tree::default();
     file(&mut tree, "d/f", "1");
     file(&mut tree, "g", "2");
@@ -179,7 +179,7 @@ fn a_hard_link_cannot_take_the_place_of_what_holds_its_target() {
         let linked = tree.link(path.as_bytes(), target.as_bytes(), &meta);
         assert!(matches!(linked, Err(Error::NoTarget { .. })), "{linked:?}");
     }
-    // With another name it stays.
+    // With another name the target survives.
     file(&mut tree, "e/f", "3");
     let id = tree.link(b"other", b"e/f", &meta).unwrap();
     assert_eq!(tree.link(b"e", b"e/f", &meta), Ok(id));
@@ -188,7 +188,7 @@ fn a_hard_link_cannot_take_the_place_of_what_holds_its_target() {
 }
 
 #[test]
-fn what_is_in_a_directory_goes_where_a_link_in_its_place_leads() {
+fn entries_of_a_directory_move_to_the_target_of_a_link_in_its_place() {
     let mut tree = Tree::default();
     for (path, text) in [("lib/modules/6.1/a.ko", "1"), ("lib/both/old", "2"), ("lib/same", "3")] {
         file(&mut tree, path, text);
@@ -228,7 +228,7 @@ fn what_is_in_a_directory_goes_where_a_link_in_its_place_leads() {
     let outside = tree.lookup(b"outside").unwrap();
     assert_eq!(tree.node(outside).nlink(), 1);
 
-    // A link that leads nowhere yet, and what cannot be joined.
+    // A link without target, and types that cannot be merged.
     let mut other = Tree::default();
     symlink(&mut other, "usr/lib/both", "/else/where");
     tree.graft(b"", &other, &Meta::default()).unwrap();
