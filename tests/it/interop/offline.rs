@@ -148,6 +148,6 @@ fn missing_boot_loader_names_its_package() {
         let said = String::from_utf8_lossy(&out.stderr);
         assert_eq!(out.status.code(), Some(1), "{said}");
         assert!(said.contains(&format!("help: `moby pkg build {package}`")), "{said}");
-        assert_eq!(fs::read_dir(path("out")).unwrap().count(), 0, "something was written");
+        assert!(!path("out").exists(), "something was written");
     }
 }
