@@ -16,7 +16,7 @@ use tree::{Kind, Meta, Time, Tree};
 const LINUX: Linux<'_> = Linux {
     filesystem: "erofs",
     modules: &["libcrc32c", "erofs"],
-    folder: env!("CARGO_TARGET_TMPDIR"),
+    target_dir: env!("CARGO_TARGET_TMPDIR"),
 };
 
 /// Tree with everything that fsck.erofs 1.5 does not show: attributes, links, holes.

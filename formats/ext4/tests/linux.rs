@@ -17,7 +17,7 @@ const LINUX: Linux<'_> = Linux {
     filesystem: "ext4",
     // It is built in.
     modules: &[],
-    folder: env!("CARGO_TARGET_TMPDIR"),
+    target_dir: env!("CARGO_TARGET_TMPDIR"),
 };
 
 /// Times from 1901 to 2310, with nanoseconds.

@@ -15,7 +15,7 @@ use tree::{Kind, NodeId, Time, Tree};
 const LINUX: Linux<'_> = Linux {
     filesystem: "iso9660",
     modules: &["cdrom", "isofs"],
-    folder: env!("CARGO_TARGET_TMPDIR"),
+    target_dir: env!("CARGO_TARGET_TMPDIR"),
 };
 
 /// Nodes of every type, and random trees from a constant seed.

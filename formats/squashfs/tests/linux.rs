@@ -15,7 +15,7 @@ use tree::{Meta, Tree};
 const LINUX: Linux<'_> = Linux {
     filesystem: "squashfs",
     modules: &["squashfs"],
-    folder: env!("CARGO_TARGET_TMPDIR"),
+    target_dir: env!("CARGO_TARGET_TMPDIR"),
 };
 
 /// Nodes of every type, many owners, and random trees from a constant seed.

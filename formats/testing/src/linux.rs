@@ -1,5 +1,5 @@
-//! Filesystems as Linux 6.1 reads them: Debian's kernel for virtual machines in QEMU, where GNU tar
-//! packs what it finds on them. (Loop devices are not to be had in every place where tests run.)
+//! Filesystems as Linux 6.1 reads them: Debian's kernel for virtual machines, in QEMU, where GNU tar
+//! packs the files on them. (Loop devices are not available wherever tests run.)
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use tree::{Kind, Meta, Tree, show};
 
 use crate::sample::file;
 
-/// What is loaded for the disks, in this order, by the names of the files.
+/// Modules for the disks, in the order of loading.
 const DISKS: [&str; 6] = [
     "virtio_ring",
     "virtio",
@@ -22,7 +22,7 @@ const DISKS: [&str; 6] = [
     "virtio_pci",
     "virtio_blk",
 ];
-/// The length of the disk for the archive: as much as there may be, in bytes.
+/// Limit of the archive, the length of its disk, in bytes.
 const ARCHIVE: u64 = 256 << 20;
 
 fn output(command: &mut Command) -> String {
@@ -35,21 +35,21 @@ fn output(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A filesystem that Linux knows.
+/// Filesystem type of Linux.
 #[derive(Clone, Copy, Debug)]
 pub struct Linux<'a> {
-    /// What `mount -t` calls it.
+    /// Name for `mount -t`.
     pub filesystem: &'a str,
-    /// The modules that it needs, in the order in which they are loaded.
+    /// Modules of the type, in the order of loading.
     pub modules: &'a [&'a str],
-    /// A folder that outlives the test, for the kernel: `env!("CARGO_TARGET_TMPDIR")`.
-    pub folder: &'a str,
+    /// Directory for the kernel that outlives the test: `env!("CARGO_TARGET_TMPDIR")`.
+    pub target_dir: &'a str,
 }
 
-/// Debian's kernel and its modules, unpacked once.
+/// Unpacks Debian's kernel and its modules, once for all tests.
 fn kernel(all: &Path) -> PathBuf {
-    let folder = all.join("linux");
-    if !folder.join("boot").is_dir() {
+    let directory = all.join("linux");
+    if !directory.join("boot").is_dir() {
         let temporary = tempfile::tempdir_in(all).unwrap();
         let depends = output(Command::new("apt-cache").args(["depends", "linux-image-cloud-amd64"]));
         let package = depends
@@ -65,24 +65,24 @@ fn kernel(all: &Path) -> PathBuf {
         let unpacked = temporary.path().join("unpacked");
         output(Command::new("dpkg-deb").arg("-x").args([&deb, &unpacked]));
         // Another test may have been faster.
-        if let Err(error) = fs::rename(unpacked, &folder) {
-            assert!(folder.join("boot").is_dir(), "{error}");
+        if let Err(error) = fs::rename(unpacked, &directory) {
+            assert!(directory.join("boot").is_dir(), "{error}");
         }
     }
-    folder
+    directory
 }
 
-fn find(folder: &Path, name: &str) -> Option<PathBuf> {
-    let entries = fs::read_dir(folder).ok()?.map(|entry| entry.unwrap().path());
-    let mut folders = Vec::new();
+fn find(directory: &Path, name: &str) -> Option<PathBuf> {
+    let entries = fs::read_dir(directory).ok()?.map(|entry| entry.unwrap().path());
+    let mut directories = Vec::new();
     for path in entries {
         if path.is_dir() {
-            folders.push(path);
+            directories.push(path);
         } else if path.file_name().unwrap().to_string_lossy().starts_with(name) {
             return Some(path);
         }
     }
-    folders.into_iter().find_map(|folder| find(&folder, name))
+    directories.into_iter().find_map(|directory| find(&directory, name))
 }
 
 /// A root filesystem with busybox and GNU tar, that runs a script.
@@ -115,11 +115,11 @@ fn initrd(kernel: &Path, names: &[&str], script: &str) -> Tree {
     tree
 }
 
-/// What Linux finds on each image, as trees, but without sockets, which no tar has; and what a
-/// command says to which the images are the folders 0, 1, ...
+/// Reads images with Linux, as trees without sockets, which no tar archive has. Also returns the
+/// output of `command`, for which the images are the directories 0, 1, ...
 pub fn read(linux: Linux<'_>, images: &[&Extents], command: &str) -> (Vec<Tree>, String) {
-    let folder = tempfile::tempdir().unwrap();
-    let kernel = kernel(Path::new(linux.folder));
+    let directory = tempfile::tempdir().unwrap();
+    let kernel = kernel(Path::new(linux.target_dir));
     let name = linux.filesystem;
     let mut qemu = Command::new("qemu-system-x86_64");
     qemu.args([
@@ -135,13 +135,13 @@ pub fn read(linux: Linux<'_>, images: &[&Extents], command: &str) -> (Vec<Tree>,
         "none",
         "-no-reboot",
     ]);
-    let archive = folder.path().join("archive");
+    let archive = directory.path().join("archive");
     fs::File::create(&archive).unwrap().set_len(ARCHIVE).unwrap();
     qemu.arg("-drive")
         .arg(format!("file={},if=virtio,format=raw", archive.display()));
     let mut script = String::new();
     for (index, image) in images.iter().enumerate() {
-        let path = folder.path().join(format!("image{index}"));
+        let path = directory.path().join(format!("image{index}"));
         emit::to_path(image, &path).unwrap();
         let drive = format!("file={},if=virtio,format=raw,readonly=on", path.display());
         qemu.arg("-drive").arg(drive);
@@ -152,16 +152,16 @@ pub fn read(linux: Linux<'_>, images: &[&Extents], command: &str) -> (Vec<Tree>,
                && sync && echo everything was read\ncd /mnt\n";
     script += command;
     let initrd = cpio::plan(&initrd(&kernel, linux.modules, &script)).unwrap();
-    let initrd_path = folder.path().join("initrd");
+    let initrd_path = directory.path().join("initrd");
     emit::to_path(&initrd, &initrd_path).unwrap();
     let vmlinuz = find(&kernel.join("boot"), "vmlinuz").unwrap();
     qemu.arg("-kernel").arg(vmlinuz).arg("-initrd").arg(initrd_path);
     qemu.args(["-append", "console=ttyS0 panic=-1 quiet"]);
-    let said = output(&mut qemu);
-    assert!(said.contains("everything was read"), "{said}");
+    let text = output(&mut qemu);
+    assert!(text.contains("everything was read"), "{text}");
     assert!(
-        !said.contains(&format!("{name}:")) && !said.contains("Cannot"),
-        "{said}"
+        !text.contains(&format!("{name}:")) && !text.contains("Cannot"),
+        "{text}"
     );
 
     let archive = Arc::new(FileBlob::open(&archive).unwrap());
@@ -189,22 +189,22 @@ pub fn read(linux: Linux<'_>, images: &[&Extents], command: &str) -> (Vec<Tree>,
         };
         tree.insert(&path, entry.meta, kind, &parents).unwrap();
     }
-    (trees, said)
+    (trees, text)
 }
 
-/// A tree in words, by path; `links` says whether it is told which names are one file.
+/// Describes the nodes of a tree by path; with `links` also the names that belong to one file.
 fn describe(tree: &Tree, links: bool) -> BTreeMap<Vec<u8>, (String, Vec<u8>)> {
     let mut first: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
     tree.walk()
         .filter(|item| !matches!(item.node.kind, Kind::Socket))
         .map(|item| {
             let (kind, content) = match &item.node.kind {
-                Kind::Directory(_) => ("folder".to_owned(), Vec::new()),
+                Kind::Directory(_) => ("directory".to_owned(), Vec::new()),
                 Kind::File(content) => ("file".to_owned(), content.to_vec().unwrap()),
                 Kind::Symlink(target) => ("link".to_owned(), target.clone()),
                 other => (format!("{other:?}"), Vec::new()),
             };
-            // GNU tar has links of files and of symbolic links only.
+            // GNU tar stores hard links of files and of symbolic links only.
             let same = match &item.node.kind {
                 Kind::File(_) | Kind::Symlink(_) if links => {
                     first.entry(item.id.index()).or_insert_with(|| item.path.clone())
@@ -215,7 +215,7 @@ fn describe(tree: &Tree, links: bool) -> BTreeMap<Vec<u8>, (String, Vec<u8>)> {
             let xattrs: Vec<_> = meta
                 .xattrs
                 .iter()
-                // No archive has empty ones.
+                // GNU tar drops empty ones.
                 .filter(|(name, value)| !name.starts_with(b"system.") && !value.is_empty())
                 .map(|(name, value)| format!("{}={}", name.escape_ascii(), value.escape_ascii()))
                 .collect();
@@ -232,8 +232,8 @@ fn describe(tree: &Tree, links: bool) -> BTreeMap<Vec<u8>, (String, Vec<u8>)> {
         .collect()
 }
 
-/// Panics unless Linux found what the tree has; `links` says whether that goes for hard links too,
-/// which Linux does not see in every filesystem.
+/// Asserts that Linux found the nodes of the tree; with `links` also its hard links, which Linux does
+/// not show in every filesystem.
 pub fn same(found: &Tree, expected: &Tree, links: bool) {
     let (found, expected) = (describe(found, links), describe(expected, links));
     for (path, (facts, content)) in &expected {

@@ -6,10 +6,10 @@ use std::process::Command;
 /// Runs a program, which must be content with the file, and returns what it says. Those that are
 /// there for root are found too.
 pub fn checked(program: &str, arguments: &[&str], file: &Path) -> String {
-    let folders = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
+    let directories = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
     let mut command = Command::new(program);
     let out = command
-        .env("PATH", folders)
+        .env("PATH", directories)
         .args(arguments)
         .arg(file)
         .output()

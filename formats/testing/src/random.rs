@@ -91,7 +91,7 @@ pub fn trees(time: impl Strategy<Value = Time>, largest_attribute: usize) -> imp
             let parents = Meta::new(0o700, Time::from_seconds(MTIME));
             let Some(kind) = kind else {
                 if !paths.is_empty() {
-                    // The target may be gone, or be a folder.
+                    // The target may be gone, or be a directory.
                     let _ = tree.link(&path, pick.get(&paths).as_slice(), &parents);
                 }
                 continue;

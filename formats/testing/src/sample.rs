@@ -3,15 +3,15 @@
 use extents::Extents;
 use tree::{Device, Kind, Meta, Time, Tree};
 
-/// A time like any other, in seconds of the Unix epoch.
+/// Time of the nodes, in seconds since the Unix epoch.
 pub const MTIME: i64 = 1_700_000_000;
 
-/// A file like any other.
+/// Metadata of the nodes.
 pub fn meta() -> Meta {
     Meta::new(0o644, Time::from_seconds(MTIME))
 }
 
-/// Puts a node there, and folders above it.
+/// Inserts a node with its parent directories.
 pub fn put(tree: &mut Tree, path: &str, kind: Kind) {
     tree.insert(
         path.as_bytes(),
@@ -22,7 +22,7 @@ pub fn put(tree: &mut Tree, path: &str, kind: Kind) {
     .unwrap();
 }
 
-/// Bytes that no compressor makes smaller.
+/// Bytes that no compressor shortens.
 pub fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..len)
@@ -35,7 +35,7 @@ pub fn noise(len: usize, seed: u64) -> Vec<u8> {
         .collect()
 }
 
-/// Bytes that every compressor makes smaller.
+/// Bytes that every compressor shortens.
 pub fn text(len: usize, seed: u64) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(len + 40);
     let mut line = seed;
@@ -47,12 +47,12 @@ pub fn text(len: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// A file of these bytes.
+/// File with these bytes.
 pub fn file(bytes: Vec<u8>) -> Kind {
     Kind::File(Extents::from_bytes(bytes))
 }
 
-/// A bit of everything.
+/// Tree with nodes of every type.
 pub fn sample() -> Tree {
     let mut tree = Tree::new(Meta::new(0o751, Time::from_seconds(5)));
     put(&mut tree, "empty", file(Vec::new()));
@@ -63,7 +63,7 @@ pub fn sample() -> Tree {
     put(&mut tree, "usr/bin/block", file(noise(131_072, 4)));
     put(&mut tree, "usr/zeros", file(vec![0; 500_000]));
     put(&mut tree, "usr/hole", Kind::File(Extents::zeros(500_000)));
-    put(&mut tree, "empty-folder/empty-folder", Kind::directory());
+    put(&mut tree, "empty-directory/empty-directory", Kind::directory());
     put(&mut tree, "lib", Kind::Symlink(b"usr/lib".to_vec()));
     put(&mut tree, "dev/null", Kind::CharDevice(Device { major: 1, minor: 3 }));
     put(
