@@ -124,9 +124,10 @@ fn verify(resolved: &Resolved, verifiers: Vec<ScopedJoinHandle<'_, Result<(), st
 fn report_whiteouts(store: &Store, reporter: &dyn Reporter) {
     for (image, directories) in store.unhidden() {
         let directories: Vec<String> = directories.iter().map(|dir| dir.escape_ascii().to_string()).collect();
-        reporter.info(&format!(
-            "note: {image}: opaque whiteouts hide nothing, as in LinuxKit: /{} keep the files of lower layers\nhelp: --opaque-whiteouts hides them, as Docker does",
+        let note = Diagnostic::note(format!(
+            "{image}: opaque whiteouts hide nothing, as in LinuxKit: /{} keep the files of lower layers",
             directories.join(", /")
         ));
+        reporter.notice(&note.help("--opaque-whiteouts hides them, as Docker does"));
     }
 }

@@ -78,6 +78,22 @@ impl Diagnostic {
         }
     }
 
+    /// Creates a note.
+    pub fn note(message: impl Into<String>) -> Self {
+        Diagnostic {
+            severity: Severity::Note,
+            ..Diagnostic::error(message)
+        }
+    }
+
+    /// Creates a warning.
+    pub fn warning(message: impl Into<String>) -> Self {
+        Diagnostic {
+            severity: Severity::Warning,
+            ..Diagnostic::error(message)
+        }
+    }
+
     /// Creates an error at a place.
     pub fn at(span: Span, message: impl Into<String>) -> Self {
         Diagnostic::error(message).with_span(span)
@@ -137,16 +153,6 @@ impl Diagnostic {
         }
         causes
     }
-
-    /// Splits a text whose remedies follow in lines of their own that begin with `help: `.
-    pub fn from_text(text: &str) -> Self {
-        let mut parts = text.split("\nhelp: ");
-        let message = parts.next().unwrap_or_default();
-        Diagnostic {
-            help: parts.map(str::to_owned).collect(),
-            ..Diagnostic::error(message)
-        }
-    }
 }
 
 impl Error for Diagnostic {
@@ -157,7 +163,7 @@ impl Error for Diagnostic {
 
 impl From<String> for Diagnostic {
     fn from(message: String) -> Self {
-        Diagnostic::from_text(&message)
+        Diagnostic::error(message)
     }
 }
 

@@ -1,10 +1,10 @@
-//! Kernel files, which architectures have in different forms:
+//! Kernel files, of which there are several formats:
 //!
 //! ```text
-//! bzImage            x86: setup code, and the kernel compressed (Documentation/arch/x86/boot.rst)
-//! Image              arm64, riscv64: the kernel as it is in memory, with the header of a program for UEFI
-//! Image.gz           the same, compressed by gzip
-//! vmlinuz.efi        a program for UEFI that unpacks an Image (drivers/firmware/efi/libstub/zboot-header.S)
+//! bzImage            x86: setup code, then the compressed kernel (Documentation/arch/x86/boot.rst)
+//! Image              arm64, riscv64: the kernel as it is in memory, with the header of an EFI executable
+//! Image.gz           an Image compressed by gzip
+//! vmlinuz.efi        an EFI executable that decompresses an Image (drivers/firmware/efi/libstub/zboot-header.S)
 //! ```
 
 use std::io::{self, Read};
@@ -13,16 +13,54 @@ use extents::Extents;
 
 use crate::codec::decompress;
 
-/// A kernel is not larger than this, in bytes, whatever its compressed form says.
-const LARGEST: u64 = 512 << 20;
+/// Maximum length of a decompressed kernel, in bytes.
+const MAX_LEN: u64 = 512 << 20;
 
-/// What is at the beginning of a kernel file.
+/// Reason why a kernel cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file of another kind.
+    #[error("no compressed kernel or no supported format found")]
+    Unknown,
+    /// A bzImage whose payload is not compressed by gzip.
+    #[error("unsupported bzImage payload format at offset {offset}; only gzip is supported")]
+    Payload {
+        /// Offset of the payload in bytes.
+        offset: u64,
+    },
+    /// Compression other than gzip, zstd and xz.
+    #[error("its compression is not gzip, zstd or xz")]
+    Compression,
+    /// Compressed data that is corrupt, or of another kind.
+    #[error("its compression is corrupt, or not gzip, zstd or xz: {0}")]
+    Corrupt(io::Error),
+    /// A kernel that is longer than any.
+    #[error("it decompresses to more than {MAX_LEN} bytes")]
+    TooLong,
+    /// A kernel that UEFI cannot execute.
+    #[error("the kernel is not an EFI executable")]
+    NotEfi,
+    /// A file that cannot be read.
+    #[error(transparent)]
+    Read(#[from] io::Error),
+}
+
+impl Error {
+    /// Returns the remedy.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Error::NotEfi => Some("use a kernel with CONFIG_EFI_STUB, or another format"),
+            _ => None,
+        }
+    }
+}
+
+/// Start of a kernel file.
 struct Head(Vec<u8>);
 
 impl Head {
-    fn of(kernel: &Extents) -> Result<Head, String> {
-        let head = kernel.part(0, 0x250).to_vec();
-        Ok(Head(head.map_err(|error| error.to_string())?))
+    fn of(kernel: &Extents) -> io::Result<Head> {
+        Ok(Head(kernel.part(0, 0x250).to_vec()?))
     }
 
     fn at(&self, offset: usize, bytes: &[u8]) -> bool {
@@ -52,11 +90,11 @@ impl Head {
     }
 }
 
-/// The kernel without its compression.
+/// Decompresses a kernel.
 ///
 /// # Errors
-/// A file that is no kernel known here, and compressions that are not known.
-pub fn decompressed(kernel: &Extents) -> Result<Extents, String> {
+/// A file that is not a kernel, and unknown compression.
+pub fn decompressed(kernel: &Extents) -> Result<Extents, Error> {
     let head = Head::of(kernel)?;
     if head.gzip() {
         return unpack(kernel);
@@ -68,18 +106,16 @@ pub fn decompressed(kernel: &Extents) -> Result<Extents, String> {
         return unpack(&kernel.part(head.number(8), head.number(12)));
     }
     if !head.bzimage() {
-        return Err("no compressed kernel or no supported format found".into());
+        return Err(Error::Unknown);
     }
     let (offset, payload) = payload(kernel, &head);
     if !Head::of(&payload)?.gzip() {
-        return Err(format!(
-            "unsupported bzImage payload format at offset {offset}; only gzip is"
-        ));
+        return Err(Error::Payload { offset });
     }
     unpack(&payload)
 }
 
-/// What a bzImage unpacks at boot, and at which offset it is.
+/// Returns the compressed kernel in a bzImage, and its offset in bytes.
 fn payload(kernel: &Extents, head: &Head) -> (u64, Extents) {
     let setup_sects = head.0.get(0x1f1).copied().unwrap_or(0);
     // 0 means 4, for the sake of old boot loaders.
@@ -89,21 +125,22 @@ fn payload(kernel: &Extents, head: &Head) -> (u64, Extents) {
     (offset, kernel.part(offset, head.number(0x24c)))
 }
 
-/// The configuration that a kernel has of itself, when it was made with CONFIG_IKCONFIG (kernel/configs.c);
-/// none when there is none, or when the kernel is compressed in a way that is not known here.
+/// Extracts the configuration from a kernel that was built with CONFIG_IKCONFIG (kernel/configs.c);
+/// none if there is none, or if the kernel's compression is unknown.
 pub fn config(kernel: &Extents) -> Option<String> {
     let head = Head::of(kernel).ok()?;
     let plain = if head.bzimage() {
         let (_, payload) = payload(kernel, &head);
-        match Head::of(&payload).ok()?.gzip() {
-            true => unpack(&payload),
+        if Head::of(&payload).ok()?.gzip() {
+            unpack(&payload)
+        } else {
             // Behind all but gzip is the length that it unpacks to (scripts/Makefile.lib, size_append).
-            false => unpack(&payload.part(0, payload.len().saturating_sub(4))),
+            unpack(&payload.part(0, payload.len().saturating_sub(4)))
         }
     } else {
         decompressed(kernel)
     };
-    let bytes = plain.ok()?.part(0, LARGEST).to_vec().ok()?;
+    let bytes = plain.ok()?.part(0, MAX_LEN).to_vec().ok()?;
     let magic = b"IKCFG_ST";
     let at = bytes.windows(magic.len()).position(|window| window == magic)?;
     let packed = bytes.get(at + magic.len()..)?;
@@ -114,28 +151,27 @@ pub fn config(kernel: &Extents) -> Option<String> {
     String::from_utf8(text).ok()
 }
 
-/// The kernel as a program for UEFI.
+/// Returns the kernel as an EFI executable.
 ///
 /// # Errors
-/// As [`decompressed`], and a kernel that is none.
-pub fn program(kernel: &Extents) -> Result<Extents, String> {
-    let kernel = match Head::of(kernel)?.gzip() {
-        true => unpack(kernel)?,
-        false => kernel.clone(),
+/// As [`decompressed`], and a kernel without an EFI stub.
+pub fn program(kernel: &Extents) -> Result<Extents, Error> {
+    let kernel = if Head::of(kernel)?.gzip() {
+        unpack(kernel)?
+    } else {
+        kernel.clone()
     };
-    match Head::of(&kernel)?.at(0, b"MZ") {
-        true => Ok(kernel),
-        false => Err(
-            "the kernel is no program for UEFI\nhelp: a kernel with CONFIG_EFI_STUB is; other formats take this one"
-                .into(),
-        ),
+    if Head::of(&kernel)?.at(0, b"MZ") {
+        Ok(kernel)
+    } else {
+        Err(Error::NotEfi)
     }
 }
 
-/// The version that a kernel says of itself; none when it does not.
+/// Reads the version in a kernel's header or banner; none if there is none.
 ///
 /// # Errors
-/// What reading fails with.
+/// A file that cannot be read.
 pub fn version(kernel: &Extents) -> io::Result<Option<String>> {
     let head = Head(kernel.part(0, 0x250).to_vec()?);
     let text = if head.bzimage() {
@@ -144,7 +180,7 @@ pub fn version(kernel: &Extents) -> io::Result<Option<String>> {
     } else if head.image() {
         // The header has none; the first line that the kernel prints has.
         let banner = b"Linux version ";
-        let bytes = kernel.part(0, LARGEST).to_vec()?;
+        let bytes = kernel.part(0, MAX_LEN).to_vec()?;
         let mut found = bytes.windows(banner.len() + 1);
         let at = found.position(|text| text.starts_with(banner) && text.last().is_some_and(u8::is_ascii_digit));
         at.and_then(|at| bytes.get(at + banner.len()..))
@@ -157,16 +193,16 @@ pub fn version(kernel: &Extents) -> io::Result<Option<String>> {
     Ok((!version.is_empty()).then_some(version))
 }
 
-fn unpack(compressed: &Extents) -> Result<Extents, String> {
+fn unpack(compressed: &Extents) -> Result<Extents, Error> {
     let mut bytes = Vec::new();
-    let reader = decompress::reader(compressed.reader()).map_err(|error| error.to_string())?;
-    let read = reader.take(LARGEST + 1).read_to_end(&mut bytes);
-    read.map_err(|error| format!("its compression is damaged, or not gzip, zstd or xz: {error}"))?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(format!("it expands to more than {LARGEST} bytes"));
+    let reader = decompress::reader(compressed.reader())?;
+    let read = reader.take(MAX_LEN + 1).read_to_end(&mut bytes);
+    read.map_err(Error::Corrupt)?;
+    if bytes.len() as u64 > MAX_LEN {
+        return Err(Error::TooLong);
     }
     if bytes.len() as u64 == compressed.len() {
-        return Err("its compression is not gzip, zstd or xz".into());
+        return Err(Error::Compression);
     }
     Ok(Extents::from_bytes(bytes))
 }

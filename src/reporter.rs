@@ -1,5 +1,7 @@
 //! Progress and notices of a running operation.
 
+use crate::diagnostic::{Diagnostic, Severity};
+
 /// Progress in reading layers.
 #[derive(Clone, Copy, Debug)]
 pub enum Progress<'a> {
@@ -24,6 +26,14 @@ pub trait Reporter: Sync {
 
     /// Reports progress in reading layers.
     fn progress(&self, progress: Progress<'_>);
+
+    /// Reports a note or a warning, with its remedies.
+    fn notice(&self, notice: &Diagnostic) {
+        match notice.severity {
+            Severity::Note => self.info(&format!("note: {notice}")),
+            Severity::Warning | Severity::Error => self.warn(&notice.to_string()),
+        }
+    }
 }
 
 /// Discards every report.

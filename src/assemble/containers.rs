@@ -29,23 +29,23 @@ impl Builder<'_> {
         let mut unpacked = BTreeMap::new();
         for (section, containers) in self.config.sections() {
             for (at, container) in containers.iter().enumerate() {
-                let folder = match section {
+                let directory = match section {
                     "services" => format!("containers/services/{}", container.name),
                     _ => format!("containers/{section}/{at:03}-{}", container.name),
                 };
-                self.container(&format!("{section}[{at}]"), &folder, container, &ids, &mut unpacked)?;
+                self.container(&format!("{section}[{at}]"), &directory, container, &ids, &mut unpacked)?;
             }
         }
         // As a walk of the tree finds them.
-        let directory = |container: &Container| container.directory.split('/').map(str::to_owned).collect::<Vec<_>>();
-        self.containers.sort_by_key(directory);
+        let components = |container: &Container| container.directory.split('/').map(str::to_owned).collect::<Vec<_>>();
+        self.containers.sort_by_key(components);
         Ok(())
     }
 
     fn container(
         &mut self,
         field: &str,
-        folder: &str,
+        directory: &str,
         container: &ContainerSpec,
         ids: &Ids,
         unpacked: &mut BTreeMap<String, String>,
@@ -78,33 +78,39 @@ impl Builder<'_> {
         let lower = match unpacked.get(&name) {
             Some(first) => first.clone(),
             None => {
-                let path = format!("{folder}/{}", if spec.readonly { "rootfs" } else { "lower" });
+                let path = format!("{directory}/{}", if spec.readonly { "rootfs" } else { "lower" });
                 self.unpack(&image_field, &container.image, &path, Role::Container, &origin)?;
                 unpacked.insert(name, path.clone());
                 path
             }
         };
-        let directory = |builder: &mut Self, name: &str| {
+        let add_directory = |builder: &mut Self, name: &str| {
             builder.put(
                 field,
-                &format!("{folder}/{name}"),
+                &format!("{directory}/{name}"),
                 origin.meta(0o755),
                 Kind::directory(),
                 &origin,
             )
         };
         if !spec.readonly {
-            directory(self, "tmp")?;
+            add_directory(self, "tmp")?;
         }
-        directory(self, "rootfs")?;
-        let first = root_mounts(folder, &lower, spec.readonly);
+        add_directory(self, "rootfs")?;
+        let first = root_mounts(directory, &lower, spec.readonly);
         let runtime = spec::runtime_json(first, &spec.runtime, container.restart);
         for (name, value) in [("config.json", &spec.config), ("runtime.json", &runtime)] {
             let content = Kind::File(Extents::from_bytes(spec::to_bytes(value)));
-            self.put(field, &format!("{folder}/{name}"), origin.meta(0o644), content, &origin)?;
+            self.put(
+                field,
+                &format!("{directory}/{name}"),
+                origin.meta(0o644),
+                content,
+                &origin,
+            )?;
         }
         self.containers.push(Container {
-            directory: folder.to_owned(),
+            directory: directory.to_owned(),
             read_only_root: spec.readonly.then_some(lower),
             mounts: spec.mounts,
         });
@@ -113,9 +119,9 @@ impl Builder<'_> {
 }
 
 /// The mounts that make a container's rootfs: an overlay, or the image itself.
-fn root_mounts(folder: &str, lower: &str, readonly: bool) -> Vec<Mount> {
+fn root_mounts(directory: &str, lower: &str, readonly: bool) -> Vec<Mount> {
     let texts = |options: &[&str]| Some(options.iter().map(|&option| option.to_owned()).collect());
-    let rootfs = format!("/{folder}/rootfs");
+    let rootfs = format!("/{directory}/rootfs");
     if readonly {
         return vec![Mount {
             destination: rootfs,
@@ -124,7 +130,7 @@ fn root_mounts(folder: &str, lower: &str, readonly: bool) -> Vec<Mount> {
             ..Mount::default()
         }];
     }
-    let tmp = format!("/{folder}/tmp");
+    let tmp = format!("/{directory}/tmp");
     let lower = format!("lowerdir=/{lower}");
     let (upper, work) = (format!("upperdir={tmp}/upper"), format!("workdir={tmp}/work"));
     vec![

@@ -1,4 +1,4 @@
-//! The files that the YAML itself brings.
+//! Files of the section `files`.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -46,13 +46,12 @@ impl Builder<'_> {
                 let found = self.tree.lookup(parent.as_bytes());
                 match found.map(|id| &self.tree.node(id).kind) {
                     Some(Kind::Directory(_)) | None => {}
-                    // A link to a folder stays one: the machine's own /lib may be such.
+                    // A link to a directory stays one: the machine's own /lib may be such.
                     Some(Kind::Symlink(_)) => continue,
                     Some(_) => {
-                        let message = format!(
-                            "`{parent}` is no folder, and `{path}` needs one there\nhelp: give one of the two another path"
-                        );
-                        return Err(config.complain(&format!("{field}.path"), message));
+                        let message = format!("`{parent}` is not a directory, and `{path}` needs one there");
+                        let error = Diagnostic::error(message).help("give one of the two another path");
+                        return Err(config.complain(&format!("{field}.path"), error));
                     }
                 }
                 if !made.insert(parent.to_owned()) {
@@ -111,13 +110,13 @@ impl Builder<'_> {
     }
 }
 
-/// A path without what means nothing in it.
+/// Removes empty and `.` components from a path.
 pub(super) fn normal(path: &str) -> String {
     let components = path.split('/').filter(|part| !part.is_empty() && *part != ".");
     components.collect::<Vec<_>>().join("/")
 }
 
-/// A folder's mode for a file's: whoever has any right may search it.
+/// Returns the mode of a directory for that of a file: every class with a permission may search it.
 fn searchable(mode: u32) -> u32 {
     [0o700, 0o070, 0o007]
         .into_iter()

@@ -1,13 +1,13 @@
-//! What is taken out of, replaced in and added to every image that is unpacked.
+//! Entries that are removed from, replaced in and added to every image that is unpacked.
 
 use extents::Extents;
 use tree::{Kind, NodeId, Time, Tree};
 
 use super::{Origin, root_meta};
 
-/// What Docker leaves in images, or what the machine itself makes.
+/// Files that Docker leaves in images, or that the system itself creates.
 const EXCLUDED: [&str; 4] = [".dockerenv", "Dockerfile", "dev/console", "etc/hostname"];
-const FOLDERS: [&str; 6] = ["dev", "dev/pts", "dev/shm", "etc", "proc", "sys"];
+const DIRECTORIES: [&str; 6] = ["dev", "dev/pts", "dev/shm", "etc", "proc", "sys"];
 const HOSTS: &str = "127.0.0.1       localhost
 ::1     localhost ip6-localhost ip6-loopback
 fe00::0 ip6-localnet
@@ -17,7 +17,7 @@ ff02::2 ip6-allrouters
 ";
 const RESOLV_CONF: &str = "\n# no resolv.conf configured\n";
 
-/// What an image is for.
+/// Purpose of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// A container, with a resolv.conf of its own.
@@ -26,12 +26,12 @@ pub enum Role {
     Init,
 }
 
-/// Excludes, replaces and adds.
+/// Removes, replaces and adds entries.
 pub fn filter(files: &mut Tree, role: Role, time: Time) {
     for path in EXCLUDED {
         files.remove(path.as_bytes());
     }
-    for path in FOLDERS {
+    for path in DIRECTORIES {
         put(files, path, 0o755, Kind::directory(), time);
     }
     let text = |text: &str| Kind::File(Extents::from_bytes(text.as_bytes()));
@@ -47,12 +47,12 @@ pub fn filter(files: &mut Tree, role: Role, time: Time) {
     put(files, "etc/resolv.conf", 0o644, resolv_conf, time);
 }
 
-/// The folders above exist by the order of [`FOLDERS`], so that nothing can fail.
+/// The directories above exist by the order of [`DIRECTORIES`], so that nothing can fail.
 fn put(files: &mut Tree, path: &str, mode: u32, kind: Kind, time: Time) {
     let _ = files.insert(path.as_bytes(), root_meta(mode, time), kind, &root_meta(0o755, time));
 }
 
-/// Says of every node where it comes from.
+/// Sets the origin of every node.
 pub fn mark(files: &mut Tree, origin: &Origin) {
     let ids: Vec<NodeId> = files.walk().map(|item| item.id).collect();
     for id in ids {

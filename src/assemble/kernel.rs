@@ -6,7 +6,7 @@ use tree::{Kind, Meta, Tree};
 
 use super::{Builder, Origin};
 use crate::config::canonical;
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::{kernel, resolve};
 
 impl Builder<'_> {
@@ -71,7 +71,7 @@ impl Builder<'_> {
         for entry in pax::entries(tar) {
             let entry = entry.map_err(|error| {
                 self.config
-                    .complain(field, format!("the kernel's tar is damaged: {error}"))
+                    .complain(field, format!("the kernel's tar is corrupt: {error}"))
             })?;
             let meta = Meta {
                 records: Some(origin.records.clone()),
@@ -100,17 +100,17 @@ fn file(files: &Tree, name: &str) -> Option<(Meta, Extents)> {
     }
 }
 
-fn missing(files: &Tree, image: &str, name: &str) -> String {
-    let there = files
+fn missing(files: &Tree, image: &str, name: &str) -> Diagnostic {
+    let top = files
         .walk()
         .filter(|item| !item.path.is_empty() && !item.path.contains(&b'/'));
-    let there: Vec<String> = there.take(12).map(|item| tree::show(&item.path)).collect();
-    format!(
-        "did not find {name} in kernel image {image}\nhelp: there is {}; kernel.binary and kernel.tar name other files",
-        if there.is_empty() {
-            "nothing".into()
-        } else {
-            there.join(", ")
-        }
-    )
+    let names: Vec<String> = top.take(12).map(|item| tree::show(&item.path)).collect();
+    let names = if names.is_empty() {
+        "nothing".into()
+    } else {
+        names.join(", ")
+    };
+    Diagnostic::error(format!("did not find {name} in kernel image {image}")).help(format!(
+        "there is {names}; kernel.binary and kernel.tar name other files"
+    ))
 }

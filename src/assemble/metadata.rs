@@ -137,9 +137,10 @@ fn block(value: &Value, indent: usize, out: &mut String) {
                 if at > 0 {
                     out.push_str(&margin);
                 }
-                let key = match key.contains('\n') {
-                    true => quoted(key),
-                    false => scalar(key, indent),
+                let key = if key.contains('\n') {
+                    quoted(key)
+                } else {
+                    scalar(key, indent)
                 };
                 out.push_str(&key);
                 out.push(':');
@@ -239,9 +240,12 @@ fn scalar(text: &str, indent: usize) -> String {
 /// A text in double quotes, with escapes for what cannot stand in a YAML file.
 fn quoted(text: &str) -> String {
     let json = Value::String(text.to_owned()).to_string();
-    let escape = |c: char| match unprintable(c) {
-        true => format!("\\u{:04x}", c as u32),
-        false => c.to_string(),
+    let escape = |c: char| {
+        if unprintable(c) {
+            format!("\\u{:04x}", c as u32)
+        } else {
+            c.to_string()
+        }
     };
     json.chars().map(escape).collect()
 }

@@ -125,10 +125,11 @@ impl Origin {
     }
 }
 
-/// An error of the tree with its help.
-fn text(error: &tree::Error) -> String {
-    let help = error.help().map(|help| format!("\nhelp: {help}"));
-    format!("{error}{}", help.unwrap_or_default())
+/// Converts an error about a path of the tree.
+fn tree_error(error: &tree::Error) -> Diagnostic {
+    let mut diagnostic = Diagnostic::error(error.to_string());
+    diagnostic.help.extend(error.help().map(str::to_owned));
+    diagnostic
 }
 
 impl Builder<'_> {
@@ -171,16 +172,16 @@ impl Builder<'_> {
         })
     }
 
-    /// Puts a node into the tree, where only a folder may replace a folder that is not empty.
+    /// Puts a node into the tree, where only a directory may replace a directory that is not empty.
     fn put(&mut self, field: &str, path: &str, meta: Meta, kind: Kind, origin: &Origin) -> Result<(), Diagnostics> {
         if !kind.is_directory() && self.tree.is_occupied(path.as_bytes()) {
             let error = tree::Error::Occupied { path: path.into() };
-            return Err(self.config.complain(field, text(&error)));
+            return Err(self.config.complain(field, tree_error(&error)));
         }
         self.tree
             .insert(path.as_bytes(), meta, kind, &origin.meta(0o755))
             .map(drop)
-            .map_err(|error| self.config.complain(field, text(&error)))
+            .map_err(|error| self.config.complain(field, tree_error(&error)))
     }
 
     /// An image that was resolved.
@@ -214,7 +215,7 @@ impl Builder<'_> {
         image::filter(&mut files, role, origin.time);
         image::mark(&mut files, origin);
         let parents = origin.meta(0o755);
-        let failed = |error: tree::Error| self.config.complain(field, text(&error));
+        let failed = |error: tree::Error| self.config.complain(field, tree_error(&error));
         let root = tree::NodeId::ROOT;
         if files.node(root).meta.implied {
             files.node_mut(root).meta = match path {

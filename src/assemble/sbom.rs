@@ -9,7 +9,7 @@ use tree::{Kind, Tree};
 use super::Builder;
 use super::dpkg;
 use crate::config::canonical;
-use crate::diagnostic::Diagnostics;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 
 /// Lists that are taken from the documents of the images.
 const LISTS: [&str; 6] = [
@@ -136,9 +136,9 @@ impl Builder<'_> {
             self.tree.insert(path, meta, content, &parents)
         };
         put.map(drop).map_err(|error| {
-            let error = super::text(&error);
-            let message = format!("the SBOM cannot be written to {}: {error}", options.path);
-            self.config.complain("", message)
+            let error = super::tree_error(&error);
+            let message = format!("cannot write the SBOM to {}: {}", options.path, error.message);
+            self.config.complain("", Diagnostic { message, ..error })
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Volumes: folders that containers bind.
+//! Volumes: directories that containers bind.
 
 use oci_spec::image::Descriptor;
 use tree::{Kind, NodeId, Time};
@@ -43,10 +43,10 @@ impl Builder<'_> {
     pub(super) fn volumes(&mut self) -> Result<(), Diagnostics> {
         let config = self.config;
         for (at, volume) in config.volumes.iter().enumerate() {
-            let folder = format!("containers/volumes/{}", volume.name);
+            let directory = format!("containers/volumes/{}", volume.name);
             let field = format!("volumes[{at}].image");
             let blank = self.origin("linuxkit.volumes", &format!("volume[{at}]"));
-            let lower = format!("{folder}/lower");
+            let lower = format!("{directory}/lower");
             if volume.image.is_empty() {
                 let origin = self.origin("empty", &format!("volume[{at}]"));
                 self.put(&field, &lower, origin.meta(0o755), Kind::directory(), &origin)?;
@@ -57,7 +57,7 @@ impl Builder<'_> {
                 self.unpack(&field, &volume.image, &lower, Role::Init, &origin)?;
             }
             for name in ["tmp", "merged"] {
-                let path = format!("{folder}/{name}");
+                let path = format!("{directory}/{name}");
                 self.put(&field, &path, blank.meta(0o755), Kind::directory(), &blank)?;
             }
         }
@@ -82,7 +82,7 @@ impl Builder<'_> {
         image::mark(&mut files, &origin);
         files.node_mut(NodeId::ROOT).meta = origin.meta(0o755);
         let grafted = self.tree.graft(path.as_bytes(), &files, &origin.meta(0o755));
-        grafted.map_err(|error| self.config.complain(&field, error.to_string()))
+        grafted.map_err(|error| self.config.complain(&field, super::tree_error(&error)))
     }
 }
 

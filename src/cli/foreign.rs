@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::Failure;
 use super::report::Report;
+use crate::diagnostic::Diagnostic;
 use crate::reporter::Reporter;
 
 /// The heading of flags without an effect.
@@ -69,10 +70,8 @@ impl BuildFlags {
             return Err(Failure::usage("--input-tar and --pull cannot be used together"));
         }
         if self.docker {
-            report.info(
-                "note: --docker has no effect: builds do not read images from Docker\n\
-                 help: run `docker save NAME -o images.tar` and add --layout images.tar",
-            );
+            let note = Diagnostic::note("--docker has no effect: builds do not read images from Docker");
+            report.notice(&note.help("run `docker save NAME -o images.tar` and add --layout images.tar"));
         }
         Ok(())
     }

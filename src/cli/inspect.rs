@@ -56,10 +56,11 @@ impl Inspect {
             super::print(&summary(&report.lines, self.all))?;
         }
         if !report.skipped.is_empty() {
-            reporter.warn(&format!(
-                "{name} is compressed beyond the limit: {} not inspected\nhelp: --all lifts the limit",
+            let warning = Diagnostic::warning(format!(
+                "{name} is compressed beyond the limit: {} not inspected",
                 count(report.skipped.len(), "compressed file")
             ));
+            reporter.notice(&warning.help("--all lifts the limit"));
         }
         errors(&name, report)
     }

@@ -117,11 +117,11 @@ impl<T: Into<Diagnostics>> From<T> for Failure {
 
 impl Failure {
     fn work(error: impl std::fmt::Display) -> Self {
-        Failure::Work(Diagnostic::from_text(&error.to_string()).into())
+        Failure::Work(Diagnostic::error(error.to_string()).into())
     }
 
     fn usage(error: impl std::fmt::Display) -> Self {
-        Failure::Usage(Diagnostic::from_text(&error.to_string()).into())
+        Failure::Usage(Diagnostic::error(error.to_string()).into())
     }
 }
 
@@ -268,7 +268,7 @@ fn jobs(given: Option<usize>) -> usize {
     given.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// The cache folder: as given, else LinuxKit's.
+/// Returns the cache directory: the one given, else LinuxKit's.
 fn cache(given: Option<PathBuf>) -> Option<PathBuf> {
     let variable = |name| {
         std::env::var_os(name)

@@ -73,7 +73,7 @@ impl Bootable<'_> {
         let stub = self.boot_files.efi_stub(self.options.arch)?;
         let kernel = self.parts.require_kernel()?;
         let mut parts = uki::Parts::default();
-        parts.kernel = kernel::program(&kernel).map_err(|error| Error::Kernel(error.to_string()))?;
+        parts.kernel = kernel::program(&kernel)?;
         parts.initrd = self.parts.combined_initrd().unwrap_or_default();
         parts.cmdline = self.parts.cmdline_text();
         parts.os_release = self.parts.os_release.clone();

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::boot_files::Loader;
 use crate::codec::compress::Compression;
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::kernel;
 
 /// Reason why an output cannot be planned.
 #[derive(Debug, thiserror::Error)]
@@ -99,8 +100,8 @@ pub enum Error {
     #[error("there is no kernel to boot")]
     NoKernel,
     /// A kernel that the format cannot use.
-    #[error("{0}")]
-    Kernel(String),
+    #[error("the kernel: {0}")]
+    Kernel(#[from] kernel::Error),
     /// A kernel without device trees for a Raspberry Pi.
     #[error("the kernel has no device trees for a Raspberry Pi in {0}")]
     DeviceTrees(&'static str),
@@ -133,6 +134,7 @@ impl Error {
             Error::Erofs(error) => return error.help(),
             Error::Ext4(error) => return error.help(),
             Error::Tree { source, .. } => return source.help(),
+            Error::Kernel(error) => return error.help(),
             _ => {}
         }
         Some(match self {
@@ -162,7 +164,7 @@ impl Error {
 impl From<Error> for Diagnostic {
     fn from(error: Error) -> Self {
         let help = error.help();
-        let mut diagnostic = Diagnostic::from_text(&error.to_string());
+        let mut diagnostic = Diagnostic::error(error.to_string());
         diagnostic.help.extend(help.map(str::to_owned));
         diagnostic
     }

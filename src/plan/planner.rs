@@ -15,6 +15,7 @@ use super::kernel_initrd::BootParts;
 use super::root_filesystem::{self, Image};
 use super::{Error, Options, container_image, disk as disks, disk_image, files, partitions};
 use crate::content_id::ContentId;
+use crate::diagnostic::Diagnostic;
 use crate::kmod::Installed;
 use crate::reporter::Reporter;
 use crate::system::System;
@@ -331,13 +332,11 @@ impl<'a> Planner<'a> {
             0 => "loses".into(),
             more => format!("and {more} more lose"),
         };
-        let text = format!(
-            "note: {place} has no extended attributes: /{} {more} the capabilities of the file\nhelp: squashfs keeps them: `--root squashfs`",
+        let note = Diagnostic::note(format!(
+            "{place} has no extended attributes: /{} {more} the capabilities of the file",
             tree::show(&first.path)
-        );
-        if self.reported.borrow_mut().insert(text.clone()) {
-            self.reporter.info(&text);
-        }
+        ));
+        self.notice(&note.help("squashfs keeps them: `--root squashfs`"));
     }
 
     /// Warns of an initrd that needs more memory than machines usually have: while it is unpacked,
@@ -349,14 +348,20 @@ impl<'a> Planner<'a> {
             return;
         }
         let mib = |bytes: u64| bytes >> 20;
-        let text = format!(
-            "the initrd has {} MiB and is unpacked to {} MiB: the machine needs more than {} MiB of memory\nhelp: `--root squashfs` leaves the root filesystem on the disk; `--compress zstd:19` or xz makes the initrd smaller",
+        let warning = Diagnostic::warning(format!(
+            "the initrd has {} MiB and is unpacked to {} MiB: the machine needs more than {} MiB of memory",
             mib(compressed),
             mib(parts.initrd_len),
             mib(memory)
-        );
-        if self.reported.borrow_mut().insert(text.clone()) {
-            self.reporter.warn(&text);
+        ));
+        let help = "`--root squashfs` leaves the root filesystem on the disk; `--compress zstd:19` or xz makes the initrd smaller";
+        self.notice(&warning.help(help));
+    }
+
+    /// Reports a note or a warning once.
+    fn notice(&self, notice: &Diagnostic) {
+        if self.reported.borrow_mut().insert(notice.message.clone()) {
+            self.reporter.notice(notice);
         }
     }
 }

@@ -44,8 +44,7 @@ impl Bootable<'_> {
             }
         }
         let upstream = upstream.ok_or(Error::DeviceTrees(DEVICE_TREES))?;
-        let kernel = kernel::decompressed(&self.parts.require_kernel()?);
-        let kernel = kernel.map_err(|error| Error::Kernel(format!("the kernel: {error}")))?;
+        let kernel = kernel::decompressed(&self.parts.require_kernel()?)?;
         put(&mut files, "kernel8.img", kernel, time)?;
         let initrd = self.parts.combined_initrd();
         put(&mut files, "config.txt", config(upstream, initrd.is_some()), time)?;

@@ -62,7 +62,7 @@ fn nonempty_directory_is_not_replaced() {
     }
     let message = machine("  - {path: a, contents: x}\n  - {path: a/b, contents: x}\n");
     assert!(
-        message.contains("`a` is no folder, and `a/b` needs one there"),
+        message.contains("`a` is not a directory, and `a/b` needs one there"),
         "{message}"
     );
     site.write("m.yml", "init: ['@pkg:init']\n");
