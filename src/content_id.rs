@@ -1,18 +1,18 @@
-//! Identifiers derived from content, so that two builds of the same have the same.
+//! Identifiers derived from content, so that repeated builds have equal ones.
 
 use extents::{Data, Extents, emit};
 use sha2::{Digest, Sha256};
 
-/// What a content is known by: its layout, its bytes in memory, and the digests of what its slices
-/// are cut from, so that this differs when the content does, and little is read.
+/// Identifier of a content: a hash of its layout, its bytes in memory, and the digests of the blobs
+/// that its slices are parts of. It differs when the content does, and little is read for it.
 #[derive(Clone, Copy, Debug)]
 pub struct ContentId([u8; 32]);
 
 impl ContentId {
-    /// Of a content.
+    /// Computes the identifier of a content.
     ///
     /// # Errors
-    /// What reading fails with.
+    /// Content that cannot be read.
     pub fn of(content: &Extents) -> std::io::Result<ContentId> {
         let mut hash = Sha256::new();
         hash.update(content.len().to_le_bytes());
@@ -35,12 +35,12 @@ impl ContentId {
         Ok(ContentId(hash.finalize().into()))
     }
 
-    /// Of what is made of the content in a way that is told.
+    /// Derives a digest for something that is made of the content, for a purpose.
     pub fn made(&self, how: &str) -> [u8; 32] {
         Sha256::new().chain_update(self.0).chain_update(how).finalize().into()
     }
 
-    /// A UUID for a use (RFC 9562, 5.8: version 8, made by other rules).
+    /// Derives a UUID for a purpose (RFC 9562, 5.8: version 8, vendor-specific).
     pub fn uuid(&self, what: &str) -> u128 {
         let value = self
             .made(what)
@@ -50,7 +50,7 @@ impl ContentId {
         value & !(0xf << 76) & !(3 << 62) | 8 << 76 | 2 << 62
     }
 
-    /// A number of 32 bits for a use, not 0.
+    /// Derives a number of 32 bits for a purpose, other than 0.
     pub fn number(&self, what: &str) -> u32 {
         (self.uuid(what) as u32).max(1)
     }

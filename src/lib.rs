@@ -1,10 +1,13 @@
 //! moby turns a YAML file into bootable Linux images: offline, without Docker, without root.
 //!
-//! The modules follow the way of the data, and each knows only those before it:
+//! [`build()`] runs a build as stages, each of which takes data and returns data:
 //!
 //! ```text
-//! YAML ──config──▶ Config ──store──▶ images, verified ──assemble──▶ Tree ──plan──▶ files
+//! YAML ──config──▶ Config ──resolve──▶ Resolved ──assemble──▶ System ──plan──▶ Extents
+//!                                              ──stage──▶ files without names ──verify, commit──▶ files
 //! ```
+//!
+//! No module depends on a later stage.
 
 pub mod arch;
 pub mod assemble;

@@ -33,7 +33,7 @@ fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> Error {
 #[derive(Debug, Default)]
 pub struct Staged(Vec<(PathBuf, Pending)>);
 
-/// What is left to do for a file.
+/// Remaining work for a file.
 #[derive(Debug)]
 enum Pending {
     /// To give it its name.

@@ -45,13 +45,13 @@ pub struct Container {
 pub struct Partition {
     /// Label of the partition and of its filesystem.
     pub label: String,
-    /// Whether it only changes a partition that the format has; formats without it ignore it.
+    /// True for changes to a partition of the format; formats without that partition ignore them.
     pub changes_own: bool,
     /// Type, in place of the usual one.
     pub kind: Option<PartitionType>,
     /// Minimum size in bytes.
     pub min_size: u64,
-    /// Whether it takes the space that the disk has left.
+    /// True if it takes the space that the disk has left.
     pub grow: bool,
     /// Filesystem; none for an empty partition.
     pub content: Option<Filesystem>,

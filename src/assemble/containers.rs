@@ -1,4 +1,4 @@
-//! The containers: their files, once for each image, and their configurations.
+//! Containers: their files, once for each image, and their configurations.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::config::{Config, ContainerConfig, ContainerSpec, Mount, canonical, pa
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::system::Container;
 
-/// The number of the first container.
+/// Numeric ID of the first container.
 const FIRST_ID: u32 = 100;
 
-/// The numbers of the containers: from 100 on, in the order of their sections.
+/// Returns the numeric IDs of the containers by name: from 100 on, in the order of their sections.
 pub fn ids(config: &Config) -> Ids {
     let all = config.sections().into_iter().flat_map(|(_, containers)| containers);
     all.zip(FIRST_ID..)
@@ -118,7 +118,7 @@ impl Builder<'_> {
     }
 }
 
-/// The mounts that make a container's rootfs: an overlay, or the image itself.
+/// Returns the mounts that make a container's root filesystem: an overlay, or the image itself.
 fn root_mounts(directory: &str, lower: &str, readonly: bool) -> Vec<Mount> {
     let texts = |options: &[&str]| Some(options.iter().map(|&option| option.to_owned()).collect());
     let rootfs = format!("/{directory}/rootfs");

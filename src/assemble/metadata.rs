@@ -1,10 +1,10 @@
-//! The configuration itself as a file of the image, in the style of LinuxKit's encoder.
+//! Metadata files: the configuration itself, as LinuxKit's encoder writes it.
 
 use serde_json::{Map, Value, json};
 
 use crate::config::Config;
 
-/// The merged configuration with expanded image names, as `yaml` or `json`.
+/// Encodes the merged configuration with canonical image names as `yaml` or `json`.
 pub fn write(config: &Config, format: &str) -> Vec<u8> {
     let mut value = serde_json::to_value(config.canonical()).unwrap_or_default();
     match format {
@@ -25,7 +25,7 @@ pub fn write(config: &Config, format: &str) -> Vec<u8> {
     }
 }
 
-/// Resources in the order of the runtime specification.
+/// Orders resources as in the runtime specification.
 fn in_order(value: &mut Value) {
     each_object(value, &|map| {
         if let Some(resources) = map.get_mut("resources") {
@@ -34,8 +34,8 @@ fn in_order(value: &mut Value) {
     });
 }
 
-/// LinuxKit's encoder knows no YAML names for what the runtime specification defines: it writes every
-/// field of it, in lower case.
+/// Adds the fields that LinuxKit's encoder writes: of types of the runtime specification, for which it
+/// has no YAML names, every field, in lower case.
 fn as_go(value: &mut Value) {
     let mount = json!({
         "destination": "", "type": "", "source": "", "options": [], "uidmappings": [], "gidmappings": [],
@@ -57,8 +57,8 @@ fn as_go(value: &mut Value) {
     });
 }
 
-/// Every field of `linux.resources`, as one that is not given stands in YAML. What an object or an item
-/// of a list has is shown, though they are not there when they are not given.
+/// Returns every field of `linux.resources` with the value that a missing one has in YAML. Objects and
+/// items of lists are templates, and not written when they are missing.
 fn resources() -> Value {
     let throttle = json!([{"major": 0, "minor": 0, "rate": 0}]);
     json!({
@@ -86,7 +86,7 @@ fn resources() -> Value {
     })
 }
 
-/// What is given, in the order of `form`, with what it has for the fields that are not given.
+/// Returns `given` in the order of `form`, with the values of `form` for missing fields.
 fn filled(form: &Value, given: &Value) -> Value {
     match (form, given) {
         (Value::Object(fields), Value::Object(given)) => {
@@ -110,7 +110,7 @@ fn filled(form: &Value, given: &Value) -> Value {
     }
 }
 
-/// Changes every object, the outer ones first.
+/// Changes every object, outer ones first.
 fn each_object(value: &mut Value, change: &impl Fn(&mut Map<String, Value>)) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| each_object(item, change)),
@@ -122,7 +122,7 @@ fn each_object(value: &mut Value, change: &impl Fn(&mut Map<String, Value>)) {
     }
 }
 
-/// YAML in block style, lists not indented in mappings.
+/// Encodes YAML in block style, with lists not indented in mappings.
 pub fn yaml(value: &Value) -> String {
     let mut text = String::new();
     block(value, 0, &mut text);
@@ -198,7 +198,7 @@ fn leaf(value: &Value, indent: usize) -> String {
     }
 }
 
-/// A text plain where it reads as the same text, else in quotes, and several lines literally.
+/// Encodes a text: plain if it is read as the same text, else quoted, and several lines as a literal block.
 fn scalar(text: &str, indent: usize) -> String {
     let printable = text.chars().all(|c| !unprintable(c) || c == '\n');
     if !printable || reads_as_other(text) {
@@ -237,7 +237,7 @@ fn scalar(text: &str, indent: usize) -> String {
     text.to_owned()
 }
 
-/// A text in double quotes, with escapes for what cannot stand in a YAML file.
+/// Encodes a text in double quotes, with escapes for characters that YAML does not allow.
 fn quoted(text: &str) -> String {
     let json = Value::String(text.to_owned()).to_string();
     let escape = |c: char| {
@@ -250,12 +250,12 @@ fn quoted(text: &str) -> String {
     json.chars().map(escape).collect()
 }
 
-/// Whether a character cannot stand in a YAML file, or only at its start (YAML 1.2.2, 5.1).
+/// Returns whether YAML does not allow a character, or only at the start of a file (YAML 1.2.2, 5.1).
 fn unprintable(c: char) -> bool {
     c.is_control() || c == '\u{feff}'
 }
 
-/// Whether a plain text would be null, a boolean or a number to some reader.
+/// Returns whether some reader takes a plain text for null, a boolean or a number.
 fn reads_as_other(text: &str) -> bool {
     let words = [
         "", "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n", ".nan", ".inf", "-.inf", "+.inf",
@@ -295,7 +295,7 @@ services:
     pids: {limit: 3}
 ";
 
-    /// As LinuxKit writes it, but for `hostid`, which is 0 there.
+    /// Output of LinuxKit, except for `hostid`, which is 0 there.
     const YAML: &str = "kernel:
   image: \"\"
 init: []

@@ -1,4 +1,4 @@
-//! The root filesystem as a tree, laid out as LinuxKit lays it out:
+//! The system from its images, with the root filesystem in LinuxKit's layout:
 //!
 //! ```text
 //! boot/{kernel,cmdline,ucode.cpio}
@@ -184,7 +184,7 @@ impl Builder<'_> {
             .map_err(|error| self.config.complain(field, tree_error(&error)))
     }
 
-    /// An image that was resolved.
+    /// Returns a resolved image.
     fn image(&self, field: &str, name: &str) -> Result<&Image, Diagnostics> {
         let found = self.resolved.images.get(&config::canonical(name));
         found.ok_or_else(|| {
@@ -193,7 +193,7 @@ impl Builder<'_> {
         })
     }
 
-    /// The files of an image.
+    /// Unpacks an image.
     fn unpacked(&self, field: &str, name: &str) -> Result<Tree, Diagnostics> {
         let image = self.image(field, name)?;
         self.resolved
@@ -202,7 +202,7 @@ impl Builder<'_> {
             .map_err(|error| self.config.complain(field, error))
     }
 
-    /// Unpacks an image below a path, filtered.
+    /// Unpacks an image below a path, with the changes of [`image::filter`].
     fn unpack(
         &mut self,
         field: &str,

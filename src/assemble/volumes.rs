@@ -34,7 +34,7 @@ impl<'a> Platform<'a> {
     }
 }
 
-/// The path of a volume for containers.
+/// Returns the path of a volume for containers.
 fn merged(name: &str) -> String {
     format!("/containers/volumes/{name}/merged")
 }
@@ -65,7 +65,7 @@ impl Builder<'_> {
     }
 
     /// Puts an image below a path as an OCI layout, with the platforms that the volume names, or
-    /// all that are there.
+    /// every platform.
     pub(super) fn layout(&mut self, at: usize, volume: &Volume, path: &str) -> Result<(), Diagnostics> {
         let platforms =
             platforms(volume).map_err(|error| self.config.locate(error.below(&format!("volumes[{at}]"))))?;
@@ -86,7 +86,7 @@ impl Builder<'_> {
     }
 }
 
-/// The platforms that a volume of format `oci` names.
+/// Parses the platforms of a volume of format `oci`.
 pub fn platforms(volume: &Volume) -> Result<Vec<Platform<'_>>, Diagnostic> {
     let named = volume.platforms.iter().enumerate();
     let named = named.filter(|_| volume.format == "oci");

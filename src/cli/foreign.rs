@@ -1,5 +1,5 @@
-//! What scripts written for `linuxkit build` pass and moby has no use for: it is taken, and told
-//! what to do instead (docs/reference/linuxkit-differences.md).
+//! Flags of `linuxkit build` that have no effect in moby: they are accepted, with a note of what to do
+//! instead (docs/reference/linuxkit-differences.md).
 
 use std::ffi::OsString;
 
@@ -55,7 +55,7 @@ fn switch(argument: OsString, ended: bool) -> Option<OsString> {
     }
 }
 
-/// Of `moby build`.
+/// Flags of `moby build`.
 #[derive(Debug, Args)]
 pub struct BuildFlags {
     /// Ignored: moby does not read images from Docker

@@ -263,7 +263,7 @@ fn host_arch() -> &'static str {
     }
 }
 
-/// How many threads: as given, else one a processor.
+/// Returns the number of threads: the one given, else one for each CPU core.
 fn jobs(given: Option<usize>) -> usize {
     given.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }

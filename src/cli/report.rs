@@ -1,5 +1,5 @@
-//! What a command says of its work, on standard error: bars on a terminal, lines elsewhere, nothing
-//! when it is to be quiet.
+//! Reports of a command on standard error: progress bars on a terminal, lines elsewhere, nothing
+//! with `--quiet`.
 
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
@@ -10,14 +10,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::reporter::{Progress, Reporter};
 
-/// How often a terminal sees that something is going on.
+/// Interval between two frames of a spinner.
 const TICK: Duration = Duration::from_millis(100);
-/// How a number of bytes is shown on its way.
+/// Template of a bar for bytes.
 const BYTES: &str = "{spinner} {bytes:>10} of {total_bytes:<10} [{bar:20}] {wide_msg}";
-/// How work is shown of which nobody knows how long it takes.
+/// Template of a step of unknown length.
 const STEP: &str = "{spinner} {wide_msg}";
 
-/// Where a command reports to.
+/// Reporter of a command.
 #[derive(Debug)]
 pub struct Report {
     quiet: bool,
@@ -26,7 +26,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// To standard error, or to nobody.
+    /// Creates a reporter to standard error, or to nobody.
     pub fn new(quiet: bool) -> Self {
         let terminal = !quiet && std::io::stderr().is_terminal();
         let bar = || ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style(STEP));

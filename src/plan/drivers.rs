@@ -87,7 +87,7 @@ pub struct Support {
     modules: BTreeSet<String>,
     /// Drivers that the kernel's configuration has as modules, installed or not.
     configured: BTreeSet<String>,
-    /// Whether a list of installed modules was found.
+    /// True if a list of installed modules was found.
     indexed: bool,
 }
 

@@ -10,14 +10,14 @@
 use extents::Extents;
 
 const BLOCK: u64 = 512;
-/// What is looked at as a whole: a piece begins and ends at multiples of this.
+/// Granularity of holes in bytes: a piece begins and ends at multiples of it.
 const UNIT: u64 = 4096;
 const IN_HEADER: usize = 4;
 const IN_EXTENSION: usize = 21;
-/// How long a piece is in a header: two numbers of 12 bytes.
+/// Length of a piece in a header in bytes: two numbers of 12 bytes.
 const PIECE: usize = 24;
 
-/// A number of 12 bytes: octal, or beyond 8 GiB of 256 values a byte.
+/// Encodes a number in 12 bytes: octal, or base 256 from 8 GiB on.
 fn number(value: u64) -> [u8; 12] {
     let mut field = [0; 12];
     if value < 1 << 33 {
@@ -38,7 +38,7 @@ fn put(header: &mut [u8], at: usize, bytes: &[u8]) {
     header.iter_mut().skip(at).zip(bytes).for_each(|(to, from)| *to = *from);
 }
 
-/// A tar with `content` as the file `name`, of the time `mtime` in seconds of the Unix epoch.
+/// Plans a tar with `content` as the file `name`; `mtime` is in seconds since 1970.
 pub fn sparse(content: &Extents, name: &str, mtime: i64) -> Extents {
     let len = content.len();
     let pieces = content.occupied(UNIT).into_iter().map(|range| {
