@@ -29,7 +29,10 @@ impl ContentId {
                     hash.update(digest);
                     hash.update(offset.to_le_bytes());
                 }
-                None => emit::stream(&content.part(extent.offset(), extent.data().len()), &mut hash)?,
+                None => emit::chunks(&content.part(extent.offset(), extent.data().len()), |chunk| {
+                    hash.update(chunk);
+                    Ok(())
+                })?,
             }
         }
         Ok(ContentId(hash.finalize().into()))

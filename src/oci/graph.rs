@@ -159,7 +159,10 @@ pub(crate) fn set(object: &mut Value, key: &str, value: Value) {
 /// Computes the digest of a content: `sha256:` and hexadecimal digits.
 pub(crate) fn digest_of(content: &Extents) -> io::Result<String> {
     let mut hash = Sha256::new();
-    extents::emit::stream(content, &mut hash)?;
+    extents::emit::chunks(content, |chunk| {
+        hash.update(chunk);
+        Ok(())
+    })?;
     Ok(super::digest(hash))
 }
 

@@ -34,7 +34,10 @@ pub fn of_sources(dir: &Path, recipe: &Recipe) -> Result<String, Diagnostic> {
                 Entry::EmptyDirectory => ("d", Extents::new()),
             };
             hash.update(format!("{prefix}/{name}\0{mode}{}\0", content.len()));
-            let hashed = std::io::copy(&mut content.reader(), &mut hash);
+            let hashed = extents::emit::chunks(&content, |chunk| {
+                hash.update(chunk);
+                Ok(())
+            });
             hashed.map_err(cannot(format!("read {}/{name}", directory.display())))?;
         }
         Ok(())

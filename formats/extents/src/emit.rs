@@ -23,13 +23,22 @@ const WRITE_BACK_LEN: u64 = 8 << 20;
 /// # Errors
 /// A blob cannot be read, or the stream cannot be written.
 pub fn stream(file: &Extents, out: &mut dyn Write) -> io::Result<()> {
+    chunks(file, |chunk| out.write_all(chunk))
+}
+
+/// Passes a file to `take` in chunks of at most 1 MiB, from its first to its last byte, zeros
+/// included.
+///
+/// # Errors
+/// A blob cannot be read, or the error of `take`.
+pub fn chunks(file: &Extents, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     let mut buf = vec![0; (1usize << 20).min(usize::try_from(file.len()).unwrap_or(usize::MAX))];
     let mut offset = 0;
     while offset < file.len() {
         let len = (file.len() - offset).min(buf.len() as u64);
         let (head, _) = buf.split_at_mut(len as usize);
         file.read_exact_at(head, offset)?;
-        out.write_all(head)?;
+        take(head)?;
         offset += len;
     }
     Ok(())

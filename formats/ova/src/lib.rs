@@ -144,8 +144,11 @@ fn check_name(name: &str) -> Result<(), Error> {
 
 fn sha256(content: &Extents) -> Result<String, Error> {
     let mut hash = Sha256::new();
-    io::copy(&mut io::BufReader::with_capacity(1 << 20, content.reader()), &mut hash)
-        .map_err(|source| Error::Read { source })?;
+    let hashed = extents::emit::chunks(content, |chunk| {
+        hash.update(chunk);
+        Ok(())
+    });
+    hashed.map_err(|source| Error::Read { source })?;
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

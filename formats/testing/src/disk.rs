@@ -1,4 +1,4 @@
-//! Disks, and qemu-img, which says what is in an image of one.
+//! Random disks, and qemu-img, which compares images with them.
 
 use std::path::Path;
 
@@ -7,12 +7,15 @@ use proptest::prelude::*;
 
 use crate::program::checked;
 
-/// Runs qemu-img, which must be content, and returns what it says.
+/// Runs qemu-img on a file and returns its output.
+///
+/// # Panics
+/// It is missing or fails.
 pub fn qemu_img(arguments: &[&str], file: &Path) -> String {
     checked("qemu-img", arguments, file)
 }
 
-/// A disk of whole sectors with something here and there.
+/// Generates disks of whole sectors with scattered content.
 pub fn disks() -> impl Strategy<Value = Extents> {
     let pieces = prop::collection::vec((0u64..80 << 20, 1usize..300_000, any::<u8>()), 0..12);
     (pieces, 1u64..200_000).prop_map(|(pieces, sectors)| {
@@ -26,8 +29,11 @@ pub fn disks() -> impl Strategy<Value = Extents> {
     })
 }
 
-/// Compares an image in a format of QEMU's with the disk that is in it, and with a second one, which
-/// is to be the same. The format `vpc` is one that QEMU cannot check otherwise.
+/// Checks an image in a format of QEMU, compares it with its disk, and with a second image of the disk,
+/// which must have equal bytes. QEMU cannot check, only compare, the format `vpc`.
+///
+/// # Panics
+/// The image is damaged, or differs.
 pub fn check(format: &str, disk: &Extents, image: &Extents, again: &Extents) {
     let dir = tempfile::tempdir().unwrap();
     let (raw, made, twice) = (
@@ -42,7 +48,7 @@ pub fn check(format: &str, disk: &Extents, image: &Extents, again: &Extents) {
         qemu_img(&["check", "-f", format], &made);
     }
     let raw = raw.to_str().unwrap();
-    let said = qemu_img(&["compare", "-f", "raw", "-F", format, raw], &made);
-    assert!(said.contains("Images are identical"), "{said}");
+    let report = qemu_img(&["compare", "-f", "raw", "-F", format, raw], &made);
+    assert!(report.contains("Images are identical"), "{report}");
     assert!(std::fs::read(&made).unwrap() == std::fs::read(&twice).unwrap());
 }

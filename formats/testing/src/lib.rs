@@ -1,5 +1,4 @@
-//! What the tests of several format crates share. It is a dependency of tests alone, and fails as
-//! tests do.
+//! Helpers that the tests of several crates share. They panic, as tests do.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod disk;

@@ -78,11 +78,11 @@ impl Default for Options {
 /// Plans an image of `disk`, whose length is rounded up to whole grains. Grains without content
 /// take no space.
 ///
-/// Of a [`Kind::Stream`] the grains are compressed now, by several threads, into a temporary file
+/// The grains of a [`Kind::Stream`] are compressed now, by several threads, into a temporary file
 /// without a name that lives as long as the result. The number of threads does not change the image.
 ///
 /// # Errors
-/// A disk longer than [`MAX_DISK_LEN`]. Of a [`Kind::Stream`] also a disk that cannot be read, or
+/// A disk longer than [`MAX_DISK_LEN`]. With [`Kind::Stream`], also a disk that cannot be read, or
 /// a temporary file that cannot be written.
 pub fn plan(disk: &Extents, options: &Options) -> Result<Extents, Error> {
     let size = disk.len().checked_next_multiple_of(GRAIN).unwrap_or(u64::MAX);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -365,7 +365,7 @@ impl Pull<'_> {
         let path = format!("{}/blobs/{}", self.repository(), blob.digest);
         let mut hash = Sha256::new();
         file.seek(SeekFrom::Start(0)).map_err(failed)?;
-        let mut there = io::copy(&mut (&mut *file).take(blob.size), &mut hash).map_err(failed)?;
+        let mut there = hash_prefix(file, blob.size, &mut hash).map_err(failed)?;
         if there == blob.size {
             file.set_len(there).map_err(failed)?;
             return Ok(digest(hash));
@@ -520,4 +520,20 @@ fn platform_name(descriptor: &Descriptor) -> Option<String> {
     let platform = descriptor.platform().as_ref()?;
     let arch = platform.architecture().to_string();
     (arch != "unknown").then(|| format!("{}/{arch}", platform.os()))
+}
+
+/// Hashes up to `limit` bytes of a file, and returns their number.
+fn hash_prefix(file: &mut File, limit: u64, hash: &mut Sha256) -> io::Result<u64> {
+    let mut reader = BufReader::with_capacity(128 << 10, file.take(limit));
+    let mut len = 0;
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(len);
+        }
+        hash.update(bytes);
+        let count = bytes.len();
+        reader.consume(count);
+        len += count as u64;
+    }
 }
