@@ -16,10 +16,21 @@ pub enum Arch {
     S390x,
 }
 
-/// A text that names no architecture.
+/// Error of a text that names no architecture.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown architecture {0:?}: expected amd64, arm64, riscv64 or s390x")]
+#[error("unknown architecture {0:?}: {hint}", hint = expected(.0))]
 pub struct Unknown(String);
+
+/// Returns the name that is meant, or all names.
+fn expected(text: &str) -> &'static str {
+    match text.to_ascii_lowercase().as_str() {
+        "x86" | "x86_64" | "x86-64" | "x64" | "i386" | "amd" => "did you mean amd64?",
+        "aarch64" | "arm" | "armv8" => "did you mean arm64?",
+        "riscv" | "riscv64gc" => "did you mean riscv64?",
+        "s390" => "did you mean s390x?",
+        _ => "expected amd64, arm64, riscv64 or s390x",
+    }
+}
 
 impl Arch {
     /// Every architecture.
@@ -79,5 +90,7 @@ mod tests {
         for text in ["", "x86_64", "AMD64", "arm"] {
             assert!(text.parse::<Arch>().is_err(), "{text}");
         }
+        let unknown = "x86".parse::<Arch>().unwrap_err().to_string();
+        assert_eq!(unknown, "unknown architecture \"x86\": did you mean amd64?");
     }
 }

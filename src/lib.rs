@@ -11,6 +11,7 @@
 
 pub mod arch;
 pub mod assemble;
+mod bounded;
 pub mod build;
 pub mod cli;
 pub mod codec;

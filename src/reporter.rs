@@ -2,15 +2,20 @@
 
 use crate::diagnostic::{Diagnostic, Severity};
 
-/// Progress in reading layers.
+/// Progress of an operation whose length is known.
 #[derive(Clone, Copy, Debug)]
 pub enum Progress<'a> {
-    /// Bytes to read in all.
-    Total(u64),
-    /// A layer of this image is started.
+    /// Begins an operation, such as "reading layers".
+    Begin {
+        /// Name of the operation.
+        operation: &'a str,
+        /// Length in bytes.
+        total: u64,
+    },
+    /// Begins reading a layer of an image.
     Layer(&'a str),
-    /// Bytes read since the last report.
-    Read(u64),
+    /// Advances by a number of bytes.
+    Advance(u64),
 }
 
 /// Receives notices and progress. Several threads may report at once.
@@ -24,7 +29,7 @@ pub trait Reporter: Sync {
     /// Reports the start of a step that takes time.
     fn step(&self, text: &str);
 
-    /// Reports progress in reading layers.
+    /// Reports progress.
     fn progress(&self, progress: Progress<'_>);
 
     /// Reports a note or a warning, with its remedies.

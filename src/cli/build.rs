@@ -105,7 +105,9 @@ impl Build {
     pub fn run(self, environment: Environment, report: &Report) -> Result<(), Failure> {
         let formats = self.formats().map_err(Failure::Usage)?;
         if self.size.is_some() && !formats.iter().any(|format| format.is_disk()) {
-            report.info("note: --size is for disk images, and there is none among the formats");
+            report.notice(&Diagnostic::note(
+                "--size is for disk images, and there is none among the formats",
+            ));
         }
         self.foreign.explain(self.input_tar.is_some(), self.pull, report)?;
         self.check_input_tar()?;
@@ -116,11 +118,13 @@ impl Build {
         let config = check::load(&self.files)?;
         let tagged = packages::tag(&config).map_err(Failure::Usage)?;
         if self.dry_run {
-            let value = serde_json::to_value(&tagged).map_err(Failure::work)?;
+            let value = serde_json::to_value(&tagged).map_err(|error| Diagnostic::error(error.to_string()))?;
             return super::print(&metadata::yaml(&value));
         }
         if !config.disk.partitions.is_empty() && !formats.iter().any(|format| format.is_disk()) {
-            report.info("note: disk: is for disk images, and there is none among the formats");
+            report.notice(&Diagnostic::note(
+                "disk: is for disk images, and there is none among the formats",
+            ));
         }
         let request = Request {
             config,
@@ -158,10 +162,16 @@ impl Build {
             return Ok(());
         };
         let found = tar.canonicalize();
-        let found = found.map_err(|error| Failure::usage(format!("cannot read {}: {error}", tar.display())))?;
+        let found = found.map_err(|error| {
+            let message = format!("cannot read {}: {error}", tar.display());
+            Failure::Usage(Diagnostic::error(message).caused_by(error).into())
+        })?;
         let output = self.output.as_ref().and_then(|output| output.canonicalize().ok());
         if output.is_some_and(|output| output == found) {
-            return Err(Failure::usage("input-tar and output file cannot be the same"));
+            let message = "--input-tar and --output cannot be the same file";
+            return Err(Failure::Usage(
+                Diagnostic::error(message).help("choose another --output").into(),
+            ));
         }
         Ok(())
     }

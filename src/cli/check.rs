@@ -1,7 +1,6 @@
 //! `moby check`, and reading YAML files for it and `moby build`.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -9,8 +8,9 @@ use clap::Args;
 use super::Failure;
 use super::report::Report;
 use crate::assemble;
+use crate::bounded;
 use crate::config::{self, Config, MAX_YAML, Source};
-use crate::diagnostic::{Diagnostic, size};
+use crate::diagnostic::Diagnostic;
 use crate::reporter::Reporter;
 use crate::resolve::{packages, sources};
 
@@ -60,20 +60,19 @@ fn source(file: &Path) -> Result<Source, Diagnostic> {
     } else {
         file.display().to_string()
     };
-    let mut text = Vec::new();
-    let mut read = |from: &mut dyn Read| from.take(MAX_YAML + 1).read_to_end(&mut text);
-    let length = if stdin {
-        read(&mut io::stdin().lock())
+    let text = if stdin {
+        bounded::from(&mut io::stdin().lock(), MAX_YAML)
     } else {
-        File::open(file).and_then(|mut file| read(&mut file))
+        bounded::read(file, MAX_YAML)
     };
-    let length = length.map_err(|error| Diagnostic::error(format!("cannot read {name}: {error}")).caused_by(error))?;
-    if length as u64 > MAX_YAML {
-        let message = format!("cannot read {name}: it has more than {}", size(MAX_YAML));
-        return Err(
-            Diagnostic::error(message).help("put large contents into files of their own, and name them with `source:`")
-        );
-    }
+    let text = text.map_err(|error| {
+        let diagnostic = Diagnostic::error(format!("cannot read {name}: {error}"));
+        if error.kind() == io::ErrorKind::FileTooLarge {
+            diagnostic.help("put large contents into files of their own, and name them with `source:`")
+        } else {
+            diagnostic.caused_by(error)
+        }
+    })?;
     let dir = file.parent().filter(|_| !stdin).map(Path::to_owned).unwrap_or_default();
     Ok(Source { name, dir, text })
 }

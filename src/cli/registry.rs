@@ -196,7 +196,7 @@ pub struct Push {
 impl Push {
     pub fn run(self, store: &Store, flags: &RegistryFlags, report: &Report) -> Result<(), Failure> {
         let name = canonical(&self.image);
-        let graph = store.graph(&name, &|_| None).map_err(Failure::work)?;
+        let graph = store.graph(&name, &|_| None)?;
         let to = self.to.map_or(name, |to| canonical(&to));
         let digest = flags.client().push(&graph, &to, report).map_err(failure)?;
         report.info(&format!("pushed {to}@{digest}"));

@@ -1,5 +1,4 @@
-//! Reports of a command on standard error: progress bars on a terminal, lines elsewhere, nothing
-//! with `--quiet`.
+//! Reports on standard error: progress bars on a terminal, lines elsewhere, nothing with `--quiet`.
 
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
@@ -10,11 +9,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::reporter::{Progress, Reporter};
 
-/// Interval between two frames of a spinner.
+/// Interval at which a terminal is updated.
 const TICK: Duration = Duration::from_millis(100);
-/// Template of a bar for bytes.
-const BYTES: &str = "{spinner} {bytes:>10} of {total_bytes:<10} [{bar:20}] {wide_msg}";
-/// Template of a step of unknown length.
+/// Template of an operation whose length is known.
+const BYTES: &str = "{spinner} {prefix} [{bar:20}] {bytes} of {total_bytes}, {eta} left {wide_msg}";
+/// Template of an operation whose length is unknown.
 const STEP: &str = "{spinner} {wide_msg}";
 
 /// Reporter of a command.
@@ -26,7 +25,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Creates a reporter to standard error, or to nobody.
+    /// Creates a reporter to standard error, or one that discards all reports.
     pub fn new(quiet: bool) -> Self {
         let terminal = !quiet && std::io::stderr().is_terminal();
         let bar = || ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style(STEP));
@@ -36,13 +35,6 @@ impl Report {
             images: Mutex::default(),
         }
     }
-
-    fn show(&self, template: &str, text: &str) {
-        let Some(bar) = &self.bar else { return };
-        bar.set_style(style(template));
-        bar.set_message(text.to_owned());
-        bar.enable_steady_tick(TICK);
-    }
 }
 
 impl Reporter for Report {
@@ -50,7 +42,7 @@ impl Reporter for Report {
         if self.quiet {
             return;
         }
-        // Nobody has to listen.
+        // Standard error may be closed.
         let print = || {
             let _ = writeln!(std::io::stderr(), "{text}");
         };
@@ -65,31 +57,37 @@ impl Reporter for Report {
     }
 
     fn step(&self, text: &str) {
-        self.show(STEP, text);
+        let Some(bar) = &self.bar else { return };
+        bar.set_style(style(STEP));
+        bar.set_message(text.to_owned());
+        bar.enable_steady_tick(TICK);
     }
 
     fn progress(&self, progress: Progress<'_>) {
         match (progress, &self.bar) {
-            (Progress::Total(bytes), Some(bar)) => {
-                self.show(BYTES, "reading layers");
-                bar.set_length(bytes);
-                bar.set_position(0);
+            (Progress::Begin { operation, total }, Some(bar)) => {
+                bar.set_style(style(BYTES));
+                bar.set_prefix(operation.to_owned());
+                bar.set_message("");
+                bar.set_length(total);
+                bar.reset();
+                bar.enable_steady_tick(TICK);
             }
             (Progress::Layer(image), Some(bar)) => bar.set_message(image.to_owned()),
-            (Progress::Read(bytes), Some(bar)) => bar.inc(bytes),
+            (Progress::Advance(bytes), Some(bar)) => bar.inc(bytes),
             (Progress::Layer(image), None) => {
                 let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
                 if images.insert(image.to_owned()) {
                     self.info(&format!("reading {image}"));
                 }
             }
-            (Progress::Total(_) | Progress::Read(_), None) => {}
+            (Progress::Begin { .. } | Progress::Advance(_), None) => {}
         }
     }
 }
 
 fn style(template: &str) -> ProgressStyle {
-    // Our own templates are right.
+    // The templates above are valid.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 

@@ -120,7 +120,7 @@ impl Read for Hashed<'_> {
             hash.update(&*part);
         }
         self.at += take;
-        (self.progress)(Progress::Read(take));
+        (self.progress)(Progress::Advance(take));
         Ok(part.len())
     }
 }

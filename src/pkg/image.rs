@@ -17,7 +17,7 @@ use crate::oci::{ImageGraph, Writer, graph};
 /// A tree that a tar archive cannot hold, and a layout that cannot be read or written.
 pub fn write(tree: &Tree, recipe: &Recipe, name: &str, options: &Options, layout: &Writer) -> Result<(), Diagnostic> {
     let tar = pax::plan(tree).map_err(cannot("write the layer"))?;
-    let compressed = compress::compress(&tar, Compression::default(), options.jobs, &layout.blobs());
+    let compressed = compress::compress(&tar, Compression::default(), options.jobs, &layout.blobs(), &|_| {});
     let compressed = compressed.map_err(cannot("compress the layer"))?;
     let mut config = json!({});
     let labels = recipe

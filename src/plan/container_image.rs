@@ -8,6 +8,7 @@ use super::{Error, Options};
 use crate::codec::compress;
 use crate::oci::docker_archive as archive;
 use crate::oci::graph::{ImageGraph, digest_of};
+use crate::reporter::{Progress, Reporter};
 
 /// Paths of an init, in order of preference: LinuxKit's, then the usual ones.
 const INITS: [&str; 3] = ["/bin/rc.init", "/sbin/init", "/init"];
@@ -16,11 +17,16 @@ const INITS: [&str; 3] = ["/bin/rc.init", "/sbin/init", "/init"];
 ///
 /// # Errors
 /// A tree that a tar cannot store, and reads and writes that fail.
-pub fn oci(root: &Tree, options: &Options) -> Result<Extents, Error> {
+pub fn oci(root: &Tree, options: &Options, reporter: &dyn Reporter) -> Result<Extents, Error> {
     let tar = pax::plan(root)?;
     let compression = options.compression.unwrap_or_default();
     let dir = options.temporary.clone();
-    let stored = compress::compress(&tar, compression, options.jobs, &dir);
+    reporter.progress(Progress::Begin {
+        operation: "compressing the layer",
+        total: tar.len(),
+    });
+    let progress = |bytes| reporter.progress(Progress::Advance(bytes));
+    let stored = compress::compress(&tar, compression, options.jobs, &dir, &progress);
     let stored = stored.map_err(|source| Error::Write { path: dir, source })?;
     let graph = ImageGraph::from_layer(&tar, stored, &config(root), options.arch)?;
     let layout = graph.layout(

@@ -8,6 +8,7 @@ use super::formats::DiskImage;
 use super::{Error, Options};
 use crate::codec::compress::{self, Compression};
 use crate::content_id::ContentId;
+use crate::reporter::{Progress, Reporter};
 
 /// File name of the disk in Google Cloud's archive.
 const GCP_DISK: &str = "disk.raw";
@@ -19,7 +20,13 @@ const MEMORY: u64 = 1024;
 ///
 /// # Errors
 /// A disk that the format cannot store, and reads and writes that fail.
-pub fn wrap(disk: &Extents, format: DiskImage, id: &ContentId, options: &Options) -> Result<Extents, Error> {
+pub fn wrap(
+    disk: &Extents,
+    format: DiskImage,
+    id: &ContentId,
+    options: &Options,
+    reporter: &dyn Reporter,
+) -> Result<Extents, Error> {
     let uuid = ::disk::Uuid::from_u128(id.uuid("container"));
     let vhd = |kind| {
         let mut vhd = vhd::Options::default();
@@ -64,9 +71,9 @@ pub fn wrap(disk: &Extents, format: DiskImage, id: &ContentId, options: &Options
         }
         DiskImage::Gcp => {
             let tar = gnu_tar::sparse(disk, GCP_DISK, options.time);
-            compressed(&tar, Compression::DISK, options)?
+            compressed(&tar, Compression::DISK, options, reporter)?
         }
-        DiskImage::Compressed(compression) => compressed(disk, compression, options)?,
+        DiskImage::Compressed(compression) => compressed(disk, compression, options, reporter)?,
     })
 }
 
@@ -84,8 +91,18 @@ fn vmdk(disk: &Extents, kind: vmdk::Kind, name: &str, id: &ContentId, options: &
 ///
 /// # Errors
 /// Reads and writes that fail.
-pub fn compressed(plain: &Extents, compression: Compression, options: &Options) -> Result<Extents, Error> {
+pub fn compressed(
+    plain: &Extents,
+    compression: Compression,
+    options: &Options,
+    reporter: &dyn Reporter,
+) -> Result<Extents, Error> {
+    reporter.progress(Progress::Begin {
+        operation: "compressing the disk image",
+        total: plain.len(),
+    });
+    let progress = |bytes| reporter.progress(Progress::Advance(bytes));
     let dir = options.temporary.clone();
-    let compressed = compress::compress(plain, compression, options.jobs, &dir);
+    let compressed = compress::compress(plain, compression, options.jobs, &dir, &progress);
     compressed.map_err(|source| Error::Write { path: dir, source })
 }

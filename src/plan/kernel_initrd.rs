@@ -8,6 +8,7 @@ use tree::Tree;
 use super::{Error, files};
 use crate::codec::compress::{self, Compression};
 use crate::kernel;
+use crate::reporter::{Progress, Reporter};
 use crate::system::System;
 
 /// Names of the system when it has no `/etc/os-release`.
@@ -53,12 +54,19 @@ impl BootParts {
         compression: Compression,
         jobs: usize,
         dir: &Path,
+        reporter: &dyn Reporter,
     ) -> Result<BootParts, Error> {
         let archive = cpio::plan(root)?;
-        let initrd = compress::compress(&archive, compression, jobs, dir).map_err(|source| Error::Write {
-            path: dir.to_owned(),
-            source,
-        })?;
+        reporter.progress(Progress::Begin {
+            operation: "compressing the initrd",
+            total: archive.len(),
+        });
+        let progress = |bytes| reporter.progress(Progress::Advance(bytes));
+        let initrd =
+            compress::compress(&archive, compression, jobs, dir, &progress).map_err(|source| Error::Write {
+                path: dir.to_owned(),
+                source,
+            })?;
         Ok(BootParts {
             initrd: Some(initrd),
             initrd_len: archive.len(),

@@ -108,7 +108,7 @@ impl<'a> Planner<'a> {
                 },
                 Some(compression) => File {
                     suffix: format!("{}{}", file.suffix, compression.suffix()),
-                    content: disk_image::compressed(content, compression, self.options)?,
+                    content: disk_image::compressed(content, compression, self.options, self.reporter)?,
                 },
             });
         }
@@ -138,7 +138,7 @@ impl<'a> Planner<'a> {
         let unit = format.disk_image.unit();
         partitions::apply(&mut disk.layout, &self.system.partitions, self.options, unit)?;
         let content = ::disk::plan(&disk.layout, self.options.size, unit)?;
-        disk_image::wrap(&content, format.disk_image, &disk.id, self.options)
+        disk_image::wrap(&content, format.disk_image, &disk.id, self.options, self.reporter)
     }
 
     /// Plans kernel, initrd, command line and root filesystem as files.
@@ -173,7 +173,7 @@ impl<'a> Planner<'a> {
                 files::put(&mut tree, "Dockerfile", content, self.options.time)?;
                 Ok(pax::plan(&tree)?)
             }
-            Archive::Oci => container_image::oci(&self.system.root, self.options),
+            Archive::Oci => container_image::oci(&self.system.root, self.options, self.reporter),
             Archive::DockerLoad => container_image::docker_archive(&self.system.root, self.options),
             Archive::KernelInitrd => self.with_initramfs()?.tar(self.options.time),
             Archive::SdCard => {
@@ -258,7 +258,9 @@ impl<'a> Planner<'a> {
         self.report_lost_attributes("an initrd");
         let compression = self.options.compression.unwrap_or_default();
         let (jobs, dir) = (self.options.jobs, &self.options.temporary);
-        let parts = self.parts.with_initrd(&self.system.root, compression, jobs, dir)?;
+        let parts = self
+            .parts
+            .with_initrd(&self.system.root, compression, jobs, dir, self.reporter)?;
         self.report_memory(&parts);
         Ok(self.with_initramfs.insert(parts).clone())
     }
@@ -287,7 +289,7 @@ impl<'a> Planner<'a> {
         let time = self.options.time;
         let tree = drivers.initrd(&self.system.root, self.boot_files.init()?, defaults, time)?;
         let (jobs, dir) = (self.options.jobs, &self.options.temporary);
-        parts.with_initrd(&tree, Default::default(), jobs, dir)
+        parts.with_initrd(&tree, Default::default(), jobs, dir, self.reporter)
     }
 
     /// Returns the root filesystem with its mount points.

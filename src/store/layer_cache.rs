@@ -131,7 +131,10 @@ impl LayerCache {
         wanted.dedup_by_key(|layer| (&layer.diff_id, layer.digest()));
         let sizes = wanted.iter().filter_map(|layer| layer.expected.as_ref());
         let total = sizes.fold(0u64, |total, (size, _)| total.saturating_add(*size));
-        progress(Progress::Total(total));
+        progress(Progress::Begin {
+            operation: "reading layers",
+            total,
+        });
         let next = AtomicUsize::new(0);
         let work = || -> Result<(), Error> {
             while let Some(layer) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -182,7 +185,7 @@ impl LayerCache {
             } else {
                 self.verify_compressed(layer, &compressed)?;
             }
-            progress(Progress::Read(compressed.len()));
+            progress(Progress::Advance(compressed.len()));
             cached
         } else {
             with_diff_id(layer, self.decompress(layer, &compressed, progress)?)

@@ -30,7 +30,14 @@ const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 const FINAL: [u8; 2] = [3, 0];
 
 /// Writes the compressed bytes.
-pub fn write(plain: &Extents, level: Option<u32>, jobs: usize, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(
+    plain: &Extents,
+    level: Option<u32>,
+    jobs: usize,
+    out: &mut dyn Write,
+    progress: super::ProgressFn<'_>,
+) -> io::Result<()> {
+    let mut left = plain.len();
     let count = plain.len().div_ceil(PIECE);
     out.write_all(&HEADER)?;
     let mut sum = crc32fast::Hasher::new();
@@ -41,6 +48,8 @@ pub fn write(plain: &Extents, level: Option<u32>, jobs: usize, out: &mut dyn Wri
         |buffer, index| deflate(plain, index, level, buffer),
         |(bytes, piece)| {
             sum.combine(&piece);
+            progress(PIECE.min(left));
+            left = left.saturating_sub(PIECE);
             out.write_all(&bytes)
         },
     )?;

@@ -11,7 +11,8 @@ const MAGIC: [u8; 4] = [0x02, 0x21, 0x4c, 0x18];
 const BLOCK: u64 = 8 << 20;
 
 /// Writes the compressed bytes.
-pub fn write(plain: &Extents, jobs: usize, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(plain: &Extents, jobs: usize, out: &mut dyn Write, progress: super::ProgressFn<'_>) -> io::Result<()> {
+    let mut left = plain.len();
     out.write_all(&MAGIC)?;
     ordered::map(
         0..plain.len().div_ceil(BLOCK),
@@ -24,6 +25,8 @@ pub fn write(plain: &Extents, jobs: usize, out: &mut dyn Write) -> io::Result<()
             Ok(lz4_flex::block::compress(bytes))
         },
         |bytes: Vec<u8>| {
+            progress(BLOCK.min(left));
+            left = left.saturating_sub(BLOCK);
             out.write_all(&(bytes.len() as u32).to_le_bytes())?;
             out.write_all(&bytes)
         },

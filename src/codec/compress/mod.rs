@@ -131,18 +131,42 @@ impl FromStr for Compression {
     }
 }
 
+/// Receiver of the number of plain bytes that were compressed since the last call.
+pub type ProgressFn<'a> = &'a dyn Fn(u64);
+
+/// Writer that reports the number of bytes.
+struct Counted<'a, W>(W, ProgressFn<'a>);
+
+impl<W: io::Write> io::Write for Counted<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.0.write(bytes)?;
+        (self.1)(written as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// Compresses a content to an unnamed file in `dir`, since it may not fit into memory.
 ///
 /// # Errors
 /// Read and write errors.
-pub fn compress(plain: &Extents, compression: Compression, jobs: usize, dir: &Path) -> io::Result<Extents> {
+pub fn compress(
+    plain: &Extents,
+    compression: Compression,
+    jobs: usize,
+    dir: &Path,
+    progress: ProgressFn<'_>,
+) -> io::Result<Extents> {
     if compression == Compression::None {
         return Ok(plain.clone());
     }
     let mut file = tempfile::tempfile_in(dir)?;
     {
         let mut out = io::BufWriter::with_capacity(1 << 20, &mut file);
-        write(plain, compression, jobs, &mut out)?;
+        write(plain, compression, jobs, &mut out, progress)?;
         io::Write::flush(&mut out)?;
     }
     let digest = ContentId::of(plain)?.made(&compression.to_string());
@@ -154,12 +178,18 @@ pub fn compress(plain: &Extents, compression: Compression, jobs: usize, dir: &Pa
 ///
 /// # Errors
 /// Read and write errors.
-pub fn write(plain: &Extents, compression: Compression, jobs: usize, out: &mut dyn io::Write) -> io::Result<()> {
+pub fn write(
+    plain: &Extents,
+    compression: Compression,
+    jobs: usize,
+    out: &mut dyn io::Write,
+    progress: ProgressFn<'_>,
+) -> io::Result<()> {
     match compression {
-        Compression::Gzip(level) => gzip::write(plain, level, jobs, out),
-        Compression::Zstd(level) => zstd::write(plain, level, out),
-        Compression::Lz4 => lz4::write(plain, jobs, out),
-        Compression::Xz(level) => xz::write(plain, level, jobs, out),
+        Compression::Gzip(level) => gzip::write(plain, level, jobs, out, progress),
+        Compression::Zstd(level) => zstd::write(plain, level, out, progress),
+        Compression::Lz4 => lz4::write(plain, jobs, out, progress),
+        Compression::Xz(level) => xz::write(plain, level, jobs, out, progress),
         Compression::None => extents::emit::stream(plain, out),
     }
 }
@@ -211,7 +241,10 @@ mod tests {
             let compression: Compression = text.parse().unwrap();
             let pack = |jobs| {
                 let mut bytes = Vec::new();
-                write(&plain, compression, jobs, &mut bytes).unwrap();
+                let done = std::cell::Cell::new(0);
+                let progress = |bytes| done.set(done.get() + bytes);
+                write(&plain, compression, jobs, &mut bytes, &progress).unwrap();
+                assert_eq!(done.get(), plain.len());
                 bytes
             };
             let one = pack(1);
@@ -230,7 +263,7 @@ mod tests {
         for text in ["gzip", "gzip:6", "lz4"] {
             let pack = |jobs| {
                 let mut bytes = Vec::new();
-                write(&plain, text.parse().unwrap(), jobs, &mut bytes).unwrap();
+                write(&plain, text.parse().unwrap(), jobs, &mut bytes, &|_| {}).unwrap();
                 bytes
             };
             let one = pack(1);
@@ -250,7 +283,7 @@ mod tests {
         all.push(&short);
         let compressed_len = |plain: &Extents, text: &str| {
             let mut bytes = Vec::new();
-            write(plain, text.parse().unwrap(), 2, &mut bytes).unwrap();
+            write(plain, text.parse().unwrap(), 2, &mut bytes, &|_| {}).unwrap();
             assert!(foreign("gzip", &["-dc"], bytes.clone()) == plain.to_vec().unwrap());
             bytes.len()
         };
@@ -265,7 +298,7 @@ mod tests {
     fn an_empty_file_is_a_valid_stream() {
         for (text, program) in [("gzip", "gzip"), ("zstd", "zstd"), ("xz", "xz"), ("lz4", "lz4")] {
             let mut bytes = Vec::new();
-            write(&Extents::new(), text.parse().unwrap(), 2, &mut bytes).unwrap();
+            write(&Extents::new(), text.parse().unwrap(), 2, &mut bytes, &|_| {}).unwrap();
             assert!(foreign(program, &["-dc"], bytes).is_empty(), "{text}");
         }
     }

@@ -11,12 +11,18 @@ use lzma_rust2::{CheckType, XzOptions, XzWriterMt};
 const BLOCK: u64 = 24 << 20;
 
 /// Writes the compressed bytes.
-pub fn write(plain: &Extents, level: u32, jobs: usize, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(
+    plain: &Extents,
+    level: u32,
+    jobs: usize,
+    out: &mut dyn Write,
+    progress: super::ProgressFn<'_>,
+) -> io::Result<()> {
     let mut options = XzOptions::with_preset(level);
     options.set_check_sum_type(CheckType::Crc32);
     options.set_block_size(NonZeroU64::new(BLOCK));
     let workers = u32::try_from(jobs.max(1)).unwrap_or(1);
     let mut encoder = XzWriterMt::new(out, options, workers)?;
-    extents::emit::stream(plain, &mut encoder)?;
+    extents::emit::stream(plain, &mut super::Counted(&mut encoder, progress))?;
     encoder.finish().map(drop)
 }

@@ -7,8 +7,8 @@ use extents::Extents;
 use zstd::Stream;
 
 /// Writes the compressed bytes.
-pub fn write(plain: &Extents, level: u32, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(plain: &Extents, level: u32, out: &mut dyn Write, progress: super::ProgressFn<'_>) -> io::Result<()> {
     let mut stream = Stream::new(out, level);
-    extents::emit::stream(plain, &mut stream)?;
+    extents::emit::stream(plain, &mut super::Counted(&mut stream, progress))?;
     stream.finish()
 }

@@ -11,6 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::{Error, endpoint};
+use crate::bounded;
 
 /// The key of Docker Hub in credential files.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
@@ -171,12 +172,15 @@ fn write(path: &Path, value: &Value) -> io::Result<()> {
     Ok(())
 }
 
+/// Maximum length of a credentials file, in bytes.
+const MAX_FILE: u64 = 16 << 20;
+
 fn read(path: &Path) -> Result<Option<Value>, Error> {
     let failed = |what: String| Error::File {
         path: path.to_owned(),
         what,
     };
-    match fs::read(path) {
+    match bounded::read(path, MAX_FILE) {
         Ok(bytes) => serde_json::from_slice(&bytes)
             .map(Some)
             .map_err(|error| failed(error.to_string())),

@@ -11,6 +11,7 @@ use ureq::{Agent, Proxy};
 
 use super::Error;
 use super::endpoint::{Endpoint, Scheme};
+use crate::bounded;
 
 /// Maximum time for connecting.
 const CONNECT: Duration = Duration::from_secs(15);
@@ -98,13 +99,16 @@ impl Http {
     }
 }
 
+/// Maximum length of a file with certificates, in bytes.
+const MAX_PEM: u64 = 16 << 20;
+
 /// Reads the certificates of a PEM file.
 fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, Error> {
     let unusable = |what: String| Error::File {
         path: path.to_owned(),
         what,
     };
-    let pem = fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    let pem = bounded::read(path, MAX_PEM).map_err(|error| unusable(error.to_string()))?;
     let mut certificates = Vec::new();
     for item in parse_pem(&pem) {
         if let PemItem::Certificate(certificate) = item.map_err(|error| unusable(error.to_string()))? {

@@ -278,7 +278,10 @@ impl Pull<'_> {
         let mut missing: Vec<&Wanted> = wanted.iter().filter(|blob| !self.has(blob)).collect();
         missing.sort_by_key(|blob| std::cmp::Reverse(blob.size));
         let total = missing.iter().map(|blob| blob.size).fold(0, u64::saturating_add);
-        self.reporter.progress(Progress::Total(total));
+        self.reporter.progress(Progress::Begin {
+            operation: "pulling",
+            total,
+        });
         self.reporter.progress(Progress::Layer(name));
         let next = AtomicUsize::new(0);
         let failure = Mutex::new(None);
@@ -406,7 +409,7 @@ impl Pull<'_> {
             }
             hash.update(bytes);
             file.write_all(bytes).map_err(write_error(Path::new(&blob.digest)))?;
-            self.reporter.progress(Progress::Read(count as u64));
+            self.reporter.progress(Progress::Advance(count as u64));
         }
         if there < blob.size {
             return Err(failed(io::ErrorKind::UnexpectedEof.into()));

@@ -41,7 +41,10 @@ impl Client {
             .iter()
             .map(|blob| blob.content.len())
             .fold(0, u64::saturating_add);
-        reporter.progress(Progress::Total(total));
+        reporter.progress(Progress::Begin {
+            operation: "pushing",
+            total,
+        });
         reporter.progress(Progress::Layer(name));
         let types = manifest_types(graph);
         let mut manifests: Vec<(&str, Vec<u8>, &str)> = Vec::new();
@@ -57,7 +60,7 @@ impl Client {
                 }
                 None => push.blob(&blob.digest, &blob.content)?,
             }
-            reporter.progress(Progress::Read(blob.content.len()));
+            reporter.progress(Progress::Advance(blob.content.len()));
         }
         // A registry takes a manifest only after those that it names.
         let tag = reference.tag.as_deref().unwrap_or("latest");

@@ -111,9 +111,10 @@ fn generated_yaml_is_judged() {
 }
 
 /// Arguments of a build of the image `evil`.
-const BUILD: [&str; 12] = [
+const BUILD: [&str; 13] = [
     "-q",
     "build",
+    "--offline",
     "--layout",
     "layout",
     "--arch",

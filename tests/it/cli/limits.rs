@@ -46,7 +46,17 @@ fn fifo(site: &Site, name: &str) {
     assert!(status.success());
 }
 
-const BUILD: [&str; 8] = ["build", "--layout", "layout", "--arch", "amd64", "-f", "tar", "a.yml"];
+const BUILD: [&str; 9] = [
+    "build",
+    "--offline",
+    "--layout",
+    "layout",
+    "--arch",
+    "amd64",
+    "-f",
+    "tar",
+    "a.yml",
+];
 
 #[test]
 fn a_yaml_without_end_is_refused() {
@@ -227,4 +237,20 @@ fn check_source(source: &str) {
         .read_to_end(&mut content)
         .unwrap();
     assert_eq!(content, fs::read(source).unwrap());
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_a_warning() {
+    let site = site();
+    site.write("file", "");
+    let mut arguments = BUILD.to_vec();
+    arguments.extend(["--cache", "file/cache", "-o", "out.tar"]);
+    let output = site.moby(&arguments);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    good(output);
+    assert!(
+        message.contains("warning: cannot write a decompressed layer to file/cache"),
+        "{message}"
+    );
+    assert_eq!(message.matches("warning: ").count(), 1, "{message}");
 }
