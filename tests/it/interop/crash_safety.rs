@@ -82,7 +82,7 @@ fn full_disk_leaves_no_partial_output() {
         exit $code"#;
     for (full, error) in [
         ("out", "out/noise.tar"),
-        ("cache", "cannot write a decompressed layer into cache/moby/layers"),
+        ("cache", "cannot write a decompressed layer to cache/moby/layers"),
     ] {
         for directory in ["out", "cache"] {
             fs::create_dir_all(site.path(directory)).unwrap();
