@@ -236,13 +236,17 @@ fn runtime(yaml: Option<&Runtime>, label: Option<&Runtime>) -> Runtime {
     }
 }
 
-/// Checks a working directory, which the runtime needs as an absolute path.
+/// Checks a working directory. A relative one is passed on, as LinuxKit does.
 fn check_cwd(cwd: &str) -> Option<Diagnostic> {
-    if cwd.starts_with('/') {
+    let (inside, parents): (Vec<&str>, Vec<&str>) = cwd
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .partition(|part| *part != "..");
+    if parents.is_empty() {
         return None;
     }
-    let message = format!("the working directory {cwd:?} is not an absolute path");
-    Some(Diagnostic::field("cwd", message).help(format!("set `cwd: /{}`", cwd.trim_start_matches(['.', '/']))))
+    let message = format!("the working directory {cwd:?} has a `..` component");
+    Some(Diagnostic::field("cwd", message).help(format!("set `cwd: /{}`", inside.join("/"))))
 }
 
 /// Checks environment variables of the YAML.
@@ -404,7 +408,7 @@ mod tests {
 
     #[test]
     fn every_mistake_is_found() {
-        let yaml = "{net: hots, pid: none, cwd: app, env: [FOO, A=b, =c], binds: [\"/a:/a:roo\", \"/b:/b:ro\", /c], \
+        let yaml = "{net: hots, pid: none, cwd: ../app, env: [FOO, A=b, =c], binds: [\"/a:/a:roo\", \"/b:/b:ro\", /c], \
             capabilities: [CAP_BOGUS, CAP_KILL, CAP_WRONG], uid: nobody, rlimits: [\"bogus,1,2\", \"nofile,x,y\"]}";
         let yaml = parse_label(yaml, "yaml").unwrap();
         let label = ContainerConfig::default();

@@ -37,7 +37,7 @@ files:
         (9, "\"FOO\" has no name and value", "write it as `FOO=VALUE`"),
         (11, "CAP_NET_ADMN", "did you mean `CAP_NET_ADMIN`?"),
         (13, "CAP_WRONG", "capabilities are written as"),
-        (14, "\"../..\" is not an absolute path", "set `cwd: /`"),
+        (14, "\"../..\" has a `..` component", "set `cwd: /`"),
     ] {
         for text in [&format!("a.yml:{line}:"), found, help] {
             assert!(message.contains(text), "{text} is missing in:\n{message}");
