@@ -1,4 +1,4 @@
-//! moby turns a YAML file into bootable Linux images: offline, without Docker, without root.
+//! moby turns a YAML file into bootable Linux images, without Docker and without root.
 //!
 //! [`build()`] runs a build as stages, each of which takes data and returns data:
 //!

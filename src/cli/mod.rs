@@ -44,7 +44,7 @@ Environment:
                      files with credentials, as podman and Docker have them
   SOURCE_DATE_EPOCH  time of generated files, in seconds since 1970 [default: 1492533000, as LinuxKit]";
 
-/// Turn a YAML file into bootable Linux images: offline, without Docker, without root
+/// Turn a YAML file into bootable Linux images, without Docker and without root
 #[derive(Debug, Parser)]
 // As with LinuxKit, the last of an option that is given twice counts.
 #[command(

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::{Location, reference};
+use super::Location;
 use crate::diagnostic::{Diagnostic, Diagnostics, size};
 
 /// Reason why an image or a layout cannot be used.
@@ -36,8 +36,6 @@ pub enum Error {
         searched: Vec<String>,
         /// Similar names in these layouts.
         similar: Vec<String>,
-        /// Cache directory.
-        cache: Option<PathBuf>,
     },
     /// An image without the architecture.
     #[error("the image {name} has no {wanted}, only {}", found.join(", "))]
@@ -230,24 +228,17 @@ impl Error {
                 "--layout takes an OCI layout directory (with oci-layout, index.json and blobs), an OCI archive \
                  (a tar of one), or the output of `docker save`"
             }
-            Error::NotFound {
-                name, similar, cache, ..
-            } => {
+            Error::NotFound { name, similar, .. } => {
                 let mut help: Vec<String> = similar.iter().map(|other| format!("there is {other}")).collect();
-                let target = cache.as_ref().map_or("DIR".into(), |cache| cache.display().to_string());
-                let name = reference::parse(name).map_or(name.clone(), |name| name.by_tag_or_digest());
+                help.dedup();
                 help.push(format!(
-                    "name a layout that has it with --layout, or copy it into the cache on a machine with a network: \
-                     skopeo copy docker://{name} oci:{target}:{name}"
+                    "`moby cache pull {name}` pulls it, and a build without --offline does; --layout names an archive that has it"
                 ));
                 return help;
             }
             Error::Architecture { .. } => "select another architecture with --arch",
             Error::EmptyIndex { name, .. } => {
-                let name = reference::parse(name).map_or(name.clone(), |name| name.by_tag_or_digest());
-                return vec![format!(
-                    "copy the image with its manifests: skopeo copy docker://{name} oci:DIR:{name}"
-                )];
+                return vec![format!("`moby cache pull {name}` pulls the image with its manifests")];
             }
             Error::Missing { .. } | Error::Mismatch { .. } => "copy the image into the layout again",
             Error::Bomb { .. } => "to use this layer, store it uncompressed in the layout",

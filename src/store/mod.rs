@@ -114,7 +114,6 @@ impl Store {
             name: name.to_owned(),
             searched: searched.collect(),
             similar: self.similar(name),
-            cache: self.cache.clone(),
         }
     }
 
