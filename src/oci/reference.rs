@@ -113,12 +113,6 @@ impl Reference {
         self.compose(tag.map(String::as_str))
     }
 
-    /// Returns the name with the digest, or else the tag: skopeo does not accept both.
-    pub fn by_tag_or_digest(&self) -> String {
-        let tag = self.tag.as_deref().filter(|_| self.digest.is_none());
-        self.compose(tag)
-    }
-
     fn compose(&self, tag: Option<&str>) -> String {
         let mut text = self.repository.clone();
         if let Some(tag) = tag {

@@ -15,6 +15,8 @@ struct Wanted {
     /// Field of the YAML that names it.
     field: String,
     platforms: Platforms,
+    /// Error about the image as the layouts have it, if they have it for other architectures.
+    found: Option<store::Error>,
 }
 
 /// Images to pull, by canonical name.
@@ -43,13 +45,25 @@ impl Pulls {
                 .iter()
                 .any(|volume| volume.format == "oci" && volume.image == image);
             let is_refreshed = registry.refresh && !name.contains('@');
-            if is_refreshed || is_missing(&store, &name, request, is_layout) {
+            let found = lookup(&store, &name, request, is_layout).err();
+            let is_missing = matches!(
+                found,
+                Some(store::Error::NotFound { .. } | store::Error::Architecture { .. })
+            );
+            // Damaged images are not pulled again: the user should know of them.
+            if is_refreshed || is_missing {
                 let platforms = if is_layout {
                     Platforms::All
                 } else {
                     Platforms::Linux(vec![request.arch])
                 };
-                pulls.insert(name, Wanted { field, platforms });
+                let found = found.filter(|error| matches!(error, store::Error::Architecture { .. }));
+                let wanted = Wanted {
+                    field,
+                    platforms,
+                    found,
+                };
+                pulls.insert(name, wanted);
             }
         }
         Pulls(pulls)
@@ -77,8 +91,12 @@ impl Pulls {
             match registry.client.pull(name, &wanted.platforms, cache, reporter) {
                 Ok(pulled) => reporter.info(&format!("pulled {name}@{}", pulled.digest)),
                 Err(error) => {
-                    let message = format!("cannot pull {name}: {error}");
+                    let message = match &wanted.found {
+                        Some(found) => format!("{found}; cannot pull it: {error}"),
+                        None => format!("cannot pull {name}: {error}"),
+                    };
                     let mut diagnostic = Diagnostic::field(wanted.field.clone(), message);
+                    diagnostic.help.extend(wanted.found.iter().flat_map(store::Error::help));
                     diagnostic.help.extend(error.help());
                     errors.push(diagnostic);
                 }
@@ -88,15 +106,11 @@ impl Pulls {
     }
 }
 
-/// Returns whether no layout has an image, or only for other architectures. Damaged images are not pulled
-/// again: the user should know of them.
-fn is_missing(store: &Store, name: &str, request: &Request, is_layout: bool) -> bool {
+/// Looks for an image in the layouts.
+fn lookup(store: &Store, name: &str, request: &Request, is_layout: bool) -> Result<(), store::Error> {
     if is_layout {
-        return matches!(store.graph(name, &|_| None), Err(store::Error::NotFound { .. }));
+        store.graph(name, &|_| None).map(drop)
+    } else {
+        store.image(name, request.arch).map(drop)
     }
-    let found = store.image(name, request.arch);
-    matches!(
-        found,
-        Err(store::Error::NotFound { .. } | store::Error::Architecture { .. })
-    )
 }

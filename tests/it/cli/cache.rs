@@ -146,13 +146,16 @@ fn help_names_a_working_command() {
     }
     let digest = format!("sha256:{}", "0".repeat(64));
     for (name, asked) in [
-        ("localhost:5000/a/b:1", "localhost:5000/a/b"),
+        ("localhost:5000/a/b:1", "localhost:5000/a/b:1"),
         ("localhost:5000/b", "localhost:5000/b"),
-        ("c:2", "docker.io/library/c"),
+        ("c:2", "docker.io/library/c:2"),
     ] {
         site.write("m.yml", &format!("init: ['{name}@{digest}']\n"));
         let message = refused(site.build(&["-f", "tar", "m.yml"]), 1);
-        assert!(message.contains(&format!("docker://{asked}@{digest} ")), "{message}");
+        assert!(
+            message.contains(&format!("`moby cache pull {asked}@{digest}`")),
+            "{message}"
+        );
     }
 }
 

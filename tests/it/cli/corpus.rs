@@ -27,6 +27,7 @@ fn moby(site: &Site, arguments: &[&str]) -> Output {
         .args(["-c", "ulimit -v 700000; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_moby")])
         .args(arguments)
         .current_dir(site.0.path())
+        .env("MOBY_OFFLINE", "1")
         .env("MOBY_CACHE", site.path("cache"))
         .output()
         .unwrap();

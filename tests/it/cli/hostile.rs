@@ -28,6 +28,7 @@ fn build(site: &Site) -> (Output, Vec<String>) {
             "-q", "build", "--cache", "cache", "--layout", "layout", "--arch", "amd64",
         ])
         .args(["-j", "1", "-f", "tar,kernel+initrd", "--dir", "out", "evil.yml"])
+        .env("MOBY_OFFLINE", "1")
         .current_dir(site.0.path())
         .output()
         .unwrap();

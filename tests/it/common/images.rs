@@ -65,6 +65,7 @@ pub fn build(site: &Path, arch: &str, kernel: &str, formats: &[&str], out: &Path
         .args([&format!("kernel-{kernel}.yml"), "machine.yml"])
         .current_dir(directory())
         .env("PATH", "")
+        .env("MOBY_OFFLINE", "1")
         .env_remove("SOURCE_DATE_EPOCH");
     command
 }
