@@ -38,7 +38,7 @@ pub enum Error {
     #[error("it decompresses to more than {MAX_LEN} bytes")]
     TooLong,
     /// A kernel that UEFI cannot execute.
-    #[error("the kernel is not an EFI executable")]
+    #[error("it is not an EFI executable")]
     NotEfi,
     /// A file that cannot be read.
     #[error(transparent)]
@@ -154,7 +154,7 @@ pub fn config(kernel: &Extents) -> Option<String> {
 /// Returns the kernel as an EFI executable.
 ///
 /// # Errors
-/// As [`decompressed`], and a kernel without an EFI stub.
+/// A file that cannot be read or decompressed, and a kernel without an EFI stub.
 pub fn program(kernel: &Extents) -> Result<Extents, Error> {
     let kernel = if Head::of(kernel)?.gzip() {
         unpack(kernel)?

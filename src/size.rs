@@ -1,19 +1,19 @@
 //! Sizes as text.
 
-/// Largest size in bytes: what is rounded up from it is still a length that files have.
+/// Maximum size in bytes. Rounded up, it is still a valid file length.
 const MAX: u64 = 1 << 62;
 
 /// A text that is not a size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
     /// A number that is missing or too long.
-    #[error("a size is a number, as in 512M")]
+    #[error("expected a number, such as 512M")]
     Number,
     /// A unit that is unknown.
-    #[error("a size is a number with K, M, G or T behind it, or with nothing for MiB")]
+    #[error("expected a number of MiB, or a number with K, M, G or T, such as 512M")]
     Unit,
     /// A size that no file has.
-    #[error("the size is too large: the most is 4 EiB")]
+    #[error("the maximum size is 4 EiB")]
     TooLarge,
 }
 

@@ -46,7 +46,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(names(&tree), names(&again));
 });
 
-/// Whether a part of a path hides others when it is read.
+/// Returns whether a component of a path is a whiteout, which hides other paths.
 fn whiteout(path: &[u8]) -> bool {
     path.split(|byte| *byte == b'/').any(|part| part.starts_with(b".wh."))
 }

@@ -91,10 +91,10 @@ pub struct Build {
     /// Ignored: the tar of an earlier build. It must exist
     #[arg(long, value_name = "FILE", help_heading = foreign::COMPATIBILITY)]
     input_tar: Option<PathBuf>,
-    /// Open no network connection: images come from --layout and the cache alone
+    /// Do not contact registries: use only images in --layout and the cache
     #[arg(long, conflicts_with = "pull")]
     offline: bool,
-    /// Pull the images again that the cache has, since their tags may have moved
+    /// Pull cached images again, because tags may have moved
     #[arg(long)]
     pull: bool,
     #[command(flatten)]
@@ -323,7 +323,7 @@ impl Build {
 /// An error for a format that there is not.
 fn unknown(name: &str) -> Diagnostic {
     let known = || FORMATS.iter().map(|format| format.name);
-    let all = || format!("there are {}", known().collect::<Vec<_>>().join(", "));
+    let all = || format!("known formats: {}", known().collect::<Vec<_>>().join(", "));
     Diagnostic::error(format!("unknown format {name:?}")).help(nearest(name, known()).unwrap_or_else(all))
 }
 
@@ -336,5 +336,5 @@ fn names(arches: &[Arch]) -> Vec<&'static str> {
 fn others(arch: Arch) -> String {
     let fitting = FORMATS.iter().filter(|format| format.arches.contains(&arch));
     let names: Vec<&str> = fitting.map(|format| format.name).collect();
-    format!("for {arch} there are {}", names.join(", "))
+    format!("formats for {arch}: {}", names.join(", "))
 }

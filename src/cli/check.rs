@@ -51,7 +51,7 @@ fn source(file: &Path) -> Result<Source, Diagnostic> {
         .to_str()
         .filter(|file| file.starts_with("http://") || file.starts_with("https://"));
     if let Some(address) = address {
-        let message = format!("cannot read {address}: moby does not use the network");
+        let message = format!("cannot read {address}: moby does not download YAML files");
         return Err(Diagnostic::error(message).help(format!("fetch it first: `curl -L {address} | moby build -`")));
     }
     let stdin = file.as_os_str() == "-";

@@ -25,7 +25,7 @@ pub struct Inspect {
     /// List all files with their sizes in bytes
     #[arg(long, conflicts_with = "cat")]
     ls: bool,
-    /// Write one file to standard output, named by its path in the output of --ls
+    /// Write the file at PATH, as --ls prints it, to standard output
     #[arg(long, value_name = "PATH")]
     cat: Option<String>,
     /// Print the whole summary, and decompress without limit

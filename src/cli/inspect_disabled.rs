@@ -19,7 +19,7 @@ impl Inspect {
     pub fn run(self, _: &dyn Reporter) -> Result<(), Failure> {
         let _ = self.arguments;
         let missing = Diagnostic::error("cannot inspect files: this moby was compiled without the feature `inspect`");
-        let help = "compile it with `cargo install moby --features inspect`";
+        let help = "in moby's source tree, run `cargo build --release --features inspect`";
         Err(Failure::Usage(missing.help(help).into()))
     }
 }

@@ -36,13 +36,13 @@ Exit status:
 Environment:
   MOBY_CACHE         image cache directory
   LINUXKIT_CACHE     image cache directory, if MOBY_CACHE is not set
-  MOBY_OFFLINE       if set, moby build opens no network connection, as with --offline
+  MOBY_OFFLINE       if set, moby build contacts no registry, as with --offline
   LINUXKIT_MIRROR    mirrors, as --mirror takes them, separated by spaces
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY
                      proxies for registries
   REGISTRY_AUTH_FILE, DOCKER_CONFIG
                      files with credentials, as podman and Docker have them
-  SOURCE_DATE_EPOCH  time of generated files, in seconds since 1970 [default: 1492533000, as LinuxKit]";
+  SOURCE_DATE_EPOCH  time of generated files, in seconds since 1970 [default: 1492533000, as in LinuxKit]";
 
 /// Turn a YAML file into bootable Linux images, without Docker and without root
 #[derive(Debug, Parser)]
@@ -100,7 +100,7 @@ enum Command {
     Version,
 }
 
-/// Why a command did not succeed.
+/// Reason why a command failed.
 #[derive(Debug)]
 pub enum Failure {
     /// The work failed.

@@ -17,14 +17,14 @@ use crate::store::Store;
 /// Access to registries.
 #[derive(Clone, Debug, Args)]
 pub struct RegistryFlags {
-    /// Pull from a mirror first, as MIRROR for every registry or REGISTRY=MIRROR for one; may be
-    /// given several times
+    /// Pull from a mirror first, as MIRROR for every registry or REGISTRY=MIRROR for one;
+    /// repeatable
     #[arg(long, global = true, value_name = "[REGISTRY=]MIRROR")]
     mirror: Vec<String>,
     /// Trust the certificate authorities in a PEM file, besides the operating system's
     #[arg(long, global = true, value_name = "FILE")]
     cert_file: Vec<PathBuf>,
-    /// Reach a registry by plain HTTP; on loopback that needs no flag. May be given several times
+    /// Reach a registry by plain HTTP; on loopback that needs no flag; repeatable
     #[arg(long, global = true, value_name = "REGISTRY")]
     plain_http: Vec<String>,
 }
@@ -54,7 +54,7 @@ impl RegistryFlags {
 /// The arguments of `moby login`.
 #[derive(Debug, Args)]
 pub struct Login {
-    /// Registry, as ghcr.io or localhost:5000
+    /// Registry, such as ghcr.io or localhost:5000
     #[arg(default_value = "docker.io")]
     registry: String,
     /// User name
@@ -105,7 +105,7 @@ impl Login {
 /// The arguments of `moby logout`.
 #[derive(Debug, Args)]
 pub struct Logout {
-    /// Registry, as ghcr.io or localhost:5000
+    /// Registry, such as ghcr.io or localhost:5000
     #[arg(default_value = "docker.io")]
     registry: String,
 }
@@ -133,7 +133,7 @@ pub struct Pull {
     /// Images, or YAML files (ending in .yml or .yaml) whose images are pulled
     #[arg(required = true, value_name = "IMAGE|FILE")]
     images: Vec<String>,
-    /// Architecture; may be given several times [default: the host's]
+    /// Architecture; repeatable [default: the host's]
     #[arg(long, value_name = "ARCH")]
     arch: Vec<Arch>,
     /// Pull every platform of each image

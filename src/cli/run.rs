@@ -12,7 +12,7 @@ use crate::run::{self, Data, Machine};
 /// The arguments of `moby run`.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// The name of a build with kernel and initrd, or the file of a disk or an ISO image
+    /// Name of a build with kernel and initrd, or a disk, ISO or root filesystem image
     name: PathBuf,
     /// Boot a disk or an ISO image by UEFI instead of BIOS
     #[arg(long)]
@@ -21,13 +21,13 @@ pub struct Run {
     #[arg(long)]
     stick: bool,
     /// Number of CPUs
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     cpus: u32,
-    /// Memory, as 512M or 2G; MiB without a unit
-    #[arg(long, default_value = "1024", value_parser = run::parse_memory)]
+    /// Memory, such as 512M or 2G; a plain number is in MiB
+    #[arg(long, value_name = "SIZE", default_value = "1024", value_parser = run::parse_memory)]
     mem: u32,
-    /// Attach a disk image; may be given several times
-    #[arg(long)]
+    /// Attach a disk image; repeatable
+    #[arg(long, value_name = "FILE")]
     disk: Vec<PathBuf>,
     /// Give the machine a text, as the file `config` of an ISO image
     #[arg(long, value_name = "TEXT")]
@@ -35,11 +35,11 @@ pub struct Run {
     /// Give the machine a file, as `config` of an ISO image
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     data_file: Option<PathBuf>,
-    /// Forward a TCP port of this host to the machine, as HOST:GUEST
-    #[arg(long, value_parser = run::parse_publish)]
+    /// Forward a TCP port of this host to the machine; repeatable
+    #[arg(long, value_name = "HOST:GUEST", value_parser = run::parse_publish)]
     publish: Vec<(u16, u16)>,
-    /// Architecture
-    #[arg(long, default_value = host_arch())]
+    /// Architecture of the machine [default: the host's]
+    #[arg(long, default_value = host_arch(), hide_default_value = true)]
     arch: String,
     /// QEMU's accelerator: kvm, hvf, whpx or tcg [default: the host's, or tcg where guests fail
     /// under it]

@@ -36,7 +36,7 @@ pub struct Partition {
     /// Size as `--size` takes it: the minimum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<Size>,
-    /// Whether the partition takes the space that the disk has left.
+    /// True if the partition takes the free space of the disk.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub grow: bool,
     /// Files in the filesystem.

@@ -347,7 +347,8 @@ impl Config {
             if let Some(source) = names.insert(&service.name, span.source) {
                 let mut diagnostic = Diagnostic::at(span, format!("duplicate service name: {}", service.name));
                 if source != span.source {
-                    diagnostic = diagnostic.help("several files are merged; build another machine in another run");
+                    diagnostic = diagnostic
+                        .help("all YAML files of one command make one machine; to build another, run moby again");
                 }
                 diagnostics.push(diagnostic);
             }
@@ -393,7 +394,7 @@ impl Config {
             }
             if !["", "yaml", "json"].contains(&file.metadata.as_str()) {
                 let message = format!("unknown metadata format: {}", file.metadata);
-                diagnostics.push(Diagnostic::at(span("metadata"), message).help("yaml or json"));
+                diagnostics.push(Diagnostic::at(span("metadata"), message).help("use yaml or json"));
             }
         }
         let mut broken = Vec::new();

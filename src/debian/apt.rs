@@ -36,7 +36,8 @@ const UNREACHABLE: [&str; 10] = [
 /// included. `component` is searched in addition to the component `main` of the archive.
 ///
 /// # Errors
-/// Those of apt-get, and an unreachable network.
+/// A directory that cannot be written or read, an apt-get that is missing or fails, and an
+/// unreachable package archive.
 pub fn fetch(
     packages: &[String],
     component: Option<&str>,

@@ -16,7 +16,7 @@ static HOOK: Once = Once::new();
 /// Calls `read` and prints nothing if it panics.
 ///
 /// # Errors
-/// Those of `read`, and [`Error::Panicked`].
+/// An error that `read` returns, and [`Error::Panicked`] if it panics.
 pub fn guard<T>(read: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     HOOK.call_once(|| {
         let default_hook = std::panic::take_hook();

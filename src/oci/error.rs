@@ -111,7 +111,7 @@ pub enum Error {
     },
     /// A layer whose compression ratio no real layer has.
     #[error(
-        "{name}: the layer {location} of {} expands to more than {}, as no real layer does",
+        "{name}: the layer {location} of {} expands to more than {}, the limit for a layer of its size",
         size(*compressed),
         size(*limit)
     )]
@@ -229,10 +229,10 @@ impl Error {
                  (a tar of one), or the output of `docker save`"
             }
             Error::NotFound { name, similar, .. } => {
-                let mut help: Vec<String> = similar.iter().map(|other| format!("there is {other}")).collect();
+                let mut help: Vec<String> = similar.iter().map(|other| format!("did you mean `{other}`?")).collect();
                 help.dedup();
                 help.push(format!(
-                    "`moby cache pull {name}` pulls it, and a build without --offline does; --layout names an archive that has it"
+                    "run `moby cache pull {name}`, or pass a layout or archive that has it with --layout"
                 ));
                 return help;
             }
@@ -247,7 +247,7 @@ impl Error {
                 "the file is unchanged. Replace it with a good copy; without one, move it away, then import or build \
                  its images again"
             }
-            Error::CorruptCache { .. } => "`moby cache clean` removes it, and the next build makes it again",
+            Error::CorruptCache { .. } => "run `moby cache clean`; the next build decompresses the layer again",
             _ => return Vec::new(),
         };
         vec![help.to_owned()]

@@ -72,7 +72,8 @@ fn image_name(dir: &Path, recipe: &Recipe) -> Result<String, Diagnostic> {
 /// Builds the package in `dir` and returns its image name.
 ///
 /// # Errors
-/// Those of [`tag`], an architecture that the package does not support, and steps that fail.
+/// A directory without a valid `build.yml`, sources that cannot be read, an architecture that the
+/// package does not support, a step that fails, and a layout that cannot be written.
 pub fn build(dir: &Path, options: &Options, reporter: &dyn Reporter) -> Result<String, Diagnostics> {
     let recipe = Recipe::read(dir)?;
     let name = image_name(dir, &recipe)?;

@@ -100,7 +100,7 @@ pub enum Error {
     #[error("there is no kernel to boot")]
     NoKernel,
     /// A kernel that the format cannot use.
-    #[error("the kernel: {0}")]
+    #[error("cannot use the kernel: {0}")]
     Kernel(#[from] kernel::Error),
     /// A kernel without device trees for a Raspberry Pi.
     #[error("the kernel has no device trees for a Raspberry Pi in {0}")]

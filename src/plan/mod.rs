@@ -101,12 +101,12 @@ pub fn check_size(format: &Format, options: &Options) -> Result<(), TooSmall> {
 
 /// A size that no disk of a format can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("--size is too small for {format}: {size} bytes, and the least is {min}")]
+#[error("--size is too small for {format}: {size} bytes, but it needs at least {min}")]
 pub struct TooSmall {
     /// Name of the format.
     pub format: &'static str,
     /// Size in bytes.
     pub size: u64,
-    /// Least size in bytes.
+    /// Minimum size in bytes.
     pub min: u64,
 }

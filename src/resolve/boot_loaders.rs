@@ -28,7 +28,7 @@ struct Names<'a> {
     field: &'static str,
     /// Value of the field.
     image: &'a str,
-    /// Package in moby's sources.
+    /// Package in moby's source tree.
     package: &'static str,
     /// Purpose.
     purpose: &'static str,
@@ -106,7 +106,7 @@ pub fn find(
         package,
         purpose,
     } = names(loader, config);
-    let (field, name) = match (image.is_empty(), source(package)) {
+    let (origin, name) = match (image.is_empty(), source(package)) {
         (false, _) => (field, Some(canonical(image))),
         (true, Some(dir)) if wanted == Wanted::Always => ("", Some(packages.name(&dir)?)),
         (true, Some(dir)) => ("", packages.built(&dir)?),
@@ -117,7 +117,7 @@ pub fn find(
             "there is no boot loader for {purpose}: no image docker.io/moby/{package} in the layouts or the cache"
         ))
         .help(format!(
-            "`moby pkg build pkg/{package}` in moby's sources makes it; boot: in the YAML, or --layout, names another"
+            "run `moby pkg build pkg/{package}` in moby's source tree, or name an image under `{field}` in the YAML"
         ))
         .into());
     };
@@ -125,7 +125,7 @@ pub fn find(
         return Ok(None);
     }
     let found = store.image(&name, arch).map_err(|error| Diagnostic {
-        field: field.to_owned(),
+        field: origin.to_owned(),
         ..error.into()
     });
     Ok(Some(found?))

@@ -102,7 +102,7 @@ impl<'a> Packages<'a> {
     /// Returns the name of a package unless it is yet to be built, which it is not for this.
     ///
     /// # Errors
-    /// As [`Packages::name`].
+    /// A directory without a recipe, and a recipe that cannot be read.
     pub fn built(&mut self, dir: &Path) -> Result<Option<String>, Diagnostics> {
         let noted = self.names.contains_key(dir);
         let name = self.name(dir)?;

@@ -47,7 +47,7 @@ pub enum Error {
     },
     /// A guest that failed under an accelerator, after it had perhaps written to its disks.
     #[error(
-        "the guest failed under the accelerator {accelerator}: {symptom}; it has written to its disks, which are as after a power cut"
+        "the guest failed under the accelerator {accelerator}: {symptom}; it had written to its disks, whose content is as after a power cut"
     )]
     Written {
         /// The accelerator.
@@ -142,7 +142,7 @@ impl Error {
                 path.with_extension("").display()
             ),
             Error::NoKernel { .. } => {
-                "`moby build -f kernel+initrd` makes the kernel; moby run takes that name without -kernel, or the file of a disk or an ISO image".into()
+                "build it with `moby build -f kernel+initrd`, or pass the name of a build without `-kernel`, or a disk or ISO image".into()
             }
             Error::NoInitrd { beside: Some(image), .. } => {
                 format!("`moby run {}` boots the root filesystem image of that name", image.display())

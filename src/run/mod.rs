@@ -121,7 +121,7 @@ fn run_automatically(
                 });
             }
             reporter.warn(&format!(
-                "the guest failed under the accelerator {accelerator}: {symptom}; starting it again under TCG, which this host's next runs use at once (`--accel {accelerator}` overrides)"
+                "the guest failed under the accelerator {accelerator}: {symptom}; restarting it under TCG. Runs on this host use TCG until the next boot; `--accel {accelerator}` overrides that"
             ));
             emulate(qemu.program, &arguments(accelerator::TCG)?)
         }

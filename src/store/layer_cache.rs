@@ -1,4 +1,4 @@
-//! Layer cache: decompressed layers, stored by diff_id and verified at every use.
+//! Layer cache: decompressed layers, stored by diff_id and verified in every build.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -119,7 +119,7 @@ impl LayerCache {
     /// Makes all layers of the images ready, in `jobs` threads, the largest first.
     ///
     /// # Errors
-    /// Those of [`LayerCache::get`].
+    /// A layer that is missing, damaged or expands without end, and a full disk.
     pub fn prepare(&self, images: &[Image], jobs: usize, progress: ProgressFn<'_>) -> Result<(), Error> {
         let mut wanted: Vec<&Layer> = images.iter().flat_map(|image| &image.layers).collect();
         wanted.sort_by_key(|layer| {

@@ -48,7 +48,8 @@ impl Tree {
     /// Adds the name `path` to the node at `target`, replacing what is at `path`.
     ///
     /// # Errors
-    /// Those of [`Tree::insert`], and a target that does not exist or is a directory.
+    /// A target that does not exist or is a directory, a `path` that is the root, has `..` or is
+    /// too long, a loop of symbolic links, a name that Linux does not accept, and exceeded memory.
     pub fn link(&mut self, path: &[u8], target: &[u8], parents: &Meta) -> Result<NodeId, Error> {
         let missing = || Error::NoTarget {
             path: path.to_vec(),
@@ -100,7 +101,9 @@ impl Tree {
     /// `lib/modules` becomes `usr/lib/modules`.
     ///
     /// # Errors
-    /// Those of [`Tree::insert`], and any other file in place of a directory that is not empty.
+    /// A file other than a symbolic link to a directory in place of a directory that is not empty,
+    /// a path that is too long, a loop of symbolic links, a root that is not a directory, a name or
+    /// target that Linux does not accept, and exceeded memory.
     pub fn graft(&mut self, path: &[u8], other: &Tree, parents: &Meta) -> Result<(), Error> {
         let mut copies: BTreeMap<NodeId, Vec<u8>> = BTreeMap::new();
         let mut displaced: Vec<(Vec<u8>, NodeId)> = Vec::new();

@@ -14,7 +14,7 @@ use crate::{containerd, fstab, say, shutdown};
 
 /// Directories where programs are looked up, also by runc and containerd.
 pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
-/// Where runc keeps a directory for every container.
+/// Directory in which runc keeps the state of every container.
 const RUNC_STATE: &str = "/run/runc";
 
 /// A container's bundle below /containers.

@@ -20,7 +20,7 @@ const REMOUNT_TIMEOUT: Duration = Duration::from_secs(20);
 const INTERVAL: Duration = Duration::from_millis(20);
 /// Mount points that are left alone, with all below them.
 const KEPT: [&str; 3] = ["/proc", "/sys", "/dev"];
-/// Where the kernel lists block devices, partitions among them.
+/// Directory in which the kernel lists block devices, including partitions.
 const BLOCK: &str = "/sys/class/block";
 
 /// Unmounts everything, the last mount first, and makes read-only what cannot be unmounted.

@@ -72,7 +72,7 @@ pub enum Error {
         similar: Option<String>,
     },
     /// An image without the platform that is needed.
-    #[error("{reference} has no image for {wanted}, but for {}", found.join(", "))]
+    #[error("{reference} has no image for {wanted}, only for {}", found.join(", "))]
     Platform {
         /// The reference.
         reference: String,
@@ -82,7 +82,7 @@ pub enum Error {
         found: Vec<String>,
     },
     /// An image to be pushed that is not complete.
-    #[error("{reference} is not complete: its index lists what is not here, {}", missing.join(", "))]
+    #[error("{reference} is incomplete: missing from the cache: {}", missing.join(", "))]
     Incomplete {
         /// The reference.
         reference: String,
@@ -98,7 +98,7 @@ pub enum Error {
         message: String,
     },
     /// An answer with an unexpected status.
-    #[error("{host} answers {method} {path} with status {status}: {message}")]
+    #[error("{host} responded to {method} {path} with status {status}: {message}")]
     Status {
         /// The registry's host.
         host: String,
@@ -112,11 +112,11 @@ pub enum Error {
         message: String,
     },
     /// Bytes that do not have the digest by which they were asked for.
-    #[error("{host} sent {what} with the digest {found}")]
+    #[error("wrong digest from {host}: expected {what}, found {found}")]
     Digest {
         /// The registry's host.
         host: String,
-        /// The manifest or blob, by its digest.
+        /// The digest that was asked for.
         what: String,
         /// The digest found.
         found: String,

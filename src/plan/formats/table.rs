@@ -352,7 +352,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "rpi",
-        about: "SD card image for Raspberry Pi 3, 4 and 5",
+        about: "SD card image for Raspberry Pi 3 and 4",
         files: &[part(Part::Image, "-rpi.img")],
         arches: PI,
         layout: Layout::SdCard,
@@ -361,7 +361,7 @@ pub const FORMATS: &[Format] = &[
     },
     Format {
         name: "rpi3",
-        about: "tar of the boot files for Raspberry Pi 3, 4 and 5",
+        about: "tar of the boot files for Raspberry Pi 3 and 4",
         files: &[part(Part::Image, ".tar")],
         arches: PI,
         layout: Layout::Archive(Archive::SdCard),

@@ -421,7 +421,7 @@ fn wrong_commands_end_with_2() {
     site.write("one.yml", "services: [{name: a, image: b}]");
     let merged = refused(site.moby(&["check", "one.yml", "one.yml"]), 2);
     assert!(
-        merged.contains("duplicate service name: a") && merged.contains("several files are merged"),
+        merged.contains("duplicate service name: a") && merged.contains("make one machine"),
         "{merged}"
     );
     site.write("volume.yml", "volumes: [{name: a, readonly: true}]");

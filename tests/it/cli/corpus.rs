@@ -260,7 +260,7 @@ fn corrupt_cached_layers_are_found_and_removed() {
     fs::write(&layer, bytes).unwrap();
     let output = moby(&site, &["cache", "verify"]);
     judge("verify", &output, Some("the cached layer"), 1);
-    judge("verify", &output, Some("help: `moby cache clean` removes it"), 1);
+    judge("verify", &output, Some("help: run `moby cache clean`"), 1);
     judge("clean", &moby(&site, &["cache", "clean"]), None, 0);
     assert!(!layer.exists());
     judge("verify", &moby(&site, &["cache", "verify"]), None, 0);

@@ -456,7 +456,7 @@ fn wrong_bytes_are_refused() {
         &["cache", "pull", &format!("{}/team/app:v1", proxy.host())],
     ));
     assert!(
-        corrupt.contains("with the digest sha256:") && corrupt.contains("help: "),
+        corrupt.contains(", found sha256:") && corrupt.contains("help: "),
         "{corrupt}"
     );
     // Manifests below an index are named by digest too.
@@ -468,7 +468,7 @@ fn wrong_bytes_are_refused() {
         &site,
         &["cache", "pull", &format!("{}/team/app:v1", proxy.host())],
     ));
-    assert!(corrupt.contains("with the digest sha256:"), "{corrupt}");
+    assert!(corrupt.contains(", found sha256:"), "{corrupt}");
     assert_eq!(good(moby(&site, &["cache", "ls"])), b"");
 }
 
@@ -566,7 +566,7 @@ fn failures_name_the_remedy() {
         (
             format!("{host}/team/app:v1"),
             &["--arch", "s390x"],
-            "no image for linux/s390x, but for linux/amd64, linux/arm64",
+            "no image for linux/s390x, only for linux/amd64, linux/arm64",
         ),
         ("localhost:1/app".into(), &[], "cannot reach localhost:1"),
     ] {

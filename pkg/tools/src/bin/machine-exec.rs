@@ -70,7 +70,7 @@ mod linux {
     }
 
     impl Error {
-        /// What a container has to be given.
+        /// Returns the setting that the container lacks, if one is missing.
         pub fn help(&self) -> Option<&str> {
             match self {
                 Error::Enter(_) => Some("give the container `capabilities: [all]`"),
