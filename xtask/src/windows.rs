@@ -39,7 +39,7 @@ pub fn run(part: Option<&str>) -> Result {
         command.args(["--package", "moby"]);
         succeed(command)?;
         let mut command = cargo("test");
-        command.args(["--package", "extents", "--lib", "--no-run"]);
+        command.args(["--package", "image-extents", "--lib", "--no-run"]);
         succeed(command)?;
     }
     if running {
