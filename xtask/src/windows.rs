@@ -217,7 +217,7 @@ fn compare() -> Result {
     succeed(copy)?;
     let wine = Wine::start(&work)?;
     let mut tests = wine.command("wine");
-    tests.arg(only(&built.join("deps"), "extents-", ".exe")?);
+    tests.arg(only(&built.join("deps"), "image_extents-", ".exe")?);
     succeed(tests)?;
     let mut pair = Pair {
         wine,
