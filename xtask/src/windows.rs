@@ -123,6 +123,7 @@ impl Pair {
         let mut windows = self.wine.command("wine");
         windows.arg(self.wine.work.join("moby.exe")).current_dir(&self.windows);
         [linux, windows].map(|mut command| {
+            command.env("MOBY_OFFLINE", "1");
             for name in ["MOBY_CACHE", "LINUXKIT_CACHE", "SOURCE_DATE_EPOCH"] {
                 command.env_remove(name);
             }
