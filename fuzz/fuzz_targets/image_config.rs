@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use moby::assemble::spec::compose;
-use moby::config::{ImageConfig, parse_label};
+use moby::config::{ContainerConfig, parse_label};
 use oci_spec::image::ImageConfiguration;
 
 /// Name of the label that LinuxKit and moby read.
@@ -16,5 +16,5 @@ fuzz_target!(|bytes: &[u8]| {
     let labels = image.config().as_ref().and_then(|config| config.labels().clone());
     let text = labels.and_then(|labels| labels.get(LABEL).cloned()).unwrap_or_default();
     let Ok(label) = parse_label(&text, "image") else { return };
-    drop(compose(&ImageConfig::default(), &label, &image, &Default::default()));
+    drop(compose(&ContainerConfig::default(), &label, &image, &Default::default()));
 });

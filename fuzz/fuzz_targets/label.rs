@@ -3,13 +3,13 @@
 
 use libfuzzer_sys::fuzz_target;
 use moby::assemble::spec::compose;
-use moby::config::{ImageConfig, parse_label};
+use moby::config::{ContainerConfig, parse_label};
 use oci_spec::image::ImageConfiguration;
 
 fuzz_target!(|text: &str| {
     match parse_label(text, "image") {
         Ok(label) => {
-            let yaml = ImageConfig::default();
+            let yaml = ContainerConfig::default();
             drop(compose(&yaml, &label, &ImageConfiguration::default(), &Default::default()));
         }
         Err(diagnostics) => assert!(!diagnostics.to_string().is_empty()),
