@@ -135,7 +135,9 @@ impl Pull<'_> {
         self.descend(name, &top, platforms, MAX_DEPTH, &mut manifests)?;
         let mut blobs: BTreeMap<String, u64> = BTreeMap::new();
         for manifest in &manifests {
-            for descriptor in blobs_of(manifest).map_err(|what| self.answer(what))? {
+            let blobs_of_one = blobs_of(manifest)
+                .map_err(|error| self.answer(format!("{} is not an image manifest: {error}", manifest.digest)))?;
+            for descriptor in blobs_of_one {
                 blobs.insert(descriptor.digest().to_string(), descriptor.size());
             }
         }
@@ -488,12 +490,11 @@ fn write_error(path: &Path) -> impl Fn(io::Error) -> Error {
 }
 
 /// The configuration and layers of a manifest; nothing of an index.
-fn blobs_of(manifest: &Fetched) -> Result<Vec<Descriptor>, String> {
+fn blobs_of(manifest: &Fetched) -> Result<Vec<Descriptor>, serde_json::Error> {
     if is_index(&MediaType::from(manifest.media_type.as_str())) {
         return Ok(Vec::new());
     }
-    let parsed: Result<ImageManifest, _> = serde_json::from_slice(&manifest.bytes);
-    let parsed = parsed.map_err(|error| format!("{} is not an image manifest: {error}", manifest.digest))?;
+    let parsed: ImageManifest = serde_json::from_slice(&manifest.bytes)?;
     Ok([parsed.config()].into_iter().chain(parsed.layers()).cloned().collect())
 }
 

@@ -184,7 +184,7 @@ fn missing_cross_compiler_is_named() {
     assert_eq!(out.status.code(), Some(1));
     let said = String::from_utf8(out.stderr).unwrap();
     assert!(
-        said.contains(&format!("no linker for {other}")) && said.contains("apt-get install gcc-"),
+        said.contains(&format!("cannot link programs for {other}")) && said.contains("apt-get install gcc-"),
         "{said}"
     );
 }
