@@ -150,7 +150,11 @@ mod tests {
         assert!(panicked.is_err());
         let pid = fs::read_to_string(pid).unwrap();
         // A process that was killed is a zombie until init takes notice.
-        let state = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-        assert!(state.is_empty() || state.contains(") Z "), "{state}");
+        let state = || fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        let end = Instant::now() + Duration::from_secs(60);
+        while !state().is_empty() && !state().contains(") Z ") {
+            assert!(Instant::now() < end, "{}", state());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }

@@ -147,7 +147,10 @@ fn missing_boot_loader_names_its_package() {
             .unwrap();
         let said = String::from_utf8_lossy(&out.stderr);
         assert_eq!(out.status.code(), Some(1), "{said}");
-        assert!(said.contains(&format!("help: `moby pkg build {package}`")), "{said}");
+        assert!(
+            said.contains(&format!("help: run `moby pkg build {package}`")),
+            "{said}"
+        );
         assert!(!path("out").exists(), "something was written");
     }
 }
