@@ -159,7 +159,7 @@ fn failure(packages: String, stderr: String) -> Error {
             continue;
         };
         let (before, reason) = line.split_at(at);
-        // "W: Failed to fetch http://deb.debian.org/debian/dists/...  Temporary failure ..."
+        // "W: Failed to fetch http://HOST/debian/dists/...  Temporary failure ..."
         let host = before.split_once("://").and_then(|(_, rest)| rest.split('/').next());
         return Error::Offline {
             packages,
