@@ -41,7 +41,7 @@ pub struct Snippet {
 /// Importance of a diagnostic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Severity {
-    /// Nothing is built.
+    /// No output is built.
     #[default]
     Error,
     /// The result may not be what was meant.

@@ -18,7 +18,7 @@ use crate::store::{self, Image, Store};
 pub enum Wanted {
     /// Some kernels need it, and the one of the build is not known well enough.
     Perhaps,
-    /// Nothing boots without it.
+    /// No output boots without it.
     Always,
 }
 

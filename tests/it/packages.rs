@@ -157,13 +157,13 @@ fn data_disk_outlives_the_image() {
 /// A partition that the build has formatted and filled is mounted by its label, and written to.
 #[test]
 fn a_data_partition_is_mounted() {
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     build(
         "data-disk.yml",
         &["--compress", "lz4", "--format", "raw-bios"],
-        folder.path(),
+        directory.path(),
     );
-    let disk = folder.path().join("data-disk-bios.img");
+    let disk = directory.path().join("data-disk-bios.img");
     boot(
         &disk,
         &[],

@@ -424,7 +424,7 @@ fn contains(tar: &[u8], text: &str) -> bool {
 }
 
 /// The names that are listed, in order.
-fn names(site: &Site, folder: &str) -> Vec<String> {
-    let listed = String::from_utf8(good(site.moby(&["cache", "--cache", folder, "ls", "--names"]))).unwrap();
+fn names(site: &Site, directory: &str) -> Vec<String> {
+    let listed = String::from_utf8(good(site.moby(&["cache", "--cache", directory, "ls", "--names"]))).unwrap();
     listed.lines().map(str::to_owned).collect()
 }

@@ -2,7 +2,7 @@
 //! init and containers. No other program, no network and no compression library takes part, so
 //! that the bytes never change.
 //!
-//! Nothing here runs. Each file has as much of its format as moby looks at.
+//! No file here runs. Each has as much of its format as moby looks at.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -24,7 +24,7 @@ const SPEC: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
 /// Connects to containerd. A connection that breaks is replaced.
 ///
 /// # Errors
-/// Nothing listens on the socket.
+/// No program listens on the socket.
 pub async fn connect() -> Result<Channel, Error> {
     // The address is not used: the connector knows the socket.
     let connector = tower::service_fn(|_: Uri| async {
