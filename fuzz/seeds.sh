@@ -1,6 +1,6 @@
 # Writes seeds into corpus/TARGET of the working directory. $M is moby, $R the root of the repository.
 set -eu
-for target in yaml label image_config reference deb modinfo layout layer inspect cpio loader; do mkdir -p corpus/$target; done
+for target in yaml label image_config reference deb modinfo layout layer inspect cpio deflate loader; do mkdir -p corpus/$target; done
 n=0; for file in $R/examples/*.yml $R/pkg/*/build.yml; do n=$((n + 1)); cp $file corpus/yaml/$n; done
 n=0; for name in nginx docker.io/library/nginx:latest a.b:80/c/d@sha256:$(printf '0%.0s' $(seq 64)); do
   n=$((n + 1)); printf %s $name > corpus/reference/$n; done
@@ -20,6 +20,7 @@ ln -f work/p/usr/bin/a work/p/usr/bin/hard; mkfifo -m 600 work/p/usr/pipe 2>/dev
 touch work/p/usr/.wh.gone; tar -C work/p -cf corpus/layer/gnu --format=gnu usr
 (cd work/p; find . | cpio -o -H newc --quiet) > corpus/cpio/one
 cp corpus/cpio/one corpus/inspect/cpio; gzip -kfc corpus/cpio/one > corpus/inspect/gzip; zstd -qc corpus/cpio/one > corpus/inspect/zstd
+for level in 1 6 9; do gzip -nc -$level $R/Cargo.lock | tail -c +11 | head -c -8 > corpus/deflate/$level; done
 printf '%s\n' 'char modinfo[] __attribute__((section(".modinfo"))) = "depends=two\0alias=pci:*\0name=one";' > work/one.c
 if command -v cc >/dev/null; then cc -c work/one.c -o corpus/modinfo/one; fi
 cat > corpus/layout/index <<'END'
