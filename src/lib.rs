@@ -21,8 +21,10 @@ pub mod debian;
 pub mod diagnostic;
 #[cfg(feature = "inspect")]
 pub mod inspect;
+mod json_lines;
 mod kernel;
 pub mod kmod;
+pub mod lock;
 pub mod oci;
 pub mod output;
 pub mod pkg;

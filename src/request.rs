@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::arch::Arch;
 use crate::codec::compress::Compression;
 use crate::config::Config;
+use crate::lock::Lock;
 use crate::plan;
 use crate::plan::formats::{Format, Root};
 use crate::store;
@@ -27,6 +28,8 @@ pub struct Request {
     /// Registries from which missing images are pulled, if the network may be used.
     #[cfg(feature = "registry")]
     pub registry: Option<Registry>,
+    /// Lock of the YAML. `images` has its pins.
+    pub lock: Option<Lock>,
     /// Directory of .deb files for packages that are built, in place of apt-get.
     pub debs: Option<PathBuf>,
     /// Compression of initrds, squashfs, EROFS and OCI layers.

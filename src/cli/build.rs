@@ -11,10 +11,9 @@ use crate::arch::Arch;
 use crate::assemble::metadata;
 use crate::codec::compress::Compression;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
+use crate::lock::Lock;
 use crate::plan::formats::{Archive, FORMATS, Filesystem, Format, Layout, Root, find};
 use crate::reporter::Reporter;
-#[cfg(feature = "registry")]
-use crate::request::Registry;
 use crate::request::{Request, Sbom, Target};
 use crate::resolve::packages;
 use crate::store;
@@ -94,9 +93,13 @@ pub struct Build {
     /// Do not contact registries: use only images in --layout and the cache
     #[arg(long, conflicts_with = "pull")]
     offline: bool,
-    /// Pull cached images again, because tags may have moved
+    /// Pull cached images again, because tags may have moved. Images of a lock stay
     #[arg(long)]
     pull: bool,
+    /// Fail unless there is a lock that fits the YAML. Without this flag, a lock is used for what it
+    /// has
+    #[arg(long)]
+    locked: bool,
     #[command(flatten)]
     foreign: foreign::BuildFlags,
 }
@@ -116,7 +119,8 @@ impl Build {
             stdout::check()?;
         }
         let config = check::load(&self.files)?;
-        let tagged = packages::tag(&config).map_err(Failure::Usage)?;
+        let lock = super::lock::of_build(&self.files, &config, self.locked, report)?;
+        let tagged = packages::tag(&config, lock.as_ref()).map_err(Failure::Usage)?;
         if self.dry_run {
             let value = serde_json::to_value(&tagged).map_err(|error| Diagnostic::error(error.to_string()))?;
             return super::print(&metadata::yaml(&value));
@@ -136,9 +140,11 @@ impl Build {
                 cache: environment.cache,
                 layouts: self.layout.clone(),
                 opaque_whiteouts: self.opaque_whiteouts,
+                pins: lock.as_ref().map(Lock::pins).unwrap_or_default(),
             },
+            lock,
             #[cfg(feature = "registry")]
-            registry: self.registry(&environment.registry),
+            registry: environment.registry.access(self.offline, self.pull),
             debs: self.debs.clone(),
             compression: self.compress,
             disk_compression: self.compress_disk,
@@ -189,16 +195,6 @@ impl Build {
                 .help("choose the directory with --dir")
                 .into(),
         ))
-    }
-
-    /// Returns access to registries, unless the network must not be used.
-    #[cfg(feature = "registry")]
-    fn registry(&self, flags: &super::registry::RegistryFlags) -> Option<Registry> {
-        let is_offline = self.offline || std::env::var_os("MOBY_OFFLINE").is_some_and(|value| !value.is_empty());
-        (!is_offline).then(|| Registry {
-            client: flags.client().into(),
-            refresh: self.pull,
-        })
     }
 
     fn sbom(&self, time: i64) -> Option<Sbom> {

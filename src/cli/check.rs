@@ -25,7 +25,7 @@ pub struct Check {
 impl Check {
     pub fn run(&self, report: &Report) -> Result<(), Failure> {
         let config = load(&self.files)?;
-        packages::tag(&config).map_err(Failure::Usage)?;
+        packages::tag(&config, None).map_err(Failure::Usage)?;
         let missing = sources::check_all(&config);
         if !missing.is_empty() {
             return Err(Failure::Usage(config.locate_all(missing)));

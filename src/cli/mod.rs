@@ -10,6 +10,7 @@ mod inspect;
 #[cfg(not(feature = "inspect"))]
 #[path = "inspect_disabled.rs"]
 mod inspect;
+mod lock;
 mod pkg;
 #[cfg(feature = "registry")]
 mod registry;
@@ -86,6 +87,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Build packages
     Pkg(pkg::Pkg),
+    /// Write the digests of a YAML's images and the versions of its packages to a lock file
+    Lock(lock::LockCommand),
     /// Manage the image cache
     Cache(cache::Cache),
     /// Store the credentials for a registry
@@ -140,6 +143,7 @@ impl Moby {
             Command::Run(run) => run.run(environment.cache, &report),
             Command::Inspect(inspect) => inspect.run(&report),
             Command::Pkg(pkg) => pkg.run(environment.cache, &report),
+            Command::Lock(lock) => lock.run(environment, &report),
             Command::Cache(command) => command.run(environment, &report),
             #[cfg(feature = "registry")]
             Command::Login(login) => login.run(&environment.registry, &report),

@@ -56,6 +56,8 @@ impl Pkg {
                     store,
                     arch,
                     debs,
+                    locked: Vec::new(),
+                    refresh: false,
                     jobs: super::jobs(None),
                 };
                 for dir in dirs {

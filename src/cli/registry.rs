@@ -12,6 +12,7 @@ use crate::config::canonical;
 use crate::diagnostic::Diagnostic;
 use crate::oci::registry::{Client, Credential, Credentials, Error, Mirror, Options, Platforms};
 use crate::reporter::Reporter;
+use crate::request::Registry;
 use crate::store::Store;
 
 /// Access to registries.
@@ -33,6 +34,15 @@ impl RegistryFlags {
     /// Creates a client with the stored credentials.
     pub fn client(&self) -> Client {
         self.client_with(Credentials::from_environment())
+    }
+
+    /// Returns access to registries, unless the network must not be used.
+    pub fn access(&self, is_offline: bool, refresh: bool) -> Option<Registry> {
+        let is_offline = is_offline || std::env::var_os("MOBY_OFFLINE").is_some_and(|value| !value.is_empty());
+        (!is_offline).then(|| Registry {
+            client: self.client().into(),
+            refresh,
+        })
     }
 
     fn client_with(&self, credentials: Credentials) -> Client {

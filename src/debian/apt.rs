@@ -8,7 +8,7 @@ use std::process::Command;
 use sha2::{Digest, Sha256};
 
 use super::error::{Error, Output};
-use super::{Options, directory, sources};
+use super::{LockedDeb, Options, Query, directory, locked, sources};
 
 /// Settings of apt-get (apt.conf(5)).
 const SETTINGS: [&str; 4] = [
@@ -32,52 +32,105 @@ const UNREACHABLE: [&str; 10] = [
     "No route to host",
 ];
 
-/// Returns the .deb files of `packages`, sorted by name. With `closure`, their dependencies are
-/// included. `component` is searched in addition to the component `main` of the archive.
+/// Returns the .deb files of a query, sorted by name.
 ///
 /// # Errors
 /// A directory that cannot be written or read, an apt-get that is missing or fails, and an
 /// unreachable package archive.
-pub fn fetch(
-    packages: &[String],
-    component: Option<&str>,
-    closure: bool,
-    options: &Options,
-) -> Result<Vec<PathBuf>, Error> {
-    let mut name = options.arch.to_string();
-    if let Some(component) = component {
-        name = format!("{name}+{component}");
-    }
-    let state = options.store.join("moby/apt").join(name);
-    let mut hash = Sha256::new();
-    hash.update(format!("{closure} {}", packages.join(" ")));
-    let key: String = crate::oci::digest(hash).chars().skip(7).take(16).collect();
-    let archives = state.join("archives").join(key);
+pub fn fetch(query: &Query, options: &Options) -> Result<Vec<PathBuf>, Error> {
+    let packages = query.packages.join(" ");
+    let state = state(query, options);
+    let archives = state
+        .join("archives")
+        .join(key(&format!("{} {packages}", query.closure)));
     let complete = archives.join("complete");
-    if complete.exists() {
+    if complete.exists() && !options.refresh {
         return directory::list(&archives);
     }
-    let apt = Apt::new(state, archives.clone(), packages.join(" "), component, options)?;
-    let mut arguments = if closure {
+    let apt = Apt::new(state, archives.clone(), packages, query.component.as_deref(), options)?;
+    let mut arguments = if query.closure {
         vec!["install", "--download-only"]
     } else {
         vec!["download"]
     };
-    arguments.extend(packages.iter().map(String::as_str));
-    // Files that an earlier attempt left may have other versions, and every file is unpacked.
-    let fetch = || {
-        clear(&archives)?;
-        apt.run(&arguments, "").map(drop)
-    };
-    let is_fetched = apt.has_lists() && fetch().is_ok();
-    if !is_fetched {
-        let warnings = apt.run(&["update"], "")?;
-        clear(&archives)?;
-        // An update that reached no server succeeds with warnings.
-        apt.run(&arguments, &warnings)?;
-    }
+    arguments.extend(query.packages.iter().map(String::as_str));
+    apt.download(&arguments, options.refresh)?;
     write(&complete, "")?;
     directory::list(&archives)
+}
+
+/// Returns the .deb files of a query in the versions of a lock, sorted by name: those that an earlier
+/// build has fetched, else from the package archive.
+///
+/// # Errors
+/// As of [`fetch`], and a version that the package archive does not have.
+pub fn fetch_locked(query: &Query, locked: &[&LockedDeb], options: &Options) -> Result<Vec<PathBuf>, Error> {
+    let state = state(query, options);
+    let digests: Vec<&str> = locked.iter().map(|deb| deb.sha256.as_str()).collect();
+    let archives = state.join("archives").join(key(&digests.join(" ")));
+    create(&archives)?;
+    let is_missing = |deb: &&&LockedDeb| locked::select(&[**deb], &archives).is_err();
+    let missing: Vec<&LockedDeb> = locked.iter().filter(is_missing).copied().collect();
+    let missing = copy_known(&missing, &state.join("archives"), &archives)?;
+    if !missing.is_empty() {
+        let names = missing.iter().map(|deb| format!("{}={}", deb.name, deb.version));
+        let names: Vec<String> = names.collect();
+        let component = query.component.as_deref();
+        let apt = Apt::new(state, archives.clone(), names.join(" "), component, options)?;
+        let mut arguments = vec!["download"];
+        arguments.extend(names.iter().map(String::as_str));
+        if !apt.has_lists() || apt.run(&arguments, "").is_err() {
+            let warnings = apt.run(&["update"], "")?;
+            apt.run(&arguments, &warnings)?;
+        }
+    }
+    let mut files = locked::select(locked, &archives)?;
+    files.sort();
+    Ok(files)
+}
+
+/// Copies packages that other builds have fetched, and returns those that none has.
+fn copy_known<'a>(wanted: &[&'a LockedDeb], from: &Path, to: &Path) -> Result<Vec<&'a LockedDeb>, Error> {
+    let mut missing = wanted.to_vec();
+    for directory in fs::read_dir(from).into_iter().flatten().flatten() {
+        if missing.is_empty() {
+            break;
+        }
+        for file in directory::list(&directory.path()).unwrap_or_default() {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let is_named = |deb: &&LockedDeb| name.starts_with(&format!("{}_", deb.name));
+            if !missing.iter().any(is_named) {
+                continue;
+            }
+            let sha256 = locked::sha256(&file)?;
+            let before = missing.len();
+            missing.retain(|deb| deb.sha256 != sha256);
+            if missing.len() < before {
+                let copy = to.join(&name);
+                fs::copy(&file, &copy).map_err(|source| Error::File {
+                    action: "write",
+                    path: copy.clone(),
+                    source,
+                })?;
+            }
+        }
+    }
+    Ok(missing)
+}
+
+/// Returns the directory of apt-get's state for a query.
+fn state(query: &Query, options: &Options) -> PathBuf {
+    let mut name = options.arch.to_string();
+    if let Some(component) = &query.component {
+        name = format!("{name}+{component}");
+    }
+    options.store.join("moby/apt").join(name)
+}
+
+/// Returns the name of a directory of .deb files.
+fn key(text: &str) -> String {
+    let hash = Sha256::new_with_prefix(text);
+    crate::oci::digest(hash).chars().skip(7).take(16).collect()
 }
 
 /// apt-get with directories of its own.
@@ -113,6 +166,22 @@ impl<'a> Apt<'a> {
     /// Returns whether an earlier run has fetched the lists of packages, beside the directory `partial`.
     fn has_lists(&self) -> bool {
         fs::read_dir(self.state.join("state/lists")).is_ok_and(|lists| lists.count() > 1)
+    }
+
+    /// Downloads packages, after an update of the lists if that is asked for or needed.
+    fn download(&self, arguments: &[&str], is_update: bool) -> Result<(), Error> {
+        // Files that an earlier attempt left may have other versions, and every file is unpacked.
+        let fetch = || {
+            clear(&self.archives)?;
+            self.run(arguments, "").map(drop)
+        };
+        if !is_update && self.has_lists() && fetch().is_ok() {
+            return Ok(());
+        }
+        let warnings = self.run(&["update"], "")?;
+        clear(&self.archives)?;
+        // An update that reached no server succeeds with warnings.
+        self.run(arguments, &warnings).map(drop)
     }
 
     /// Runs apt-get and returns its warnings. `earlier` are those of the runs before.

@@ -47,6 +47,18 @@ pub enum Error {
         /// Directory of .deb files.
         directory: PathBuf,
     },
+    /// No file is the package of the lock.
+    #[error("cannot find {package} {version} for {arch}, which the lock has, in {}", directory.display())]
+    Locked {
+        /// Name of the package.
+        package: String,
+        /// Version in the lock.
+        version: String,
+        /// Architecture asked for.
+        arch: String,
+        /// Directory of .deb files.
+        directory: PathBuf,
+    },
     /// A program of apt cannot be run.
     #[error("cannot run {program}: {source}")]
     Program {
@@ -83,6 +95,10 @@ impl Error {
     /// Returns the remedy, if there is one.
     pub fn help(&self) -> Option<String> {
         match self {
+            Error::Locked { .. } => Some(
+                "put its .deb file into a directory for --debs, or run `moby lock --update` for the newest version"
+                    .into(),
+            ),
             Error::NoPackage { .. } => Some("put its .deb file there, or fetch it by apt-get, without --debs".into()),
             Error::Program { .. } => Some("use --debs with a directory of .deb files where there is no apt".into()),
             Error::Offline { .. } => {

@@ -55,6 +55,23 @@ impl Image {
         }
     }
 
+    /// Returns the image under another name.
+    pub(crate) fn named(mut self, name: &str) -> Image {
+        name.clone_into(&mut self.name);
+        for layer in &mut self.layers {
+            name.clone_into(&mut layer.image);
+        }
+        self
+    }
+
+    /// Computes the digest of the configuration.
+    ///
+    /// # Errors
+    /// Read errors.
+    pub fn config_digest(&self) -> std::io::Result<String> {
+        super::digest_of(&extents::Extents::from_slice(self.source.clone()))
+    }
+
     /// Returns a label of the configuration.
     pub fn label(&self, key: &str) -> Option<&str> {
         self.config

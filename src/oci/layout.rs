@@ -14,8 +14,9 @@ use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
 use super::docker_save::Saved;
-use super::graph::{blob_path, digest_of};
-use super::{Error, Image, Layer, layer, reference};
+use super::files::Files;
+use super::graph::digest_of;
+use super::{Error, Image, ImageDigests, Layer, PlatformDigests, layer, reference};
 use crate::arch::Arch;
 use crate::diagnostic::size;
 
@@ -81,7 +82,7 @@ impl Location {
 }
 
 /// Lists the regular files of an archive: offset and length in bytes.
-fn members(path: &Path) -> io::Result<BTreeMap<String, (u64, u64)>> {
+pub(super) fn members(path: &Path) -> io::Result<BTreeMap<String, (u64, u64)>> {
     let blob = Arc::new(FileBlob::open(path)?);
     let archive = Extents::from_slice(Slice::whole(blob));
     let mut members = BTreeMap::new();
@@ -138,6 +139,9 @@ pub struct Layout {
     archive: bool,
     index: Vec<Descriptor>,
     saved: Vec<Saved>,
+    pub(super) files: Files,
+    /// Files of the layouts that complete this one.
+    pub(super) others: Vec<Files>,
 }
 
 impl Layout {
@@ -152,27 +156,22 @@ impl Layout {
         };
         let found = std::fs::metadata(path).map_err(opened)?;
         let archive = !found.is_dir();
+        let not = |found: String| Error::NotALayout {
+            path: path.to_owned(),
+            found,
+        };
+        if archive && !found.is_file() {
+            return Err(not("it is neither a directory nor a regular file".into()));
+        }
+        let files = Files::open(path, archive).map_err(|error| not(describe(path, &error)))?;
+        let known = [files.has("index.json"), files.has("manifest.json")];
         let mut layout = Layout {
             path: path.to_owned(),
             archive,
             index: Vec::new(),
             saved: Vec::new(),
-        };
-        let not = |found: String| Error::NotALayout {
-            path: path.to_owned(),
-            found,
-        };
-        let known = if archive {
-            if !found.is_file() {
-                return Err(not("it is neither a directory nor a regular file".into()));
-            }
-            let members = members(path).map_err(|error| not(describe(path, &error)))?;
-            [
-                members.contains_key("index.json"),
-                members.contains_key("manifest.json"),
-            ]
-        } else {
-            [path.join("index.json").exists(), path.join("manifest.json").exists()]
+            files,
+            others: Vec::new(),
         };
         match known {
             [true, _] => {
@@ -196,6 +195,11 @@ impl Layout {
         let listed = self.index.iter().filter_map(name).map(plain);
         let saved = self.saved.iter().flat_map(|saved| saved.names());
         listed.chain(saved).collect()
+    }
+
+    /// Returns true for the output of `docker save`, whose images have no manifests.
+    pub fn is_saved(&self) -> bool {
+        !self.saved.is_empty()
     }
 
     /// Returns skopeo's name for a source of this kind.
@@ -233,6 +237,10 @@ impl Layout {
         }
         if let (true, Some((_, digest))) = (found.is_empty(), name.split_once('@')) {
             found = with(&|descriptor| descriptor.digest().as_ref() == digest);
+        }
+        // A name may be wrong about its digest.
+        if let Some((_, digest)) = name.split_once('@') {
+            found.retain(|descriptor| descriptor.digest().as_ref() == digest);
         }
         let index = |descriptor: &&Descriptor| is_index(descriptor.media_type());
         found.sort_by_key(index);
@@ -299,6 +307,36 @@ impl Layout {
         });
         let layers: Result<Vec<Extents>, Error> = layers.collect();
         Ok(Some((Extents::from_slice(image.source), layers?)))
+    }
+
+    /// Returns the digests of an image of a `docker save` archive. Its manifest is the one that
+    /// [`Layout::graph`] adds.
+    pub(super) fn saved_digests(&self, name: &str) -> Result<Option<ImageDigests>, Error> {
+        let Some(saved) = self.saved.iter().find(|saved| saved.names().contains(&plain(name))) else {
+            return Ok(None);
+        };
+        let image = self.saved_image(name, saved)?;
+        let Some(graph) = self.graph(name, &|_| None)? else {
+            return Ok(None);
+        };
+        let text = |key: &str| graph.top.get(key).and_then(|value| value.as_str()).unwrap_or_default();
+        let (digest, size) = (text("digest"), graph.top.get("size").and_then(|size| size.as_u64()));
+        let config = image.config_digest().map_err(|source| Error::Read {
+            name: name.to_owned(),
+            location: self.location(&saved.config),
+            source,
+        })?;
+        Ok(Some(ImageDigests {
+            digest: digest.to_owned(),
+            media_type: text("mediaType").to_owned(),
+            size: size.unwrap_or_default(),
+            platforms: vec![PlatformDigests {
+                platform: format!("{}/{}", image.config.os(), image.config.architecture()),
+                digest: digest.to_owned(),
+                size: size.unwrap_or_default(),
+                config: Some(config),
+            }],
+        }))
     }
 
     /// Finds the image for an architecture below a descriptor. `opened` counts the indexes that were read.
@@ -448,21 +486,7 @@ impl Layout {
 
     /// Returns the place of a file of the layout.
     fn location(&self, path: &str) -> Location {
-        if self.archive {
-            return Location {
-                file: self.path.clone(),
-                member: Some(path.to_owned()),
-            };
-        }
-        Location {
-            file: self.path.join(path),
-            member: None,
-        }
-    }
-
-    fn blob_location(&self, digest: &str) -> Location {
-        // The digest type has checked algorithm and characters: it cannot contain a path.
-        self.location(&blob_path(digest))
+        self.files.location(path)
     }
 
     /// Reads a JSON file at the top of the layout.
@@ -578,7 +602,7 @@ pub(super) fn plain(name: &str) -> String {
     }
 }
 
-fn parse<T: DeserializeOwned>(
+pub(super) fn parse<T: DeserializeOwned>(
     name: &str,
     location: &Location,
     slice: &Slice,

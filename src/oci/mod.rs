@@ -8,9 +8,11 @@
 //! A blob is used only after its size and digest were found to match its descriptor.
 
 mod attestation;
+mod digests;
 pub mod docker_archive;
 mod docker_save;
 mod error;
+mod files;
 pub mod graph;
 mod image;
 mod index;
@@ -22,7 +24,9 @@ pub mod reference;
 pub mod registry;
 mod writer;
 
+pub use digests::{ImageDigests, PlatformDigests};
 pub use error::Error;
+pub use files::Files;
 pub use graph::ImageGraph;
 pub(crate) use graph::digest_of;
 pub use image::{Image, Layer};

@@ -3,33 +3,44 @@
 use serde_json::{Value, json};
 use tree::Tree;
 
-use super::Options;
 use super::error::cannot;
 use super::recipe::Recipe;
+use super::{DEBIAN_LABEL, Options};
 use crate::codec::compress::{self, Compression};
 use crate::diagnostic::Diagnostic;
 use crate::oci::{ImageGraph, Writer, graph};
 
-/// Writes the image of `tree` into a layout and names it. Images of this name for other
-/// architectures stay in its index.
+/// Writes the image of `tree` into a layout and names it. `debian` is the label of its Debian packages.
+/// Images of this name for other architectures stay in its index.
 ///
 /// # Errors
 /// A tree that a tar archive cannot hold, and a layout that cannot be read or written.
-pub fn write(tree: &Tree, recipe: &Recipe, name: &str, options: &Options, layout: &Writer) -> Result<(), Diagnostic> {
+pub fn write(
+    tree: &Tree,
+    recipe: &Recipe,
+    name: &str,
+    debian: Option<String>,
+    options: &Options,
+    layout: &Writer,
+) -> Result<(), Diagnostic> {
     let tar = pax::plan(tree).map_err(cannot("write the layer"))?;
     let compressed = compress::compress(&tar, Compression::default(), options.jobs, &layout.blobs(), &|_| {});
     let compressed = compressed.map_err(cannot("compress the layer"))?;
     let mut config = json!({});
-    let labels = recipe
-        .config
-        .as_ref()
-        .map(|label| json!({"org.mobyproject.config": label.to_string()}));
+    let mut labels = json!({});
+    if let Some(label) = &recipe.config {
+        graph::set(&mut labels, "org.mobyproject.config", json!(label.to_string()));
+    }
+    if let Some(debian) = debian {
+        graph::set(&mut labels, DEBIAN_LABEL, json!(debian));
+    }
+    let has_labels = labels.as_object().is_some_and(|labels| !labels.is_empty());
     for (key, value) in [
         ("Entrypoint", recipe.entrypoint.as_ref().map(|list| json!(list))),
         ("Cmd", recipe.cmd.as_ref().map(|list| json!(list))),
         ("Env", recipe.env.as_ref().map(|list| json!(list))),
         ("WorkingDir", recipe.workdir.as_ref().map(|text| json!(text))),
-        ("Labels", labels),
+        ("Labels", has_labels.then_some(labels)),
     ] {
         if let Some(value) = value {
             graph::set(&mut config, key, value);

@@ -19,7 +19,7 @@ use tree::{Kind, Tree};
 use super::error::cannot;
 use super::{Options, meta};
 use crate::arch::Arch;
-use crate::debian::{self, deb};
+use crate::debian::{self, Query, deb};
 use crate::diagnostic::Diagnostic;
 use crate::reporter::Reporter;
 use crate::time;
@@ -58,7 +58,7 @@ pub fn build(
         )));
     }
     check_tools()?;
-    let debs = debian::fetch(&[package.to_owned()], None, false, &options.debian())?;
+    let debs = debian::fetch(&query(package), &options.debian())?;
     let source = Source {
         directory: options.store.join("moby/linux"),
     };
@@ -81,6 +81,15 @@ pub fn build(
         deb::record(deb, tree)?;
     }
     source.clear()
+}
+
+/// Returns the query for a source package.
+pub fn query(package: &str) -> Query {
+    Query {
+        packages: vec![package.to_owned()],
+        component: None,
+        closure: false,
+    }
 }
 
 fn put(tree: &mut Tree, path: &str, content: Extents) -> Result<(), Diagnostic> {

@@ -21,15 +21,19 @@ mod toolchain;
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use tree::{Meta, Time, Tree};
 
 use crate::arch::Arch;
-use crate::debian;
+use crate::debian::{self, LockedDeb, Query};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::oci::Writer;
 use crate::reporter::Reporter;
 use crate::time;
 use recipe::Recipe;
+
+/// Label of an image with a digest of the Debian packages that are in it.
+pub const DEBIAN_LABEL: &str = "org.mobyproject.debian";
 
 /// Options for building packages.
 #[derive(Clone, Debug)]
@@ -40,6 +44,10 @@ pub struct Options {
     pub arch: Arch,
     /// Directory of .deb files to use in place of apt-get.
     pub debs: Option<PathBuf>,
+    /// Versions of Debian packages in a lock.
+    pub locked: Vec<LockedDeb>,
+    /// Asks the package archive again for what an earlier build has fetched.
+    pub refresh: bool,
     /// Number of threads.
     pub jobs: usize,
 }
@@ -51,8 +59,44 @@ impl Options {
             store: self.store.clone(),
             arch: self.arch,
             debs: self.debs.clone(),
+            locked: self.locked.clone(),
+            refresh: self.refresh,
         }
     }
+}
+
+/// Returns the queries for Debian packages in the recipe of `dir`.
+///
+/// # Errors
+/// A directory without a valid `build.yml`.
+pub fn debian_queries(dir: &Path, arch: Arch) -> Result<Vec<Query>, Diagnostics> {
+    Ok(steps::queries(&Recipe::read(dir)?, arch))
+}
+
+/// Returns what a lock records about the Debian packages in the recipe of `dir`.
+///
+/// # Errors
+/// A directory without a valid `build.yml`, and Debian packages that cannot be fetched.
+pub fn lock(dir: &Path, options: &Options) -> Result<Vec<LockedDeb>, Diagnostics> {
+    let recipe = Recipe::read(dir)?;
+    let mut locked = Vec::new();
+    for query in steps::queries(&recipe, options.arch) {
+        locked.extend(debian::lock(&query, &options.debian()).map_err(Diagnostic::from)?);
+    }
+    Ok(locked)
+}
+
+/// Returns the label of an image with Debian packages, from which a build knows whether the image has
+/// the versions of its lock. None without such packages.
+pub fn debian_label(debs: &[LockedDeb]) -> Option<String> {
+    let mut debs: Vec<&LockedDeb> = debs.iter().collect();
+    debs.sort();
+    debs.dedup();
+    let mut hash = Sha256::new();
+    for deb in &debs {
+        hash.update(format!("{} {} {}\n", deb.name, deb.version, deb.sha256));
+    }
+    (!debs.is_empty()).then(|| crate::oci::digest(hash))
 }
 
 /// Returns the image name of the package in `dir`. Its tag is a hash of the sources.
@@ -93,7 +137,11 @@ pub fn build(dir: &Path, options: &Options, reporter: &dyn Reporter) -> Result<S
         for step in &recipe.contents {
             steps::add(&mut tree, step, dir, options, reporter)?;
         }
-        image::write(&tree, &recipe, &name, options, &layout)
+        let mut debs = Vec::new();
+        for query in steps::queries(&recipe, options.arch) {
+            debs.extend(debian::lock(&query, &options.debian())?);
+        }
+        image::write(&tree, &recipe, &name, debian_label(&debs), options, &layout)
     };
     add().map_err(|mut diagnostic| {
         diagnostic.message = format!("{}: {}", dir.display(), diagnostic.message);

@@ -9,9 +9,10 @@ use tree::{Kind, Meta, Tree};
 use super::error::cannot;
 use super::files::{self, Entry};
 use super::pattern::{self, Selection};
-use super::recipe::Step;
+use super::recipe::{Recipe, Step};
 use super::{Options, cargo, kernel, linux, meta};
-use crate::debian::{self, deb};
+use crate::arch::Arch;
+use crate::debian::{self, Query, deb};
 use crate::diagnostic::Diagnostic;
 use crate::reporter::Reporter;
 
@@ -34,7 +35,12 @@ pub fn add(
             paths,
             exclude,
         } => {
-            let debs = debian::fetch(debian, component.as_deref(), *closure, &options.debian())?;
+            let query = Query {
+                packages: debian.clone(),
+                component: component.clone(),
+                closure: *closure,
+            };
+            let debs = debian::fetch(&query, &options.debian())?;
             if !unpack(tree, &debs, Selection { paths, exclude })? {
                 let message = format!("`paths` matches no file of {}", debian.join(", "));
                 return Err(Diagnostic::error(message).help("list the files with `dpkg --contents FILE.deb`"));
@@ -72,7 +78,7 @@ pub fn add(
                 let message = format!("cannot find a kernel for {}: `kernel` has no name for it", options.arch);
                 Diagnostic::error(message).help(format!("add `{}: PACKAGE`", options.arch))
             })?;
-            let debs = debian::fetch(&[package.to_owned()], None, true, &options.debian())?;
+            let debs = debian::fetch(&of_kernel(package), &options.debian())?;
             let selection = Selection { paths, exclude };
             kernel::unpack(&debs, tree, &|path| selection.contains(path))?;
             for deb in debs.iter().filter(|deb| kernel::is_kernel(deb)) {
@@ -81,6 +87,38 @@ pub fn add(
             Ok(())
         }
         Step::Linux { linux, config } => linux::build(linux, config, dir, options, tree, reporter),
+    }
+}
+
+/// Returns the queries for the Debian packages of a recipe, each once.
+pub fn queries(recipe: &Recipe, arch: Arch) -> Vec<Query> {
+    let mut queries: Vec<Query> = Vec::new();
+    for step in &recipe.contents {
+        let query = match step {
+            Step::Debian {
+                debian,
+                component,
+                closure,
+                ..
+            } => Some(Query {
+                packages: debian.clone(),
+                component: component.clone(),
+                closure: *closure,
+            }),
+            Step::Kernel { kernel, .. } => kernel.get(arch).map(of_kernel),
+            Step::Linux { linux, .. } => Some(linux::query(linux)),
+            _ => None,
+        };
+        queries.extend(query.filter(|query| !queries.contains(query)));
+    }
+    queries
+}
+
+fn of_kernel(package: &str) -> Query {
+    Query {
+        packages: vec![package.to_owned()],
+        component: None,
+        closure: true,
     }
 }
 

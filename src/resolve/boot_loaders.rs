@@ -7,6 +7,7 @@ use super::packages::Packages;
 use crate::arch::Arch;
 use crate::config::{Config, canonical};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::lock::Lock;
 use crate::plan::Support;
 use crate::plan::boot_files::Loader;
 use crate::plan::formats::{Filesystem, Format, Layout};
@@ -87,6 +88,24 @@ pub fn store_options(images: &store::Options) -> store::Options {
     options
 }
 
+/// Finds the images of boot loaders that a YAML does not name, and that are no packages of a source tree:
+/// the fields that would name them, and their names.
+pub fn implied(config: &Config, store: &Store) -> Vec<(&'static str, String)> {
+    let loaders = [Loader::Bios, Loader::Efi, Loader::Init, Loader::RaspberryPi].into_iter();
+    let found = loaders.filter_map(|loader| {
+        let names = names(loader, config);
+        let is_implied = names.image.is_empty() && source(names.package).is_none();
+        let name = is_implied.then(|| store.last_of(&repository(names.package)))??;
+        Some((names.field, name))
+    });
+    found.collect()
+}
+
+/// Repository of the images of a package in moby's source tree.
+fn repository(package: &str) -> String {
+    format!("docker.io/moby/{package}")
+}
+
 /// Finds the image of a boot loader: the one that the YAML names, else the package in moby's source
 /// tree if the program is in it, else the last image of moby's name. None if the package is yet to
 /// be built.
@@ -99,6 +118,7 @@ pub fn find(
     store: &Store,
     arch: Arch,
     packages: &mut Packages<'_>,
+    lock: Option<&Lock>,
 ) -> Result<Option<Image>, Diagnostics> {
     let Names {
         field,
@@ -110,7 +130,10 @@ pub fn find(
         (false, _) => (field, Some(canonical(image))),
         (true, Some(dir)) if wanted == Wanted::Always => ("", Some(packages.name(&dir)?)),
         (true, Some(dir)) => ("", packages.built(&dir)?),
-        (true, None) => ("", store.last_of(&format!("docker.io/moby/{package}"))),
+        (true, None) => {
+            let locked = lock.and_then(|lock| lock.loader(field)).map(str::to_owned);
+            ("", locked.or_else(|| store.last_of(&repository(package))))
+        }
     };
     let Some(name) = name else {
         return Err(Diagnostic::error(format!(

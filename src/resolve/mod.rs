@@ -7,6 +7,7 @@ mod boot_loaders;
 mod check;
 mod images;
 pub mod kernel;
+pub mod lock;
 pub mod packages;
 #[cfg(feature = "registry")]
 mod pull;
@@ -114,7 +115,8 @@ fn survey(
     }
     let mut found = BTreeMap::new();
     for (loader, wanted) in wanted {
-        match boot_loaders::find((loader, wanted), &config, &boot_store, request.arch, packages) {
+        let lock = request.lock.as_ref();
+        match boot_loaders::find((loader, wanted), &config, &boot_store, request.arch, packages, lock) {
             Err(found) if wanted == Wanted::Always => errors.extend(found.0),
             Ok(None) => {}
             Ok(Some(image)) => drop(found.insert(loader, Ok(image))),

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::config::{Config, canonical};
+use crate::debian::LockedDeb;
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::lock::Lock;
 use crate::pkg;
 use crate::reporter::Reporter;
 use crate::request::Request;
@@ -14,14 +16,32 @@ use crate::store::{self, Store};
 ///
 /// # Errors
 /// Directories without a recipe, and recipes that cannot be read.
-pub fn tag(config: &Config) -> Result<Config, Diagnostics> {
+pub fn tag(config: &Config, lock: Option<&Lock>) -> Result<Config, Diagnostics> {
     let mut errors = Vec::new();
-    let replaced = replace(config, &mut |dir| pkg::tag(dir), &mut errors);
+    let written = written(config);
+    let name = |dir: &Path| locked_name(dir, &written, lock).map_or_else(|| pkg::tag(dir), Ok);
+    let replaced = replace(config, &mut { name }, &mut errors);
     if errors.is_empty() {
         Ok(replaced)
     } else {
         Err(config.locate_all(errors))
     }
+}
+
+/// Returns the references to packages as they are written, by directory.
+fn written(config: &Config) -> BTreeMap<PathBuf, String> {
+    let references: BTreeMap<String, String> = config.images().into_iter().collect();
+    let packages = config.packages().into_iter();
+    let written = packages.filter_map(|(field, dir)| Some((dir, references.get(&field)?.clone())));
+    written.collect()
+}
+
+/// Returns the name that a lock has for a package whose directory is not here, as beyond an air gap.
+fn locked_name(dir: &Path, written: &BTreeMap<PathBuf, String>, lock: Option<&Lock>) -> Option<String> {
+    if dir.exists() {
+        return None;
+    }
+    Some(lock?.package(written.get(dir)?)?.to_owned())
 }
 
 fn replace(
@@ -58,6 +78,8 @@ fn at_reference(errors: Diagnostics, field: &str, dir: &Path) -> Vec<Diagnostic>
 #[derive(Debug)]
 pub struct Packages<'a> {
     request: &'a Request,
+    /// References as the YAML has them, by directory.
+    written: BTreeMap<PathBuf, String>,
     /// Names by directory.
     names: BTreeMap<PathBuf, String>,
     /// Directories of packages that are not in the cache, by name.
@@ -71,6 +93,7 @@ impl<'a> Packages<'a> {
     pub fn new(request: &'a Request) -> Self {
         Packages {
             request,
+            written: written(&request.config),
             names: BTreeMap::new(),
             pending: BTreeMap::new(),
             awaited: BTreeSet::new(),
@@ -85,18 +108,45 @@ impl<'a> Packages<'a> {
         if let Some(name) = self.names.get(dir) {
             return Ok(name.clone());
         }
+        if let Some(name) = locked_name(dir, &self.written, self.request.lock.as_ref()) {
+            self.names.insert(dir.to_owned(), name.clone());
+            return Ok(name);
+        }
         let name = pkg::tag(dir)?;
+        if !self.is_built(&name, dir)? {
+            self.pending.insert(name.clone(), dir.to_owned());
+        }
+        self.names.insert(dir.to_owned(), name.clone());
+        Ok(name)
+    }
+
+    /// Returns whether the image of a package is there, with the Debian packages of the lock.
+    fn is_built(&self, name: &str, dir: &Path) -> Result<bool, Diagnostics> {
         let options = store::Options {
             cache: self.request.images.cache.clone(),
             layouts: self.request.images.layouts.clone(),
             ..store::Options::default()
         };
-        let found = Store::open(&options);
-        if !found.is_ok_and(|found| found.image(&name, self.request.arch).is_ok()) {
-            self.pending.insert(name.clone(), dir.to_owned());
+        let found = Store::open(&options).and_then(|store| store.image(name, self.request.arch));
+        let Ok(image) = found else { return Ok(false) };
+        let locked = self.locked(dir)?;
+        Ok(locked.is_none_or(|locked| image.label(pkg::DEBIAN_LABEL) == pkg::debian_label(&locked).as_deref()))
+    }
+
+    /// Returns the Debian packages of a package that the lock has. None if it lacks some of them.
+    fn locked(&self, dir: &Path) -> Result<Option<Vec<LockedDeb>>, Diagnostics> {
+        let Some(lock) = &self.request.lock else {
+            return Ok(None);
+        };
+        let mut all = Vec::new();
+        for query in pkg::debian_queries(dir, self.request.arch)? {
+            let locked = lock.debian_of(&query, self.request.arch);
+            if locked.is_empty() {
+                return Ok(None);
+            }
+            all.extend(locked);
         }
-        self.names.insert(dir.to_owned(), name.clone());
-        Ok(name)
+        Ok(Some(all))
     }
 
     /// Returns the name of a package unless it is yet to be built, which it is not for this.
@@ -154,6 +204,8 @@ impl<'a> Packages<'a> {
             store: cache.clone(),
             arch: request.arch,
             debs: request.debs.clone(),
+            locked: request.lock.iter().flat_map(|lock| lock.debian.clone()).collect(),
+            refresh: false,
             jobs: request.jobs,
         };
         let fields: BTreeMap<PathBuf, String> = request
@@ -163,11 +215,17 @@ impl<'a> Packages<'a> {
             .map(|(field, dir)| (dir, field))
             .collect();
         while let Some((name, dir)) = self.pending.pop_first() {
-            pkg::build(&dir, &options, reporter).map_err(|error| {
-                self.pending.insert(name, dir.clone());
-                let field = fields.get(&dir).map(String::as_str).unwrap_or_default();
+            let field = fields.get(&dir).map(String::as_str).unwrap_or_default();
+            let built = pkg::build(&dir, &options, reporter).and_then(|_| self.is_built(&name, &dir));
+            let is_built = built.map_err(|error| {
+                self.pending.insert(name.clone(), dir.clone());
                 at_reference(error, field, &dir)
             })?;
+            if !is_built {
+                let message = format!("a layout has {name} with other Debian packages than the lock");
+                let help = "leave out the --layout that has it, or run `moby lock --update`";
+                return Err(vec![Diagnostic::field(field, message).help(help)]);
+            }
         }
         Ok(())
     }

@@ -14,6 +14,8 @@ use crate::store::{self, Store};
 struct Wanted {
     /// Field of the YAML that names it.
     field: String,
+    /// Reference to pull: the name, with the digest of the lock.
+    reference: String,
     platforms: Platforms,
     /// Error about the image as the layouts have it, if they have it for other architectures.
     found: Option<store::Error>,
@@ -44,7 +46,8 @@ impl Pulls {
                 .volumes
                 .iter()
                 .any(|volume| volume.format == "oci" && volume.image == image);
-            let is_refreshed = registry.refresh && !name.contains('@');
+            let pin = request.images.pins.get(&store::pin_key(&name));
+            let is_refreshed = registry.refresh && !name.contains('@') && pin.is_none();
             let found = lookup(&store, &name, request, is_layout).err();
             let is_missing = matches!(
                 found,
@@ -60,6 +63,7 @@ impl Pulls {
                 let found = found.filter(|error| matches!(error, store::Error::Architecture { .. }));
                 let wanted = Wanted {
                     field,
+                    reference: pin.map_or_else(|| name.clone(), |pin| store::with_digest(&name, &pin.digest)),
                     platforms,
                     found,
                 };
@@ -88,8 +92,11 @@ impl Pulls {
         };
         let mut errors = Vec::new();
         for (name, wanted) in &self.0 {
-            match registry.client.pull(name, &wanted.platforms, cache, reporter) {
-                Ok(pulled) => reporter.info(&format!("pulled {name}@{}", pulled.digest)),
+            match registry
+                .client
+                .pull(&wanted.reference, &wanted.platforms, cache, reporter)
+            {
+                Ok(pulled) => reporter.info(&format!("pulled {}", store::with_digest(name, &pulled.digest))),
                 Err(error) => {
                     let message = match &wanted.found {
                         Some(found) => format!("{found}; cannot pull it: {error}"),

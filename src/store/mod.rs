@@ -23,8 +23,9 @@ use serde_json::Value;
 use tree::{Time, Tree};
 
 use crate::arch::Arch;
-use crate::oci::docker_archive;
-pub use crate::oci::{Error, Image, ImageGraph, Layer, Layout, Location};
+use crate::oci::Files;
+pub use crate::oci::{Error, Image, ImageDigests, ImageGraph, Layer, Layout, Location};
+use crate::oci::{docker_archive, reference};
 use crate::reporter::Progress;
 pub use layer_cache::LayerCache;
 
@@ -37,6 +38,32 @@ pub struct Options {
     pub layouts: Vec<PathBuf>,
     /// Applies opaque whiteouts, as containerd does. LinuxKit ignores them.
     pub opaque_whiteouts: bool,
+    /// Digests that images must have, by [`pin_key`].
+    pub pins: BTreeMap<String, Pin>,
+}
+
+/// Digests that an image must have, whatever a layout has under its name.
+#[derive(Clone, Debug)]
+pub struct Pin {
+    /// Digest of the index or manifest.
+    pub digest: String,
+    /// Digests of the configurations, as far as they are known: `docker save` archives have no
+    /// manifests.
+    pub configs: Vec<String>,
+}
+
+/// Returns the key of an image among the pins: its canonical name without the tag `latest`.
+pub fn pin_key(name: &str) -> String {
+    match reference::parse(name) {
+        Ok(reference) => reference.without_latest(),
+        Err(_) => name.to_owned(),
+    }
+}
+
+/// Returns a name with a digest in place of the one that it may have.
+pub fn with_digest(name: &str, digest: &str) -> String {
+    let name = name.split_once('@').map_or(name, |(name, _)| name);
+    format!("{name}@{digest}")
 }
 
 /// All sources of images.
@@ -46,6 +73,7 @@ pub struct Store {
     cache: Option<PathBuf>,
     layers: LayerCache,
     opaque_whiteouts: bool,
+    pins: BTreeMap<String, Pin>,
     unhidden: Mutex<BTreeMap<String, BTreeSet<Vec<u8>>>>,
 }
 
@@ -64,11 +92,18 @@ impl Store {
         {
             layouts.push(Layout::open(cache)?);
         }
+        // A bundle may hold only what is new.
+        let files: Vec<Files> = layouts.iter().map(Layout::files).collect();
+        for (at, layout) in layouts.iter_mut().enumerate() {
+            let others = files.iter().enumerate().filter(|(other, _)| *other != at);
+            layout.complete(others.map(|(_, files)| files.clone()).collect());
+        }
         Ok(Store {
             layouts,
             cache: options.cache.clone(),
             layers: LayerCache::new(options.cache.as_deref()),
             opaque_whiteouts: options.opaque_whiteouts,
+            pins: options.pins.clone(),
             unhidden: Mutex::default(),
         })
     }
@@ -96,7 +131,7 @@ impl Store {
     pub fn image(&self, name: &str, arch: Arch) -> Result<Image, Error> {
         let mut wrong_arch = None;
         for layout in &self.layouts {
-            match layout.image(name, arch) {
+            match self.image_of(layout, name, arch) {
                 Ok(Some(image)) => return Ok(image),
                 Ok(None) => {}
                 Err(error @ (Error::Architecture { .. } | Error::EmptyIndex { .. })) => {
@@ -108,10 +143,48 @@ impl Store {
         Err(wrong_arch.unwrap_or_else(|| self.not_found(name)))
     }
 
-    fn not_found(&self, name: &str) -> Error {
+    /// Finds an image in one layout. A pinned image is found by its digest only, and keeps its name.
+    fn image_of(&self, layout: &Layout, name: &str, arch: Arch) -> Result<Option<Image>, Error> {
+        let Some(pin) = self.pins.get(&pin_key(name)) else {
+            return layout.image(name, arch);
+        };
+        if let Some(image) = layout.image(&with_digest(name, &pin.digest), arch)? {
+            return Ok(Some(image.named(name)));
+        }
+        if !layout.is_saved() {
+            return Ok(None);
+        }
+        // The configuration has the digests of the layers.
+        let image = layout.image(name, arch)?;
+        Ok(image.filter(|image| image.config_digest().is_ok_and(|digest| pin.configs.contains(&digest))))
+    }
+
+    /// Returns the name by which layouts find an image: with its digest, if it is pinned.
+    fn pinned(&self, name: &str) -> String {
+        match self.pins.get(&pin_key(name)) {
+            Some(pin) => with_digest(name, &pin.digest),
+            None => name.to_owned(),
+        }
+    }
+
+    /// Returns the digests of an image in the first layout that has it.
+    ///
+    /// # Errors
+    /// Indexes and manifests that are damaged.
+    pub fn digests(&self, name: &str) -> Result<Option<ImageDigests>, Error> {
+        for layout in &self.layouts {
+            if let Some(digests) = layout.digests(&self.pinned(name))? {
+                return Ok(Some(digests));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the error for an image that no layout has.
+    pub fn not_found(&self, name: &str) -> Error {
         let searched = self.layouts.iter().map(|layout| layout.path().display().to_string());
         Error::NotFound {
-            name: name.to_owned(),
+            name: self.pinned(name),
             searched: searched.collect(),
             similar: self.similar(name),
         }
@@ -215,8 +288,18 @@ impl Store {
     /// An image that is missing, a blob that is missing or damaged, and an index without a wanted
     /// manifest.
     pub fn graph(&self, name: &str, wanted: &dyn Fn(&Descriptor) -> Option<bool>) -> Result<ImageGraph, Error> {
+        let wanted_name = self.pinned(name);
         for layout in &self.layouts {
-            if let Some(graph) = layout.graph(name, wanted)? {
+            let is_pinned_save = layout.is_saved() && wanted_name != name;
+            let found = if is_pinned_save {
+                layout.graph(name, wanted)?.filter(|graph| {
+                    let digest = graph.top.get("digest").and_then(Value::as_str);
+                    digest.is_some_and(|digest| wanted_name.ends_with(digest))
+                })
+            } else {
+                layout.graph(&wanted_name, wanted)?
+            };
+            if let Some(graph) = found {
                 return Ok(graph);
             }
         }
@@ -229,7 +312,7 @@ impl Store {
     /// Attestations that the index lists and that are missing or damaged.
     pub fn sboms(&self, name: &str, arch: Arch) -> Result<Vec<Value>, Error> {
         for layout in &self.layouts {
-            if let Some(descriptor) = layout.find(name) {
+            if let Some(descriptor) = layout.find(&self.pinned(name)) {
                 return layout.sboms(name, arch, descriptor);
             }
         }

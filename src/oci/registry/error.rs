@@ -197,6 +197,11 @@ impl Error {
         }
     }
 
+    /// Returns whether the registry has no such image, or does not say that it has.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Error::NotFound { .. } | Error::Denied { .. })
+    }
+
     /// Returns whether a later try may succeed.
     pub(super) fn is_transient(&self) -> bool {
         match self {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use oci_spec::image::{Descriptor, ImageIndex, ImageManifest, MediaType};
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -17,8 +17,8 @@ use crate::arch::Arch;
 use crate::oci::graph::{INDEX, MANIFEST};
 use crate::oci::layout::is_index;
 use crate::oci::reference::{self, Reference};
-use crate::oci::{Writer, digest, lock};
-use crate::reporter::{Progress, Reporter};
+use crate::oci::{ImageDigests, PlatformDigests, Writer, digest, digests, lock};
+use crate::reporter::{Progress, Reporter, Silent};
 
 /// Media types of manifests and indexes, as a request lists them.
 const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
@@ -78,6 +78,25 @@ impl Client {
         cache: &Path,
         reporter: &dyn Reporter,
     ) -> Result<Pulled, Error> {
+        self.ask(name, cache, reporter, &|pull| pull.run(name, platforms))
+    }
+
+    /// Returns the digests of an image, without its layers.
+    ///
+    /// # Errors
+    /// As of [`Client::pull`].
+    pub fn digests(&self, name: &str) -> Result<ImageDigests, Error> {
+        self.ask(name, Path::new(""), &Silent, &|pull| pull.digests(name))
+    }
+
+    /// Asks the mirrors of an image, then its registry, until one has it.
+    fn ask<T>(
+        &self,
+        name: &str,
+        cache: &Path,
+        reporter: &dyn Reporter,
+        question: &dyn Fn(&Pull<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let reference = reference::parse(name).map_err(|error| Error::Answer {
             host: name.to_owned(),
             what: error.to_string(),
@@ -94,7 +113,7 @@ impl Client {
                 cache,
                 reporter,
             };
-            result = Some(pull.run(name, platforms));
+            result = Some(question(&pull));
         }
         result.unwrap_or_else(|| {
             Err(Error::Answer {
@@ -123,14 +142,79 @@ impl Pull<'_> {
         endpoint::split(&self.reference.repository).1
     }
 
+    /// Returns the digest or tag that is asked for.
+    fn wanted(&self) -> &str {
+        let Reference { digest, tag, .. } = self.reference;
+        digest.as_deref().or(tag.as_deref()).unwrap_or("latest")
+    }
+
+    fn digests(&self, name: &str) -> Result<ImageDigests, Error> {
+        let top = self.manifest(self.wanted())?;
+        let mut manifests = Vec::new();
+        self.descend(name, &top, &Platforms::All, MAX_DEPTH, &mut manifests)?;
+        let invalid =
+            |digest: &str, error: serde_json::Error| self.answer(format!("{digest} is not an image manifest: {error}"));
+        let configs = manifests.iter().filter_map(|manifest| {
+            let blobs = blobs_of(manifest).map_err(|error| invalid(&manifest.digest, error));
+            let config = blobs.map(|blobs| Some((manifest.digest.clone(), blobs.first()?.digest().to_string())));
+            config.transpose()
+        });
+        let configs: BTreeMap<String, String> = configs.collect::<Result<_, _>>()?;
+        let mut platforms = Vec::new();
+        for index in manifests.iter().chain([&top]) {
+            if !is_index(&MediaType::from(index.media_type.as_str())) {
+                continue;
+            }
+            let parsed: ImageIndex =
+                serde_json::from_slice(&index.bytes).map_err(|error| invalid(&index.digest, error))?;
+            let listed = parsed.manifests().iter();
+            platforms.extend(listed.filter_map(|listed| {
+                Some(PlatformDigests {
+                    platform: digests::platform_name(listed)?,
+                    digest: listed.digest().to_string(),
+                    size: listed.size(),
+                    config: configs.get(listed.digest().as_ref()).cloned(),
+                })
+            }));
+        }
+        if let (true, Some(config)) = (platforms.is_empty(), configs.get(&top.digest)) {
+            platforms.push(PlatformDigests {
+                platform: self.platform_of(config)?,
+                digest: top.digest.clone(),
+                size: top.bytes.len() as u64,
+                config: Some(config.clone()),
+            });
+        }
+        platforms.sort();
+        platforms.dedup();
+        Ok(ImageDigests {
+            digest: top.digest,
+            media_type: top.media_type,
+            size: top.bytes.len() as u64,
+            platforms,
+        })
+    }
+
+    /// Reads the platform in a configuration.
+    fn platform_of(&self, digest: &str) -> Result<String, Error> {
+        self.blob(digest)?;
+        let path = format!("{}/blobs/{digest}", self.repository());
+        let request = Request::get(&path, self.repository(), &[]);
+        let answer = self.client.send(&self.endpoint, self.registry(), &request)?;
+        let mut answer = self.client.success(&self.endpoint, &request, answer)?;
+        let body = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
+        let bytes = body.map_err(|error| self.transfer(digest, error.into_io()))?;
+        let found = crate::oci::digest(Sha256::new_with_prefix(&bytes));
+        if found != digest {
+            return Err(self.wrong_digest(digest, found));
+        }
+        let config: ImageConfiguration = serde_json::from_slice(&bytes)
+            .map_err(|error| self.answer(format!("{digest} is not an image configuration: {error}")))?;
+        Ok(format!("{}/{}", config.os(), config.architecture()))
+    }
+
     fn run(&self, name: &str, platforms: &Platforms) -> Result<Pulled, Error> {
-        let wanted = self
-            .reference
-            .digest
-            .as_deref()
-            .or(self.reference.tag.as_deref())
-            .unwrap_or("latest");
-        let top = self.manifest(wanted)?;
+        let top = self.manifest(self.wanted())?;
         let mut manifests = Vec::new();
         self.descend(name, &top, platforms, MAX_DEPTH, &mut manifests)?;
         let mut blobs: BTreeMap<String, u64> = BTreeMap::new();

@@ -14,6 +14,7 @@ mod hostile;
 mod hostile_inspect;
 mod kernel;
 mod limits;
+mod lock;
 mod modules;
 mod outputs;
 mod readers;

@@ -575,3 +575,46 @@ fn failures_name_the_remedy() {
         assert!(said.contains(says), "{name}: {said}");
     }
 }
+
+#[test]
+fn lock_pins_what_a_tag_was() {
+    let site = site(10_000);
+    let registry = Registry::start(&site.path(""), "", "");
+    push(&site, &registry, "team/app:v1");
+    let name = format!("{}/team/app:v1", registry.host());
+    site.write("app.yml", &format!("init:\n  - {name}\n"));
+    // Manifests only are downloaded.
+    good(moby(&site, &["lock", "app.yml"]));
+    assert!(!site.path("cache/index.json").exists());
+    let lock = || serde_json::from_slice::<Value>(&fs::read(site.path("app.lock")).unwrap()).unwrap();
+    let first = lock();
+    assert_eq!(first["platforms"].as_array().unwrap().len(), 2);
+    assert!(first["platforms"].to_string().contains("linux/arm64"), "{first}");
+    let old = first["images"][0]["digest"].as_str().unwrap().to_owned();
+    let tar = |arguments: &[&str]| {
+        let all = [
+            &["-q", "build", "--arch", "amd64", "-o", "app.tar", "app.yml"],
+            arguments,
+        ]
+        .concat();
+        good(moby(&site, &all));
+        site.run("tar", &["-xOf", "app.tar", "noise"])
+    };
+    let before = tar(&["--locked"]);
+    // The tag moves.
+    let other = self::site(20_000);
+    push(&other, &registry, "team/app:v1");
+    fs::remove_dir_all(site.path("cache")).unwrap();
+    assert!(tar(&["--locked"]) == before, "the tag was resolved");
+    assert!(tar(&["--pull"]) == before, "the tag was resolved");
+    let output = moby(&site, &["lock", "--update", "app.yml"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    good(output);
+    let new = lock()["images"][0]["digest"].as_str().unwrap().to_owned();
+    assert!(said.contains(&format!("{name} moved from {old} to {new}")), "{said}");
+    assert!(old != new && tar(&["--locked"]) != before);
+    // Without the network, an image that is here by its digest alone stays.
+    let update = ["-q", "lock", "--update", "--offline", "app.yml"];
+    good(moby(&site, &update));
+    assert_eq!(lock()["images"][0]["digest"], new.as_str());
+}
