@@ -13,6 +13,7 @@ pub mod arch;
 pub mod assemble;
 mod bounded;
 pub mod build;
+pub mod bundle;
 pub mod cli;
 pub mod codec;
 pub mod config;

@@ -1,6 +1,9 @@
 //! The description of a build.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use extents::Slice;
 
 use crate::arch::Arch;
 use crate::codec::compress::Compression;
@@ -30,6 +33,9 @@ pub struct Request {
     pub registry: Option<Registry>,
     /// Lock of the YAML. `images` has its pins.
     pub lock: Option<Lock>,
+    /// Files that the YAML names, by their paths in it, if the YAML comes from a bundle. Nothing is then
+    /// read from disk that the YAML names.
+    pub sources: Option<BTreeMap<String, Slice>>,
     /// Directory of .deb files for packages that are built, in place of apt-get.
     pub debs: Option<PathBuf>,
     /// Compression of initrds, squashfs, EROFS and OCI layers.

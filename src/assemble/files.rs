@@ -84,8 +84,12 @@ impl Builder<'_> {
             return Ok(Some(Kind::File(Extents::from_bytes(bytes))));
         }
         let refuse = |error: Diagnostic| self.config.locate(error.below(field));
-        if !sources::check(file).map_err(refuse)? {
+        let bundled = self.request.sources.as_ref();
+        if !sources::check(file, bundled).map_err(refuse)? {
             return Ok(None);
+        }
+        if let Some(source) = bundled.and_then(|bundled| bundled.get(&file.source)) {
+            return Ok(Some(Kind::File(Extents::from_slice(source.clone()))));
         }
         let source = sources::path(file);
         let failed = |error: std::io::Error| {

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
+use super::inputs::Inputs;
 use super::report::Report;
 use super::{Environment, Failure, check, foreign, host_arch, stdout};
 use crate::arch::Arch;
@@ -118,8 +119,10 @@ impl Build {
         if matches!(self.target(), Target::Stdout) && !self.dry_run {
             stdout::check()?;
         }
-        let config = check::load(&self.files)?;
-        let lock = super::lock::of_build(&self.files, &config, self.locked, report)?;
+        let inputs = Inputs::find(&self.files, &self.layout)?;
+        let config = check::load_from(&self.files, &inputs)?;
+        let lock = super::lock::of_build(&self.files, &config, self.locked, &inputs, report)?;
+        let sources = inputs.sources()?;
         let tagged = packages::tag(&config, lock.as_ref()).map_err(Failure::Usage)?;
         if self.dry_run {
             let value = serde_json::to_value(&tagged).map_err(|error| Diagnostic::error(error.to_string()))?;
@@ -143,6 +146,7 @@ impl Build {
                 pins: lock.as_ref().map(Lock::pins).unwrap_or_default(),
             },
             lock,
+            sources,
             #[cfg(feature = "registry")]
             registry: environment.registry.access(self.offline, self.pull),
             debs: self.debs.clone(),
@@ -215,9 +219,12 @@ impl Build {
     fn formats(&self) -> Result<Vec<&'static Format>, Diagnostics> {
         let (mut formats, mut errors): (Vec<&Format>, _) = (Vec::new(), Vec::new());
         for name in &self.formats {
-            let Some(format) = find(name) else {
-                errors.push(unknown(name));
-                continue;
+            let format = match format(name) {
+                Ok(format) => format,
+                Err(error) => {
+                    errors.push(error);
+                    continue;
+                }
             };
             if !format.arches.contains(&self.arch) {
                 let message = format!(
@@ -316,11 +323,16 @@ impl Build {
     }
 }
 
-/// An error for a format that there is not.
-fn unknown(name: &str) -> Diagnostic {
+/// Returns the format of a name.
+///
+/// # Errors
+/// A name that no format has.
+pub fn format(name: &str) -> Result<&'static Format, Diagnostic> {
     let known = || FORMATS.iter().map(|format| format.name);
     let all = || format!("known formats: {}", known().collect::<Vec<_>>().join(", "));
-    Diagnostic::error(format!("unknown format {name:?}")).help(nearest(name, known()).unwrap_or_else(all))
+    find(name).ok_or_else(|| {
+        Diagnostic::error(format!("unknown format {name:?}")).help(nearest(name, known()).unwrap_or_else(all))
+    })
 }
 
 /// Names of architectures.

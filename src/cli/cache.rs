@@ -163,7 +163,11 @@ fn fail(errors: Vec<Diagnostic>) -> Result<(), Failure> {
 }
 
 fn import(dir: &Path, from: &Path, images: Vec<String>, reporter: &dyn Reporter) -> Result<(), Failure> {
-    let layout = Layout::open(from)?;
+    let mut layout = Layout::open(from)?;
+    // A bundle may lack what the cache has.
+    if dir.join("index.json").exists() {
+        layout.complete(vec![Layout::open(dir)?.files()]);
+    }
     let images = if images.is_empty() {
         layout.names()
     } else {

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Failure;
+use super::inputs::Inputs;
 use super::report::Report;
 use crate::assemble;
 use crate::bounded;
+use crate::bundle::Kind;
 use crate::config::{self, Config, MAX_YAML, Source};
 use crate::diagnostic::Diagnostic;
 use crate::reporter::Reporter;
@@ -26,7 +28,7 @@ impl Check {
     pub fn run(&self, report: &Report) -> Result<(), Failure> {
         let config = load(&self.files)?;
         packages::tag(&config, None).map_err(Failure::Usage)?;
-        let missing = sources::check_all(&config);
+        let missing = sources::check_all(&config, None);
         if !missing.is_empty() {
             return Err(Failure::Usage(config.locate_all(missing)));
         }
@@ -39,14 +41,24 @@ impl Check {
 
 /// Reads, merges and checks YAML files, without images.
 pub fn load(files: &[PathBuf]) -> Result<Config, Failure> {
-    let sources: Result<Vec<Source>, Diagnostic> = files.iter().map(|file| source(file)).collect();
-    let sources = sources.map_err(|error| Failure::Usage(error.into()))?;
-    let config = config::load(&sources).map_err(Failure::Usage)?;
+    load_from(files, &Inputs::default())
+}
+
+/// Reads, merges and checks YAML files that may be in a bundle.
+pub fn load_from(files: &[PathBuf], inputs: &Inputs) -> Result<Config, Failure> {
+    let sources: Result<Vec<Source>, Diagnostic> = files.iter().map(|file| source(file, inputs)).collect();
+    parse(&sources.map_err(|error| Failure::Usage(error.into()))?)
+}
+
+/// Merges and checks YAML texts.
+pub fn parse(sources: &[Source]) -> Result<Config, Failure> {
+    let config = config::load(sources).map_err(Failure::Usage)?;
     assemble::check(&config).map_err(Failure::Usage)?;
     Ok(config)
 }
 
-fn source(file: &Path) -> Result<Source, Diagnostic> {
+/// Reads a YAML file.
+pub fn source(file: &Path, inputs: &Inputs) -> Result<Source, Diagnostic> {
     let address = file
         .to_str()
         .filter(|file| file.starts_with("http://") || file.starts_with("https://"));
@@ -60,6 +72,10 @@ fn source(file: &Path) -> Result<Source, Diagnostic> {
     } else {
         file.display().to_string()
     };
+    let dir = file.parent().filter(|_| !stdin).map(Path::to_owned).unwrap_or_default();
+    if let Some(text) = inputs.read(Kind::Yaml, file)? {
+        return Ok(Source { name, dir, text });
+    }
     let text = if stdin {
         bounded::from(&mut io::stdin().lock(), MAX_YAML)
     } else {
@@ -73,6 +89,5 @@ fn source(file: &Path) -> Result<Source, Diagnostic> {
             diagnostic.caused_by(error)
         }
     })?;
-    let dir = file.parent().filter(|_| !stdin).map(Path::to_owned).unwrap_or_default();
     Ok(Source { name, dir, text })
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use extents::{Extents, emit};
 
+use super::inputs::Inputs;
 use super::report::Report;
 use super::{Environment, Failure, check, host_arch};
 use crate::arch::Arch;
@@ -94,12 +95,15 @@ fn write(lock: &Lock, path: &Path) -> Result<(), Diagnostic> {
 ///
 /// # Errors
 /// A file that is not a lock, and every difference between it and the YAML if it must fit.
-pub fn of_build(files: &[PathBuf], config: &Config, is_locked: bool, report: &Report) -> Result<Option<Lock>, Failure> {
+pub fn of_build(
+    files: &[PathBuf],
+    config: &Config,
+    is_locked: bool,
+    inputs: &Inputs,
+    report: &Report,
+) -> Result<Option<Lock>, Failure> {
     let path = lock::path(files);
-    let found = match &path {
-        Some(path) => lock::read(path).map_err(Diagnostics::from)?,
-        None => None,
-    };
+    let found = inputs.lock(files)?;
     let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
     let command = format!("moby lock {}", names.join(" "));
     let (Some(path), Some(lock)) = (path, found) else {

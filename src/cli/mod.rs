@@ -1,10 +1,12 @@
 //! The command line: arguments in, a call into the library, a report out.
 
 mod build;
+mod bundle;
 mod cache;
 mod check;
 mod foreign;
 mod formats;
+mod inputs;
 #[cfg(feature = "inspect")]
 mod inspect;
 #[cfg(not(feature = "inspect"))]
@@ -89,6 +91,8 @@ enum Command {
     Pkg(pkg::Pkg),
     /// Write the digests of a YAML's images and the versions of its packages to a lock file
     Lock(lock::LockCommand),
+    /// Carry everything that YAML files need in one archive, across an air gap
+    Bundle(Box<bundle::BundleCommand>),
     /// Manage the image cache
     Cache(cache::Cache),
     /// Store the credentials for a registry
@@ -144,6 +148,7 @@ impl Moby {
             Command::Inspect(inspect) => inspect.run(&report),
             Command::Pkg(pkg) => pkg.run(environment.cache, &report),
             Command::Lock(lock) => lock.run(environment, &report),
+            Command::Bundle(bundle) => bundle.run(environment, &report),
             Command::Cache(command) => command.run(environment, &report),
             #[cfg(feature = "registry")]
             Command::Login(login) => login.run(&environment.registry, &report),

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::io;
 
 use extents::Extents;
-use oci_spec::image::{Descriptor, ImageManifest};
+use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tree::{Kind, Meta, Time, Tree};
 
-use super::layout::{REF_NAME, is_index};
+use super::digests::platform_name;
+use super::layout::{MAX_JSON, REF_NAME, is_index};
 use super::{Error, Layout};
 use crate::arch::Arch;
 
@@ -98,6 +99,44 @@ impl ImageGraph {
         Ok(graph)
     }
 
+    /// Lists the platforms whose manifests are here, as `linux/amd64`.
+    pub fn platforms(&self) -> Vec<String> {
+        let is_here = |digest: &str| self.blobs.iter().any(|blob| blob.digest == digest);
+        let mut platforms = BTreeSet::new();
+        for blob in self.blobs.iter().filter(|blob| blob.content.len() <= MAX_JSON) {
+            let Ok(bytes) = blob.content.to_vec() else { continue };
+            if let Ok(index) = serde_json::from_slice::<ImageIndex>(&bytes) {
+                let here = index
+                    .manifests()
+                    .iter()
+                    .filter(|listed| is_here(listed.digest().as_ref()));
+                platforms.extend(here.filter_map(platform_name));
+            }
+        }
+        if platforms.is_empty() {
+            let config = self
+                .json(self.top.get("digest"))
+                .and_then(|manifest| self.json(manifest.pointer("/config/digest")));
+            let text = |key: &str| Some(config.as_ref()?.get(key)?.as_str()?.to_owned());
+            platforms.extend(
+                text("os")
+                    .zip(text("architecture"))
+                    .map(|(os, arch)| format!("{os}/{arch}")),
+            );
+        }
+        platforms.into_iter().collect()
+    }
+
+    /// Reads a blob of JSON by its digest.
+    fn json(&self, digest: Option<&Value>) -> Option<Value> {
+        let digest = digest?.as_str()?;
+        let blob = self.blobs.iter().find(|blob| blob.digest == digest)?;
+        if blob.content.len() > MAX_JSON {
+            return None;
+        }
+        serde_json::from_slice(&blob.content.to_vec().ok()?).ok()
+    }
+
     /// Builds the files of an OCI layout with this image only (OCI Image Layout Specification).
     pub fn layout(&self, name: &str, time: Time) -> Tree {
         let (file, dir) = (Meta::new(0o644, time), Meta::new(0o755, time));
@@ -145,7 +184,7 @@ fn layer_type(stored: &Extents) -> io::Result<&'static str> {
 }
 
 /// Returns the path of a blob in a layout.
-pub(super) fn blob_path(digest: &str) -> String {
+pub(crate) fn blob_path(digest: &str) -> String {
     format!("blobs/{}", digest.replacen(':', "/", 1))
 }
 

@@ -28,7 +28,7 @@ pub use digests::{ImageDigests, PlatformDigests};
 pub use error::Error;
 pub use files::Files;
 pub use graph::ImageGraph;
-pub(crate) use graph::digest_of;
+pub(crate) use graph::{blob_path, digest_of};
 pub use image::{Image, Layer};
 pub use layout::{Layout, Location};
 pub(crate) use layout::{digest, verify};

@@ -101,6 +101,25 @@ pub fn implied(config: &Config, store: &Store) -> Vec<(&'static str, String)> {
     found.collect()
 }
 
+/// Returns the names of the boot loaders' images that are there.
+pub fn available(request: &Request, config: &Config, store: &Store) -> Vec<String> {
+    let mut packages = Packages::new(request);
+    let lock = request.lock.as_ref();
+    let loaders = [Loader::Bios, Loader::Efi, Loader::Init, Loader::RaspberryPi].into_iter();
+    let found = loaders.filter_map(|loader| {
+        let found = find(
+            (loader, Wanted::Perhaps),
+            config,
+            store,
+            request.arch,
+            &mut packages,
+            lock,
+        );
+        Some(found.ok()??.name)
+    });
+    found.collect()
+}
+
 /// Repository of the images of a package in moby's source tree.
 fn repository(package: &str) -> String {
     format!("docker.io/moby/{package}")

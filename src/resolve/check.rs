@@ -12,7 +12,7 @@ use crate::request::Request;
 /// format does not allow.
 pub fn request(request: &Request) -> Vec<Diagnostic> {
     let mut errors = output::check(request);
-    errors.extend(sources::check_all(&request.config));
+    errors.extend(sources::check_all(&request.config, request.sources.as_ref()));
     for format in &request.formats {
         errors.extend(format_errors(format, request));
     }

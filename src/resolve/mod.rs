@@ -40,6 +40,21 @@ pub struct Resolved {
     pub boot_loaders: BTreeMap<Loader, Result<Image, Diagnostics>>,
 }
 
+/// Returns the sources of images, and what is installed beside the program.
+pub fn with_installed(images: &store::Options) -> store::Options {
+    boot_loaders::store_options(images)
+}
+
+/// Returns the names of the boot loaders' images: those that the formats of a request need, or without
+/// formats all that are there.
+pub fn loader_names(request: &Request, resolved: &Resolved) -> Vec<String> {
+    if request.formats.is_empty() {
+        return boot_loaders::available(request, &resolved.config, &resolved.boot_store);
+    }
+    let found = resolved.boot_loaders.values().flatten();
+    found.map(|image| image.name.clone()).collect()
+}
+
 /// Resolves the references of a request.
 ///
 /// # Errors

@@ -1,6 +1,9 @@
 //! Files of the host that the YAML names.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use extents::Slice;
 
 use crate::config::{Config, File};
 use crate::diagnostic::Diagnostic;
@@ -13,11 +16,23 @@ pub fn path(file: &File) -> PathBuf {
     }
 }
 
+/// Sources that come from a bundle, by their paths in the YAML.
+pub type Bundled = BTreeMap<String, Slice>;
+
 /// Checks that the source of a file is there; false if it is missing and may be.
 ///
 /// # Errors
 /// A source that is missing or is not a regular file.
-pub fn check(file: &File) -> Result<bool, Diagnostic> {
+pub fn check(file: &File, bundled: Option<&Bundled>) -> Result<bool, Diagnostic> {
+    if let Some(bundled) = bundled {
+        return match bundled.contains_key(&file.source) {
+            false if !file.optional => {
+                let message = format!("the bundle of the YAML lacks {}", file.source);
+                Err(Diagnostic::field("source", message).help("create the bundle again with `moby bundle create`"))
+            }
+            is_there => Ok(is_there),
+        };
+    }
     let path = path(file);
     match std::fs::metadata(&path) {
         Err(_) if file.optional => Ok(false),
@@ -35,9 +50,9 @@ pub fn check(file: &File) -> Result<bool, Diagnostic> {
 }
 
 /// Finds the sources that cannot be read.
-pub fn check_all(config: &Config) -> Vec<Diagnostic> {
+pub fn check_all(config: &Config, bundled: Option<&Bundled>) -> Vec<Diagnostic> {
     let files = config.all_files().into_iter();
     let files = files.filter(|(_, file)| !file.source.is_empty() && !file.directory && file.symlink.is_empty());
-    let errors = files.filter_map(|(field, file)| Some(check(file).err()?.below(&field)));
+    let errors = files.filter_map(|(field, file)| Some(check(file, bundled).err()?.below(&field)));
     errors.collect()
 }

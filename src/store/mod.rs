@@ -306,6 +306,30 @@ impl Store {
         Err(self.not_found(name))
     }
 
+    /// Reads what refers to an image or to a manifest of it: signatures, and indexes of referrers. Each
+    /// has a tag of the image's repository, made of the digest to which it refers.
+    ///
+    /// # Errors
+    /// Blobs that are missing or damaged.
+    pub fn referring(&self, name: &str, graph: &ImageGraph) -> Result<Vec<(String, ImageGraph)>, Error> {
+        let Ok(reference) = reference::parse(name) else {
+            return Ok(Vec::new());
+        };
+        let mut found = Vec::new();
+        for layout in &self.layouts {
+            for (tagged, descriptor) in layout.descriptors() {
+                let Some(tagged) = tagged else { continue };
+                let tag = tagged.strip_prefix(&format!("{}:sha256-", reference.repository));
+                let hex = tag.map(|tag| tag.split('.').next().unwrap_or_default());
+                let is_about = |hex: &str| graph.blobs.iter().any(|blob| blob.digest == format!("sha256:{hex}"));
+                if hex.is_some_and(is_about) {
+                    found.push((tagged.clone(), layout.graph_of(&tagged, descriptor, &|_| None)?));
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// Reads the SPDX documents in the attestations of an image for an architecture.
     ///
     /// # Errors

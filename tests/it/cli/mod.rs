@@ -2,6 +2,7 @@
 //! tar, gzip): no network, no privileges, no QEMU. `cargo xtask test fast` runs them.
 
 mod build;
+mod bundle;
 mod cache;
 mod check;
 mod corpus;

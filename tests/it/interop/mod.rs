@@ -1,6 +1,8 @@
 //! Tests beside other programs: skopeo, umoci, dpkg, depmod, the checkers of filesystems, and others
 //! that `cargo xtask test` installs.
 
+#[cfg(feature = "registry")]
+mod air_gap;
 mod compiled_kernel;
 mod crash_safety;
 mod debian;

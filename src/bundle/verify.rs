@@ -1,0 +1,93 @@
+//! Verifying a bundle: all of it, and nothing else.
+
+use std::collections::BTreeSet;
+
+use super::Bundle;
+use crate::diagnostic::Diagnostic;
+use crate::oci::Error;
+use crate::reporter::Reporter;
+
+/// Result of a verification.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Verified {
+    /// Number of blobs.
+    pub blobs: usize,
+    /// Number of other files.
+    pub files: usize,
+}
+
+/// Reads every blob and file of a bundle, and compares them with its manifest. The layout of the bundle
+/// is completed by those that may hold the blobs of its base.
+///
+/// # Errors
+/// Everything that is missing, damaged or not in the manifest.
+pub fn verify(bundle: &Bundle, reporter: &dyn Reporter) -> Result<Verified, Vec<Diagnostic>> {
+    let (manifest, layout) = (&bundle.manifest, &bundle.layout);
+    let path = layout.path().display();
+    let mut errors: Vec<Diagnostic> = Vec::new();
+    let mut intact: BTreeSet<String> = BTreeSet::new();
+    let listed: BTreeSet<&str> = manifest.blobs.iter().map(|blob| blob.digest.as_str()).collect();
+    let mut found: BTreeSet<&str> = BTreeSet::new();
+    for (name, descriptor) in layout.descriptors() {
+        let name = name.unwrap_or_else(|| descriptor.digest().to_string());
+        found.insert(descriptor.digest().as_ref());
+        let graph = match layout.graph_of(&name, descriptor, &|_| None) {
+            Ok(graph) => graph,
+            Err(error) => {
+                errors.push(explained(error, manifest.base.is_some()));
+                continue;
+            }
+        };
+        match graph.blobs.iter().find(|blob| !listed.contains(blob.digest.as_str())) {
+            Some(blob) => {
+                let message = format!("{path}: bundle.json lacks the blob {} of {name}", blob.digest);
+                errors.push(Diagnostic::error(message));
+            }
+            None => reporter.info(&format!("{name}: intact")),
+        }
+        intact.extend(graph.blobs.into_iter().map(|blob| blob.digest));
+    }
+    for blob in manifest.blobs.iter().filter(|blob| !intact.contains(&blob.digest)) {
+        // An error that an image has already.
+        let is_reported = |error: &Diagnostic| error.message.contains(blob.digest.trim_start_matches("sha256:"));
+        if let Err(error) = layout.blob_of(&blob.digest, blob.size)
+            && !errors.iter().any(is_reported)
+        {
+            errors.push(explained(error, blob.base));
+        }
+    }
+    let mut files = 0;
+    for file in &manifest.files {
+        match bundle.content(file) {
+            Ok(_) => files += 1,
+            Err(error) => errors.push(error.into()),
+        }
+    }
+    for image in manifest
+        .images
+        .iter()
+        .filter(|image| !found.contains(image.digest.as_str()))
+    {
+        errors.push(Diagnostic::error(format!(
+            "{path}: the image {} is missing",
+            image.name
+        )));
+    }
+    if errors.is_empty() {
+        Ok(Verified {
+            blobs: manifest.blobs.len(),
+            files,
+        })
+    } else {
+        Err(errors)
+    }
+}
+
+fn explained(error: Error, has_base: bool) -> Diagnostic {
+    let is_missing = matches!(error, Error::Missing { .. });
+    let diagnostic = Diagnostic::from(error);
+    if is_missing && has_base {
+        return diagnostic.help("name the bundle that this one adds to with --layout");
+    }
+    diagnostic
+}

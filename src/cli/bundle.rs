@@ -1,0 +1,216 @@
+//! `moby bundle`: everything that YAML files need, in one archive.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use extents::emit;
+
+use super::inputs::Inputs;
+use super::report::Report;
+use super::{Environment, Failure, check, host_arch};
+use crate::arch::Arch;
+use crate::bundle::{self, Bundle, Yaml};
+use crate::diagnostic::{Diagnostic, Diagnostics, size};
+use crate::lock;
+use crate::oci::Layout;
+use crate::plan::formats::Format;
+use crate::reporter::Reporter;
+use crate::store;
+
+/// Arguments of `moby bundle`.
+#[derive(Debug, Args)]
+pub struct BundleCommand {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Collect the images, files and locks of YAML files in an OCI archive
+    Create(Create),
+    /// List the images and files of a bundle
+    #[command(visible_alias = "list")]
+    Ls {
+        /// Bundle
+        #[arg(value_name = "BUNDLE")]
+        path: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read everything in a bundle, and compare it with its digests
+    Verify {
+        /// Bundle
+        #[arg(value_name = "BUNDLE")]
+        path: PathBuf,
+        /// Bundle that this one adds to; repeatable
+        #[arg(long, value_name = "PATH")]
+        layout: Vec<PathBuf>,
+    },
+}
+
+/// Arguments of `moby bundle create`.
+#[derive(Debug, Args)]
+struct Create {
+    /// YAML files. Each is a build of its own
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Bundle to write
+    #[arg(short, long, value_name = "BUNDLE")]
+    output: PathBuf,
+    /// Architecture to build for; repeatable [default: the host's]
+    #[arg(long, value_name = "ARCH")]
+    arch: Vec<Arch>,
+    /// Take every platform of the images. Packages are built for --arch
+    #[arg(long)]
+    all_platforms: bool,
+    /// Output formats, separated by commas, whose boot loaders are taken [default: all boot loaders
+    /// that are there]
+    #[arg(short, long = "format", value_name = "FORMAT", value_delimiter = ',')]
+    formats: Vec<String>,
+    /// Leave out what this bundle has. A build then needs both
+    #[arg(long, value_name = "BUNDLE")]
+    base: Option<PathBuf>,
+    /// Read images from this OCI layout directory, OCI archive or `docker save` tar, before the
+    /// cache; repeatable
+    #[arg(long, value_name = "PATH")]
+    layout: Vec<PathBuf>,
+    /// Take Debian packages from this directory of .deb files instead of running apt-get
+    #[arg(long, value_name = "DIR")]
+    debs: Option<PathBuf>,
+    /// Do not contact registries: use only images in --layout and the cache
+    #[arg(long)]
+    offline: bool,
+    /// Number of threads [default: one per core]
+    #[arg(short, long, value_name = "N")]
+    jobs: Option<usize>,
+}
+
+impl BundleCommand {
+    pub fn run(self, environment: Environment, report: &Report) -> Result<(), Failure> {
+        match self.command {
+            Command::Create(create) => create.run(environment, report),
+            Command::Ls { path, json } => ls(&open(&path)?, json),
+            Command::Verify { path, layout } => verify(&path, &layout, report),
+        }
+    }
+}
+
+impl Create {
+    fn run(self, environment: Environment, report: &Report) -> Result<(), Failure> {
+        let arches = if self.arch.is_empty() {
+            host_arch().parse().into_iter().collect()
+        } else {
+            self.arch.clone()
+        };
+        let base = self.base.as_deref().map(open).transpose()?;
+        let options = bundle::Options {
+            formats: self.formats(&arches)?,
+            arches,
+            all_platforms: self.all_platforms,
+            #[cfg(feature = "registry")]
+            registry: environment.registry.access(self.offline, false),
+            images: store::Options {
+                cache: environment.cache,
+                layouts: self.layout,
+                ..store::Options::default()
+            },
+            debs: self.debs,
+            base: base.as_ref(),
+            time: environment.time,
+            jobs: super::jobs(self.jobs),
+        };
+        let yamls: Result<Vec<Yaml>, Failure> = self.files.iter().map(|file| yaml(file)).collect();
+        let archive = bundle::create(&yamls?, &options, report)?;
+        emit::to_path(&archive, &self.output).map_err(|error| {
+            let message = format!("cannot write {}: {error}", self.output.display());
+            Diagnostic::error(message).caused_by(error)
+        })?;
+        report.info(&format!("wrote {}, {}", self.output.display(), size(archive.len())));
+        Ok(())
+    }
+
+    /// Returns the formats, each of which must be for one of the architectures.
+    fn formats(&self, arches: &[Arch]) -> Result<Vec<&'static Format>, Failure> {
+        let mut formats = Vec::new();
+        for name in &self.formats {
+            let format = super::build::format(name).map_err(|error| Failure::Usage(error.into()))?;
+            if !format.arches.iter().any(|arch| arches.contains(arch)) {
+                let message = format!("the format {name} is for none of the architectures");
+                return Err(Failure::Usage(Diagnostic::error(message).into()));
+            }
+            formats.push(format);
+        }
+        Ok(formats)
+    }
+}
+
+/// Reads a YAML file with its lock.
+fn yaml(file: &Path) -> Result<Yaml, Failure> {
+    if file.as_os_str() == "-" {
+        let message = "cannot bundle standard input: a bundle holds YAML files under their names";
+        let help = "save the YAML to a file";
+        return Err(Failure::Usage(Diagnostic::error(message).help(help).into()));
+    }
+    let source = check::source(file, &Inputs::default()).map_err(|error| Failure::Usage(error.into()))?;
+    Ok(Yaml {
+        path: file.to_owned(),
+        config: check::parse(&[source.clone()])?,
+        text: source.text,
+        lock: lock::read(&file.with_extension("lock")).map_err(Diagnostics::from)?,
+    })
+}
+
+/// Opens a bundle, which another layout is not.
+fn open(path: &Path) -> Result<Bundle, Failure> {
+    Bundle::open(path)?.ok_or_else(|| {
+        let message = format!("{} is not a bundle: it has no bundle.json", path.display());
+        let help = "`moby bundle create` makes one; builds take any image layout with --layout";
+        Diagnostic::error(message).help(help).into()
+    })
+}
+
+fn ls(bundle: &Bundle, is_json: bool) -> Result<(), Failure> {
+    let manifest = &bundle.manifest;
+    if is_json {
+        return super::print(&manifest.text());
+    }
+    let short = |digest: &str| {
+        digest
+            .trim_start_matches("sha256:")
+            .chars()
+            .take(12)
+            .collect::<String>()
+    };
+    let images = manifest.images.iter().map(|image| {
+        let platforms = image.platforms.join(",");
+        [image.name.clone(), short(&image.digest), size(image.size), platforms]
+    });
+    let images: Vec<[String; 4]> = images.collect();
+    let mut text = super::table(["IMAGE", "DIGEST", "SIZE", "PLATFORMS"], &images);
+    if !manifest.files.is_empty() {
+        let files = manifest.files.iter().map(|file| {
+            let kind = serde_json::to_value(file.kind).unwrap_or_default();
+            let kind = kind.as_str().unwrap_or_default().to_owned();
+            [file.path.clone(), short(&file.digest), size(file.size), kind]
+        });
+        let files: Vec<[String; 4]> = files.collect();
+        text.push('\n');
+        text.push_str(&super::table(["FILE", "DIGEST", "SIZE", "KIND"], &files));
+    }
+    super::print(&text)
+}
+
+fn verify(path: &Path, layouts: &[PathBuf], report: &Report) -> Result<(), Failure> {
+    let mut bundle = open(path)?;
+    let others: Result<Vec<Layout>, _> = layouts.iter().map(|path| Layout::open(path)).collect();
+    bundle.layout.complete(others?.iter().map(Layout::files).collect());
+    let verified = bundle::verify(&bundle, report).map_err(|errors| Failure::Work(Diagnostics(errors)))?;
+    report.info(&format!(
+        "{}: {} blobs and {} files intact",
+        path.display(),
+        verified.blobs,
+        verified.files
+    ));
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! YAML files and locks of a build: on disk, else in a bundle.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use extents::Slice;
+
+use super::Failure;
+use crate::bundle::{Bundle, Kind};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::lock::{self, Lock};
+
+/// Place of the YAML files of a build, and of everything that they name.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    bundle: Option<Bundle>,
+}
+
+impl Inputs {
+    /// Finds the bundle that has the YAML files which are not on disk.
+    ///
+    /// # Errors
+    /// Layouts that cannot be read.
+    pub fn find(files: &[PathBuf], layouts: &[PathBuf]) -> Result<Inputs, Failure> {
+        let is_missing = |file: &&PathBuf| file.as_os_str() != "-" && !file.exists();
+        let Some(missing) = files.iter().find(is_missing) else {
+            return Ok(Inputs::default());
+        };
+        let path = missing.display().to_string();
+        for layout in layouts {
+            if let Some(bundle) = Bundle::open(layout)?
+                && bundle.has(Kind::Yaml, &path)
+            {
+                return Ok(Inputs { bundle: Some(bundle) });
+            }
+        }
+        Ok(Inputs::default())
+    }
+
+    /// Reads a file of the bundle; none if it is on disk.
+    ///
+    /// # Errors
+    /// A file that is damaged.
+    pub fn read(&self, kind: Kind, file: &Path) -> Result<Option<Vec<u8>>, Diagnostic> {
+        let Some(bundle) = self.bundle.as_ref().filter(|_| !file.exists()) else {
+            return Ok(None);
+        };
+        let path = file.display().to_string();
+        let found = bundle.file(kind, &path)?;
+        let bytes = found
+            .map(|slice| extents::Extents::from_slice(slice).to_vec())
+            .transpose();
+        bytes.map_err(|error| Diagnostic::error(format!("cannot read {path}: {error}")).caused_by(error))
+    }
+
+    /// Reads the lock of YAML files, from where the last of them is.
+    ///
+    /// # Errors
+    /// A file that is not a lock.
+    pub fn lock(&self, files: &[PathBuf]) -> Result<Option<Lock>, Failure> {
+        let Some(path) = lock::path(files) else { return Ok(None) };
+        let is_bundled = self.bundle.is_some() && files.last().is_some_and(|file| !file.exists());
+        let found = if is_bundled {
+            let bytes = self.read(Kind::Lock, &path).map_err(Diagnostics::from)?;
+            bytes
+                .map(|bytes| lock::parse(&bytes, &path.display().to_string()))
+                .transpose()
+        } else {
+            lock::read(&path)
+        };
+        Ok(found.map_err(Diagnostics::from)?)
+    }
+
+    /// Returns the files that the YAML names, by their paths in it; none if the YAML is on disk.
+    ///
+    /// # Errors
+    /// Files that are damaged.
+    pub fn sources(&self) -> Result<Option<BTreeMap<String, Slice>>, Failure> {
+        let Some(bundle) = &self.bundle else { return Ok(None) };
+        let mut sources = BTreeMap::new();
+        for file in bundle.manifest.files.iter().filter(|file| file.kind == Kind::Source) {
+            sources.insert(file.path.clone(), bundle.content(file)?);
+        }
+        Ok(Some(sources))
+    }
+}

@@ -1,0 +1,137 @@
+//! docs/how-to/air-gap.md, followed literally: its commands, on a machine with a registry, and in a
+//! network namespace without interfaces.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::common::layout::{Layer, Layout, tar};
+use crate::common::registry::Registry;
+use crate::common::site::{Site, YAML, files};
+
+/// The blocks of commands in a section of the page.
+fn commands(section: &str) -> Vec<String> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/how-to/air-gap.md");
+    let page = fs::read_to_string(page).unwrap();
+    let text = page
+        .split("\n## ")
+        .find(|text| text.starts_with(&format!("{section}\n")));
+    let text = text.unwrap_or_else(|| panic!("no section {section:?}"));
+    let blocks = text.split("\n\n").filter(|block| block.starts_with("    "));
+    blocks
+        .map(|block| block.lines().map(|line| format!("{}\n", &line[4..])).collect())
+        .collect()
+}
+
+/// Runs commands in a shell that knows no moby but ours.
+fn run(site: &Site, wrapper: &[&str], script: &str) -> String {
+    let program = Path::new(env!("CARGO_BIN_EXE_moby"));
+    let path = format!(
+        "{}:{}",
+        program.parent().unwrap().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let all = [wrapper, &["sh", "-e", "-c", script]].concat();
+    let output = Command::new(all[0])
+        .args(&all[1..])
+        .current_dir(site.0.path())
+        .env("PATH", path)
+        .env("HOME", site.path("home"))
+        .env("MOBY_CACHE", site.path("cache"))
+        .env_remove("MOBY_OFFLINE")
+        .env_remove("LINUXKIT_MIRROR")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{script}{said}");
+    String::from_utf8(output.stdout).unwrap() + &said
+}
+
+#[test]
+fn how_to_page_is_followed_without_a_network() {
+    let site = Site::new();
+    let registry = Registry::start(&site.path(""), "", "");
+    let name = format!("{}/team/app:v1", registry.host());
+    let push = |content: &str| {
+        let mut layout = Layout::new(&site.path(content));
+        let manifests = ["amd64", "arm64"].map(|arch| {
+            let text = format!("{content} for {arch}");
+            layout.manifest(arch, &[Layer::gzip(&tar(&[(b'0', "a", "", text.as_bytes())]))])
+        });
+        let index = layout.index(&manifests);
+        layout.name("app", index);
+        let to = format!("docker://{name}");
+        let from = format!("oci:{content}:app");
+        let copy = [
+            "--insecure-policy",
+            "copy",
+            "-q",
+            "--all",
+            "--dest-tls-verify=false",
+            &from,
+            &to,
+        ];
+        site.run("skopeo", &copy);
+    };
+    push("old");
+    site.write("banner", "hello\n");
+    let yaml = YAML.replace("onboot:", &format!("  - {name}\nonboot:"));
+    site.write(
+        "machine.yml",
+        &format!("{yaml}  - path: etc/banner\n    source: banner\n"),
+    );
+    let here = |script: &str| run(&site, &[], script);
+    let beyond = Site(tempfile::tempdir().unwrap());
+    let there = |script: &str| run(&beyond, &["unshare", "-rn"], script);
+    let carry = |name: &str| {
+        fs::copy(site.path(name), beyond.path(name)).unwrap();
+    };
+    let bits = |site: &Site, directory: &str| {
+        let directory = site.path(directory);
+        let names = files(&directory)
+            .into_iter()
+            .filter(|name| name.starts_with("machine-"));
+        names
+            .map(|name| (name.clone(), fs::read(directory.join(name)).unwrap()))
+            .collect::<Vec<_>>()
+    };
+    // Two lines of header, and loopback, which is down.
+    let interfaces = there("cat /proc/net/dev");
+    assert_eq!(interfaces.lines().count(), 3, "{interfaces}");
+
+    let [create] = commands("With the network: create a bundle").try_into().unwrap();
+    here(&create);
+    here("moby build machine.yml");
+    let expected = bits(&site, "");
+    assert_eq!(expected.len(), 3);
+    drop(registry);
+    carry("site.tar");
+    let raw = site.run("skopeo", &["inspect", "--raw", &format!("oci-archive:site.tar:{name}")]);
+    assert!(String::from_utf8(raw).unwrap().contains("arm64"));
+
+    let [build] = commands("Without the network: build").try_into().unwrap();
+    let said = there(&build);
+    assert!(
+        said.contains(&name) && said.contains("banner") && said.contains("machine.lock"),
+        "{said}"
+    );
+    assert!(bits(&beyond, "") == expected);
+    let [change] = commands("Change the YAML").try_into().unwrap();
+    there(&change);
+    assert!(bits(&beyond, "files") == expected);
+
+    // The first machine moves on.
+    site.write("init/noise", "other");
+    let [create, build] = commands("Bring only what is new").try_into().unwrap();
+    here(&create);
+    here("moby build machine.yml");
+    carry("update.tar");
+    assert!(fs::metadata(site.path("update.tar")).unwrap().len() < fs::metadata(site.path("site.tar")).unwrap().len());
+    there(&build);
+    assert!(bits(&beyond, "") == bits(&site, "") && bits(&beyond, "") != expected);
+
+    let [import] = commands("Use the cache in place of bundles").try_into().unwrap();
+    there(&import);
+    there("cp files/machine.yml files/machine.lock files/banner . && moby build --offline machine.yml");
+    assert!(bits(&beyond, "") == expected);
+}
