@@ -125,7 +125,7 @@ fn report_whiteouts(store: &Store, reporter: &dyn Reporter) {
     for (image, directories) in store.unhidden() {
         let directories: Vec<String> = directories.iter().map(|dir| dir.escape_ascii().to_string()).collect();
         let note = Diagnostic::note(format!(
-            "{image}: opaque whiteouts hide nothing, as in LinuxKit: /{} keep the files of lower layers",
+            "{image}: ignoring opaque whiteouts, as LinuxKit does: /{} keep the files of lower layers",
             directories.join(", /")
         ));
         reporter.notice(&note.help("--opaque-whiteouts hides them, as Docker does"));

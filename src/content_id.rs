@@ -38,15 +38,19 @@ impl ContentId {
         Ok(ContentId(hash.finalize().into()))
     }
 
-    /// Derives a digest for something that is made of the content, for a purpose.
-    pub fn made(&self, how: &str) -> [u8; 32] {
-        Sha256::new().chain_update(self.0).chain_update(how).finalize().into()
+    /// Derives a digest for a purpose, such as the identifier of a compressed form.
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        Sha256::new()
+            .chain_update(self.0)
+            .chain_update(purpose)
+            .finalize()
+            .into()
     }
 
     /// Derives a UUID for a purpose (RFC 9562, 5.8: version 8, vendor-specific).
-    pub fn uuid(&self, what: &str) -> u128 {
+    pub fn uuid(&self, purpose: &str) -> u128 {
         let value = self
-            .made(what)
+            .derive(purpose)
             .iter()
             .take(16)
             .fold(0u128, |value, byte| value << 8 | u128::from(*byte));
@@ -54,8 +58,8 @@ impl ContentId {
     }
 
     /// Derives a number of 32 bits for a purpose, other than 0.
-    pub fn number(&self, what: &str) -> u32 {
-        (self.uuid(what) as u32).max(1)
+    pub fn number(&self, purpose: &str) -> u32 {
+        (self.uuid(purpose) as u32).max(1)
     }
 }
 
@@ -80,7 +84,7 @@ mod tests {
                 Some(digest) => blob.with_digest(digest),
                 None => blob,
             };
-            let slice = Slice::whole(Arc::new(blob));
+            let slice = Slice::from_blob(Arc::new(blob));
             let cut = Extents::from_slice(slice.part(10, 90_000));
             (
                 ContentId::of(&Extents::from_slice(slice)).unwrap().0,

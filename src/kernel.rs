@@ -20,7 +20,7 @@ const MAX_LEN: u64 = 512 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file of another kind.
-    #[error("no compressed kernel or no supported format found")]
+    #[error("it is not a Linux kernel in a supported format")]
     Unknown,
     /// A bzImage whose payload is not compressed by gzip.
     #[error("unsupported bzImage payload format at offset {offset}; only gzip is supported")]
@@ -143,10 +143,10 @@ pub fn config(kernel: &Extents) -> Option<String> {
     let bytes = plain.ok()?.part(0, MAX_LEN).to_vec().ok()?;
     let magic = b"IKCFG_ST";
     let at = bytes.windows(magic.len()).position(|window| window == magic)?;
-    let packed = bytes.get(at + magic.len()..)?;
+    let compressed = bytes.get(at + magic.len()..)?;
     let mut text = Vec::new();
     // It ends by itself, long before a MiB.
-    let mut reader = flate2::read::GzDecoder::new(packed).take(1 << 20);
+    let mut reader = flate2::read::GzDecoder::new(compressed).take(1 << 20);
     reader.read_to_end(&mut text).ok()?;
     String::from_utf8(text).ok()
 }
@@ -231,19 +231,19 @@ mod tests {
     #[test]
     fn an_image_is_found_in_all_its_forms() {
         let image = image();
-        let packed = gzip(&image);
+        let compressed = gzip(&image);
         let mut zboot = b"MZ\0\0zimg".to_vec();
-        zboot.extend([64u32.to_le_bytes(), (packed.len() as u32).to_le_bytes()].concat());
+        zboot.extend([64u32.to_le_bytes(), (compressed.len() as u32).to_le_bytes()].concat());
         zboot.resize(64, 0);
-        zboot.extend(&packed);
+        zboot.extend(&compressed);
         zboot.extend([0; 100]);
-        for file in [&image, &packed, &zboot] {
+        for file in [&image, &compressed, &zboot] {
             let kernel = decompressed(&Extents::from_bytes(file.clone())).unwrap();
             assert_eq!(kernel.to_vec().unwrap(), image);
             assert_eq!(version(&kernel).unwrap().unwrap(), "6.1.0-9-arm64");
         }
         // UEFI starts what is a program already as it is.
-        for (file, expected) in [(&image, &image), (&packed, &image), (&zboot, &zboot)] {
+        for (file, expected) in [(&image, &image), (&compressed, &image), (&zboot, &zboot)] {
             let kernel = program(&Extents::from_bytes(file.clone())).unwrap();
             assert_eq!(&kernel.to_vec().unwrap(), expected);
         }
@@ -267,10 +267,10 @@ mod tests {
             writer.write_all(&image).unwrap();
             [writer.finish().unwrap(), (image.len() as u32).to_le_bytes().into()].concat()
         };
-        for packed in [gzip(&image), xz] {
+        for compressed in [gzip(&image), xz] {
             let mut bzimage = bzimage.clone();
-            bzimage[0x24c..0x250].copy_from_slice(&(packed.len() as u32).to_le_bytes());
-            bzimage.extend(packed);
+            bzimage[0x24c..0x250].copy_from_slice(&(compressed.len() as u32).to_le_bytes());
+            bzimage.extend(compressed);
             assert_eq!(config(&Extents::from_bytes(bzimage)).unwrap(), text);
         }
         for kernel in [image.clone(), gzip(&image)] {

@@ -1,5 +1,7 @@
 //! Times of files, and times as text.
 
+use tree::{Meta, Time};
+
 /// Time of generated files by default, in seconds since 1970: 2017-04-18T16:30:00Z, as in LinuxKit.
 pub const DEFAULT: i64 = 1_492_533_000;
 /// Last second of the year 9999, which every format can store.
@@ -7,8 +9,13 @@ const MAX: i64 = 253_402_300_799;
 
 /// A text that is not a time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("SOURCE_DATE_EPOCH is {0:?}, which is not a time up to the year 9999")]
+#[error("SOURCE_DATE_EPOCH is {0:?}, which is not a number of seconds up to the year 9999")]
 pub struct Invalid(String);
+
+/// Returns metadata of the default time, with root as the owner.
+pub fn default_meta(mode: u32) -> Meta {
+    Meta::new(mode, Time::from_seconds(DEFAULT))
+}
 
 /// Parses seconds since 1970, as in `SOURCE_DATE_EPOCH`.
 ///

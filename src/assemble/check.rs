@@ -15,25 +15,25 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 pub fn check(config: &Config) -> Result<(), Diagnostics> {
     let ids = containers::ids(config);
     let mut wrong = Vec::new();
-    let mut complain = |field: &str, error: Diagnostic| wrong.push(error.below(field));
+    let mut report = |field: &str, error: Diagnostic| wrong.push(error.below(field));
     for (section, containers) in config.sections() {
         for (at, container) in containers.iter().enumerate() {
             let (label, image) = (ContainerConfig::default(), ImageConfiguration::default());
             let composed = spec::compose(&container.config, &label, &image, &ids).map(drop);
             let bound = volumes::bound(config, &container.config).map(drop);
             for error in composed.err().into_iter().flatten().chain(bound.err()) {
-                complain(&format!("{section}[{at}]"), error);
+                report(&format!("{section}[{at}]"), error);
             }
         }
     }
     for (at, volume) in config.volumes.iter().enumerate() {
         if let Err(error) = volumes::platforms(volume) {
-            complain(&format!("volumes[{at}]"), error);
+            report(&format!("volumes[{at}]"), error);
         }
     }
     for (field, one) in config.all_files() {
         if let Err(error) = file(one, &ids) {
-            complain(&field, error);
+            report(&field, error);
         }
     }
     if wrong.is_empty() {

@@ -57,14 +57,14 @@ impl Builder<'_> {
             Some(text) => parse_label(text, &name).map_err(|mut diagnostics| {
                 let named = self
                     .config
-                    .complain(&format!("{field}.image"), "the label of this image is invalid");
+                    .error_at(&format!("{field}.image"), "the label of this image is invalid");
                 diagnostics.0.extend(named.0);
                 diagnostics
             })?,
             None => ContainerConfig::default(),
         };
-        let complain = |error: Diagnostic| self.config.locate(error.below(field));
-        let yaml = volumes::bound(self.config, &container.config).map_err(complain)?;
+        let locate = |error: Diagnostic| self.config.locate(error.below(field));
+        let yaml = volumes::bound(self.config, &container.config).map_err(locate)?;
         let spec = spec::compose(&yaml, &label, &image.config, ids).map_err(|errors| {
             let errors = errors.into_iter().map(|error| {
                 // The YAML alone has passed [`super::check`].

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::sync::Arc;
 
-use extents::{Extents, FileBlob, Slice};
+use extents::{Extents, FileBlob};
 use tree::{Kind, Meta};
 
 use super::spec;
@@ -23,7 +23,7 @@ impl Builder<'_> {
     pub(super) fn files(&mut self, section: &str, files: &[File]) -> Result<(), Diagnostics> {
         let ids = containers::ids(self.config);
         let config = self.config;
-        let mut made = BTreeSet::new();
+        let mut created = BTreeSet::new();
         for (at, file) in files.iter().enumerate() {
             let field = format!("{section}[{at}]");
             let Some(kind) = self.content(&field, file)? else {
@@ -51,10 +51,10 @@ impl Builder<'_> {
                     Some(_) => {
                         let message = format!("`{parent}` is not a directory, and `{path}` needs one there");
                         let error = Diagnostic::error(message).help("give one of the two another path");
-                        return Err(config.complain(&format!("{field}.path"), error));
+                        return Err(config.error_at(&format!("{field}.path"), error));
                     }
                 }
-                if !made.insert(parent.to_owned()) {
+                if !created.insert(parent.to_owned()) {
                     continue;
                 }
                 let meta = Meta {
@@ -63,7 +63,7 @@ impl Builder<'_> {
                 };
                 self.put(&format!("{field}.path"), parent, meta, Kind::directory(), &origin)?;
             }
-            made.insert(path.to_owned());
+            created.insert(path.to_owned());
             self.put(&format!("{field}.path"), path, meta, kind, &origin)?;
         }
         Ok(())
@@ -110,7 +110,7 @@ impl Builder<'_> {
             return Ok(Some(Kind::File(Extents::from_bytes(bytes))));
         }
         let blob = FileBlob::open(&source).map_err(failed)?;
-        Ok(Some(Kind::File(Extents::from_slice(Slice::whole(Arc::new(blob))))))
+        Ok(Some(Kind::File(Extents::from_blob(Arc::new(blob)))))
     }
 }
 

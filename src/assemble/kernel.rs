@@ -25,11 +25,11 @@ impl Builder<'_> {
             "kernel.binary"
         };
         let Some((meta, mut content)) = file(&files, binary) else {
-            return Err(config.complain(field, missing(&files, &kernel.image, binary)));
+            return Err(config.error_at(field, missing(&files, &kernel.image, binary)));
         };
         if self.request.decompress_kernel {
             content = kernel::decompressed(&content)
-                .map_err(|error| config.complain(field, format!("--decompress-kernel: {error}")))?;
+                .map_err(|error| config.error_at(field, format!("--decompress-kernel: {error}")))?;
         }
         self.put("kernel", "boot", origin.meta(0o755), Kind::directory(), &origin)?;
         if let Some(tar) = resolve::kernel::tar_name(kernel) {
@@ -39,7 +39,7 @@ impl Builder<'_> {
                 "kernel.image"
             };
             let Some((_, content)) = file(&files, tar) else {
-                return Err(config.complain(field, missing(&files, &kernel.image, tar)));
+                return Err(config.error_at(field, missing(&files, &kernel.image, tar)));
             };
             self.modules(field, &content, &origin)?;
         }
@@ -56,7 +56,7 @@ impl Builder<'_> {
         )?;
         if let Some(ucode) = kernel.ucode.as_deref().filter(|ucode| !ucode.is_empty()) {
             let Some((meta, content)) = file(&files, ucode) else {
-                return Err(config.complain("kernel.ucode", missing(&files, &kernel.image, ucode)));
+                return Err(config.error_at("kernel.ucode", missing(&files, &kernel.image, ucode)));
             };
             self.system.microcode = (!content.is_empty()).then(|| content.clone());
             let meta = origin.meta(meta.mode);
@@ -71,7 +71,7 @@ impl Builder<'_> {
         for entry in pax::entries(tar) {
             let entry = entry.map_err(|error| {
                 self.config
-                    .complain(field, format!("the kernel's tar is corrupt: {error}"))
+                    .error_at(field, format!("the kernel's tar is corrupt: {error}"))
             })?;
             let meta = Meta {
                 records: Some(origin.records.clone()),
@@ -80,13 +80,13 @@ impl Builder<'_> {
             let kind = match entry.body {
                 Body::Link(target) => {
                     let linked = self.tree.link(&entry.path, &target, &parents);
-                    linked.map_err(|error| self.config.complain(field, format!("the kernel's tar: {error}")))?;
+                    linked.map_err(|error| self.config.error_at(field, format!("the kernel's tar: {error}")))?;
                     continue;
                 }
                 Body::Node(kind) => kind,
             };
             let inserted = self.tree.insert(&entry.path, meta, kind, &parents);
-            inserted.map_err(|error| self.config.complain(field, format!("the kernel's tar: {error}")))?;
+            inserted.map_err(|error| self.config.error_at(field, format!("the kernel's tar: {error}")))?;
         }
         Ok(())
     }
@@ -110,7 +110,7 @@ fn missing(files: &Tree, image: &str, name: &str) -> Diagnostic {
     } else {
         names.join(", ")
     };
-    Diagnostic::error(format!("did not find {name} in kernel image {image}")).help(format!(
-        "there is {names}; kernel.binary and kernel.tar name other files"
+    Diagnostic::error(format!("cannot find {name} in the kernel image {image}")).help(format!(
+        "the image has {names}; set `kernel.binary` or `kernel.tar` to the right file"
     ))
 }

@@ -176,12 +176,12 @@ impl Builder<'_> {
     fn put(&mut self, field: &str, path: &str, meta: Meta, kind: Kind, origin: &Origin) -> Result<(), Diagnostics> {
         if !kind.is_directory() && self.tree.is_occupied(path.as_bytes()) {
             let error = tree::Error::Occupied { path: path.into() };
-            return Err(self.config.complain(field, tree_error(&error)));
+            return Err(self.config.error_at(field, tree_error(&error)));
         }
         self.tree
             .insert(path.as_bytes(), meta, kind, &origin.meta(0o755))
             .map(drop)
-            .map_err(|error| self.config.complain(field, tree_error(&error)))
+            .map_err(|error| self.config.error_at(field, tree_error(&error)))
     }
 
     /// Returns a resolved image.
@@ -189,7 +189,7 @@ impl Builder<'_> {
         let found = self.resolved.images.get(&config::canonical(name));
         found.ok_or_else(|| {
             self.config
-                .complain(field, format!("{name:?} is not the name of an image"))
+                .error_at(field, format!("{name:?} is not the name of an image"))
         })
     }
 
@@ -199,7 +199,7 @@ impl Builder<'_> {
         self.resolved
             .store
             .tree(image)
-            .map_err(|error| self.config.complain(field, error))
+            .map_err(|error| self.config.error_at(field, error))
     }
 
     /// Unpacks an image below a path, with the changes of [`image::filter`].
@@ -215,7 +215,7 @@ impl Builder<'_> {
         image::filter(&mut files, role, origin.time);
         image::mark(&mut files, origin);
         let parents = origin.meta(0o755);
-        let failed = |error: tree::Error| self.config.complain(field, tree_error(&error));
+        let failed = |error: tree::Error| self.config.error_at(field, tree_error(&error));
         let root = tree::NodeId::ROOT;
         if files.node(root).meta.implied {
             files.node_mut(root).meta = match path {
@@ -235,7 +235,7 @@ impl Builder<'_> {
             let files = self.unpacked(&field, name)?;
             databases
                 .add(&files)
-                .map_err(|error| self.config.complain(&field, format!("{name}: {error}")))?;
+                .map_err(|error| self.config.error_at(&field, format!("{name}: {error}")))?;
             self.unpack(&field, name, "", image::Role::Init, &origin)?;
         }
         if let Some(merged) = databases.merged() {

@@ -70,6 +70,6 @@ impl Builder<'_> {
         image::mark(&mut files, &origin);
         files.node_mut(NodeId::ROOT).meta = origin.meta(0o755);
         let grafted = self.tree.graft(b"", &files, &origin.meta(0o755));
-        grafted.map_err(|error| self.config.complain(&field, super::tree_error(&error)))
+        grafted.map_err(|error| self.config.error_at(&field, super::tree_error(&error)))
     }
 }

@@ -98,7 +98,7 @@ impl Builder<'_> {
             return Ok(());
         }
         let found = self.resolved.store.sboms(&canonical(image), self.request.arch);
-        let found = found.map_err(|error| self.config.complain(field, error))?;
+        let found = found.map_err(|error| self.config.error_at(field, error))?;
         if found.is_empty() {
             let packages = dpkg::packages(files);
             if !packages.is_empty() {
@@ -138,7 +138,7 @@ impl Builder<'_> {
         put.map(drop).map_err(|error| {
             let error = super::tree_error(&error);
             let message = format!("cannot write the SBOM to {}: {}", options.path, error.message);
-            self.config.complain("", Diagnostic { message, ..error })
+            self.config.error_at("", Diagnostic { message, ..error })
         })
     }
 }
@@ -247,8 +247,8 @@ mod tests {
         });
         sbom.add("containers/services/a/rootfs", document.clone());
         sbom.add("", document);
-        let made = sbom.document(0);
-        let text = |pointer: &str| made.pointer(pointer).and_then(Value::as_str);
+        let document = sbom.document(0);
+        let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str);
         assert_eq!(
             text("/packages/0/packageFileName"),
             Some("containers/services/a/rootfs/usr/bin/a")
@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(text("/files/1/fileName"), Some("usr/bin/a"));
         assert_eq!(text("/creationInfo/created"), Some("1970-01-01T00:00:00Z"));
         assert_eq!(
-            made.pointer("/relationships/1/relationshipType"),
+            document.pointer("/relationships/1/relationshipType"),
             Some(&json!("DESCRIBES"))
         );
     }

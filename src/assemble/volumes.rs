@@ -76,13 +76,13 @@ impl Builder<'_> {
         let field = format!("volumes[{at}].image");
         let name = canonical(&volume.image);
         let graph = self.resolved.store.graph(&name, &wanted);
-        let graph = graph.map_err(|error| self.config.complain(&field, error))?;
+        let graph = graph.map_err(|error| self.config.error_at(&field, error))?;
         let mut files = graph.layout(&name, Time::default());
         let origin = self.origin(&name, &format!("volume[{at}]"));
         image::mark(&mut files, &origin);
         files.node_mut(NodeId::ROOT).meta = origin.meta(0o755);
         let grafted = self.tree.graft(path.as_bytes(), &files, &origin.meta(0o755));
-        grafted.map_err(|error| self.config.complain(&field, super::tree_error(&error)))
+        grafted.map_err(|error| self.config.error_at(&field, super::tree_error(&error)))
     }
 }
 
@@ -140,7 +140,7 @@ fn find<'a>(config: &'a Config, name: &str, read_only: bool) -> Result<&'a Volum
         return Err(Diagnostic::error(format!("volume {name} not found")).help(help));
     };
     if volume.readonly && !read_only {
-        let message = format!("volume {name} is read-only, but attempting to write into container");
+        let message = format!("volume {name} is read-only, but the container binds it for writing");
         let help = format!("bind it as {name}:/path:ro, or mount it with the option ro");
         return Err(Diagnostic::error(message).help(help));
     }

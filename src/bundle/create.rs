@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use extents::{Extents, FileBlob, Slice};
+use extents::{Extents, FileBlob};
 use oci_spec::image::Descriptor;
 use serde_json::{Value, json};
 use tree::{Kind as Node, Meta, Time, Tree};
@@ -174,7 +174,7 @@ impl Content {
                     let message = format!("cannot read {}: {error}", path.display());
                     config.locate(Diagnostic::field(format!("{field}.source"), message))
                 })?;
-                let content = Extents::from_slice(Slice::whole(Arc::new(blob)));
+                let content = Extents::from_blob(Arc::new(blob));
                 self.files.insert((Kind::Source, file.source.clone()), content);
             }
         }

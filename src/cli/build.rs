@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 
 use super::inputs::Inputs;
-use super::report::Report;
-use super::{Environment, Failure, check, foreign, host_arch, stdout};
+use super::terminal::TerminalReporter;
+use super::{Environment, Failure, check, host_arch, linuxkit, stdout};
 use crate::arch::Arch;
 use crate::assemble::metadata;
 use crate::codec::compress::Compression;
@@ -65,7 +65,7 @@ pub struct Build {
     /// Number of threads [default: one per core]
     #[arg(short, long, value_name = "N")]
     jobs: Option<usize>,
-    /// Decompress the kernel
+    /// Write the kernel decompressed
     #[arg(long)]
     decompress_kernel: bool,
     /// Size of disk images, such as 512M or 4G; a plain number is in MiB [default: as small as the
@@ -75,8 +75,8 @@ pub struct Build {
     /// Print the merged YAML without building
     #[arg(long)]
     dry_run: bool,
-    /// Apply opaque whiteouts as Docker does, so that they hide the files of lower layers.
-    /// LinuxKit keeps those files, and so does moby without this flag
+    /// Apply opaque whiteouts as Docker does: hide the files of lower layers. Without this flag, moby
+    /// keeps these files, as LinuxKit does
     #[arg(long)]
     opaque_whiteouts: bool,
     /// Do not add an SBOM to the root filesystem
@@ -85,16 +85,16 @@ pub struct Build {
     /// Path of the SBOM in the root filesystem
     #[arg(long, value_name = "PATH", default_value = "sbom.spdx.json")]
     sbom_output: String,
-    /// Record the current time in the SBOM. The build is then not reproducible
+    /// Record the current time in the SBOM, so that the build is not reproducible
     #[arg(long)]
     sbom_current_time: bool,
-    /// Ignored: the tar of an earlier build. It must exist
-    #[arg(long, value_name = "FILE", help_heading = foreign::COMPATIBILITY)]
+    /// Ignored: the tar of an earlier build, which must exist
+    #[arg(long, value_name = "FILE", help_heading = linuxkit::COMPATIBILITY)]
     input_tar: Option<PathBuf>,
     /// Do not contact registries: use only images in --layout and the cache
     #[arg(long, conflicts_with = "pull")]
     offline: bool,
-    /// Pull cached images again, because tags may have moved. Images of a lock stay
+    /// Pull images even if they are cached, because tags may have moved. Images of a lock stay
     #[arg(long)]
     pull: bool,
     /// Fail unless there is a lock that fits the YAML. Without this flag, a lock is used for what it
@@ -102,18 +102,18 @@ pub struct Build {
     #[arg(long)]
     locked: bool,
     #[command(flatten)]
-    foreign: foreign::BuildFlags,
+    linuxkit: linuxkit::BuildFlags,
 }
 
 impl Build {
-    pub fn run(self, environment: Environment, report: &Report) -> Result<(), Failure> {
+    pub fn run(self, environment: Environment, reporter: &TerminalReporter) -> Result<(), Failure> {
         let formats = self.formats().map_err(Failure::Usage)?;
         if self.size.is_some() && !formats.iter().any(|format| format.is_disk()) {
-            report.notice(&Diagnostic::note(
-                "--size is for disk images, and there is none among the formats",
+            reporter.notice(&Diagnostic::note(
+                "--size has no effect: none of the formats is a disk image",
             ));
         }
-        self.foreign.explain(self.input_tar.is_some(), self.pull, report)?;
+        self.linuxkit.explain(self.input_tar.is_some(), self.pull, reporter)?;
         self.check_input_tar()?;
         self.check_name()?;
         if matches!(self.target(), Target::Stdout) && !self.dry_run {
@@ -121,7 +121,7 @@ impl Build {
         }
         let inputs = Inputs::find(&self.files, &self.layout)?;
         let config = check::load_from(&self.files, &inputs)?;
-        let lock = super::lock::of_build(&self.files, &config, self.locked, &inputs, report)?;
+        let lock = super::lock::of_build(&self.files, &config, self.locked, &inputs, reporter)?;
         let sources = inputs.sources()?;
         let tagged = packages::tag(&config, lock.as_ref()).map_err(Failure::Usage)?;
         if self.dry_run {
@@ -129,8 +129,8 @@ impl Build {
             return super::print(&metadata::yaml(&value));
         }
         if !config.disk.partitions.is_empty() && !formats.iter().any(|format| format.is_disk()) {
-            report.notice(&Diagnostic::note(
-                "disk: is for disk images, and there is none among the formats",
+            reporter.notice(&Diagnostic::note(
+                "`disk:` has no effect: none of the formats is a disk image",
             ));
         }
         let request = Request {
@@ -159,9 +159,9 @@ impl Build {
             time: environment.time,
             jobs: super::jobs(self.jobs),
         };
-        let built = crate::build(&request, report).map_err(Failure::Work)?;
+        let built = crate::build(&request, reporter).map_err(Failure::Work)?;
         for path in built.files {
-            report.info(&format!("wrote {}", path.display()));
+            reporter.info(&format!("wrote {}", path.display()));
         }
         Ok(())
     }
@@ -299,7 +299,7 @@ impl Build {
         }
         if self.output.is_some() && !matches!(formats, [one] if one.is_stream()) {
             let help = "--dir and --name choose where other formats go";
-            errors.push(Diagnostic::error("--output takes one format that is a single file").help(help));
+            errors.push(Diagnostic::error("--output needs one format that is a single file").help(help));
         }
         errors
     }

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use extents::emit;
 
 use super::inputs::Inputs;
-use super::report::Report;
+use super::terminal::TerminalReporter;
 use super::{Environment, Failure, check, host_arch};
 use crate::arch::Arch;
 use crate::bundle::{self, Bundle, Yaml};
@@ -87,17 +87,17 @@ struct Create {
 }
 
 impl BundleCommand {
-    pub fn run(self, environment: Environment, report: &Report) -> Result<(), Failure> {
+    pub fn run(self, environment: Environment, reporter: &TerminalReporter) -> Result<(), Failure> {
         match self.command {
-            Command::Create(create) => create.run(environment, report),
+            Command::Create(create) => create.run(environment, reporter),
             Command::Ls { path, json } => ls(&open(&path)?, json),
-            Command::Verify { path, layout } => verify(&path, &layout, report),
+            Command::Verify { path, layout } => verify(&path, &layout, reporter),
         }
     }
 }
 
 impl Create {
-    fn run(self, environment: Environment, report: &Report) -> Result<(), Failure> {
+    fn run(self, environment: Environment, reporter: &TerminalReporter) -> Result<(), Failure> {
         let arches = if self.arch.is_empty() {
             host_arch().parse().into_iter().collect()
         } else {
@@ -121,12 +121,12 @@ impl Create {
             jobs: super::jobs(self.jobs),
         };
         let yamls: Result<Vec<Yaml>, Failure> = self.files.iter().map(|file| yaml(file)).collect();
-        let archive = bundle::create(&yamls?, &options, report)?;
+        let archive = bundle::create(&yamls?, &options, reporter)?;
         emit::to_path(&archive, &self.output).map_err(|error| {
             let message = format!("cannot write {}: {error}", self.output.display());
             Diagnostic::error(message).caused_by(error)
         })?;
-        report.info(&format!("wrote {}, {}", self.output.display(), size(archive.len())));
+        reporter.info(&format!("wrote {}, {}", self.output.display(), size(archive.len())));
         Ok(())
     }
 
@@ -201,12 +201,12 @@ fn ls(bundle: &Bundle, is_json: bool) -> Result<(), Failure> {
     super::print(&text)
 }
 
-fn verify(path: &Path, layouts: &[PathBuf], report: &Report) -> Result<(), Failure> {
+fn verify(path: &Path, layouts: &[PathBuf], reporter: &TerminalReporter) -> Result<(), Failure> {
     let mut bundle = open(path)?;
     let others: Result<Vec<Layout>, _> = layouts.iter().map(|path| Layout::open(path)).collect();
     bundle.layout.complete(others?.iter().map(Layout::files).collect());
-    let verified = bundle::verify(&bundle, report).map_err(|errors| Failure::Work(Diagnostics(errors)))?;
-    report.info(&format!(
+    let verified = bundle::verify(&bundle, reporter).map_err(|errors| Failure::Work(Diagnostics(errors)))?;
+    reporter.info(&format!(
         "{}: {} blobs and {} files intact",
         path.display(),
         verified.blobs,

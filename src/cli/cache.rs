@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use extents::{Extents, emit};
 use tree::Time;
 
-use super::report::Report;
+use super::terminal::TerminalReporter;
 use super::{Environment, Failure, host_arch, stdout};
 use crate::arch::Arch;
 use crate::config::canonical;
@@ -67,9 +67,9 @@ enum Command {
         #[arg(required = true, value_name = "IMAGE")]
         images: Vec<String>,
     },
-    /// Remove blobs and decompressed layers that no image needs, and decompressed layers that are corrupt
+    /// Remove blobs and cached layers that no image needs, and corrupt cached layers
     Clean,
-    /// Read every blob and every decompressed layer, and compare them with their digests
+    /// Compare every blob and every cached layer with its digest
     Verify,
 }
 
@@ -85,11 +85,11 @@ enum Format {
 }
 
 impl Cache {
-    pub fn run(self, environment: Environment, report: &Report) -> Result<(), Failure> {
+    pub fn run(self, environment: Environment, reporter: &TerminalReporter) -> Result<(), Failure> {
         let dir = environment.cache.ok_or_else(super::no_cache)?;
         match self.command {
             Command::Ls { names } => ls(&dir, names),
-            Command::Import { from, images } => import(&dir, &from, images, report),
+            Command::Import { from, images } => import(&dir, &from, images, reporter),
             Command::Export {
                 image,
                 output,
@@ -100,12 +100,12 @@ impl Cache {
                 write(&export(&dir, &image, format, arch, time)?, &output)
             }
             #[cfg(feature = "registry")]
-            Command::Pull(pull) => pull.run(&dir, &environment.registry, report),
+            Command::Pull(pull) => pull.run(&dir, &environment.registry, reporter),
             #[cfg(feature = "registry")]
-            Command::Push(push) => push.run(&store(&dir)?, &environment.registry, report),
-            Command::Rm { images } => rm(&dir, &images, report),
-            Command::Clean => clean(&dir, &Writer::open(&dir)?, report),
-            Command::Verify => verify(&dir, report),
+            Command::Push(push) => push.run(&store(&dir)?, &environment.registry, reporter),
+            Command::Rm { images } => rm(&dir, &images, reporter),
+            Command::Clean => clean(&dir, &Writer::open(&dir)?, reporter),
+            Command::Verify => verify(&dir, reporter),
         }
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::Failure;
 use super::inputs::Inputs;
-use super::report::Report;
+use super::terminal::TerminalReporter;
 use crate::assemble;
 use crate::bounded;
 use crate::bundle::Kind;
@@ -25,7 +25,7 @@ pub struct Check {
 }
 
 impl Check {
-    pub fn run(&self, report: &Report) -> Result<(), Failure> {
+    pub fn run(&self, reporter: &TerminalReporter) -> Result<(), Failure> {
         let config = load(&self.files)?;
         packages::tag(&config, None).map_err(Failure::Usage)?;
         let missing = sources::check_all(&config, None);
@@ -33,7 +33,7 @@ impl Check {
             return Err(Failure::Usage(config.locate_all(missing)));
         }
         for file in &self.files {
-            report.info(&format!("{}: no mistakes found", file.display()));
+            reporter.info(&format!("{}: no mistakes found", file.display()));
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use extents::{Extents, FileBlob, Slice, emit};
+use extents::{Extents, FileBlob, emit};
 
 use super::Failure;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
@@ -20,7 +20,7 @@ const MAX_ERRORS: usize = 10;
 /// Arguments of `moby inspect`.
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// A file that `moby build` writes: disk image, ISO, filesystem, tar, kernel or initrd
+    /// File that `moby build` writes: disk image, ISO, filesystem, tar, kernel or initrd
     file: PathBuf,
     /// List all files with their sizes in bytes
     #[arg(long, conflicts_with = "cat")]
@@ -83,7 +83,7 @@ fn open(path: &Path) -> Result<Extents, Failure> {
     }
     let file = FileBlob::open(path);
     let file = file.map_err(|error| Failure::Usage(failed(error.to_string()).caused_by(error).into()))?;
-    Ok(Extents::from_slice(Slice::whole(Arc::new(file))))
+    Ok(Extents::from_blob(Arc::new(file)))
 }
 
 /// Writes one file to standard output.

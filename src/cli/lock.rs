@@ -6,7 +6,7 @@ use clap::Args;
 use extents::{Extents, emit};
 
 use super::inputs::Inputs;
-use super::report::Report;
+use super::terminal::TerminalReporter;
 use super::{Environment, Failure, check, host_arch};
 use crate::arch::Arch;
 use crate::config::Config;
@@ -44,7 +44,7 @@ pub struct LockCommand {
 }
 
 impl LockCommand {
-    pub fn run(self, environment: Environment, report: &Report) -> Result<(), Failure> {
+    pub fn run(self, environment: Environment, reporter: &TerminalReporter) -> Result<(), Failure> {
         let Some(path) = lock::path(&self.files) else {
             let message = "cannot lock standard input: the lock is written beside the YAML file";
             let help = "save the YAML to a file";
@@ -72,13 +72,13 @@ impl LockCommand {
                 Update::Names(self.update)
             },
         };
-        let new = resolve::lock::lock(&config, old.as_ref(), &options, report)?;
+        let new = resolve::lock::lock(&config, old.as_ref(), &options, reporter)?;
         if old.as_ref() == Some(&new) {
-            report.info(&format!("{} is up to date", path.display()));
+            reporter.info(&format!("{} is up to date", path.display()));
             return Ok(());
         }
         write(&new, &path)?;
-        report.info(&format!("wrote {}", path.display()));
+        reporter.info(&format!("wrote {}", path.display()));
         Ok(())
     }
 }
@@ -100,7 +100,7 @@ pub fn of_build(
     config: &Config,
     is_locked: bool,
     inputs: &Inputs,
-    report: &Report,
+    reporter: &TerminalReporter,
 ) -> Result<Option<Lock>, Failure> {
     let path = lock::path(files);
     let found = inputs.lock(files)?;
@@ -131,7 +131,7 @@ pub fn of_build(
         return Err(Failure::Work(config.locate_all(errors.collect())));
     }
     for difference in differences {
-        report.notice(&Diagnostic::note(difference.message).help(help.clone()));
+        reporter.notice(&Diagnostic::note(difference.message).help(help.clone()));
     }
     Ok(Some(lock))
 }

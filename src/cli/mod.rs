@@ -4,7 +4,6 @@ mod build;
 mod bundle;
 mod cache;
 mod check;
-mod foreign;
 mod formats;
 mod inputs;
 #[cfg(feature = "inspect")]
@@ -12,29 +11,30 @@ mod inspect;
 #[cfg(not(feature = "inspect"))]
 #[path = "inspect_disabled.rs"]
 mod inspect;
+mod linuxkit;
 mod lock;
 mod pkg;
 #[cfg(feature = "registry")]
 mod registry;
-mod report;
 mod run;
 mod stdout;
+mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use report::Report;
+use terminal::TerminalReporter;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::time;
+use crate::{store, time};
 
 /// The end of the long help and of the manual page.
 const AFTER_HELP: &str = "\
 Exit status:
   0  success
-  1  the work failed
-  2  the command line or the YAML is wrong
+  1  the command failed
+  2  the command line or the YAML is invalid
 
 Environment:
   MOBY_CACHE         image cache directory
@@ -61,8 +61,8 @@ struct Moby {
     /// Print errors only
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// Print the causes of errors. As a number, LinuxKit's level: 0 is --quiet, 1 the default, 2 and more
-    /// print causes
+    /// Print the causes of errors. LEVEL is as in LinuxKit: 0 is --quiet, 1 is the default, 2 or more
+    /// prints causes
     #[arg(short, long, global = true, value_name = "LEVEL", require_equals = true, num_args = 0..=1, default_missing_value = "2")]
     verbose: Option<u8>,
     /// Image cache directory [default: $MOBY_CACHE, $LINUXKIT_CACHE or ~/.linuxkit/cache]
@@ -134,26 +134,26 @@ impl Failure {
 
 impl Moby {
     fn run(self) -> Result<(), Failure> {
-        let report = Report::new(self.quiet || self.verbose == Some(0));
+        let reporter = TerminalReporter::new(self.quiet || self.verbose == Some(0));
         let environment = Environment::read(
             self.cache,
             #[cfg(feature = "registry")]
             self.registry,
         )?;
         match self.command {
-            Command::Build(build) => build.run(environment, &report),
-            Command::Check(check) => check.run(&report),
+            Command::Build(build) => build.run(environment, &reporter),
+            Command::Check(check) => check.run(&reporter),
             Command::Schema => print(&format!("{:#}\n", crate::config::schema::schema())),
-            Command::Run(run) => run.run(environment.cache, &report),
-            Command::Inspect(inspect) => inspect.run(&report),
-            Command::Pkg(pkg) => pkg.run(environment.cache, &report),
-            Command::Lock(lock) => lock.run(environment, &report),
-            Command::Bundle(bundle) => bundle.run(environment, &report),
-            Command::Cache(command) => command.run(environment, &report),
+            Command::Run(run) => run.run(environment.cache, &reporter),
+            Command::Inspect(inspect) => inspect.run(&reporter),
+            Command::Pkg(pkg) => pkg.run(environment.cache, &reporter),
+            Command::Lock(lock) => lock.run(environment, &reporter),
+            Command::Bundle(bundle) => bundle.run(environment, &reporter),
+            Command::Cache(command) => command.run(environment, &reporter),
             #[cfg(feature = "registry")]
-            Command::Login(login) => login.run(&environment.registry, &report),
+            Command::Login(login) => login.run(&environment.registry, &reporter),
             #[cfg(feature = "registry")]
-            Command::Logout(logout) => logout.run(&report),
+            Command::Logout(logout) => logout.run(&reporter),
             Command::Formats(formats) => formats.run(),
             Command::Version => print(concat!("moby ", env!("CARGO_PKG_VERSION"), "\n")),
         }
@@ -205,7 +205,7 @@ pub fn main() -> ExitCode {
         let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("error: {error}\n").as_bytes());
         return ExitCode::FAILURE;
     }
-    let moby = Moby::parse_from(foreign::respell(std::env::args_os()));
+    let moby = Moby::parse_from(linuxkit::respell(std::env::args_os()));
     let verbose = moby.verbose.is_some_and(|level| level > 1);
     let (errors, code) = match moby.run() {
         Ok(()) => return ExitCode::SUCCESS,
@@ -227,8 +227,7 @@ pub fn main() -> ExitCode {
 
 /// Returns the error for a user without a cache directory.
 fn no_cache() -> Failure {
-    let message = "cannot find the image cache: there is no home directory";
-    Failure::Usage(Diagnostic::error(message).help("name a directory with --cache").into())
+    Failure::Usage(store::no_cache().into())
 }
 
 /// Formats rows below a header, in aligned columns.

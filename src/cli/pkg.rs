@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::report::Report;
+use super::terminal::TerminalReporter;
 use super::{Failure, host_arch};
 use crate::arch::Arch;
-use crate::diagnostic::Diagnostic;
 use crate::pkg;
 
 /// Arguments of `moby pkg`.
@@ -40,7 +39,7 @@ enum Command {
 }
 
 impl Pkg {
-    pub fn run(self, given: Option<PathBuf>, report: &Report) -> Result<(), Failure> {
+    pub fn run(self, given: Option<PathBuf>, reporter: &TerminalReporter) -> Result<(), Failure> {
         match self.command {
             Command::ShowTag { dirs } => {
                 for dir in dirs {
@@ -48,10 +47,7 @@ impl Pkg {
                 }
             }
             Command::Build { dirs, arch, debs } => {
-                let store = given.ok_or_else(|| {
-                    let message = "cannot find the image cache: there is no home directory";
-                    Failure::Usage(Diagnostic::error(message).help("name a directory with --cache").into())
-                })?;
+                let store = given.ok_or_else(super::no_cache)?;
                 let options = pkg::Options {
                     store,
                     arch,
@@ -61,7 +57,7 @@ impl Pkg {
                     jobs: super::jobs(None),
                 };
                 for dir in dirs {
-                    let name = pkg::build(&dir, &options, report).map_err(Failure::Work)?;
+                    let name = pkg::build(&dir, &options, reporter).map_err(Failure::Work)?;
                     super::print(&format!("{name}\n"))?;
                 }
             }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::report::Report;
+use super::terminal::TerminalReporter;
 use super::{Failure, host_arch};
 use crate::arch::Arch;
 use crate::config::canonical;
@@ -18,14 +18,13 @@ use crate::store::Store;
 /// Access to registries.
 #[derive(Clone, Debug, Args)]
 pub struct RegistryFlags {
-    /// Pull from a mirror first, as MIRROR for every registry or REGISTRY=MIRROR for one;
-    /// repeatable
+    /// Pull from MIRROR before REGISTRY, or before every registry if none is given; repeatable
     #[arg(long, global = true, value_name = "[REGISTRY=]MIRROR")]
     mirror: Vec<String>,
-    /// Trust the certificate authorities in a PEM file, besides the operating system's
+    /// Trust the certificate authorities in a PEM file, in addition to those of the operating system
     #[arg(long, global = true, value_name = "FILE")]
     cert_file: Vec<PathBuf>,
-    /// Reach a registry by plain HTTP; on loopback that needs no flag; repeatable
+    /// Connect to a registry by HTTP instead of HTTPS (localhost needs no flag); repeatable
     #[arg(long, global = true, value_name = "REGISTRY")]
     plain_http: Vec<String>,
 }
@@ -76,7 +75,7 @@ pub struct Login {
 }
 
 impl Login {
-    pub fn run(self, flags: &RegistryFlags, report: &Report) -> Result<(), Failure> {
+    pub fn run(self, flags: &RegistryFlags, reporter: &TerminalReporter) -> Result<(), Failure> {
         let user = match self.username {
             Some(user) => user,
             None if self.password_stdin => {
@@ -103,7 +102,7 @@ impl Login {
         client.check_login(&self.registry).map_err(failure)?;
         let stored = Credentials::from_environment().store(&self.registry, &user, password);
         let path = stored.map_err(failure)?;
-        report.info(&format!(
+        reporter.info(&format!(
             "logged in to {} as {user}; stored in {}",
             self.registry,
             path.display()
@@ -121,17 +120,17 @@ pub struct Logout {
 }
 
 impl Logout {
-    pub fn run(self, report: &Report) -> Result<(), Failure> {
+    pub fn run(self, reporter: &TerminalReporter) -> Result<(), Failure> {
         let removed = Credentials::from_environment()
             .remove(&self.registry)
             .map_err(failure)?;
         match removed {
-            Some(path) => report.info(&format!(
+            Some(path) => reporter.info(&format!(
                 "removed the credentials for {} from {}",
                 self.registry,
                 path.display()
             )),
-            None => report.info(&format!("no credentials for {} are stored", self.registry)),
+            None => reporter.info(&format!("no credentials for {} are stored", self.registry)),
         }
         Ok(())
     }
@@ -152,7 +151,7 @@ pub struct Pull {
 }
 
 impl Pull {
-    pub fn run(self, cache: &Path, flags: &RegistryFlags, report: &Report) -> Result<(), Failure> {
+    pub fn run(self, cache: &Path, flags: &RegistryFlags, reporter: &TerminalReporter) -> Result<(), Failure> {
         let platforms = if self.all_platforms {
             Platforms::All
         } else if self.arch.is_empty() {
@@ -166,8 +165,8 @@ impl Pull {
         };
         let client = flags.client();
         for name in images(&self.images)? {
-            let pulled = client.pull(&name, &platforms, cache, report).map_err(failure)?;
-            report.info(&format!("pulled {name}@{}", pulled.digest));
+            let pulled = client.pull(&name, &platforms, cache, reporter).map_err(failure)?;
+            reporter.info(&format!("pulled {name}@{}", pulled.digest));
         }
         Ok(())
     }
@@ -204,22 +203,22 @@ pub struct Push {
 }
 
 impl Push {
-    pub fn run(self, store: &Store, flags: &RegistryFlags, report: &Report) -> Result<(), Failure> {
+    pub fn run(self, store: &Store, flags: &RegistryFlags, reporter: &TerminalReporter) -> Result<(), Failure> {
         let name = canonical(&self.image);
         let graph = store.graph(&name, &|_| None)?;
         let to = self.to.map_or(name, |to| canonical(&to));
-        let digest = flags.client().push(&graph, &to, report).map_err(failure)?;
-        report.info(&format!("pushed {to}@{digest}"));
+        let digest = flags.client().push(&graph, &to, reporter).map_err(failure)?;
+        reporter.info(&format!("pushed {to}@{digest}"));
         Ok(())
     }
 }
 
 fn ask(question: &str) -> Result<String, Failure> {
-    let mut answer = String::new();
+    let mut line = String::new();
     let asked = std::io::stderr().write_all(question.as_bytes());
-    let read = asked.and_then(|()| std::io::stdin().lock().read_line(&mut answer));
+    let read = asked.and_then(|()| std::io::stdin().lock().read_line(&mut line));
     read.map_err(|error| failure_text(format!("cannot read the user name: {error}")))?;
-    Ok(answer.trim().to_owned())
+    Ok(line.trim().to_owned())
 }
 
 /// Turns an error of the registry client into what the user sees.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::report::Report;
+use super::terminal::TerminalReporter;
 use super::{Failure, host_arch};
 use crate::diagnostic::Diagnostic;
 use crate::run::{self, Data, Machine};
@@ -14,12 +14,12 @@ use crate::run::{self, Data, Machine};
 pub struct Run {
     /// Name of a build with kernel and initrd, or a disk, ISO or root filesystem image
     name: PathBuf,
-    /// Boot a disk or an ISO image by UEFI instead of BIOS
+    /// Boot a disk or ISO image with UEFI instead of BIOS
     #[arg(long)]
     uefi: bool,
     /// Attach an ISO image as a USB drive
-    #[arg(long)]
-    stick: bool,
+    #[arg(long, alias = "stick")]
+    usb: bool,
     /// Number of CPUs
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     cpus: u32,
@@ -29,10 +29,10 @@ pub struct Run {
     /// Attach a disk image; repeatable
     #[arg(long, value_name = "FILE")]
     disk: Vec<PathBuf>,
-    /// Give the machine a text, as the file `config` of an ISO image
+    /// Pass a text to the machine, as the file `config` on an ISO image
     #[arg(long, value_name = "TEXT")]
     data: Option<String>,
-    /// Give the machine a file, as `config` of an ISO image
+    /// Pass a file to the machine, as `config` on an ISO image
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     data_file: Option<PathBuf>,
     /// Forward a TCP port of this host to the machine; repeatable
@@ -41,8 +41,7 @@ pub struct Run {
     /// Architecture of the machine [default: the host's]
     #[arg(long, default_value = host_arch(), hide_default_value = true)]
     arch: String,
-    /// QEMU's accelerator: kvm, hvf, whpx or tcg [default: the host's, or tcg where guests fail
-    /// under it]
+    /// QEMU accelerator: kvm, hvf, whpx or tcg [default: the host's, or tcg if guests failed under it]
     #[arg(long)]
     accel: Option<String>,
     /// Show the machine's screen in a window
@@ -51,11 +50,11 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn run(self, cache: Option<PathBuf>, report: &Report) -> Result<(), Failure> {
+    pub fn run(self, cache: Option<PathBuf>, reporter: &TerminalReporter) -> Result<(), Failure> {
         let machine = Machine {
             name: self.name,
             uefi: self.uefi,
-            stick: self.stick,
+            usb: self.usb,
             arch: self.arch,
             cpus: self.cpus,
             mem: self.mem,
@@ -66,7 +65,7 @@ impl Run {
             accel: self.accel,
             cache,
         };
-        run::run(&machine, report).map_err(|error| {
+        run::run(&machine, reporter).map_err(|error| {
             let mut diagnostic = Diagnostic::error(error.to_string());
             diagnostic.help.extend(error.help());
             Failure::Work(diagnostic.into())

@@ -4,7 +4,7 @@
 use std::io::{self, BufReader, Read, Write};
 use std::sync::Arc;
 
-use extents::{Extents, FileBlob, Slice};
+use extents::{Extents, FileBlob};
 use flate2::bufread::MultiGzDecoder;
 use tempfile::{SpooledData, SpooledTempFile};
 
@@ -23,11 +23,11 @@ pub fn limit(compressed: u64) -> u64 {
     compressed.saturating_mul(MAX_RATIO).max(MIN_LIMIT)
 }
 
-/// Decompresses the whole input of `len` bytes.
+/// Decompresses an input of `len` bytes into memory, or into a temporary file if the result is large.
 ///
 /// # Errors
 /// Read errors, unsupported or damaged compression, and input that expands beyond its [`limit`].
-pub fn whole(compressed: impl Read, len: u64) -> io::Result<Extents> {
+pub fn to_extents(compressed: impl Read, len: u64) -> io::Result<Extents> {
     let limit = limit(len);
     let mut reader = reader(compressed)?.take(limit + 1);
     let mut spooled = SpooledTempFile::new(MAX_IN_MEMORY);
@@ -41,7 +41,7 @@ pub fn whole(compressed: impl Read, len: u64) -> io::Result<Extents> {
     spooled.flush()?;
     Ok(match spooled.into_inner() {
         SpooledData::InMemory(bytes) => Extents::from_bytes(bytes.into_inner()),
-        SpooledData::OnDisk(file) => Extents::from_slice(Slice::whole(Arc::new(FileBlob::new(file)?))),
+        SpooledData::OnDisk(file) => Extents::from_blob(Arc::new(FileBlob::new(file)?)),
     })
 }
 

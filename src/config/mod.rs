@@ -1,7 +1,9 @@
 //! The YAML: parsing, checking and merging to a [`Config`].
 
+mod check;
 mod container;
 pub mod disk;
+mod merge;
 pub(crate) mod node;
 pub mod schema;
 mod syntax;
@@ -288,134 +290,6 @@ impl Config {
         images
     }
 
-    /// Merges a further source: fields of the kernel and boot loaders are replaced, lists are extended.
-    fn append(&mut self, part: Config, spans: BTreeMap<String, Span>) {
-        let lengths = [
-            ("init[", self.init.len()),
-            ("onboot[", self.onboot.len()),
-            ("onshutdown[", self.onshutdown.len()),
-            ("services[", self.services.len()),
-            ("files[", self.files.len()),
-            ("volumes[", self.volumes.len()),
-            ("disk.partitions[", self.disk.partitions.len()),
-        ];
-        for (path, span) in spans {
-            let moved = lengths.iter().find_map(|(section, length)| {
-                let (number, rest) = path.strip_prefix(section)?.split_once(']')?;
-                Some(format!("{section}{}]{rest}", number.parse::<usize>().ok()? + length))
-            });
-            self.spans.insert(moved.unwrap_or(path), span);
-        }
-        let Kernel {
-            image,
-            cmdline,
-            binary,
-            tar,
-            ucode,
-        } = part.kernel;
-        for (to, from) in [
-            (&mut self.kernel.image, image),
-            (&mut self.kernel.cmdline, cmdline),
-            (&mut self.kernel.binary, binary),
-            (&mut self.boot.bios, part.boot.bios),
-            (&mut self.boot.efi, part.boot.efi),
-            (&mut self.boot.initrd, part.boot.initrd),
-            (&mut self.boot.rpi, part.boot.rpi),
-        ] {
-            if !from.is_empty() {
-                *to = from;
-            }
-        }
-        self.kernel.tar = tar.or(self.kernel.tar.take());
-        self.kernel.ucode = ucode.or(self.kernel.ucode.take());
-        self.boot.timeout = part.boot.timeout.or(self.boot.timeout);
-        self.init.extend(part.init);
-        self.onboot.extend(part.onboot);
-        self.onshutdown.extend(part.onshutdown);
-        self.services.extend(part.services);
-        self.files.extend(part.files);
-        self.volumes.extend(part.volumes);
-        self.disk.partitions.extend(part.disk.partitions);
-    }
-
-    /// Checks rules that a schema cannot express.
-    fn check(&mut self) -> Vec<Diagnostic> {
-        let mut diagnostics = Vec::new();
-        let mut names = BTreeMap::new();
-        for (at, service) in self.services.iter().enumerate() {
-            let span = self.span(&format!("services[{at}].name"));
-            if let Some(source) = names.insert(&service.name, span.source) {
-                let mut diagnostic = Diagnostic::at(span, format!("duplicate service name: {}", service.name));
-                if source != span.source {
-                    diagnostic = diagnostic
-                        .help("all YAML files of one command make one machine; to build another, run moby again");
-                }
-                diagnostics.push(diagnostic);
-            }
-        }
-        for (section, containers) in self.sections() {
-            for (at, container) in containers.iter().enumerate() {
-                let name = &container.name;
-                if name.is_empty() || name.contains(['/', '\0']) || name == "." || name == ".." {
-                    let span = self.span(&format!("{section}[{at}].name"));
-                    let message =
-                        format!("{name:?} cannot be the name of a container, which is also the name of a directory");
-                    diagnostics.push(Diagnostic::at(span, message));
-                }
-            }
-        }
-        for (at, volume) in self.volumes.iter().enumerate() {
-            let span_of = |at| self.span(&format!("volumes[{at}].name"));
-            let span = span_of(at);
-            let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
-            if volume.name.is_empty() || !volume.name.chars().all(fits) {
-                let message = format!("invalid volume name: {:?}", volume.name);
-                diagnostics.push(Diagnostic::at(span, message).help("use a to z, 0 to 9, - and _"));
-            }
-            // Several files may have the same volume.
-            let mut before = self.volumes.iter().take(at).enumerate();
-            if before.any(|(before, other)| {
-                other.name == volume.name && (other != volume || span_of(before).source == span.source)
-            }) {
-                diagnostics.push(Diagnostic::at(span, format!("duplicate volume name: {}", volume.name)));
-            }
-        }
-        let volumes: Vec<&str> = self.volumes.iter().map(|volume| volume.name.as_str()).collect();
-        let disk = self.disk.check(&volumes).into_iter();
-        diagnostics.extend(disk.map(|error| {
-            let span = self.span(&error.field);
-            error.with_span(span)
-        }));
-        for (path, file) in self.all_files() {
-            let span = |field: &str| self.span(&format!("{path}.{field}"));
-            if !file.mode.is_empty() && u32::from_str_radix(&file.mode, 8).ok().is_none_or(|mode| mode > 0o7777) {
-                let message = format!("cannot parse file mode {:?} as octal value", file.mode);
-                diagnostics.push(Diagnostic::at(span("mode"), message).help("write it as \"0644\""));
-            }
-            if !["", "yaml", "json"].contains(&file.metadata.as_str()) {
-                let message = format!("unknown metadata format: {}", file.metadata);
-                diagnostics.push(Diagnostic::at(span("metadata"), message).help("use yaml or json"));
-            }
-        }
-        let mut broken = Vec::new();
-        for (path, image) in self.images_mut() {
-            // Kernel and volume content are optional, and moby has boot loaders.
-            let optional = ["kernel.", "boot.", "volumes["];
-            let left_out = image.is_empty() && optional.iter().any(|prefix| path.starts_with(prefix));
-            if !left_out
-                && !image.starts_with(PACKAGE)
-                && let Err(error) = reference::parse(image)
-            {
-                broken.push((path, error.to_string()));
-            }
-        }
-        let broken = broken
-            .into_iter()
-            .map(|(path, error)| Diagnostic::at(self.span(&path), error));
-        diagnostics.extend(broken.collect::<Vec<_>>());
-        diagnostics
-    }
-
     /// Returns the files of the root filesystem and of partitions, each with its path.
     pub fn all_files(&self) -> Vec<(String, &File)> {
         let files = self.files.iter().enumerate();
@@ -469,7 +343,7 @@ impl Config {
     }
 
     /// Attaches a field and its place to an error.
-    pub fn complain(&self, field: &str, error: impl Into<Diagnostic>) -> Diagnostics {
+    pub fn error_at(&self, field: &str, error: impl Into<Diagnostic>) -> Diagnostics {
         self.locate(Diagnostic {
             field: field.to_owned(),
             ..error.into()

@@ -314,11 +314,9 @@ impl<'a> Checker<'a> {
         );
         let mut diagnostic = Diagnostic::at(node.span, message);
         let help = match (&node.kind, types) {
-            (Kind::Int(_), ["string"]) if path.ends_with("].mode") => {
-                Some("write it in quotes, as octal digits alone: \"0644\"")
-            }
+            (Kind::Int(_), ["string"]) if path.ends_with("].mode") => Some("write octal digits in quotes: \"0644\""),
             (Kind::Bool(_) | Kind::Int(_) | Kind::Float(_), ["string"]) => Some("put it in quotes"),
-            (Kind::Float(_), _) if types.contains(&"integer") => Some("an integer has digits alone, as 1000"),
+            (Kind::Float(_), _) if types.contains(&"integer") => Some("write an integer as digits only, such as 1000"),
             (Kind::Null, _) => Some("give it a value, or leave the key out"),
             _ => None,
         };

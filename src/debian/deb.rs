@@ -9,8 +9,8 @@ use pax::Body;
 use tree::{Kind, Meta, Tree};
 
 use super::error::{Error, Invalid};
-use super::meta;
 use crate::codec::decompress;
+use crate::time::default_meta;
 
 /// One of the tar archives of a package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub fn member(bytes: &[u8], member: Member) -> Result<Extents, Invalid> {
             .trim_end_matches('/')
             .starts_with(&format!("{}.tar", member.name()))
         {
-            return Ok(decompress::whole(content, content.len() as u64)?);
+            return Ok(decompress::to_extents(content, content.len() as u64)?);
         }
         rest = after.get(len % 2..).unwrap_or_default();
     }
@@ -147,7 +147,12 @@ pub fn record(path: &Path, tree: &mut Tree) -> Result<(), Error> {
     }
     let content = Extents::from_bytes(format!("{}\n", control.trim_end()).into_bytes());
     let to = format!("var/lib/dpkg/status.d/{name}");
-    let inserted = tree.insert(to.as_bytes(), meta(0o644), Kind::File(content), &meta(0o755));
+    let inserted = tree.insert(
+        to.as_bytes(),
+        default_meta(0o644),
+        Kind::File(content),
+        &default_meta(0o755),
+    );
     inserted.map(drop).map_err(|source| Error::Unpack {
         path: path.to_owned(),
         source,
@@ -166,7 +171,7 @@ pub fn unpack(path: &Path, tree: &mut Tree, is_wanted: &dyn Fn(&str) -> bool) ->
         path: path.to_owned(),
         source,
     };
-    let parents = meta(0o755);
+    let parents = default_meta(0o755);
     for entry in pax::entries(&archive) {
         let entry = entry.map_err(invalid(path))?;
         let name = String::from_utf8_lossy(&entry.path).into_owned();
@@ -177,7 +182,7 @@ pub fn unpack(path: &Path, tree: &mut Tree, is_wanted: &dyn Fn(&str) -> bool) ->
         let meta = Meta {
             uid: entry.meta.uid,
             gid: entry.meta.gid,
-            ..meta(entry.meta.mode)
+            ..default_meta(entry.meta.mode)
         };
         has_files |= !matches!(entry.body, Body::Node(Kind::Directory(_)));
         let kind = match entry.body {

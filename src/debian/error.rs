@@ -99,8 +99,10 @@ impl Error {
                 "put its .deb file into a directory for --debs, or run `moby lock --update` for the newest version"
                     .into(),
             ),
-            Error::NoPackage { .. } => Some("put its .deb file there, or fetch it by apt-get, without --debs".into()),
-            Error::Program { .. } => Some("use --debs with a directory of .deb files where there is no apt".into()),
+            Error::NoPackage { .. } => {
+                Some("put its .deb file into the directory, or omit --debs to fetch it with apt-get".into())
+            }
+            Error::Program { .. } => Some("on a host without apt, use --debs with a directory of .deb files".into()),
             Error::Offline { .. } => {
                 Some("connect this machine to the network, or use --debs with a directory of .deb files".into())
             }

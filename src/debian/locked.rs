@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use extents::{Extents, FileBlob, Slice};
+use extents::{Extents, FileBlob};
 
 use super::error::Error;
 use super::{LockedDeb, Query, deb, directory};
@@ -61,6 +61,6 @@ pub fn sha256(file: &Path) -> Result<String, Error> {
         source,
     };
     let blob = FileBlob::open(file).map_err(failed)?;
-    let digest = crate::oci::digest_of(&Extents::from_slice(Slice::whole(Arc::new(blob)))).map_err(failed)?;
+    let digest = crate::oci::digest_of(&Extents::from_blob(Arc::new(blob))).map_err(failed)?;
     Ok(digest.trim_start_matches("sha256:").to_owned())
 }

@@ -12,10 +12,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use tree::{Meta, Time};
 
 use crate::arch::Arch;
-use crate::time;
 pub use error::{Error, Invalid, Output};
 
 /// Origin of packages.
@@ -103,9 +101,4 @@ pub fn lock(query: &Query, options: &Options) -> Result<Vec<LockedDeb>, Error> {
         .iter()
         .map(|file| locked::describe(file, query, options.arch))
         .collect()
-}
-
-/// Root's metadata of the default time.
-fn meta(mode: u32) -> Meta {
-    Meta::new(mode, Time::from_seconds(time::DEFAULT))
 }

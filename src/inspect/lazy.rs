@@ -4,7 +4,7 @@ use std::fmt::{self, Debug};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use extents::{Blob, Extents, FileBlob, Slice};
+use extents::{Blob, Extents, FileBlob};
 use tempfile::{SpooledData, SpooledTempFile};
 
 use super::Error;
@@ -21,11 +21,11 @@ type Load = dyn Fn(&mut Spool) -> io::Result<()> + Send + Sync;
 
 /// Returns a file of `len` bytes that `load` writes at the first read.
 pub fn file(len: u64, load: impl Fn(&mut Spool) -> io::Result<()> + Send + Sync + 'static) -> Extents {
-    Extents::from_slice(Slice::whole(Arc::new(Lazy {
+    Extents::from_blob(Arc::new(Lazy {
         len,
         load: Box::new(load),
         loaded: Mutex::new(None),
-    })))
+    }))
 }
 
 struct Lazy {
@@ -120,7 +120,7 @@ impl Spool {
         self.file.flush()?;
         let mut content = match self.file.into_inner() {
             SpooledData::InMemory(bytes) => Extents::from_bytes(bytes.into_inner()),
-            SpooledData::OnDisk(file) => Extents::from_slice(Slice::whole(Arc::new(FileBlob::new(file)?))),
+            SpooledData::OnDisk(file) => Extents::from_blob(Arc::new(FileBlob::new(file)?)),
         };
         // Zeros at the end were never written.
         content.set_len(self.len);

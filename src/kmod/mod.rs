@@ -15,10 +15,10 @@ use std::io::{self, Seek};
 use std::sync::Arc;
 
 use extents::{Extents, FileBlob, Slice};
-use tree::{Kind, Meta, Time, Tree};
+use tree::{Kind, Meta, Tree};
 
 use crate::codec::decompress;
-use crate::time;
+use crate::time::default_meta;
 pub use installed::Installed;
 
 /// Extensions of compressed modules (CONFIG_MODULE_COMPRESS_*).
@@ -106,7 +106,7 @@ pub fn index(tree: &mut Tree) -> Result<(), Error> {
             put(
                 tree,
                 format!("{directory}/{file}"),
-                meta(0o644),
+                default_meta(0o644),
                 Extents::from_bytes(text.into_bytes()),
             )?;
         }
@@ -178,7 +178,7 @@ fn decompress(tree: &mut Tree) -> Result<(), Error> {
     let mut file = tempfile::tempfile().map_err(Error::Temporary)?;
     let mut decompressed = Vec::new();
     for (plain, path, meta, content) in compressed {
-        let content = decompress::whole(content.reader(), content.len()).map_err(|source| Error::Module {
+        let content = decompress::to_extents(content.reader(), content.len()).map_err(|source| Error::Module {
             path: tree::show(&path),
             source,
         })?;
@@ -197,13 +197,8 @@ fn decompress(tree: &mut Tree) -> Result<(), Error> {
 }
 
 fn put(tree: &mut Tree, path: String, file_meta: Meta, content: Extents) -> Result<(), Error> {
-    let inserted = tree.insert(path.as_bytes(), file_meta, Kind::File(content), &meta(0o755));
+    let inserted = tree.insert(path.as_bytes(), file_meta, Kind::File(content), &default_meta(0o755));
     inserted.map(drop).map_err(|source| Error::Tree { path, source })
-}
-
-/// Root's metadata of the default time.
-fn meta(mode: u32) -> Meta {
-    Meta::new(mode, Time::from_seconds(time::DEFAULT))
 }
 
 /// Returns the paths of all modules that a module needs, in the order in which they are loaded.

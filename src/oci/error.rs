@@ -38,7 +38,7 @@ pub enum Error {
         similar: Vec<String>,
     },
     /// An image without the architecture.
-    #[error("the image {name} has no {wanted}, only {}", found.join(", "))]
+    #[error("the image {name} is not available for {wanted}, only for {}", found.join(", "))]
     Architecture {
         /// Canonical reference.
         name: String,
@@ -242,7 +242,7 @@ impl Error {
             }
             Error::Missing { .. } | Error::Mismatch { .. } => "copy the image into the layout again",
             Error::Bomb { .. } => "to use this layer, store it uncompressed in the layout",
-            Error::Write { .. } => "name another directory with --cache",
+            Error::Write { .. } => "choose another directory with --cache",
             Error::Unreadable { .. } => {
                 "the file is unchanged. Replace it with a good copy; without one, move it away, then import or build \
                  its images again"

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use extents::Slice;
 use serde::de::DeserializeOwned;
 
+use super::blob::{members, read_json, verify};
 use super::graph::blob_path;
-use super::layout::{members, parse, verify};
 use super::{Error, Layout, Location};
 
 /// Files of a directory or archive.
@@ -131,7 +131,7 @@ impl Layout {
         let name = self.path().display().to_string();
         let location = self.files.location(path);
         let slice = location.open(&name)?;
-        parse(&name, &location, &slice, expected).map(Some)
+        read_json(&name, &location, &slice, expected).map(Some)
     }
 }
 

@@ -11,8 +11,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use tree::{Kind, Meta, Time, Tree};
 
+use super::blob::MAX_JSON;
 use super::digests::platform_name;
-use super::layout::{MAX_JSON, REF_NAME, is_index};
+use super::layout::{REF_NAME, is_index};
 use super::{Error, Layout};
 use crate::arch::Arch;
 

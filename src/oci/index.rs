@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use oci_spec::image::{Descriptor, ImageIndex};
 
-use super::layout::{MAX_DEPTH, MAX_INDEXES, is_index};
+use super::layout::is_index;
+use super::lookup::{MAX_DEPTH, MAX_INDEXES};
 use super::{Error, Image, Layout};
 use crate::arch::Arch;
 

@@ -8,6 +8,7 @@
 //! A blob is used only after its size and digest were found to match its descriptor.
 
 mod attestation;
+mod blob;
 mod digests;
 pub mod docker_archive;
 mod docker_save;
@@ -19,17 +20,19 @@ mod index;
 pub(crate) mod layer;
 mod layout;
 pub(crate) mod lock;
+mod lookup;
 pub mod reference;
 #[cfg(feature = "registry")]
 pub mod registry;
 mod writer;
 
+pub use blob::Location;
+pub(crate) use blob::{digest, verify};
 pub use digests::{ImageDigests, PlatformDigests};
 pub use error::Error;
 pub use files::Files;
 pub use graph::ImageGraph;
 pub(crate) use graph::{blob_path, digest_of};
 pub use image::{Image, Layer};
-pub use layout::{Layout, Location};
-pub(crate) use layout::{digest, verify};
+pub use layout::Layout;
 pub use writer::{Cleaned, Writer};

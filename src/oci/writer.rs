@@ -10,8 +10,9 @@ use extents::{Blob, Extents, emit};
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use serde_json::{Value, json};
 
+use super::blob::MAX_JSON;
 use super::graph::{ImageGraph, blob_path, set};
-use super::layout::{MAX_JSON, REF_NAME, is_index, name_among, plain};
+use super::layout::{REF_NAME, is_index, name_among, plain};
 use super::{Error, Layout, lock};
 use crate::diagnostic::size;
 
@@ -237,7 +238,7 @@ fn update(path: &Path, source: io::Error) -> Error {
 
 fn file(path: &Path) -> Result<Extents, Error> {
     let opened = extents::FileBlob::open(path).map_err(|source| update(path, source))?;
-    Ok(Extents::from_slice(extents::Slice::whole(std::sync::Arc::new(opened))))
+    Ok(Extents::from_blob(std::sync::Arc::new(opened)))
 }
 
 /// Returns true if a descriptor has a name, with or without `:latest`.

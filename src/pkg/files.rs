@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use extents::{Extents, FileBlob, Slice};
+use extents::{Extents, FileBlob};
 
 use super::error::cannot;
 use crate::diagnostic::Diagnostic;
@@ -64,7 +64,7 @@ pub fn walk(path: &Path) -> Result<Vec<(String, Entry)>, Diagnostic> {
 /// A file that cannot be opened.
 pub fn content(path: &Path) -> Result<Extents, Diagnostic> {
     let blob = FileBlob::open(path).map_err(cannot(format!("read {}", path.display())))?;
-    Ok(Extents::from_slice(Slice::whole(Arc::new(blob))))
+    Ok(Extents::from_blob(Arc::new(blob)))
 }
 
 /// Returns whether a file is a program. Its first bytes are the same on every operating system; its

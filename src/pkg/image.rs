@@ -54,11 +54,11 @@ pub fn write(
         let digest = entry.get("digest").and_then(Value::as_str);
         let old = digest.map(|digest| layout.json(digest)).transpose();
         let old = old?.flatten();
-        let kept = old.and_then(|old| old.get("manifests")?.as_array().cloned());
+        let known = old.and_then(|old| old.get("manifests")?.as_array().cloned());
         let other = |entry: &Value| {
             entry.pointer("/platform/architecture").and_then(Value::as_str) != Some(options.arch.name())
         };
-        manifests.extend(kept.into_iter().flatten().filter(other));
+        manifests.extend(known.into_iter().flatten().filter(other));
     }
     manifests.sort_by_key(|entry| entry.pointer("/platform/architecture").map(Value::to_string));
     let index = json!({"schemaVersion": 2, "mediaType": graph::INDEX, "manifests": manifests});

@@ -7,17 +7,17 @@ use extents::Extents;
 use tree::{Kind, Tree};
 
 use super::error::cannot;
-use super::meta;
 use crate::debian::deb;
 use crate::diagnostic::Diagnostic;
 use crate::kmod;
+use crate::time::default_meta;
 
 /// Unpacks the kernel among `debs`, with the modules for which `is_wanted` holds.
 ///
 /// # Errors
 /// Packages without a kernel, and those of [`deb::unpack`] and [`kmod::index`].
 pub fn unpack(debs: &[PathBuf], tree: &mut Tree, is_wanted: &dyn Fn(&str) -> bool) -> Result<(), Diagnostic> {
-    let mut all = Tree::new(meta(0o755));
+    let mut all = Tree::new(default_meta(0o755));
     for deb in debs.iter().filter(|deb| is_kernel(deb)) {
         deb::unpack(deb, &mut all, &|path| {
             let is_module = path.starts_with("lib/modules") || path.starts_with("usr/lib/modules");
@@ -63,7 +63,12 @@ pub fn is_kernel(deb: &Path) -> bool {
 }
 
 fn put(tree: &mut Tree, path: &str, content: Extents) -> Result<(), Diagnostic> {
-    let inserted = tree.insert(path.as_bytes(), meta(0o644), Kind::File(content), &meta(0o755));
+    let inserted = tree.insert(
+        path.as_bytes(),
+        default_meta(0o644),
+        Kind::File(content),
+        &default_meta(0o755),
+    );
     inserted.map(drop).map_err(cannot(format!("add {path}")))
 }
 
@@ -88,7 +93,7 @@ fn move_out_of_usr(all: &mut Tree) -> Result<(), Diagnostic> {
     }
     all.remove(b"usr");
     for (path, file_meta, kind) in found {
-        let inserted = all.insert(&path, file_meta, kind, &meta(0o755));
+        let inserted = all.insert(&path, file_meta, kind, &default_meta(0o755));
         inserted.map_err(cannot(format!("add {}", tree::show(&path))))?;
     }
     Ok(())

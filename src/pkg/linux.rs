@@ -16,13 +16,13 @@ use std::process::{Command, Stdio};
 use extents::Extents;
 use tree::{Kind, Tree};
 
+use super::Options;
 use super::error::cannot;
-use super::{Options, meta};
 use crate::arch::Arch;
 use crate::debian::{self, Query, deb};
 use crate::diagnostic::Diagnostic;
 use crate::reporter::Reporter;
-use crate::time;
+use crate::time::{self, default_meta};
 
 /// Programs that compile a kernel (Documentation/process/changes.rst of Linux).
 const PROGRAMS: [&str; 11] = [
@@ -69,7 +69,7 @@ pub fn build(
     let release = source.release()?;
     reporter.info(&format!("compiling Linux {release}, which takes minutes"));
     source.make(&[&format!("-j{}", options.jobs.max(1)), "bzImage"])?;
-    let mut modules = Tree::new(meta(0o755));
+    let mut modules = Tree::new(default_meta(0o755));
     let list = format!("lib/modules/{release}/modules.builtin");
     let bytes = Extents::from_bytes;
     put(&mut modules, &list, bytes(source.read("modules.builtin")?))?;
@@ -93,7 +93,12 @@ pub fn query(package: &str) -> Query {
 }
 
 fn put(tree: &mut Tree, path: &str, content: Extents) -> Result<(), Diagnostic> {
-    let inserted = tree.insert(path.as_bytes(), meta(0o644), Kind::File(content), &meta(0o755));
+    let inserted = tree.insert(
+        path.as_bytes(),
+        default_meta(0o644),
+        Kind::File(content),
+        &default_meta(0o755),
+    );
     inserted.map(drop).map_err(cannot(format!("add {path}")))
 }
 
@@ -140,14 +145,16 @@ impl Source {
     /// Unpacks the tar archive in the source package, `usr/src/PACKAGE.tar.xz`.
     fn unpack(&self, debs: &[PathBuf], package: &str) -> Result<(), Diagnostic> {
         let archive = format!("usr/src/{package}.tar.xz");
-        let mut data = Tree::new(meta(0o755));
+        let mut data = Tree::new(default_meta(0o755));
         for deb in debs {
             deb::unpack(deb, &mut data, &|path| path == archive)?;
         }
         let found = data.lookup(archive.as_bytes()).map(|id| &data.node(id).kind);
         let Some(Kind::File(content)) = found else {
             let message = format!("cannot find {archive} in package {package}");
-            return Err(Diagnostic::error(message).help("name a source package with a version, as linux-source-6.1"));
+            return Err(
+                Diagnostic::error(message).help("name a source package with a version, such as linux-source-6.1")
+            );
         };
         fs::create_dir_all(&self.directory).map_err(cannot(format!("create {}", self.directory.display())))?;
         let mut command = Command::new("tar");

@@ -22,14 +22,14 @@ mod toolchain;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use tree::{Meta, Time, Tree};
+use tree::Tree;
 
 use crate::arch::Arch;
 use crate::debian::{self, LockedDeb, Query};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::oci::Writer;
 use crate::reporter::Reporter;
-use crate::time;
+use crate::time::default_meta;
 use recipe::Recipe;
 
 /// Label of an image with a digest of the Debian packages that are in it.
@@ -132,7 +132,7 @@ pub fn build(dir: &Path, options: &Options, reporter: &dyn Reporter) -> Result<S
     // The lock of the layout is also that of apt-get's state.
     let layout = Writer::open(&options.store).map_err(Diagnostic::from)?;
     reporter.info(&format!("building {name}"));
-    let mut tree = Tree::new(meta(0o755));
+    let mut tree = Tree::new(default_meta(0o755));
     let mut add = || -> Result<(), Diagnostic> {
         for step in &recipe.contents {
             steps::add(&mut tree, step, dir, options, reporter)?;
@@ -148,9 +148,4 @@ pub fn build(dir: &Path, options: &Options, reporter: &dyn Reporter) -> Result<S
         diagnostic
     })?;
     Ok(name)
-}
-
-/// Root's metadata of the default time.
-fn meta(mode: u32) -> Meta {
-    Meta::new(mode, Time::from_seconds(time::DEFAULT))
 }

@@ -10,11 +10,12 @@ use super::error::cannot;
 use super::files::{self, Entry};
 use super::pattern::{self, Selection};
 use super::recipe::{Recipe, Step};
-use super::{Options, cargo, kernel, linux, meta};
+use super::{Options, cargo, kernel, linux};
 use crate::arch::Arch;
 use crate::debian::{self, Query, deb};
 use crate::diagnostic::Diagnostic;
 use crate::reporter::Reporter;
+use crate::time::default_meta;
 
 /// Adds the files of one step.
 ///
@@ -62,12 +63,12 @@ pub fn add(
             let meta = Meta {
                 uid: *uid,
                 gid: *gid,
-                ..meta(parse_mode(mode.as_deref(), 0o644)?)
+                ..default_meta(parse_mode(mode.as_deref(), 0o644)?)
             };
             put(tree, file, meta, Kind::File(Extents::from_bytes(contents.as_bytes())))
         }
         Step::Directory { directory, mode } => {
-            let meta = meta(parse_mode(mode.as_deref(), 0o755)?);
+            let meta = default_meta(parse_mode(mode.as_deref(), 0o755)?);
             put(tree, directory, meta, Kind::directory())
         }
         Step::Symlink { symlink, target } => link(tree, symlink, target),
@@ -123,12 +124,12 @@ fn of_kernel(package: &str) -> Query {
 }
 
 fn put(tree: &mut Tree, path: &str, file_meta: Meta, kind: Kind) -> Result<(), Diagnostic> {
-    let inserted = tree.insert(path.as_bytes(), file_meta, kind, &meta(0o755));
+    let inserted = tree.insert(path.as_bytes(), file_meta, kind, &default_meta(0o755));
     inserted.map(drop).map_err(cannot(format!("add {path}")))
 }
 
 fn put_file(tree: &mut Tree, path: &str, mode: u32, content: Extents) -> Result<(), Diagnostic> {
-    put(tree, path, meta(mode), Kind::File(content))
+    put(tree, path, default_meta(mode), Kind::File(content))
 }
 
 /// Unpacks the selected files of `debs`, and returns whether there are any. A path that a release
@@ -153,7 +154,7 @@ fn unpack(tree: &mut Tree, debs: &[PathBuf], selection: Selection) -> Result<boo
     for name in ["bin", "sbin", "lib", "lib64"].iter().filter(|_| is_merged) {
         let target = format!("usr/{name}");
         if tree.lookup(target.as_bytes()).is_some() && tree.lookup(name.as_bytes()).is_none() {
-            put(tree, name, meta(0o777), Kind::Symlink(target.into_bytes()))?;
+            put(tree, name, default_meta(0o777), Kind::Symlink(target.into_bytes()))?;
         }
     }
     Ok(is_any.get())
@@ -176,7 +177,7 @@ fn copy_files(tree: &mut Tree, from: &Path, to: &str) -> Result<(), Diagnostic> 
             Entry::Symlink(target) => (0o777, Kind::Symlink(target.into_bytes())),
             Entry::EmptyDirectory => (0o755, Kind::directory()),
         };
-        put(tree, &path, meta(mode), kind)?;
+        put(tree, &path, default_meta(mode), kind)?;
     }
     Ok(())
 }
@@ -191,7 +192,7 @@ fn link(tree: &mut Tree, symlink: &str, target: &str) -> Result<(), Diagnostic> 
     put(
         tree,
         symlink,
-        meta(0o777),
+        default_meta(0o777),
         Kind::Symlink(target.to_owned().into_bytes()),
     )
 }
@@ -240,7 +241,7 @@ fn parse_mode(mode: Option<&str>, default: u32) -> Result<u32, Diagnostic> {
     u32::from_str_radix(text, 8).map_err(|error| {
         let message = format!("invalid mode {text:?}: {error}");
         Diagnostic::error(message)
-            .help("write it in octal, as \"0755\"")
+            .help("write it in octal, such as \"0755\"")
             .caused_by(error)
     })
 }

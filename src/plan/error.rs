@@ -68,13 +68,15 @@ pub enum Error {
         source: tree::Error,
     },
     /// Squashfs without compression.
-    #[error("squashfs is always compressed")]
+    #[error("squashfs does not support `--compress none`")]
     UncompressedSquashfs,
     /// A compression that EROFS does not have.
-    #[error("EROFS is compressed by lz4, not by {0}")]
+    #[error("EROFS does not support the compression {0}")]
     ErofsCompression(Compression),
     /// A kernel without a driver that the root filesystem needs.
-    #[error("the kernel cannot mount this root: it has {driver} neither built in nor as a module ({source_of_list})")]
+    #[error(
+        "the kernel cannot mount the root filesystem: it has {driver} neither built in nor as a module ({source_of_list})"
+    )]
     Driver {
         /// Name of the driver's module.
         driver: &'static str,
@@ -106,13 +108,13 @@ pub enum Error {
     #[error("the kernel has no device trees for a Raspberry Pi in {0}")]
     DeviceTrees(&'static str),
     /// A command line that is longer than syslinux passes on.
-    #[error("the kernel command line has {len} bytes, and syslinux takes at most 2047")]
+    #[error("the kernel command line has {len} bytes, but syslinux passes on at most 2047")]
     Cmdline {
         /// Length in bytes.
         len: usize,
     },
     /// Content that cannot be read.
-    #[error("cannot read what goes into the output: {0}")]
+    #[error("cannot read the content of the output: {0}")]
     Read(#[from] io::Error),
     /// A file that cannot be written.
     #[error("cannot write {}: {source}", path.display())]
@@ -138,9 +140,9 @@ impl Error {
             _ => {}
         }
         Some(match self {
-            Error::Cpio(_) => "leave it out, or use a format with the root filesystem on a disk",
-            Error::Syslinux(_) => "`moby pkg build pkg/syslinux` builds the image of the boot loader again",
-            Error::Disk(disk::Error::TooSmall { .. }) => "give a larger --size, or put less on it",
+            Error::Cpio(_) => "remove the file, or use a format with the root filesystem on a disk",
+            Error::Syslinux(_) => "rebuild the image of the boot loader: `moby pkg build pkg/syslinux`",
+            Error::Disk(disk::Error::TooSmall { .. }) => "use a larger --size, or put less on the disk",
             Error::Disk(disk::Error::TooLarge { .. }) => "use a format with a GPT",
             Error::Vhd(_) | Error::Vdi(_) | Error::Vhdx(_) | Error::Vmdk(vmdk::Error::TooLarge { .. }) => {
                 "use another format"
@@ -148,14 +150,16 @@ impl Error {
             Error::Uki(uki::Error::TooLarge { .. }) => {
                 "make the initrd smaller, or use a format with the root filesystem on the disk"
             }
-            Error::UncompressedSquashfs => "`--compress lz4` is the fastest; ext4 is not compressed",
-            Error::ErofsCompression(_) => "give `--compress lz4`, or `--root squashfs`",
+            Error::UncompressedSquashfs => {
+                "use `--compress lz4`, which is the fastest, or `--root ext4`, which is not compressed"
+            }
+            Error::ErofsCompression(_) => "use `--compress lz4`, or `--root squashfs`",
             Error::Driver { .. } => "choose another --root, or a kernel that has the driver",
-            Error::LoaderFile(_) => "it must have the files of pkg/syslinux, pkg/systemd-boot or pkg/init",
-            Error::Firmware(_) => "it must have the files of pkg/rpi-firmware",
-            Error::NoKernel => "name its image under kernel: in the YAML",
-            Error::DeviceTrees(_) => "kernel/rpi has them in its kernel.tar",
-            Error::Cmdline { .. } => "make it shorter, or use a format for UEFI",
+            Error::LoaderFile(_) => "use an image with the files of pkg/syslinux, pkg/systemd-boot or pkg/init",
+            Error::Firmware(_) => "use an image with the files of pkg/rpi-firmware",
+            Error::NoKernel => "set `kernel.image` in the YAML",
+            Error::DeviceTrees(_) => "use the package kernel/rpi, which has them in its kernel.tar",
+            Error::Cmdline { .. } => "shorten it, or use a format for UEFI",
             _ => return None,
         })
     }

@@ -156,7 +156,7 @@ pub fn find(
     };
     let Some(name) = name else {
         return Err(Diagnostic::error(format!(
-            "there is no boot loader for {purpose}: no image docker.io/moby/{package} in the layouts or the cache"
+            "cannot find a boot loader for {purpose}: no image docker.io/moby/{package} in the layouts or the cache"
         ))
         .help(format!(
             "run `moby pkg build pkg/{package}` in moby's source tree, or name an image under `{field}` in the YAML"

@@ -224,8 +224,7 @@ impl Work<'_> {
             return Ok(all);
         }
         let Some(cache) = &self.options.images.cache else {
-            let message = "cannot find the image cache: there is no home directory";
-            return Err(Diagnostic::error(message).help("name a directory with --cache").into());
+            return Err(store::no_cache().into());
         };
         let options = pkg::Options {
             store: cache.clone(),

@@ -197,8 +197,7 @@ impl<'a> Packages<'a> {
     pub fn build(&mut self, reporter: &dyn Reporter) -> Result<(), Vec<Diagnostic>> {
         let request = self.request;
         let Some(cache) = &request.images.cache else {
-            let message = "cannot find the image cache: there is no home directory";
-            return Err(vec![Diagnostic::error(message).help("name a directory with --cache")]);
+            return Err(vec![store::no_cache()]);
         };
         let options = pkg::Options {
             store: cache.clone(),

@@ -87,8 +87,7 @@ impl Pulls {
             return Ok(());
         };
         let Some(cache) = &request.images.cache else {
-            let message = "cannot find the image cache: there is no home directory";
-            return Err(vec![Diagnostic::error(message).help("name a directory with --cache")]);
+            return Err(vec![store::no_cache()]);
         };
         let mut errors = Vec::new();
         for (name, wanted) in &self.0 {

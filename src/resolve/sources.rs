@@ -38,8 +38,9 @@ pub fn check(file: &File, bundled: Option<&Bundled>) -> Result<bool, Diagnostic>
         Err(_) if file.optional => Ok(false),
         Err(error) => {
             let message = format!("cannot read {}: {error}", path.display());
-            Err(Diagnostic::field("source", message)
-                .help("the path is relative to the current directory; optional: true lets it be missing"))
+            Err(Diagnostic::field("source", message).help(
+                "`optional: true` allows the file to be missing; a relative path starts at the current directory",
+            ))
         }
         Ok(found) if !found.is_file() => {
             let message = format!("{} is not a regular file", path.display());

@@ -55,7 +55,7 @@ pub fn arguments(machine: &Machine) -> Result<Vec<OsString>, Error> {
         .name
         .extension()
         .is_some_and(|end| end.eq_ignore_ascii_case("iso"));
-    if is_iso && !machine.stick {
+    if is_iso && !machine.usb {
         arguments.extend(cdrom("boot", ",bootindex=0", &machine.arch, &machine.name)?);
         return Ok(arguments);
     }

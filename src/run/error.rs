@@ -11,7 +11,7 @@ use super::console::Symptom;
 #[non_exhaustive]
 pub enum Error {
     /// An architecture that QEMU is not asked for here.
-    #[error("moby run has no machine for the architecture {0}")]
+    #[error("moby run does not support the architecture {0}")]
     Arch(String),
     /// QEMU is not installed.
     #[error("{program} is not installed")]
@@ -47,7 +47,7 @@ pub enum Error {
     },
     /// A guest that failed under an accelerator, after it had perhaps written to its disks.
     #[error(
-        "the guest failed under the accelerator {accelerator}: {symptom}; it had written to its disks, whose content is as after a power cut"
+        "the guest failed under the accelerator {accelerator}: {symptom}; it had written to its disks, which are now as after a power failure"
     )]
     Written {
         /// The accelerator.
@@ -78,10 +78,10 @@ pub enum Error {
         source: io::Error,
     },
     /// A file that no firmware boots.
-    #[error("{} is not a bootable disk: it has no boot record", .0.display())]
+    #[error("cannot boot {}: it has no boot record", .0.display())]
     NoBootRecord(PathBuf),
     /// A YAML in place of an image.
-    #[error("{} is a YAML file, and moby run boots images", .0.display())]
+    #[error("cannot boot {}: it is a YAML file", .0.display())]
     Yaml(PathBuf),
     /// A name without a kernel, and without a disk image of that name.
     #[error("{} does not exist, and neither does {}", kernel.display(), name.display())]
@@ -131,10 +131,10 @@ impl Error {
                 "on Debian: apt-get install {package}; on macOS: brew install qemu; on Windows: the installer of qemu.org, and its directory in PATH"
             ),
             Error::Guest { .. } => "`--accel tcg` emulates the CPU and works on every host".into(),
-            Error::Written { .. } => "run it again: moby uses TCG on this host until its next boot; to keep a disk as it is now, copy it first".into(),
-            Error::NoDisk(path) => format!("`truncate -s 1G {}` makes an empty disk", path.display()),
-            Error::SameDisk(_) => "attach each disk once, and not the one that is booted".into(),
-            Error::Port { .. } => "end the program that uses it (`ss -ltnp` lists them), or publish another port".into(),
+            Error::Written { .. } => "run it again: moby uses TCG on this host until the next boot; to keep the disks as they are now, copy them first".into(),
+            Error::NoDisk(path) => format!("create an empty disk with `truncate -s 1G {}`", path.display()),
+            Error::SameDisk(_) => "attach each disk once, and do not attach the boot disk".into(),
+            Error::Port { .. } => "stop the program that uses the port (`ss -ltnp` lists programs), or publish another port".into(),
             Error::NoBootRecord(path) => format!("`moby inspect {}` shows its content", path.display()),
             Error::Yaml(path) => format!(
                 "`moby build {}` builds the image; `moby run {}` then boots it",
@@ -145,9 +145,9 @@ impl Error {
                 "build it with `moby build -f kernel+initrd`, or pass the name of a build without `-kernel`, or a disk or ISO image".into()
             }
             Error::NoInitrd { beside: Some(image), .. } => {
-                format!("`moby run {}` boots the root filesystem image of that name", image.display())
+                format!("boot the root filesystem image of that name with `moby run {}`", image.display())
             }
-            Error::NoInitrd { beside: None, .. } => "`moby build -f kernel+initrd` makes it".into(),
+            Error::NoInitrd { beside: None, .. } => "build it with `moby build -f kernel+initrd`".into(),
             Error::NoFirmware { package, .. } => {
                 format!("on Debian: apt-get install {package}; on macOS it comes with qemu")
             }

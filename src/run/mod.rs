@@ -30,8 +30,8 @@ pub struct Machine {
     pub name: PathBuf,
     /// True if a disk or an ISO image boots by UEFI instead of BIOS.
     pub uefi: bool,
-    /// True if an ISO image is attached as a disk, as a USB drive is.
-    pub stick: bool,
+    /// True if an ISO image is attached as a disk, like a USB drive.
+    pub usb: bool,
     /// The architecture as Go names it.
     pub arch: String,
     /// The number of CPUs.
@@ -175,7 +175,7 @@ pub fn parse_memory(text: &str) -> Result<u32, MemoryError> {
 
 /// A text that is not an amount of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a number of MiB, or a number with a unit, as in 512M or 2G")]
+#[error("expected a number of MiB, or a number with a unit, such as 512M or 2G")]
 pub struct MemoryError;
 
 /// The path of the files of a build with a suffix.

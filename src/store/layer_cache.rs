@@ -288,7 +288,7 @@ fn with_diff_id(layer: &Layer, blob: FileBlob) -> Arc<FileBlob> {
 }
 
 fn content(cached: Arc<FileBlob>) -> Extents {
-    Extents::from_slice(Slice::whole(cached))
+    Extents::from_blob(cached)
 }
 
 #[cfg(test)]
@@ -334,21 +334,21 @@ mod tests {
         // While a cached one is read.
         let mut deferred = LayerCache::new(Some(&cache));
         deferred.defer_verification();
-        let kept = [
+        let blobs = [
             LayerCache::new(Some(&cache)).get(&layer).unwrap(),
             deferred.get(&layer).unwrap(),
         ];
         assert_eq!(clean(), 1);
-        assert!(kept.iter().chain([&blob]).all(|blob| read(blob) == noise));
+        assert!(blobs.iter().chain([&blob]).all(|blob| read(blob) == noise));
         deferred.verify_pending().unwrap();
     }
 
     #[test]
     fn files_of_builds_that_run_stay_and_those_of_others_go() {
         let dir = tempfile::tempdir().unwrap();
-        let kept = dir.path().join("moby/layers/sha256");
-        fs::create_dir_all(&kept).unwrap();
-        fs::write(kept.join(format!("{}1", emit::TEMP_PREFIX)), "half").unwrap();
+        let layers = dir.path().join("moby/layers/sha256");
+        fs::create_dir_all(&layers).unwrap();
+        fs::write(layers.join(format!("{}1", emit::TEMP_PREFIX)), "half").unwrap();
         let build = lock::decompressing(dir.path()).unwrap();
         assert_eq!(Writer::open(dir.path()).unwrap().clean(&[]).unwrap().files, 0);
         drop(build);

@@ -17,12 +17,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use extents::{Extents, Slice};
+use extents::Extents;
 use oci_spec::image::Descriptor;
 use serde_json::Value;
 use tree::{Time, Tree};
 
 use crate::arch::Arch;
+use crate::diagnostic::Diagnostic;
 use crate::oci::Files;
 pub use crate::oci::{Error, Image, ImageDigests, ImageGraph, Layer, Layout, Location};
 use crate::oci::{docker_archive, reference};
@@ -64,6 +65,11 @@ pub fn pin_key(name: &str) -> String {
 pub fn with_digest(name: &str, digest: &str) -> String {
     let name = name.split_once('@').map_or(name, |(name, _)| name);
     format!("{name}@{digest}")
+}
+
+/// Returns the error for a user without a cache directory.
+pub fn no_cache() -> Diagnostic {
+    Diagnostic::error("cannot find the image cache: there is no home directory").help("choose a directory with --cache")
 }
 
 /// All sources of images.
@@ -267,7 +273,7 @@ impl Store {
     pub fn tree(&self, image: &Image) -> Result<tree::Tree, Error> {
         let mut flat = flatten::empty();
         for layer in &image.layers {
-            let tar = Extents::from_slice(Slice::whole(self.layers.get(layer)?));
+            let tar = Extents::from_blob(self.layers.get(layer)?);
             for dir in flatten::opaque(&flat, &tar, &image.name, layer)? {
                 if self.opaque_whiteouts {
                     flat.clear(&dir);
@@ -351,7 +357,7 @@ impl Store {
         let layers: Result<Vec<Extents>, Error> = image
             .layers
             .iter()
-            .map(|layer| Ok(Extents::from_slice(Slice::whole(self.layers.get(layer)?))))
+            .map(|layer| Ok(Extents::from_blob(self.layers.get(layer)?)))
             .collect();
         let diff_ids = image.layers.iter().map(|layer| layer.diff_id.clone());
         let layers = diff_ids.zip(layers?).collect();

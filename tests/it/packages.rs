@@ -228,14 +228,14 @@ fn failed_containerd_is_reported() {
 }
 
 #[test]
-fn foreign_init_boots() {
+fn custom_init_boots() {
     let directory = tempfile::tempdir().unwrap();
-    machine("foreign-init.yml", directory.path());
-    let mut machine = Machine::start(moby_run().arg(directory.path().join("foreign-init")));
+    machine("custom-init.yml", directory.path());
+    let mut machine = Machine::start(moby_run().arg(directory.path().join("custom-init")));
     for text in [
-        "foreign init: /containers/onboot/000-hello config.json lower rootfs runtime.json tmp",
-        "foreign init: runc is there",
-        "foreign init: /containers/onboot/001-sysctl config.json rootfs runtime.json",
+        "custom init: /containers/onboot/000-hello config.json lower rootfs runtime.json tmp",
+        "custom init: runc is there",
+        "custom init: /containers/onboot/001-sysctl config.json rootfs runtime.json",
     ] {
         machine.until(text);
     }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::command::root;
 use crate::error::{Error, Result, cannot};
-use crate::foreign::root;
 use crate::recipes::{COMMON, RECIPES};
 
 /// Number of runs of each, of which the median is printed.

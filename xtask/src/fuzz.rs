@@ -10,8 +10,8 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::command::{root, succeed};
 use crate::error::{Error, Result, cannot};
-use crate::foreign::{root, succeed};
 
 /// Longest seed, and longest input, in bytes: many executions a second find more.
 const MAX_INPUT: u64 = 128 << 10;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::command::{root, succeed};
 use crate::error::{Result, cannot};
-use crate::foreign::{root, succeed};
 
 /// Packages made of files and of .debs, and moby's boot loaders.
 pub const PACKAGES: &[&str] = &["kernel", "init", "hello", "greeting", "syslinux", "systemd-boot"];

@@ -1,12 +1,13 @@
 //! The project's own commands: `cargo xtask test` and others.
 
 mod bench;
+mod command;
 mod compare;
+mod cross;
 mod debian;
 mod deny;
 mod docs;
 mod error;
-mod foreign;
 mod fuzz;
 mod inputs;
 mod macos;

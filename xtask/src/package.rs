@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use crate::command::root;
 use crate::error::{Error, Result, cannot};
-use crate::foreign::root;
 
 /// Packages the publishable crates of `formats/` together, and builds each from its package. They
 /// depend on each other, and none of them is on crates.io yet, so that one alone would not build.

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::command::root;
 use crate::error::{Error, Result, cannot};
-use crate::foreign::root;
 
 /// Number of runs of each case, of which the median is printed.
 const ROUNDS: usize = 5;
@@ -124,7 +124,7 @@ pub fn run(peer: Option<&Path>) -> Result {
             "sh",
         ]);
         copy.arg(&cache).arg(work.join(name));
-        crate::foreign::succeed(copy)?;
+        crate::command::succeed(copy)?;
     }
     let cases = CASES.iter().filter(|case| peer.is_some() || !case.peer);
     let cases: Vec<&Case> = cases.collect();

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::command::root;
 use crate::compare;
 use crate::error::{Error, Result, cannot};
-use crate::foreign::root;
 
 const HELP: &str = "use --kills N, --full-disks N, --races N, --seed N or --sample";
 /// Formats that need no boot loader.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::command::root;
 use crate::error::{Error, Result, cannot};
-use crate::foreign::root;
 use crate::tools;
 
 /// The test binary of the tool, `tests/it`.

@@ -1,7 +1,7 @@
 //! The programs and files that the tests need.
 
 use crate::error::{Error, Result};
-use crate::{debian, foreign};
+use crate::{cross, debian};
 
 /// Programs that the tests need, and the Debian packages that have them.
 const TOOLS: &[(&str, &str)] = &[
@@ -79,7 +79,7 @@ pub fn install(all: bool) -> Result {
         return Err(Error::new(format!("apt-get does not provide {}", missing.join(" "))));
     }
     // Programs for arm64 are compiled with it where rustup has no standard library for them.
-    foreign::install()
+    cross::install()
 }
 
 /// The packages of the programs and files that are not there.

@@ -6,9 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use crate::command::{root, succeed};
 use crate::compare::{files, same};
+use crate::cross;
 use crate::error::{Error, Result, cannot};
-use crate::foreign::{self, root, succeed};
 use crate::{debian, inputs};
 
 const TARGET: &str = "x86_64-pc-windows-gnu";
@@ -32,7 +33,7 @@ pub fn run(part: Option<&str>) -> Result {
         Some("run") => (false, true),
         Some(other) => return Err(Error::new(format!("unknown part {other:?}")).help("use build or run")),
     };
-    foreign::install()?;
+    cross::install()?;
     debian::ensure(PACKAGES)?;
     if building {
         let mut command = cargo("build");
@@ -50,7 +51,7 @@ pub fn run(part: Option<&str>) -> Result {
 }
 
 fn cargo(task: &str) -> Command {
-    let mut command = foreign::cargo(task, TARGET, "windows");
+    let mut command = cross::cargo(task, TARGET, "windows");
     command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", LINKER);
     // A short build matters more than a fast program; these two packages would take a quarter of it.
     command.args(["--release", "--config", "profile.release.opt-level=1"]);

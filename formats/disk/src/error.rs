@@ -7,7 +7,7 @@ use crate::{MAX_BOOT_CODE, MAX_LABEL};
 #[non_exhaustive]
 pub enum Error {
     /// The table has fewer entries than there are partitions.
-    #[error("the disk has {count} partitions, its partition table takes at most {max}")]
+    #[error("the disk has {count} partitions, but its partition table has at most {max}")]
     TooManyPartitions {
         /// Number of partitions.
         count: usize,
@@ -16,7 +16,7 @@ pub enum Error {
     },
     /// The partitions do not fit the size of the disk.
     #[error(
-        "the partitions need {needed} bytes, the disk has {size}: {} bytes are missing",
+        "the partitions need {needed} bytes, but the disk has {size}: {} bytes are missing",
         needed.saturating_sub(*size)
     )]
     TooSmall {
@@ -26,7 +26,7 @@ pub enum Error {
         size: u64,
     },
     /// The table cannot address the whole disk.
-    #[error("the disk has {size} bytes, an MBR addresses at most 2 TiB")]
+    #[error("the disk has {size} bytes, but an MBR can address at most 2 TiB")]
     TooLarge {
         /// Length of the disk in bytes.
         size: u64,
@@ -35,7 +35,7 @@ pub enum Error {
     #[error("the partitions need more than 2^64 bytes")]
     Overflow,
     /// The boot code reaches into the table.
-    #[error("the boot code has {len} bytes, an MBR takes at most {MAX_BOOT_CODE}")]
+    #[error("the boot code has {len} bytes, but an MBR has {MAX_BOOT_CODE} for it")]
     BootCode {
         /// Length of the code in bytes.
         len: usize,
@@ -47,7 +47,7 @@ pub enum Error {
         partition: usize,
     },
     /// The label does not fit the entry of a GPT.
-    #[error("the label of partition {partition} has {len} UTF-16 code units, a GPT takes at most {MAX_LABEL}")]
+    #[error("the label of partition {partition} has {len} UTF-16 code units, but a GPT stores at most {MAX_LABEL}")]
     Label {
         /// Number of the partition.
         partition: usize,

@@ -37,7 +37,7 @@ impl DiskLayout {
     /// # Errors
     /// Partitions that overlap, are empty, do not fit `size`, or cannot grow.
     pub fn place(&self, size: Option<u64>, unit: u64) -> Result<Placement, Error> {
-        let mut partitions = self.packed()?;
+        let mut partitions = self.without_growth()?;
         let end = partitions.last().map_or(0, |range| range.end);
         let tail = if self.table.has_gpt() { TAIL_SECTORS * SECTOR } else { 0 };
         let min_len = end.saturating_add(tail).max(self.base.len());
@@ -52,8 +52,8 @@ impl DiskLayout {
         Ok(Placement { len, partitions })
     }
 
-    /// The partitions one after another, none longer than it must be.
-    fn packed(&self) -> Result<Vec<Range<u64>>, Error> {
+    /// Places the partitions one after another, each with its minimum length.
+    fn without_growth(&self) -> Result<Vec<Range<u64>>, Error> {
         let table_end = if self.table.has_gpt() {
             self.reserved.max(SECTOR * (1 + TAIL_SECTORS))
         } else {

@@ -196,7 +196,7 @@ impl Assembly<'_, '_> {
             // At most the number of blocks of the filesystem.
             (Body::File(Stored::Pieces { blocks, .. }), _) => (Layout::Compressed, *blocks as u32),
             (Body::File(Stored::Chunks { doublings, .. }), _) => (Layout::Chunks, u32::from(*doublings)),
-            (Body::Nothing, Kind::CharDevice(device) | Kind::BlockDevice(device)) => (Layout::Plain, device.packed()),
+            (Body::Nothing, Kind::CharDevice(device) | Kind::BlockDevice(device)) => (Layout::Plain, device.encoded()),
             (Body::Nothing, _) => (Layout::Plain, 0),
         }
     }

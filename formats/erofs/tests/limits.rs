@@ -86,7 +86,7 @@ fn lengths() {
             Ok(())
         }
     }
-    let full = Kind::File(Extents::from_slice(extents::Slice::whole(std::sync::Arc::new(Full))));
+    let full = Kind::File(Extents::from_blob(std::sync::Arc::new(Full)));
     let mut tree = with("a", full.clone());
     put(&mut tree, "b", full);
     assert!(matches!(refused(&tree), Error::TooLarge { .. }));

@@ -5,7 +5,7 @@ mod common;
 
 use common::{COMPRESSORS, OnDisk, check, inodes, options, run, set, times};
 use erofs_image::{Compressor, plan};
-use extents::{Blob, Extents, Slice};
+use extents::{Blob, Extents};
 use proptest::prelude::*;
 use testing::random::trees;
 use testing::sample::{MTIME, file, meta, noise, put, sample, text};
@@ -143,7 +143,7 @@ fn plain_contents_are_not_read() {
             Err(std::io::Error::other("the disk is broken"))
         }
     }
-    let content = Extents::from_slice(Slice::whole(std::sync::Arc::new(Unread)));
+    let content = Extents::from_blob(std::sync::Arc::new(Unread));
     let mut tree = Tree::default();
     put(&mut tree, "etc/large", Kind::File(content));
     let image = plan(&tree, &options(Compressor::None)).unwrap();

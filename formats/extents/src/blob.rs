@@ -106,8 +106,8 @@ pub struct Slice {
 }
 
 impl Slice {
-    /// Creates a slice of a whole blob.
-    pub fn whole(blob: Arc<dyn Blob>) -> Self {
+    /// Creates a slice of all bytes of a blob.
+    pub fn from_blob(blob: Arc<dyn Blob>) -> Self {
         let len = blob.len();
         Slice { blob, offset: 0, len }
     }

@@ -167,7 +167,12 @@ impl Extents {
         file
     }
 
-    /// Creates a file that is a slice of a blob.
+    /// Creates a file with the bytes of a blob.
+    pub fn from_blob(blob: Arc<dyn Blob>) -> Self {
+        Self::from_slice(Slice::from_blob(blob))
+    }
+
+    /// Creates a file with the bytes of a slice.
     pub fn from_slice(slice: Slice) -> Self {
         let mut file = Self::new();
         file.push_data(Data::Slice(slice));
@@ -180,8 +185,7 @@ impl Extents {
     /// # Errors
     /// The file cannot be opened, or its length cannot be read.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
-        let blob = FileBlob::open(path.as_ref())?;
-        Ok(Self::from_slice(Slice::whole(Arc::new(blob))))
+        Ok(Self::from_blob(Arc::new(FileBlob::open(path.as_ref())?)))
     }
 
     /// Writes the file to `path`, as [`emit::to_path`] does.
@@ -429,20 +433,20 @@ mod tests {
         part.push_bytes(*b"one");
         part.push_zeros(2);
         part.push_bytes(*b"two");
-        let mut whole = Extents::from_bytes(*b"one");
-        whole.push(&part);
-        whole.push_bytes(*b"more");
-        whole.push(&part);
-        assert_eq!(whole.find(&part), Some(3));
-        assert_eq!(whole.find(&part.part(3, 2)), Some(6), "start of an extent");
-        assert_eq!(whole.find(&part.part(4, 2)), None, "from the middle of an extent on");
-        assert_eq!(whole.part(4, 100).find(&part), Some(14));
-        assert_eq!(whole.part(0, whole.len() - 1).part(4, 100).find(&part), None, "cut");
-        assert_eq!(whole.find(&Extents::from_bytes(*b"one")), None, "other bytes");
-        assert_eq!(whole.find(&Extents::zeros(2)), None);
+        let mut joined = Extents::from_bytes(*b"one");
+        joined.push(&part);
+        joined.push_bytes(*b"more");
+        joined.push(&part);
+        assert_eq!(joined.find(&part), Some(3));
+        assert_eq!(joined.find(&part.part(3, 2)), Some(6), "start of an extent");
+        assert_eq!(joined.find(&part.part(4, 2)), None, "from the middle of an extent on");
+        assert_eq!(joined.part(4, 100).find(&part), Some(14));
+        assert_eq!(joined.part(0, joined.len() - 1).part(4, 100).find(&part), None, "cut");
+        assert_eq!(joined.find(&Extents::from_bytes(*b"one")), None, "other bytes");
+        assert_eq!(joined.find(&Extents::zeros(2)), None);
         assert_eq!(Extents::new().find(&part), None);
-        whole.put_bytes(5, *b"!");
-        assert_eq!(whole.find(&part), Some(18), "the first is overwritten");
+        joined.put_bytes(5, *b"!");
+        assert_eq!(joined.find(&part), Some(18), "the first is overwritten");
     }
 
     #[test]

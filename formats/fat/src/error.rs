@@ -25,7 +25,7 @@ pub enum Error {
         what: &'static str,
     },
     /// Two names that differ only in case.
-    #[error("{} and {} have one name on FAT, which ignores case", show(path), show(other))]
+    #[error("{} and {} have the same name on FAT, which ignores case", show(path), show(other))]
     SameName {
         /// Path of the second node.
         path: Vec<u8>,

@@ -102,7 +102,7 @@ pub enum Error {
         index: usize,
     },
     /// Boot code that does not fit the master boot record.
-    #[error("the boot code has {len} bytes, but the master boot record holds {limit}")]
+    #[error("the boot code has {len} bytes, but the master boot record has {limit} for it")]
     BootCode {
         /// Length of the boot code in bytes.
         len: usize,
@@ -119,7 +119,7 @@ pub enum Error {
         size: u64,
     },
     /// The EFI images exceed the entries of the master boot record.
-    #[error("there are {count} EFI boot images, but the master boot record has entries for 3")]
+    #[error("there are {count} EFI boot images, but the master boot record has entries for only 3")]
     ManyPartitions {
         /// Number of EFI boot images in the options.
         count: usize,

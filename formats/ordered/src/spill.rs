@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use extents::{Extents, FileBlob, Slice};
+use extents::{Extents, FileBlob};
 
 /// Length of the write buffer in bytes.
 const BUFFER_LEN: usize = 1 << 20;
@@ -69,7 +69,7 @@ impl Spill {
         };
         let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         let blob = FileBlob::new(file)?;
-        Ok(Extents::from_slice(Slice::whole(Arc::new(blob))))
+        Ok(Extents::from_blob(Arc::new(blob)))
     }
 }
 

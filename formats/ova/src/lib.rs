@@ -35,7 +35,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// The disk image does not fit the archive.
-    #[error("the disk image has {size} bytes, an appliance holds at most {MAX_IMAGE_LEN}")]
+    #[error("the disk image has {size} bytes, but an appliance holds at most {MAX_IMAGE_LEN}")]
     TooLarge {
         /// Length of the image in bytes.
         size: u64,

@@ -33,7 +33,7 @@ fn options(firmware: Firmware) -> Options {
 }
 
 #[test]
-fn foreign_programs_read_the_appliance() {
+fn other_programs_read_the_appliance() {
     let mut disk = Extents::zeros(CAPACITY);
     disk.put_bytes(1 << 20, vec![7; 300_000]);
     let mut stream = vmdk::Options::default();

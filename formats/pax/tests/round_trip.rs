@@ -96,9 +96,9 @@ proptest! {
                 (a, b) => prop_assert!(false, "{a:?} is not {b:?}"),
             }
         }
-        let mut foreign = tar::Archive::new(archive.reader());
+        let mut by_tar_crate = tar::Archive::new(archive.reader());
         let mut names = Vec::new();
-        for entry in foreign.entries().unwrap() {
+        for entry in by_tar_crate.entries().unwrap() {
             let mut entry = entry.unwrap();
             names.push(entry.path_bytes().to_vec());
             let mut content = Vec::new();

@@ -30,7 +30,7 @@ pub(crate) fn plan(disk: &Extents, size: u64, compressor: Compressor, options: &
     };
     let mut map = Map::default();
     let mut plain = Extents::new();
-    let mut packed = Packed::new(&options.temp_dir);
+    let mut compressed = CompressedClusters::new(&options.temp_dir);
     ordered::map(
         disk.occupied(CLUSTER).into_iter().flatten(),
         options.jobs,
@@ -44,18 +44,18 @@ pub(crate) fn plan(disk: &Extents, size: u64, compressor: Compressor, options: &
                     plain.push(&disk.part(cluster * CLUSTER, CLUSTER));
                     plain.align_to(CLUSTER);
                 }
-                Encoded::Compressed(bytes) => map.set(cluster, packed.push(&bytes).map_err(spill_error)?),
+                Encoded::Compressed(bytes) => map.set(cluster, compressed.push(&bytes).map_err(spill_error)?),
             }
             Ok(())
         },
     )?;
-    let bytes = packed.spill.finish().map_err(spill_error)?;
+    let bytes = compressed.spill.finish().map_err(spill_error)?;
     Ok(assemble(
         size,
         map,
         &plain,
         &bytes,
-        &packed.counts,
+        &compressed.counts,
         compressor.header_number(),
     ))
 }
@@ -120,15 +120,15 @@ impl Encoder {
 }
 
 /// Compressed clusters, one after another.
-struct Packed {
+struct CompressedClusters {
     spill: Spill,
     /// Number of compressed clusters with a sector in each cluster of the image.
     counts: Vec<u16>,
 }
 
-impl Packed {
+impl CompressedClusters {
     fn new(temp_dir: &Path) -> Self {
-        Packed {
+        CompressedClusters {
             spill: Spill::new(temp_dir),
             counts: Vec::new(),
         }

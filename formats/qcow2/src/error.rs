@@ -10,7 +10,7 @@ use crate::{Compressor, MAX_DISK_LEN};
 #[non_exhaustive]
 pub enum Error {
     /// The disk is longer than QEMU accepts.
-    #[error("the disk has {size} bytes, a qcow2 image with clusters of 64 KiB holds at most {MAX_DISK_LEN}")]
+    #[error("the disk has {size} bytes, but a qcow2 image with clusters of 64 KiB holds at most {MAX_DISK_LEN}")]
     TooLarge {
         /// Length of the disk in bytes.
         size: u64,

@@ -36,14 +36,14 @@ impl Map {
     }
 }
 
-/// Assembles an image of plain clusters and compressed ones (`packed`). `counts` has, for each
-/// cluster of `packed`, the number of compressed clusters with a byte in it; `compression` is the
+/// Assembles an image of plain clusters and compressed ones (`compressed`). `counts` has, for each
+/// cluster of `compressed`, the number of compressed clusters with a byte in it; `compression` is the
 /// compressor's number in the header.
 pub(crate) fn assemble(
     size: u64,
     map: Map,
     plain: &Extents,
-    packed: &Extents,
+    compressed: &Extents,
     counts: &[u16],
     compression: u8,
 ) -> Extents {
@@ -93,7 +93,7 @@ pub(crate) fn assemble(
     image.push_bytes(l2_tables);
     image.push(plain);
     image.set_len(packed_start * CLUSTER);
-    image.push(packed);
+    image.push(compressed);
     image.align_to(CLUSTER);
     image
 }

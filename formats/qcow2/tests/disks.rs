@@ -27,10 +27,10 @@ fn large_sparse_disk_yields_a_small_image() {
     let len: u64 = image.extents().iter().map(|extent| extent.data().len()).sum();
     assert!(len < 40 << 20, "{len}");
     let dir = tempfile::tempdir().unwrap();
-    let made = dir.path().join("made");
-    emit::to_path(&image, &made).unwrap();
-    qemu_img(&["check", "-f", "qcow2"], &made);
-    let info = qemu_img(&["info", "-f", "qcow2"], &made);
+    let image_path = dir.path().join("image");
+    emit::to_path(&image, &image_path).unwrap();
+    qemu_img(&["check", "-f", "qcow2"], &image_path);
+    let info = qemu_img(&["info", "-f", "qcow2"], &image_path);
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");
     disk.set_len(u64::MAX >> 2);
     assert!(plan(&disk, &Options::default()).is_err());
@@ -84,17 +84,17 @@ fn large_sparse_disk_is_compressed() {
         let image = plan(&disk, &options(compressor, 2)).unwrap();
         assert!(image.len() < 4 << 20, "{}", image.len());
         let dir = tempfile::tempdir().unwrap();
-        let (made, plain) = (dir.path().join("made"), dir.path().join("plain"));
-        emit::to_path(&image, &made).unwrap();
+        let (image_path, plain) = (dir.path().join("image"), dir.path().join("plain"));
+        emit::to_path(&image, &image_path).unwrap();
         emit::to_path(&plan(&disk, &Options::default()).unwrap(), &plain).unwrap();
-        let report = qemu_img(&["check", "-f", "qcow2"], &made);
+        let report = qemu_img(&["check", "-f", "qcow2"], &image_path);
         assert!(
             report.contains("No errors were found") && report.contains("% compressed clusters"),
             "{report}"
         );
-        let report = qemu_img(&["compare", plain.to_str().unwrap()], &made);
+        let report = qemu_img(&["compare", plain.to_str().unwrap()], &image_path);
         assert!(report.contains("Images are identical"), "{report}");
-        let info = qemu_img(&["info", "-f", "qcow2"], &made);
+        let info = qemu_img(&["info", "-f", "qcow2"], &image_path);
         for line in [format!("({LARGE} bytes)"), format!("compression type: {name}")] {
             assert!(info.contains(&line), "{line}\n{info}");
         }

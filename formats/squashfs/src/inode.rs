@@ -76,7 +76,7 @@ pub(crate) fn push(table: &mut Metadata, inode: &Inode, content: &Content) -> Re
             header(table, inode, long)?;
             table.push(&inode.nlink.to_le_bytes())?;
             if let Content::Device(number) = content {
-                table.push(&number.packed().to_le_bytes())?;
+                table.push(&number.encoded().to_le_bytes())?;
             }
             if long {
                 table.push(&inode.xattr.to_le_bytes())?;

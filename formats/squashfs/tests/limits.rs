@@ -4,7 +4,7 @@
 mod common;
 
 use common::{options, set};
-use extents::{Blob, Extents, Slice};
+use extents::{Blob, Extents};
 use squashfs_image::{Compressor, Error, Options, plan};
 use testing::sample::{file, meta, put};
 use tree::{Device, Kind, Tree};
@@ -118,7 +118,7 @@ impl Blob for Broken {
 
 #[test]
 fn failures_name_what_failed() {
-    let content = Extents::from_slice(Slice::whole(std::sync::Arc::new(Broken)));
+    let content = Extents::from_blob(std::sync::Arc::new(Broken));
     for jobs in [1, 3] {
         let mut tree = with("etc/broken", Kind::File(content.clone()));
         put(&mut tree, "a", file(vec![1; 1 << 20]));

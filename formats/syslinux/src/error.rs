@@ -23,7 +23,7 @@ pub enum Error {
         found: &'static str,
     },
     /// The runs of the file have fewer sectors than the loader.
-    #[error("ldlinux.sys needs {needed} sectors of 512 bytes, its file has {have}")]
+    #[error("ldlinux.sys needs {needed} sectors of 512 bytes, but its file has {have}")]
     Sectors {
         /// Number of sectors of the loader.
         needed: usize,
@@ -31,7 +31,7 @@ pub enum Error {
         have: usize,
     },
     /// The file is too fragmented for the loader's list.
-    #[error("ldlinux.sys has {count} extents of less than 64 KiB, the loader follows at most {max}")]
+    #[error("ldlinux.sys has {count} extents of less than 64 KiB, but the loader follows at most {max}")]
     Fragments {
         /// Number of extents of the file.
         count: usize,
@@ -42,7 +42,7 @@ pub enum Error {
     #[error("syslinux cannot read this filesystem: {0}")]
     Filesystem(&'static str),
     /// The path of the loader's directory does not fit the loader.
-    #[error("the path of the directory of ldlinux.sys has {len} bytes, the loader takes at most {max}")]
+    #[error("the path of the directory of ldlinux.sys has {len} bytes, but the loader supports at most {max}")]
     Directory {
         /// Length of the path in bytes.
         len: usize,

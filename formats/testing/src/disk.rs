@@ -36,19 +36,19 @@ pub fn disks() -> impl Strategy<Value = Extents> {
 /// The image is damaged, or differs.
 pub fn check(format: &str, disk: &Extents, image: &Extents, again: &Extents) {
     let dir = tempfile::tempdir().unwrap();
-    let (raw, made, twice) = (
+    let (raw, image_path, twice) = (
         dir.path().join("raw"),
-        dir.path().join("made"),
+        dir.path().join("image"),
         dir.path().join("twice"),
     );
-    for (content, path) in [(disk, &raw), (image, &made), (again, &twice)] {
+    for (content, path) in [(disk, &raw), (image, &image_path), (again, &twice)] {
         emit::to_path(content, path).unwrap();
     }
     if format != "vpc" {
-        qemu_img(&["check", "-f", format], &made);
+        qemu_img(&["check", "-f", format], &image_path);
     }
     let raw = raw.to_str().unwrap();
-    let report = qemu_img(&["compare", "-f", "raw", "-F", format, raw], &made);
+    let report = qemu_img(&["compare", "-f", "raw", "-F", format, raw], &image_path);
     assert!(report.contains("Images are identical"), "{report}");
-    assert!(std::fs::read(&made).unwrap() == std::fs::read(&twice).unwrap());
+    assert!(std::fs::read(&image_path).unwrap() == std::fs::read(&twice).unwrap());
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use extents::{Extents, FileBlob, Slice, emit};
+use extents::{Extents, FileBlob, emit};
 use pax::Body;
 use tree::{Kind, Meta, Tree, show};
 
@@ -165,7 +165,7 @@ pub fn read(linux: Linux<'_>, images: &[&Extents], command: &str) -> (Vec<Tree>,
     );
 
     let archive = Arc::new(FileBlob::open(&archive).unwrap());
-    let archive = Extents::from_slice(Slice::whole(archive));
+    let archive = Extents::from_blob(archive);
     let mut trees = vec![Tree::default(); images.len()];
     for entry in pax::entries(&archive) {
         let entry = entry.unwrap();

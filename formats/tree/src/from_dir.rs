@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use extents::{Blob, Extents, FileBlob, Slice};
+use extents::{Blob, Extents, FileBlob};
 
 use crate::error::Error;
 use crate::node::{Kind, Meta, Time};
@@ -160,7 +160,7 @@ fn kind(host: &Path, metadata: &Metadata) -> Result<Kind, FromDirError> {
         Kind::Symlink(bytes(&fs::read_link(host).map_err(failed(host))?)?)
     } else if file_type.is_file() {
         let (path, len) = (host.to_owned(), metadata.len());
-        Kind::File(Extents::from_slice(Slice::whole(Arc::new(HostFile { path, len }))))
+        Kind::File(Extents::from_blob(Arc::new(HostFile { path, len })))
     } else {
         system::special(metadata)
     })

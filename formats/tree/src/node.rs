@@ -96,14 +96,14 @@ pub struct Device {
 }
 
 impl Device {
-    /// Returns the number as Linux packs it into 32 bits, 12 of them for the major number
+    /// Returns the number as Linux encodes it in 32 bits, 12 of them for the major number
     /// (include/linux/kdev_t.h, `new_encode_dev`).
-    pub fn packed(self) -> u32 {
+    pub fn encoded(self) -> u32 {
         self.minor & 0xff | (self.major & 0xfff) << 8 | (self.minor & 0xf_ff00) << 12
     }
 
-    /// Splits a number that [`Device::packed`] returns.
-    pub fn from_packed(number: u32) -> Self {
+    /// Splits a number that [`Device::encoded`] returns.
+    pub fn from_encoded(number: u32) -> Self {
         Device {
             major: number >> 8 & 0xfff,
             minor: number & 0xff | number >> 12 & 0xf_ff00,

@@ -32,11 +32,11 @@ fn paths(tree: &Tree) -> Vec<String> {
 }
 
 #[test]
-fn device_numbers_are_packed_as_linux_does() {
-    let packed = |major, minor| Device { major, minor }.packed();
-    assert_eq!(packed(8, 1), 0x0801);
-    assert_eq!(packed(0xfff, 0xf_ffff), u32::MAX);
-    assert_eq!(packed(1, 0x100), 0x10_0100);
+fn device_numbers_are_encoded_as_linux_does() {
+    let encoded = |major, minor| Device { major, minor }.encoded();
+    assert_eq!(encoded(8, 1), 0x0801);
+    assert_eq!(encoded(0xfff, 0xf_ffff), u32::MAX);
+    assert_eq!(encoded(1, 0x100), 0x10_0100);
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub enum Error {
     #[error("the stub cannot be used: {0}")]
     Stub(&'static str),
     /// The headers of the stub do not have enough free space.
-    #[error("the stub takes at most {max} more sections, not {count}")]
+    #[error("the stub has room for {max} more sections, but {count} are needed")]
     TooManySections {
         /// Number of sections that fit.
         max: usize,
@@ -32,7 +32,7 @@ pub enum Error {
         count: usize,
     },
     /// The stub has a section of that name, or the name occurs twice.
-    #[error("cannot append section {name}: there is one of that name")]
+    #[error("cannot append section {name}: the image already has a section of that name")]
     DuplicateSection {
         /// Name of the section.
         name: String,
@@ -44,7 +44,7 @@ pub enum Error {
         name: String,
     },
     /// The image exceeds the size that firmware loads.
-    #[error("the unified kernel image has {size} bytes, firmware loads less than 2 GiB")]
+    #[error("the unified kernel image has {size} bytes, but firmware loads images of less than 2 GiB")]
     TooLarge {
         /// Size in memory in bytes.
         size: u64,

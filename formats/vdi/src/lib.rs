@@ -38,7 +38,7 @@ pub const MAX_DISK_LEN: u64 = ((4094 << 20) / 4) * BLOCK;
 #[non_exhaustive]
 pub enum Error {
     /// The disk is longer than the format can hold.
-    #[error("the disk has {size} bytes, a VDI image holds at most {MAX_DISK_LEN}")]
+    #[error("the disk has {size} bytes, but a VDI image holds at most {MAX_DISK_LEN}")]
     TooLarge {
         /// Length of the disk in bytes.
         size: u64,

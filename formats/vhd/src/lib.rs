@@ -34,7 +34,7 @@ pub const MAX_DISK_LEN: u64 = 2040 << 30;
 #[non_exhaustive]
 pub enum Error {
     /// The disk is longer than the format can hold.
-    #[error("the disk has {size} bytes, a VHD image holds at most {MAX_DISK_LEN}")]
+    #[error("the disk has {size} bytes, but a VHD image holds at most {MAX_DISK_LEN}")]
     TooLarge {
         /// Length of the disk in bytes.
         size: u64,

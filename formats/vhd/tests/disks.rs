@@ -33,9 +33,9 @@ fn large_sparse_disk_yields_a_small_image() {
     let len: u64 = image.extents().iter().map(|extent| extent.data().len()).sum();
     assert!(len < 40 << 20, "{len}");
     let dir = tempfile::tempdir().unwrap();
-    let made = dir.path().join("made");
-    emit::to_path(&image, &made).unwrap();
-    let info = qemu_img(&["info", "-f", "vpc"], &made);
+    let image_path = dir.path().join("image");
+    emit::to_path(&image, &image_path).unwrap();
+    let info = qemu_img(&["info", "-f", "vpc"], &image_path);
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");
     disk.set_len(u64::MAX >> 2);
     assert!(plan(&disk, &Options::default()).is_err());

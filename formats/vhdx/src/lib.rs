@@ -52,13 +52,13 @@ const FULLY_PRESENT: u64 = 6;
 #[non_exhaustive]
 pub enum Error {
     /// The disk is longer than the format can hold.
-    #[error("the disk has {size} bytes, a VHDX image holds at most {MAX_DISK_LEN}")]
+    #[error("the disk has {size} bytes, but a VHDX image holds at most {MAX_DISK_LEN}")]
     TooLarge {
         /// Length of the disk in bytes.
         size: u64,
     },
     /// The creator does not fit its field.
-    #[error("the creator has {len} UTF-16 code units, a VHDX image takes at most {MAX_CREATOR}")]
+    #[error("the creator has {len} UTF-16 code units, but a VHDX image stores at most {MAX_CREATOR}")]
     Creator {
         /// Length of the creator in UTF-16 code units.
         len: usize,

@@ -37,10 +37,10 @@ fn large_sparse_disk_yields_a_small_image() {
     let len: u64 = image.extents().iter().map(|extent| extent.data().len()).sum();
     assert!(len < 1 << 20, "{len}");
     let dir = tempfile::tempdir().unwrap();
-    let made = dir.path().join("made");
-    emit::to_path(&image, &made).unwrap();
-    qemu_img(&["check", "-f", "vhdx"], &made);
-    let info = qemu_img(&["info", "-f", "vhdx"], &made);
+    let image_path = dir.path().join("image");
+    emit::to_path(&image, &image_path).unwrap();
+    qemu_img(&["check", "-f", "vhdx"], &image_path);
+    let info = qemu_img(&["info", "-f", "vhdx"], &image_path);
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");
     // Sectors around the content, as QEMU reads them.
     for (at, byte) in [
@@ -54,7 +54,7 @@ fn large_sparse_disk_yields_a_small_image() {
         let read = format!("read -P {byte} {at} 512");
         let report = Command::new("qemu-io")
             .args(["-r", "-f", "vhdx", "-c", &read])
-            .arg(&made)
+            .arg(&image_path)
             .output()
             .unwrap();
         let report = String::from_utf8_lossy(&report.stdout).into_owned();

@@ -10,7 +10,7 @@ use crate::MAX_DISK_LEN;
 #[non_exhaustive]
 pub enum Error {
     /// The disk is longer than the format can hold.
-    #[error("the disk has {size} bytes, a sparse VMDK image holds at most {MAX_DISK_LEN}")]
+    #[error("the disk has {size} bytes, but a sparse VMDK image holds at most {MAX_DISK_LEN}")]
     TooLarge {
         /// Length of the disk in bytes.
         size: u64,

@@ -27,10 +27,10 @@ fn large_sparse_disk_yields_a_small_image() {
     let len: u64 = image.extents().iter().map(|extent| extent.data().len()).sum();
     assert!(len < 300 << 20, "{len}");
     let dir = tempfile::tempdir().unwrap();
-    let made = dir.path().join("made");
-    emit::to_path(&image, &made).unwrap();
-    qemu_img(&["check", "-f", "vmdk"], &made);
-    let info = qemu_img(&["info", "-f", "vmdk"], &made);
+    let image_path = dir.path().join("image");
+    emit::to_path(&image, &image_path).unwrap();
+    qemu_img(&["check", "-f", "vmdk"], &image_path);
+    let info = qemu_img(&["info", "-f", "vmdk"], &image_path);
     assert!(info.contains(&format!("({LARGE} bytes)")), "{info}");
     disk.set_len(u64::MAX >> 2);
     assert!(plan(&disk, &options(Kind::Sparse, 1)).is_err());
@@ -74,10 +74,10 @@ fn large_sparse_disk_is_compressed() {
     let image = plan(&disk, &options(Kind::Stream, 2)).unwrap();
     assert!(image.len() < 1 << 20, "{}", image.len());
     let dir = tempfile::tempdir().unwrap();
-    let made = dir.path().join("made");
-    emit::to_path(&image, &made).unwrap();
-    qemu_img(&["check", "-f", "vmdk"], &made);
-    let info = qemu_img(&["info", "-f", "vmdk"], &made);
+    let image_path = dir.path().join("image");
+    emit::to_path(&image, &image_path).unwrap();
+    qemu_img(&["check", "-f", "vmdk"], &image_path);
+    let info = qemu_img(&["info", "-f", "vmdk"], &image_path);
     for line in [
         format!("({LARGE} bytes)"),
         "create type: streamOptimized".into(),

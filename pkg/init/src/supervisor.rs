@@ -152,10 +152,10 @@ mod tests {
 
     #[test]
     fn a_service_without_restarts_stays_ended() {
-        let (once, kept) = (Rc::default(), Rc::default());
+        let (once, restarted) = (Rc::default(), Rc::default());
         let mut supervisor = Supervisor::default();
         supervisor.add("once", Policy::No, recorded(&once, 10));
-        supervisor.add("kept", Policy::Always, recorded(&kept, 20));
+        supervisor.add("restarted", Policy::Always, recorded(&restarted, 20));
         supervisor.ended(pid(11), 1);
         assert_eq!(supervisor.restart(), None);
         supervisor.ended(pid(21), 1);

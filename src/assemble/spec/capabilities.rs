@@ -90,7 +90,10 @@ fn expand(list: Vec<Item>, errors: &mut Vec<Diagnostic>) -> Vec<String> {
             let known = ALL.iter().filter_map(|name| name.strip_prefix("CAP_"));
             let help = match near(own, known).filter(|_| !["ALL", "NONE"].contains(&own)) {
                 Some(meant) => format!("did you mean `CAP_{meant}`?"),
-                None => "capabilities are written as CAP_NET_ADMIN; all and none stand alone".into(),
+                None => {
+                    "capabilities are written as CAP_NET_ADMIN; all and none cannot be combined with other capabilities"
+                        .into()
+                }
             };
             errors.push(Diagnostic::field(field, format!("unknown capability: {name}")).help(help));
         }

@@ -42,8 +42,12 @@ pub struct Spec {
 pub fn id(id: Option<&Id>, field: &str, ids: &Ids) -> Result<u32, Diagnostic> {
     match id {
         None => Ok(0),
-        Some(Id::Number(number)) => u32::try_from(*number)
-            .map_err(|_| Diagnostic::field(field, format!("{field} {number} is not from 0 to 4294967295"))),
+        Some(Id::Number(number)) => u32::try_from(*number).map_err(|_| {
+            Diagnostic::field(
+                field,
+                format!("{field} {number} is out of range: expected 0 to 4294967295"),
+            )
+        }),
         Some(Id::Name(name)) if name.is_empty() || name == "root" => Ok(0),
         Some(Id::Name(name)) => ids.get(name).copied().ok_or_else(|| {
             let help = match name.parse::<u32>() {
@@ -327,16 +331,16 @@ fn items(field: &str, list: Option<&Vec<String>>) -> Vec<Item> {
 /// Lists the items of the YAML's list, or else of the label's list and the YAML's additions.
 fn added(
     field: &str,
-    whole: Option<&Vec<String>>,
+    list: Option<&Vec<String>>,
     label: Option<&Vec<String>>,
     more: Option<&Vec<String>>,
 ) -> Vec<Item> {
-    match whole {
-        Some(_) => items(field, whole),
+    match list {
+        Some(_) => items(field, list),
         None => {
-            let mut list = items(field, label);
-            list.extend(items(&format!("{field}.add"), more));
-            list
+            let mut all = items(field, label);
+            all.extend(items(&format!("{field}.add"), more));
+            all
         }
     }
 }
@@ -370,7 +374,10 @@ mod tests {
             ("uid: b", "use a number, root, or the name"),
             ("capabilities: [CHOWN]", "did you mean `CAP_CHOWN`?"),
             ("capabilities: [cap_net_admn]", "did you mean `CAP_NET_ADMIN`?"),
-            ("capabilities: [all, CAP_CHOWN]", "all and none stand alone"),
+            (
+                "capabilities: [all, CAP_CHOWN]",
+                "all and none cannot be combined with other capabilities",
+            ),
             ("rlimits: [\"nofiles,1,2\"]", "did you mean `nofile`?"),
             ("rlimits: [\"bogus,1,2\"]", "there are cpu, fsize,"),
         ] {

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use extents::{Extents, FileBlob, Slice};
+use extents::{Extents, FileBlob};
 
 use crate::content_id::ContentId;
 
@@ -85,7 +85,7 @@ pub enum Invalid {
     #[error("unknown algorithm {0:?}: expected gzip, zstd, lz4, xz or none")]
     Algorithm(String),
     /// Unknown level.
-    #[error("{name} has levels from {} to {}, not {level:?}", range.start(), range.end())]
+    #[error("{level:?} is not a compression level of {name}: expected {} to {}", range.start(), range.end())]
     Level {
         /// Algorithm.
         name: String,
@@ -95,7 +95,7 @@ pub enum Invalid {
         range: RangeInclusive<u32>,
     },
     /// Level of an algorithm without levels.
-    #[error("{0} has no levels")]
+    #[error("{0} has no compression levels")]
     NoLevels(String),
 }
 
@@ -169,9 +169,9 @@ pub fn compress(
         write(plain, compression, jobs, &mut out, progress)?;
         io::Write::flush(&mut out)?;
     }
-    let digest = ContentId::of(plain)?.made(&compression.to_string());
+    let digest = ContentId::of(plain)?.derive(&compression.to_string());
     let blob = FileBlob::new(file)?.with_digest(digest);
-    Ok(Extents::from_slice(Slice::whole(Arc::new(blob))))
+    Ok(Extents::from_blob(Arc::new(blob)))
 }
 
 /// Writes the compressed bytes.
@@ -211,7 +211,7 @@ mod tests {
         file
     }
 
-    fn foreign(program: &str, arguments: &[&str], input: Vec<u8>) -> Vec<u8> {
+    fn filtered(program: &str, arguments: &[&str], input: Vec<u8>) -> Vec<u8> {
         let mut child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::piped())
@@ -250,7 +250,7 @@ mod tests {
             let one = pack(1);
             assert!(one == pack(3), "{text}");
             assert!(one.len() < expected.len() / 2, "{text}: {}", one.len());
-            assert!(foreign(program, &["-dc"], one) == expected, "{text}");
+            assert!(filtered(program, &["-dc"], one) == expected, "{text}");
         }
     }
 
@@ -258,7 +258,7 @@ mod tests {
     fn what_a_thread_compressed_before_changes_nothing() {
         // Code and tables, as in an initrd.
         let program = std::env::current_exe().unwrap();
-        let program = Extents::from_slice(Slice::whole(Arc::new(FileBlob::open(&program).unwrap())));
+        let program = Extents::from_blob(Arc::new(FileBlob::open(&program).unwrap()));
         let plain = program.part(0, program.len().min(24 << 20));
         for text in ["gzip", "gzip:6", "lz4"] {
             let pack = |jobs| {
@@ -284,7 +284,7 @@ mod tests {
         let compressed_len = |plain: &Extents, text: &str| {
             let mut bytes = Vec::new();
             write(plain, text.parse().unwrap(), 2, &mut bytes, &|_| {}).unwrap();
-            assert!(foreign("gzip", &["-dc"], bytes.clone()) == plain.to_vec().unwrap());
+            assert!(filtered("gzip", &["-dc"], bytes.clone()) == plain.to_vec().unwrap());
             bytes.len()
         };
         assert!(compressed_len(&easy, "gzip") < compressed_len(&easy, "gzip:3"));
@@ -299,7 +299,7 @@ mod tests {
         for (text, program) in [("gzip", "gzip"), ("zstd", "zstd"), ("xz", "xz"), ("lz4", "lz4")] {
             let mut bytes = Vec::new();
             write(&Extents::new(), text.parse().unwrap(), 2, &mut bytes, &|_| {}).unwrap();
-            assert!(foreign(program, &["-dc"], bytes).is_empty(), "{text}");
+            assert!(filtered(program, &["-dc"], bytes).is_empty(), "{text}");
         }
     }
 

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use super::credentials::Credential;
-use super::{Error, MAX_ANSWER};
+use super::{Error, MAX_RESPONSE};
 
 /// A challenge of a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,12 +94,9 @@ fn token(
     let service = service.map(|service| ("service", service));
     let failed = |error| match super::http::failure(host, error) {
         super::http::Failure::Error(error) => error,
-        super::http::Failure::NotTls => Error::Answer {
-            host: host.to_owned(),
-            what: format!("its token server {realm} does not speak TLS"),
-        },
+        super::http::Failure::NotTls => Error::NotTls { host: realm.to_owned() },
     };
-    let answer = if let Some(Credential::IdentityToken(token)) = credential {
+    let response = if let Some(Credential::IdentityToken(token)) = credential {
         let form = [
             ("grant_type", "refresh_token"),
             ("client_id", "moby"),
@@ -118,17 +115,17 @@ fn token(
         }
         request.call()
     };
-    let mut answer = answer.map_err(failed)?;
-    if !answer.status().is_success() {
+    let mut response = response.map_err(failed)?;
+    if !response.status().is_success() {
         return Ok(None);
     }
-    let body = answer
+    let body = response
         .body_mut()
         .with_config()
-        .limit(MAX_ANSWER)
+        .limit(MAX_RESPONSE)
         .read_to_vec()
         .map_err(failed)?;
-    let value: Value = serde_json::from_slice(&body).map_err(|error| Error::Answer {
+    let value: Value = serde_json::from_slice(&body).map_err(|error| Error::Response {
         host: host.to_owned(),
         what: format!("its token server did not send JSON: {error}"),
     })?;

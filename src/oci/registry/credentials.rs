@@ -290,8 +290,14 @@ fn ask(name: &str, server: &str) -> Result<Option<Credential>, Error> {
         }
         return Err(failed(said.trim().to_owned()));
     }
-    let answer: Value = serde_json::from_slice(&output.stdout).map_err(|error| failed(error.to_string()))?;
-    let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let credential: Value = serde_json::from_slice(&output.stdout).map_err(|error| failed(error.to_string()))?;
+    let text = |key: &str| {
+        credential
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let (user, secret) = (text("Username"), text("Secret"));
     Ok(Some(if user == TOKEN_USER {
         Credential::IdentityToken(secret)

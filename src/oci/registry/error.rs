@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::oci::reference;
+
 /// An error of the registry client.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -36,7 +38,7 @@ pub enum Error {
     Proxy {
         /// The registry's host.
         host: String,
-        /// The proxy's answer.
+        /// The proxy's response.
         message: String,
     },
     /// A transfer that breaks.
@@ -56,7 +58,7 @@ pub enum Error {
         host: String,
         /// The repository.
         repository: String,
-        /// The registry's answer.
+        /// The registry's response.
         message: String,
         /// The user whose credentials were sent, if any were.
         user: Option<String>,
@@ -94,10 +96,10 @@ pub enum Error {
     RateLimit {
         /// The registry's host.
         host: String,
-        /// The registry's answer.
+        /// The registry's response.
         message: String,
     },
-    /// An answer with an unexpected status.
+    /// A response with an unexpected status.
     #[error("{host} responded to {method} {path} with status {status}: {message}")]
     Status {
         /// The registry's host.
@@ -108,7 +110,7 @@ pub enum Error {
         path: String,
         /// The status.
         status: u16,
-        /// The registry's answer.
+        /// The registry's response.
         message: String,
     },
     /// Bytes that do not have the digest by which they were asked for.
@@ -121,14 +123,23 @@ pub enum Error {
         /// The digest found.
         found: String,
     },
-    /// An answer that is not what the distribution specification says.
-    #[error("cannot use the answer of {host}: {what}")]
-    Answer {
+    /// A response that violates the distribution specification.
+    #[error("invalid response from {host}: {what}")]
+    Response {
         /// The registry's host.
         host: String,
         /// The finding.
         what: String,
     },
+    /// A server that speaks plain HTTP where HTTPS is required.
+    #[error("cannot connect to {host} by HTTPS: the server does not speak TLS")]
+    NotTls {
+        /// The registry's host, or the address of its token server.
+        host: String,
+    },
+    /// A name that is not an image reference.
+    #[error(transparent)]
+    Reference(#[from] reference::Invalid),
     /// A password that would go over the network in the clear.
     #[error("refusing to send a password to {realm}, which is not HTTPS")]
     InsecurePassword {
@@ -175,6 +186,7 @@ impl Error {
                 "check the name and the network; HTTPS_PROXY names a proxy, --mirror another registry".into(),
                 "without a network: `moby build --layout FILE` takes images from an OCI archive".into(),
             ],
+            Error::NotTls { host } => vec![format!("--plain-http {host} connects without TLS")],
             Error::Certificate { .. } => vec!["--cert-file FILE trusts the certificate authority in a PEM file".into()],
             Error::Proxy { .. } => vec!["check HTTPS_PROXY; NO_PROXY lists hosts that need no proxy".into()],
             Error::Denied { host, user, .. } => vec![match user {

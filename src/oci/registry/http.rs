@@ -15,8 +15,8 @@ use crate::bounded;
 
 /// Maximum time for connecting.
 const CONNECT: Duration = Duration::from_secs(15);
-/// Maximum time until an answer begins, and until a read brings something.
-const ANSWER: Duration = Duration::from_secs(60);
+/// Maximum time until a response begins, and until a read brings something.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Directories with certificate authorities for hosts, `HOST/*.crt` in them (containers-certs.d(5)).
 const CERTS_D: [&str; 2] = ["/etc/containers/certs.d", "/etc/docker/certs.d"];
@@ -48,8 +48,8 @@ impl Http {
             .http_status_as_error(false)
             .user_agent(concat!("moby/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(CONNECT))
-            .timeout_recv_response(Some(ANSWER))
-            .timeout_per_read(Some(ANSWER))
+            .timeout_recv_response(Some(RESPONSE_TIMEOUT))
+            .timeout_per_read(Some(RESPONSE_TIMEOUT))
             // Layers are read in parallel.
             .max_idle_connections_per_host(8);
         // What is on this machine needs no proxy.

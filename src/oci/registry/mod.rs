@@ -30,9 +30,9 @@ pub use error::Error;
 use http::{Failure, Http};
 pub use pull::{Platforms, Pulled};
 
-/// The maximum size of an answer that is not a blob, in bytes. Registries stop at 4 MiB for a
+/// The maximum size of a response that is not a blob, in bytes. Registries stop at 4 MiB for a
 /// manifest.
-const MAX_ANSWER: u64 = 16 << 20;
+const MAX_RESPONSE: u64 = 16 << 20;
 /// The number of tries of a request.
 const MAX_TRIES: u32 = 5;
 /// The number of challenges that are answered for one request.
@@ -104,44 +104,44 @@ impl Client {
     pub fn check_login(&self, registry: &str) -> Result<(), Error> {
         let endpoint = endpoint::own(endpoint::plain(registry), &self.options.plain_http);
         let request = Request::get("", "", &[]);
-        let answer = self.send(&endpoint, registry, &request)?;
-        self.success(&endpoint, &request, answer).map(drop)
+        let response = self.send(&endpoint, registry, &request)?;
+        self.success(&endpoint, &request, response).map(drop)
     }
 
     /// Sends a request, again after failures that may pass, and with authorization where it is
-    /// asked for. Answers of status 401 and below 500 other than 429 come back.
+    /// asked for. Responses of status 401 and below 500 other than 429 come back.
     fn send(&self, endpoint: &Endpoint, registry: &str, request: &Request<'_>) -> Result<Response<Body>, Error> {
         let mut wait = FIRST_WAIT;
         let mut tries = 0;
         let mut authorizations = 0;
         loop {
             tries += 1;
-            let answer = match self.exchange(endpoint, request) {
+            let response = match self.exchange(endpoint, request) {
                 Err(error) if error.is_transient() && tries < MAX_TRIES => {
                     std::thread::sleep(wait);
                     wait *= 2;
                     continue;
                 }
-                answer => answer?,
+                response => response?,
             };
-            match answer.status().as_u16() {
+            match response.status().as_u16() {
                 // Tokens expire, and another thread may have used one that was good for a while.
                 401 if authorizations < MAX_AUTHORIZATIONS => {
                     authorizations += 1;
-                    // An answer to a challenge is not a further try.
+                    // A response to a challenge is not a further try.
                     tries -= 1;
-                    if !self.authorize(endpoint, registry, request, answer)? {
+                    if !self.authorize(endpoint, registry, request, response)? {
                         return Err(self.denied(endpoint, registry, request, "it needs credentials".into()));
                     }
                 }
                 429 | 500.. if tries < MAX_TRIES => {
-                    let asked = header(&answer, "retry-after").and_then(|text| text.parse().ok());
+                    let asked = header(&response, "retry-after").and_then(|text| text.parse().ok());
                     std::thread::sleep(asked.map_or(wait, Duration::from_secs).min(MAX_WAIT));
                     wait *= 2;
                     // An unread body would cost the connection.
-                    let _ = text(answer);
+                    let _ = text(response);
                 }
-                _ => return Ok(answer),
+                _ => return Ok(response),
             }
         }
     }
@@ -158,7 +158,7 @@ impl Client {
             Scheme::Either => !is_known_plain(),
         };
         match self.exchange_by(endpoint, request, is_tls) {
-            Ok(answer) => Ok(answer),
+            Ok(response) => Ok(response),
             Err(Failure::NotTls) if endpoint.scheme == Scheme::Either => {
                 self.plain
                     .lock()
@@ -186,7 +186,7 @@ impl Client {
             }
         }
         let unusable = |error: ureq::http::Error| {
-            Failure::Error(Error::Answer {
+            Failure::Error(Error::Response {
                 host: endpoint.host.clone(),
                 what: error.to_string(),
             })
@@ -203,15 +203,15 @@ impl Client {
         sent.map_err(|error| http::failure(&endpoint.host, error))
     }
 
-    /// Answers a challenge. Says whether there is an answer.
+    /// Stores the authorization that a challenge asks for. Returns false if there is none.
     fn authorize(
         &self,
         endpoint: &Endpoint,
         registry: &str,
         request: &Request<'_>,
-        answer: Response<Body>,
+        response: Response<Body>,
     ) -> Result<bool, Error> {
-        let challenges = answer.headers().get_all("www-authenticate");
+        let challenges = response.headers().get_all("www-authenticate");
         let mut challenges = challenges
             .iter()
             .filter_map(|header| Challenge::parse(header.to_str().ok()?));
@@ -219,7 +219,7 @@ impl Client {
             return Ok(false);
         };
         // An unread body would cost the connection.
-        let _ = text(answer);
+        let _ = text(response);
         let credential = self
             .options
             .credentials
@@ -236,18 +236,18 @@ impl Client {
         Ok(true)
     }
 
-    /// Turns an answer that is not a success into an error.
+    /// Turns a response that is not a success into an error.
     fn success(
         &self,
         endpoint: &Endpoint,
         request: &Request<'_>,
-        answer: Response<Body>,
+        response: Response<Body>,
     ) -> Result<Response<Body>, Error> {
-        let status = answer.status().as_u16();
+        let status = response.status().as_u16();
         if (200..300).contains(&status) {
-            return Ok(answer);
+            return Ok(response);
         }
-        let message = message(&text(answer));
+        let message = message(&text(response));
         let host = endpoint.host.clone();
         Err(match status {
             401 | 403 => self.denied(endpoint, &endpoint.host, request, message),
@@ -300,9 +300,8 @@ impl<'a> Request<'a> {
 fn not_tls(endpoint: &Endpoint, failure: Failure) -> Error {
     match failure {
         Failure::Error(error) => error,
-        Failure::NotTls => Error::Answer {
+        Failure::NotTls => Error::NotTls {
             host: endpoint.host.clone(),
-            what: "it does not speak TLS (--plain-http reaches it without)".into(),
         },
     }
 }
@@ -330,22 +329,22 @@ fn key(endpoint: &Endpoint, request: &Request<'_>) -> (String, String) {
     (endpoint.host.clone(), scope(request))
 }
 
-fn header<'a>(answer: &'a Response<Body>, name: &str) -> Option<&'a str> {
-    answer.headers().get(name)?.to_str().ok()
+fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok()
 }
 
-/// The body of an answer that is not what was asked for.
-fn text(mut answer: Response<Body>) -> String {
-    let body = answer
+/// The body of a response that is not what was asked for.
+fn text(mut response: Response<Body>) -> String {
+    let body = response
         .body_mut()
         .with_config()
-        .limit(MAX_ANSWER)
+        .limit(MAX_RESPONSE)
         .lossy_utf8(true)
         .read_to_string();
     body.unwrap_or_default()
 }
 
-/// The message of an error answer (distribution specification, "Error Codes").
+/// The message of an error response (distribution specification, "Error Codes").
 fn message(body: &str) -> String {
     let value: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
     let error = value.pointer("/errors/0");

@@ -17,10 +17,7 @@ impl Client {
     /// # Errors
     /// An invalid reference, and a registry that cannot be reached or denies access.
     pub fn push(&self, graph: &ImageGraph, name: &str, reporter: &dyn Reporter) -> Result<String, Error> {
-        let reference = reference::parse(name).map_err(|error| Error::Answer {
-            host: name.to_owned(),
-            what: error.to_string(),
-        })?;
+        let reference = reference::parse(name)?;
         let (registry, repository) = endpoint::split(&reference.repository);
         let push = Push {
             client: self,
@@ -107,15 +104,15 @@ impl Push<'_> {
     fn blob(&self, digest: &str, content: &extents::Extents) -> Result<(), Error> {
         let path = format!("{}/blobs/{digest}", self.repository);
         let head = self.request("HEAD", &path, &[], Content::None);
-        let answer = self.client.send(&self.endpoint, self.registry, &head)?;
-        if answer.status().as_u16() == 200 {
+        let response = self.client.send(&self.endpoint, self.registry, &head)?;
+        if response.status().as_u16() == 200 {
             return Ok(());
         }
         let path = format!("{}/blobs/uploads/", self.repository);
         let post = self.request("POST", &path, &[("Content-Length", "0")], Content::Bytes(&[]));
-        let answer = self.client.send(&self.endpoint, self.registry, &post)?;
-        let answer = self.client.success(&self.endpoint, &post, answer)?;
-        let location = header(&answer, "location").ok_or_else(|| Error::Answer {
+        let response = self.client.send(&self.endpoint, self.registry, &post)?;
+        let response = self.client.success(&self.endpoint, &post, response)?;
+        let location = header(&response, "location").ok_or_else(|| Error::Response {
             host: self.endpoint.host.clone(),
             what: "it names no location for an upload".into(),
         })?;
@@ -127,16 +124,16 @@ impl Push<'_> {
             &[("Content-Type", "application/octet-stream")],
             Content::Blob(content),
         );
-        let answer = self.client.send(&self.endpoint, self.registry, &put)?;
-        self.client.success(&self.endpoint, &put, answer).map(drop)
+        let response = self.client.send(&self.endpoint, self.registry, &put)?;
+        self.client.success(&self.endpoint, &put, response).map(drop)
     }
 
     fn manifest(&self, reference: &str, bytes: &[u8], media_type: &str) -> Result<(), Error> {
         let path = format!("{}/manifests/{reference}", self.repository);
         let headers = [("Content-Type", media_type)];
         let put = self.request("PUT", &path, &headers, Content::Bytes(bytes));
-        let answer = self.client.send(&self.endpoint, self.registry, &put)?;
-        self.client.success(&self.endpoint, &put, answer).map(drop)
+        let response = self.client.send(&self.endpoint, self.registry, &put)?;
+        self.client.success(&self.endpoint, &put, response).map(drop)
     }
 }
 
@@ -150,7 +147,7 @@ fn listed(graph: &ImageGraph) -> Vec<Value> {
     let small = graph
         .blobs
         .iter()
-        .filter(|blob| blob.content.len() <= super::MAX_ANSWER);
+        .filter(|blob| blob.content.len() <= super::MAX_RESPONSE);
     let parsed = small.filter_map(|blob| serde_json::from_slice::<Value>(&blob.content.to_vec().ok()?).ok());
     let lists = parsed.filter_map(|value| value.get("manifests").and_then(Value::as_array).cloned());
     lists.flatten().collect()

@@ -31,7 +31,7 @@ fn kernels_disks_and_isos_boot() {
         ("minimal", vec![]),
         ("minimal-efi.img", vec![]),
         ("minimal-hybrid.iso", vec![]),
-        ("minimal-hybrid.iso", vec!["--stick"]),
+        ("minimal-hybrid.iso", vec!["--usb"]),
         ("minimal-efi.qcow2", vec![]),
         // The root filesystem is on the ISO.
         ("minimal-efi.iso", vec![]),
@@ -92,7 +92,7 @@ fn formats_for_a_bios_are_refused() {
 }
 
 /// The firmware is not to be had for QEMU: it is told what config.txt and cmdline.txt tell the
-/// firmware, with the files of the finished card.
+/// firmware, with the files of the finished disk.
 #[test]
 fn raspberry_pi_boots_from_its_sd_card() {
     let directory = tempfile::tempdir().unwrap();
@@ -104,13 +104,13 @@ fn raspberry_pi_boots_from_its_sd_card() {
     let said = checked("sfdisk", &["--dump"], &image);
     assert!(said.contains("start=        2048") && said.contains("type=c"), "{said}");
     let volume = directory.path().join("volume");
-    let mut card = fs::read(&image).unwrap();
-    fs::write(&volume, card.split_off(1 << 20)).unwrap();
+    let mut disk = fs::read(&image).unwrap();
+    fs::write(&volume, disk.split_off(1 << 20)).unwrap();
     let said = checked("fsck.fat", &["-n"], &volume);
     assert_eq!(said.lines().count(), 2, "{said}");
 
-    // What mtools reads from the card is what GNU tar reads from the tar.
-    let [from_card, from_tar] = ["card", "tar"].map(|name| {
+    // What mtools reads from the disk is what GNU tar reads from the tar.
+    let [from_disk, from_tar] = ["disk", "tar"].map(|name| {
         let path = directory.path().join(name);
         fs::create_dir(&path).unwrap();
         path
@@ -118,22 +118,22 @@ fn raspberry_pi_boots_from_its_sd_card() {
     checked(
         "mcopy",
         &["-s", "-n", "-i", volume.to_str().unwrap(), "::*"],
-        &from_card,
+        &from_disk,
     );
     checked(
         "tar",
         &["-C", from_tar.to_str().unwrap(), "-xf"],
         &directory.path().join("rpi.tar"),
     );
-    checked("diff", &["-r", from_tar.to_str().unwrap()], &from_card);
+    checked("diff", &["-r", from_tar.to_str().unwrap()], &from_disk);
 
-    let read = |name: &str| fs::read_to_string(from_card.join(name)).unwrap();
+    let read = |name: &str| fs::read_to_string(from_disk.join(name)).unwrap();
     let config = read("config.txt");
     for line in ["arm_64bit=1", "kernel=kernel8.img", "initramfs initrd.img followkernel"] {
         assert!(config.lines().any(|other| other == line), "{config}");
     }
     for name in ["bootcode.bin", "start.elf", "start4.elf", "bcm2711-rpi-4-b.dtb"] {
-        assert!(fs::metadata(from_card.join(name)).unwrap().len() > 0);
+        assert!(fs::metadata(from_disk.join(name)).unwrap().len() > 0);
     }
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let network = format!("user,id=network,hostfwd=tcp:127.0.0.1:{port}-:80");
@@ -147,7 +147,7 @@ fn raspberry_pi_boots_from_its_sd_card() {
         .args(["-netdev", &network])
         .args(["-device", "usb-net,netdev=network,mac=b8:27:eb:00:00:01"])
         .args(["-dtb", "bcm2837-rpi-3-b.dtb", "-append", read("cmdline.txt").trim()])
-        .current_dir(&from_card);
+        .current_dir(&from_disk);
     let mut machine = Machine::start(&mut command);
     machine.until(MARKER);
     assert!(get(port).contains("nginx on moby"));

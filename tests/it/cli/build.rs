@@ -83,7 +83,7 @@ fn mistakes_in_the_yaml_are_shown_where_they_are() {
             &[
                 "`files[0].mode` must be a string",
                 "bad.yml:3:11",
-                "octal digits alone: \"0644\"",
+                "octal digits in quotes: \"0644\"",
             ],
         ),
         (
@@ -190,7 +190,7 @@ fn mistakes_in_the_yaml_are_shown_where_they_are() {
             2,
             &[
                 "must be a string or an integer, not a number with a fraction",
-                "help: an integer has digits alone",
+                "help: write an integer as digits only",
                 "not a number of more than 63 bits",
             ],
         ),
@@ -285,13 +285,13 @@ fn damaged_images_are_refused() {
     let site = Site::new();
     good(site.moby(&["-q", "pkg", "build", "kernel", "init"]));
     let large = site.blob(true);
-    let whole = fs::read(&large).unwrap();
-    let middle = whole.len() / 2;
-    let mut flipped = whole.clone();
+    let original = fs::read(&large).unwrap();
+    let middle = original.len() / 2;
+    let mut flipped = original.clone();
     flipped[middle] ^= 1;
     for (damaged, expected) in [
         (Some(flipped), "its digest should be"),
-        (Some(whole[..middle].to_vec()), "its size should be"),
+        (Some(original[..middle].to_vec()), "its size should be"),
         (None, "is missing"),
     ] {
         match damaged {
@@ -302,12 +302,12 @@ fn damaged_images_are_refused() {
         assert!(message.contains(expected), "{message}");
         assert!(!site.path("machine.tar").exists());
     }
-    fs::write(&large, &whole).unwrap();
+    fs::write(&large, &original).unwrap();
     good(site.build(&["-f", "tar", "machine.yml"]));
     let first = fs::read(site.path("machine.tar")).unwrap();
     fs::remove_file(site.path("machine.tar")).unwrap();
     // That a layer is kept decompressed changes nothing, and nothing is shown before all is verified.
-    let mut flipped = whole.clone();
+    let mut flipped = original.clone();
     flipped[middle] ^= 1;
     fs::write(&large, flipped).unwrap();
     for jobs in ["1", "4"] {
@@ -320,7 +320,7 @@ fn damaged_images_are_refused() {
             assert!(!site.path("machine.tar").exists());
         }
     }
-    fs::write(&large, &whole).unwrap();
+    fs::write(&large, &original).unwrap();
     // The copy that moby keeps is not trusted either: a damaged one is made again.
     let layers = site.path("cache/moby/layers/sha256");
     let spoil = || {
@@ -421,7 +421,7 @@ fn wrong_commands_end_with_2() {
     site.write("one.yml", "services: [{name: a, image: b}]");
     let merged = refused(site.moby(&["check", "one.yml", "one.yml"]), 2);
     assert!(
-        merged.contains("duplicate service name: a") && merged.contains("make one machine"),
+        merged.contains("duplicate service name: a") && merged.contains("into one machine"),
         "{merged}"
     );
     site.write("volume.yml", "volumes: [{name: a, readonly: true}]");

@@ -19,10 +19,10 @@ fn unreadable_index_is_left_unchanged() {
     other.name("example.org/one", one);
     good(site.moby(&["-q", "pkg", "build", "init"]));
     let (index, blobs) = (site.path("cache/index.json"), site.path("cache/blobs/sha256"));
-    let whole = fs::read(&index).unwrap();
+    let original = fs::read(&index).unwrap();
     let before = files(&blobs);
     let none = br#"{"schemaVersion": 2}"#.to_vec();
-    for damaged in [&whole[..whole.len() - 1], b"", b"\0\0\0\0", b"[]", &none] {
+    for damaged in [&original[..original.len() - 1], b"", b"\0\0\0\0", b"[]", &none] {
         fs::write(&index, damaged).unwrap();
         for arguments in [
             &["cache", "import", "other"][..],
@@ -46,7 +46,7 @@ fn unreadable_index_is_left_unchanged() {
     assert!(message.contains("cache/index.json"), "{message}");
     fs::remove_dir(&index).unwrap();
     // Put back, all is there; without one, the directory is a new one.
-    fs::write(&index, &whole).unwrap();
+    fs::write(&index, &original).unwrap();
     good(site.moby(&["cache", "import", "other"]));
     good(site.moby(&["cache", "verify"]));
     fs::write(&index, r#"{"schemaVersion": 2, "manifests": null}"#).unwrap();

@@ -211,23 +211,29 @@ fn indexes_without_an_image_say_what_they_have() {
 #[test]
 fn cut_and_mixed_layers_are_refused() {
     let members: [Member; 2] = [(b'0', "a", "", &[1; 512]), (b'0', "b", "", b"x")];
-    let whole = tar(&members);
-    let mut zstd = Layer::zstd(&whole).stored;
+    let original = tar(&members);
+    let mut zstd = Layer::zstd(&original).stored;
     zstd.extend_from_slice(b"garbage behind it");
     for (what, stored, media_type, diff_id, expected) in [
         (
             "within a header",
-            whole[..1024 + 100].to_vec(),
+            original[..1024 + 100].to_vec(),
             GZIP,
-            digest(&whole[..1024 + 100]),
+            digest(&original[..1024 + 100]),
             "the archive ends within it",
         ),
-        ("within a file", whole[..700].to_vec(), GZIP, digest(&whole[..700]), "a"),
+        (
+            "within a file",
+            original[..700].to_vec(),
+            GZIP,
+            digest(&original[..700]),
+            "a",
+        ),
         (
             "zstd and more",
             zstd,
             GZIP,
-            digest(&whole),
+            digest(&original),
             "other bytes follow the last frame",
         ),
     ] {

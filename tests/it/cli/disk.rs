@@ -155,7 +155,7 @@ fn mistakes_have_their_lines() {
         (
             "- {label: a, filesystem: ext4, files: [{path: x, contents: y, mode: '8'}]}",
             "mode: '8'",
-            "as octal",
+            "octal digits up to",
         ),
         (
             "- {label: a, filesystem: ext4, files: [{path: x}]}",

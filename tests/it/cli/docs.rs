@@ -267,8 +267,8 @@ fn anchors(text: &str) -> BTreeSet<String> {
     let headings = prose(text).filter(|line| line.starts_with('#'));
     let slug = |line: &str| -> String {
         let title = line.trim_start_matches('#').trim().to_lowercase();
-        let kept = title.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
-        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+        let anchor = title.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        anchor.map(|c| if c == ' ' { '-' } else { c }).collect()
     };
     headings.map(slug).collect()
 }

@@ -185,7 +185,7 @@ fn every_output_has_its_bits() {
     let site = tempfile::tempdir().unwrap();
     images::write(&mut Layout::new(&site.path().join("layout")));
     let left = Mutex::new(builds().into_iter().enumerate().rev().collect::<Vec<_>>());
-    let made = Mutex::new(BTreeMap::new());
+    let all_digests = Mutex::new(BTreeMap::new());
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..jobs {
@@ -194,14 +194,14 @@ fn every_output_has_its_bits() {
                     let next = left.lock().unwrap().pop();
                     let Some((number, build)) = next else { return };
                     let digests = build.digests(site.path(), number);
-                    made.lock().unwrap().extend(digests);
+                    all_digests.lock().unwrap().extend(digests);
                 }
             });
         }
     });
-    let made = made.into_inner().unwrap();
-    complete(&made);
-    let lines: BTreeMap<String, String> = made
+    let all_digests = all_digests.into_inner().unwrap();
+    complete(&all_digests);
+    let lines: BTreeMap<String, String> = all_digests
         .into_iter()
         .map(|((arch, format, file, options), digest)| (format!("{arch} {format} {file} {options}"), digest))
         .collect();
@@ -234,10 +234,10 @@ fn every_output_has_its_bits() {
 }
 
 /// Every row of the table, on both architectures and with each root that it takes, has its files.
-fn complete(made: &BTreeMap<Key, String>) {
+fn complete(all_digests: &BTreeMap<Key, String>) {
     let has = |arch: &str, format: &Format, file: &str, options: &str| {
         let key = (arch.into(), format.name.into(), format!("m{file}"), options.into());
-        assert!(made.contains_key(&key), "{key:?} was not built");
+        assert!(all_digests.contains_key(&key), "{key:?} was not built");
     };
     for format in FORMATS.iter() {
         for arch in ["amd64", "arm64"].iter().filter(|arch| format.arches.contains(arch)) {

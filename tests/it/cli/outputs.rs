@@ -97,10 +97,10 @@ fn files_that_cannot_boot_are_refused() {
     good(site.build(&["-f", "kernel+squashfs,tar", "machine.yml"]));
     for (name, says) in [
         ("machine.tar", "it has no boot record\nhelp: `moby inspect machine.tar`"),
-        ("machine.yml", "machine.yml is a YAML file"),
+        ("machine.yml", "cannot boot machine.yml: it is a YAML file"),
         (
             "machine",
-            "machine-initrd.img does not exist\nhelp: `moby run machine-squashfs.img`",
+            "machine-initrd.img does not exist\nhelp: boot the root filesystem image of that name with `moby run machine-squashfs.img`",
         ),
         ("nothing", "nothing-kernel does not exist"),
     ] {
@@ -195,7 +195,7 @@ fn options_without_effect_are_reported() {
     let output = site.moby(&["build", "-f", "tar", "--size", "4G", "machine.yml"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     good(output);
-    assert!(said.contains("note: --size is for disk images"), "{said}");
+    assert!(said.contains("note: --size has no effect"), "{said}");
     refused(site.build(&["-f", "raw", "--size", "512B", "machine.yml"]), 2);
 }
 

@@ -104,7 +104,7 @@ fn linuxkit_flags_are_accepted_or_explained() {
         ),
         (
             "build --size 1024M --o out.tar machine.yml",
-            "note: --size is for disk images",
+            "note: --size has no effect",
         ),
     ] {
         let text = said(site.moby(&arguments.split(' ').collect::<Vec<_>>()));

@@ -191,7 +191,7 @@ fn disk_that_was_written_is_not_booted_again() {
     };
     let (_, messages) = text(&start("3"));
     assert!(
-        messages.contains("as after a power cut") && messages.contains("help: run it again"),
+        messages.contains("as after a power failure") && messages.contains("help: run it again"),
         "{messages}"
     );
     assert_eq!(calls(&site), 2);
@@ -239,7 +239,8 @@ fn inputs_are_checked_before_qemu_starts() {
     let output = site.moby(&["run", "machine.yml"]);
     let (_, messages) = text(&output);
     assert!(
-        messages.contains("machine.yml is a YAML file") && messages.contains("`moby build machine.yml`"),
+        messages.contains("cannot boot machine.yml: it is a YAML file")
+            && messages.contains("`moby build machine.yml`"),
         "{messages}"
     );
     for arguments in [["--cpus", "0"], ["--mem", "0"], ["--mem", "1T"], ["--publish", "0:0"]] {

@@ -17,7 +17,7 @@ pub fn ways(format: &Format) -> Vec<Vec<&'static str>> {
         if boots {
             ways.push(flags.to_vec());
             if format.kind == "iso" {
-                ways.push([flags, &["--stick"]].concat());
+                ways.push([flags, &["--usb"]].concat());
             }
         }
     }

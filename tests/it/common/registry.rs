@@ -58,8 +58,8 @@ impl Drop for Registry {
     }
 }
 
-/// An answer of the proxy itself.
-pub struct Answer {
+/// A response of the proxy itself.
+pub struct Response {
     pub status: &'static str,
     pub headers: String,
     pub body: String,
@@ -69,12 +69,12 @@ pub struct Answer {
 pub enum Action {
     /// Passes it on.
     Pass,
-    /// Passes it on, and cuts the answer after so many bytes.
+    /// Passes it on, and cuts the response after so many bytes.
     Cut(usize),
-    /// Passes it on, and changes a byte of the answer's body.
+    /// Passes it on, and changes a byte of the response's body.
     Corrupt,
-    /// Answers by itself.
-    Answer(Answer),
+    /// Sends a response of its own.
+    Respond(Response),
 }
 
 /// The head of a request: its first line, and its headers in lower case.
@@ -156,8 +156,8 @@ fn serve(mut client: TcpStream, upstream: u16, act: impl FnOnce(&Head) -> Action
         headers: lines[1..].iter().map(lower).collect(),
     };
     let action = act(&head);
-    if let Action::Answer(answer) = action {
-        let Answer { status, headers, body } = answer;
+    if let Action::Respond(response) = action {
+        let Response { status, headers, body } = response;
         let len = body.len();
         let text = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {len}\r\nConnection: close\r\n\r\n{body}");
         return client.write_all(text.as_bytes());
@@ -169,16 +169,16 @@ fn serve(mut client: TcpStream, upstream: u16, act: impl FnOnce(&Head) -> Action
         .and_then(|len| len.parse().ok())
         .unwrap_or(0);
     std::io::copy(&mut reader.take(len), &mut server)?;
-    let mut answer = Vec::new();
-    server.read_to_end(&mut answer)?;
+    let mut response = Vec::new();
+    server.read_to_end(&mut response)?;
     match action {
-        Action::Cut(len) => answer.truncate(len),
+        Action::Cut(len) => response.truncate(len),
         Action::Corrupt => {
-            if let Some(last) = answer.last_mut() {
+            if let Some(last) = response.last_mut() {
                 *last ^= 1;
             }
         }
-        Action::Pass | Action::Answer(_) => {}
+        Action::Pass | Action::Respond(_) => {}
     }
-    client.write_all(&answer)
+    client.write_all(&response)
 }

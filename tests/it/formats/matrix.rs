@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use extents::{Extents, FileBlob, Slice, emit};
+use extents::{Extents, FileBlob, emit};
 use testing::program::checked;
 
 use super::{MARKER, bootable, built, formats, rootfs};
@@ -16,7 +16,7 @@ use crate::common::formats::{named, with_rootfs};
 const BOOTED_ROOTS: [(&str, &[&str]); 5] = [
     ("squashfs/hello.img", &[]),
     ("squashfs/hello-hybrid.iso", &["--uefi"]),
-    ("squashfs/hello-hybrid.iso", &["--stick"]),
+    ("squashfs/hello-hybrid.iso", &["--usb"]),
     ("ext4/hello-efi.img", &["--uefi"]),
     ("erofs/hello.qcow2", &[]),
 ];
@@ -87,7 +87,7 @@ fn a_hybrid_master_boot_record_boots() {
     /// The sectors of a GPT behind the last partition (UEFI 2.10, 5.3.1).
     const TAIL: u64 = 33;
     let raw = Arc::new(FileBlob::open(&bootable(named("raw"))).unwrap());
-    let raw = Extents::from_slice(Slice::whole(raw));
+    let raw = Extents::from_blob(raw);
     let content = raw.part(disk::ALIGNMENT, raw.len() - disk::ALIGNMENT - TAIL * disk::SECTOR);
     let mut boot = disk::Partition::new(disk::PartitionType::Esp, content);
     boot.label = "boot".into();

@@ -295,7 +295,7 @@ fn impossible_outputs_are_refused() {
     let long = example.replacen("cmdline: \"", &format!("cmdline: \"{} ", "x".repeat(3000)), 1);
     assert_ne!(long, example);
     let said = refused(&long, &["-f", "iso-bios"]);
-    assert!(said.contains("syslinux takes at most 2047"), "{said}");
+    assert!(said.contains("syslinux passes on at most 2047"), "{said}");
     let missing = format!("{example}boot:\n  bios: example.org/no/loader\n");
     let said = refused(&missing, &["-f", "raw-bios"]);
     assert!(said.contains("example.org/no/loader"), "{said}");

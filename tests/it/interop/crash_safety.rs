@@ -1,5 +1,5 @@
 //! A full disk, a limit on the length of files, and kills at any moment: outputs and cache entries
-//! are whole or absent.
+//! are complete or absent.
 
 use std::fs;
 use std::path::Path;
@@ -49,15 +49,15 @@ fn expected(site: &Site) -> Vec<(String, Vec<u8>)> {
     names.into_iter().map(read).collect()
 }
 
-/// All files with names of outputs are whole; says how many there are, and whether there are others.
-fn whole(directory: &Path, expected: &[(String, Vec<u8>)]) -> (usize, bool) {
+/// All files with names of outputs are complete; says how many there are, and whether there are others.
+fn complete(directory: &Path, expected: &[(String, Vec<u8>)]) -> (usize, bool) {
     let mut others = false;
     let mut count = 0;
     for name in files(directory) {
         match expected.iter().find(|(known, _)| *known == name) {
             Some((_, bytes)) => assert!(
                 fs::read(directory.join(&name)).unwrap() == *bytes,
-                "{name} is not whole"
+                "{name} is not complete"
             ),
             None => {
                 others = true;
@@ -115,7 +115,7 @@ fn full_disk_leaves_no_partial_output() {
     let mut arguments = NOISE.to_vec();
     arguments.extend(["out", "--cache", "cache", "noise.yml"]);
     good(site.moby(&arguments));
-    assert_eq!(whole(&site.path("out"), &expected), (2, false));
+    assert_eq!(complete(&site.path("out"), &expected), (2, false));
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn file_size_limit_leaves_no_partial_output() {
     let mut arguments = NOISE.to_vec();
     arguments.extend(["out", "--cache", "cache", "noise.yml"]);
     good(site.moby(&arguments));
-    assert_eq!(whole(&site.path("out"), &expected), (2, false));
+    assert_eq!(complete(&site.path("out"), &expected), (2, false));
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn kill_leaves_no_partial_output() {
         child.wait().unwrap();
         if site.path("out").is_dir() {
             let fresh = round % 2 == 0;
-            let (_, others) = whole(&site.path("out"), &expected);
+            let (_, others) = complete(&site.path("out"), &expected);
             // What takes the place of another file has a name of its own for a moment.
             assert!(!(fresh && others), "{:?}", files(&site.path("out")));
             if !fresh {
@@ -177,7 +177,7 @@ fn kill_leaves_no_partial_output() {
             let bytes = fs::read(layers.join(&name)).unwrap();
             assert!(
                 name.starts_with(extents::emit::TEMP_PREFIX) || digest(&bytes).ends_with(&name),
-                "{name} is not whole"
+                "{name} is not complete"
             );
         }
         if round % 3 == 2 {
@@ -185,7 +185,7 @@ fn kill_leaves_no_partial_output() {
         }
     }
     assert!(command("cache", "out").status().unwrap().success());
-    assert_eq!(whole(&site.path("out"), &expected).0, 2);
+    assert_eq!(complete(&site.path("out"), &expected).0, 2);
     // The same for what is imported: a killed import leaves a cache that verifies.
     for round in 0..ROUNDS {
         let mut child = site

@@ -198,7 +198,7 @@ fn dependencies_are_installed() {
     fs::remove_file(site.path("debs/first_1.0_all.deb")).unwrap();
     recipe(&site, "  - debian: [top]\n");
     let message = refused(build(&site), 1);
-    for text in ["cannot find package first", "debs", "help: put its .deb file there"] {
+    for text in ["cannot find package first", "debs", "help: put its .deb file into"] {
         assert!(message.contains(text), "{message}");
     }
 }

@@ -209,11 +209,11 @@ fn damaged(file: &Path) {
     let mut copy = file.as_os_str().to_owned();
     copy.push(".damaged");
     let copy = PathBuf::from(copy);
-    let check = |how: &str| {
+    let check = |case: &str| {
         let out = inspect(&copy, &["--ls"]);
         let said = String::from_utf8_lossy(&out.stderr);
         let ended = matches!(out.status.code(), Some(0 | 1)) && !said.contains("panicked");
-        assert!(ended, "{} {how}: {:?} {said}", file.display(), out.status);
+        assert!(ended, "{} {case}: {:?} {said}", file.display(), out.status);
     };
     for len in [600, 40_000, bytes.len() / 2] {
         fs::write(&copy, &bytes[..len.min(bytes.len())]).unwrap();
@@ -230,9 +230,9 @@ fn damaged(file: &Path) {
         }
         // What it is should still be seen.
         if round < 2 {
-            let whole = fs::read(file).unwrap();
+            let original = fs::read(file).unwrap();
             for magic in [0..8, 257..262, 510..520, 1024..1028, 1080..1082] {
-                bytes[magic.clone()].copy_from_slice(&whole[magic]);
+                bytes[magic.clone()].copy_from_slice(&original[magic]);
             }
         }
         fs::write(&copy, &bytes).unwrap();

@@ -203,9 +203,9 @@ fn mutated_files_cause_no_panic() {
                 let mutated = random.mutate(&bytes);
                 let parsed = std::panic::catch_unwind(|| parse(&mutated));
                 if parsed.is_err() {
-                    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mutated-{target}-{seed}"));
-                    fs::write(&kept, &mutated).unwrap();
-                    panic!("{target}, {seed}, round {round}: see {}", kept.display());
+                    let input = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("mutated-{target}-{seed}"));
+                    fs::write(&input, &mutated).unwrap();
+                    panic!("{target}, {seed}, round {round}: see {}", input.display());
                 }
             }
         }

@@ -63,7 +63,7 @@ fn same_bits_unprivileged_without_network_or_programs() {
         r#"umask 077; cd out; exec env -i LC_ALL=tr_TR.UTF-8 TZ=Asia/Tokyo PATH= HOME=/nowhere "$0"/moby "$@""#;
     let mut command = Command::new("unshare");
     command.args(["--user", "--net"]);
-    if nobody() {
+    if can_become_nobody() {
         command = Command::new("setpriv");
         command.args([
             "--reuid",
@@ -107,7 +107,7 @@ fn same_bits_unprivileged_without_network_or_programs() {
 }
 
 /// Returns whether the tests run as root, who can become nobody.
-fn nobody() -> bool {
+fn can_become_nobody() -> bool {
     let out = Command::new("id").arg("-u").output().unwrap();
     out.stdout == b"0\n"
 }

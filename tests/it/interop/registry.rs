@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use serde_json::Value;
 
 use crate::common::layout::{Layer, Layout, tar};
-use crate::common::registry::{Action, Answer, Proxy, Registry};
+use crate::common::registry::{Action, Proxy, Registry, Response};
 use crate::common::site::{Site, files, good, refused};
 
 /// A site with an image for two architectures in the layout `images`, whose layers have noise of
@@ -368,17 +368,17 @@ fn tokens_are_fetched_and_renewed() {
     // Each token is good for two requests.
     let issued = Mutex::new(BTreeMap::<String, u32>::new());
     let proxy = Proxy::start(&registry, move |_, head| {
-        let answer = |status, headers: String, body: String| Action::Answer(Answer { status, headers, body });
+        let respond = |status, headers: String, body: String| Action::Respond(Response { status, headers, body });
         if head.line.starts_with("GET /token?") {
             let is_scoped = head.line.contains("service=test") && head.line.contains("repository%3Ateam%2Fapp%3Apull");
             // me:secret
             if head.header("authorization") != Some("Basic bWU6c2VjcmV0") || !is_scoped {
-                return answer("401 Unauthorized", String::new(), "{}".into());
+                return respond("401 Unauthorized", String::new(), "{}".into());
             }
             let mut issued = issued.lock().unwrap();
             let token = format!("t{}", issued.len());
             issued.insert(token.clone(), 2);
-            return answer("200 OK", String::new(), format!("{{\"token\": \"{token}\"}}"));
+            return respond("200 OK", String::new(), format!("{{\"token\": \"{token}\"}}"));
         }
         let token = head
             .header("authorization")
@@ -395,7 +395,7 @@ fn tokens_are_fetched_and_renewed() {
         }
         let host = head.header("host").unwrap();
         let challenge = format!("WWW-Authenticate: Bearer realm=\"http://{host}/token\",service=\"test\"\r\n");
-        answer("401 Unauthorized", challenge, "{}".into())
+        respond("401 Unauthorized", challenge, "{}".into())
     });
     let name = format!("{}/team/app:v1", proxy.host());
     let denied = message(moby(&site, &["cache", "pull", &name]));
@@ -417,7 +417,7 @@ fn interrupted_downloads_continue() {
     let site = site(3_000_000);
     let registry = Registry::start(&site.path(""), "", "");
     push(&site, &registry, "team/app:v1");
-    // Each answer with a part of a blob ends after a megabyte.
+    // Each response with a part of a blob ends after a megabyte.
     let proxy = Proxy::start(&registry, |_, head| match head.line.contains("/blobs/") {
         true => Action::Cut(1_000_000),
         false => Action::Pass,
@@ -478,12 +478,12 @@ fn failures_that_pass_are_waited_for() {
     let registry = Registry::start(&site.path(""), "", "");
     push(&site, &registry, "team/app:v1");
     let proxy = Proxy::start(&registry, |number, _| match number {
-        0 => Action::Answer(Answer {
+        0 => Action::Respond(Response {
             status: "429 Too Many Requests",
             headers: "Retry-After: 1\r\n".into(),
             body: "{}".into(),
         }),
-        1 => Action::Answer(Answer {
+        1 => Action::Respond(Response {
             status: "503 Service Unavailable",
             headers: String::new(),
             body: String::new(),
@@ -502,7 +502,7 @@ fn failures_that_pass_are_waited_for() {
         ],
     ));
     let proxy = Proxy::start(&registry, |_, _| {
-        Action::Answer(Answer {
+        Action::Respond(Response {
             status: "429 Too Many Requests",
             headers: "Retry-After: 0\r\n".into(),
             body: "{\"errors\": [{\"code\": \"TOOMANYREQUESTS\", \"message\": \"slow down\"}]}".into(),

@@ -219,9 +219,9 @@ fn single_image_is_for_its_architecture_only() {
     for arch in ["amd64", "arm64"] {
         let image = layout.manifest(arch, &[Layer::plain(&tar(&[(b'0', "a", "", arch.as_bytes())]))]);
         layout.name("example.org/one:1", image.clone());
-        let mut bare = image;
-        bare.as_object_mut().unwrap().remove("platform");
-        layout.name(&format!("example.org/{arch}:1"), bare);
+        let mut without_platform = image;
+        without_platform.as_object_mut().unwrap().remove("platform");
+        layout.name(&format!("example.org/{arch}:1"), without_platform);
     }
     for (arch, other) in [("amd64", "arm64"), ("arm64", "amd64")] {
         let tar = filesystem(&site, "example.org/one:1", &["--arch", arch]);
@@ -239,7 +239,11 @@ fn single_image_is_for_its_architecture_only() {
             let build = |arch| site.build(&[layout, &["-f", "tar", "--arch", arch, "-o", "-", "one.yml"]].concat());
             good(build(arch));
             let message = refused(build(other), 1);
-            for text in [&format!("linux/{other}"), &format!("only linux/{arch}"), "one.yml:1:8"] {
+            for text in [
+                &format!("linux/{other}"),
+                &format!("only for linux/{arch}"),
+                "one.yml:1:8",
+            ] {
                 assert!(message.contains(text), "{message}");
             }
         }
@@ -408,7 +412,7 @@ fn damage_names_image_and_digest() {
     let image = layout.manifest("amd64", &[Layer::gzip(&tar(&[(b'0', "a", "", &[7; 5000])]))]);
     layout.name("example.org/one:1", image);
     site.write("one.yml", "init: [\"example.org/one:1\"]\n");
-    let whole = good(site.build(&["-f", "tar", "-o", "-", "one.yml"]));
+    let expected = good(site.build(&["-f", "tar", "-o", "-", "one.yml"]));
     assert_eq!(blobs(&site).len(), 3);
     for (kind, path) in blobs(&site) {
         let bytes = fs::read(&path).unwrap();
@@ -453,7 +457,7 @@ fn damage_names_image_and_digest() {
         fs::write(&path, &bytes).unwrap();
     }
     good(site.moby(&["cache", "verify"]));
-    assert!(good(site.build(&["-f", "tar", "-o", "-", "one.yml"])) == whole);
+    assert!(good(site.build(&["-f", "tar", "-o", "-", "one.yml"])) == expected);
     // Importing the image again repairs a blob.
     fs::rename(site.path("cache"), site.path("whole")).unwrap();
     good(site.moby(&["cache", "import", "whole"]));
@@ -491,11 +495,11 @@ fn docker_archives_are_verified() {
         fs::remove_dir_all(site.path("none")).ok();
         site.build(&["--cache", "none", "--layout", layout, "-f", "tar", "-o", "-", "one.yml"])
     };
-    let whole = good(build("saved.tar"));
-    assert!(member(&whole, "a").unwrap() == [7; 5000]);
+    let expected = good(build("saved.tar"));
+    assert!(member(&expected, "a").unwrap() == [7; 5000]);
     fs::create_dir(site.path("saved")).unwrap();
     site.run("tar", &["-C", "saved", "-xf", "saved.tar"]);
-    assert!(good(build("saved")) == whole);
+    assert!(good(build("saved")) == expected);
     // A layer that is a link to another's, before it and behind it.
     site.run(
         "sh",
@@ -506,7 +510,7 @@ fn docker_archives_are_verified() {
     );
     for order in ["*.tar *.json zz", "zz *.json *.tar"] {
         site.run("sh", &["-c", &format!("cd linked && tar -cf ../linked.tar {order}")]);
-        assert!(good(build("linked.tar")) == whole, "{order}");
+        assert!(good(build("linked.tar")) == expected, "{order}");
     }
     let layer = files(&site.path("saved"))
         .into_iter()

@@ -138,8 +138,8 @@ impl Client {
             .map_err(|_| Status::invalid_argument(format!("{:?} is not a valid namespace", self.namespace)))?;
         request.metadata_mut().insert("containerd-namespace", namespace);
         let codec = tonic_prost::ProstCodec::<Q, A>::default();
-        let answer = grpc.unary(request, PathAndQuery::from_static(method), codec).await?;
-        Ok(answer.into_inner())
+        let response = grpc.unary(request, PathAndQuery::from_static(method), codec).await?;
+        Ok(response.into_inner())
     }
 }
 

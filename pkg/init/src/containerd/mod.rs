@@ -76,7 +76,7 @@ async fn serve(daemon: Option<Pid>, services: Vec<Container>, started: Sender<()
     let channel = first_connection(daemon, &started).await;
     say("containerd listens");
     let mut seen = BTreeSet::new();
-    let mut kept = Vec::new();
+    let mut tasks = Vec::new();
     for service in services {
         let client = Client {
             channel: channel.clone(),
@@ -88,11 +88,11 @@ async fn serve(daemon: Option<Pid>, services: Vec<Container>, started: Sender<()
             say(&format!("containers of an earlier boot: {error}"));
         }
         let result = client.start(&service).await;
-        kept.push(tokio::spawn(keep(client, service, result)));
+        tasks.push(tokio::spawn(keep(client, service, result)));
     }
     let _ = started.send(());
-    for service in kept {
-        let _ = service.await;
+    for task in tasks {
+        let _ = task.await;
     }
 }
 

@@ -37,13 +37,13 @@ mod linux {
         }
         let size = sizes::parse(flags.value("size", ""))?;
         for condition in flags.values("condition") {
-            match met(condition)? {
-                Met::Yes => {}
-                Met::No => {
+            match evaluate(condition)? {
+                Outcome::Yes => {}
+                Outcome::No => {
                     println!("swap: none, since {condition} is not met");
                     return Ok(());
                 }
-                Met::Required => return Err(Error::Disk(format!("{condition} is not met"))),
+                Outcome::Required => return Err(Error::Disk(format!("{condition} is not met"))),
             }
         }
         if fs::metadata(path).map(|found| found.len()).ok() != Some(size) {
@@ -67,14 +67,14 @@ mod linux {
     }
 
     /// Result of a condition.
-    enum Met {
+    enum Outcome {
         Yes,
         No,
         /// Not met, which is an error.
         Required,
     }
 
-    fn met(condition: &str) -> Result<Met, Error> {
+    fn evaluate(condition: &str) -> Result<Outcome, Error> {
         let parts: Vec<&str> = condition.split(':').collect();
         let (met, required) = match parts.as_slice() {
             ["part", directory, required @ ..] => (is_mounted(directory), required),
@@ -85,9 +85,9 @@ mod linux {
             }
         };
         Ok(match (met, required) {
-            (true, _) => Met::Yes,
-            (false, ["true"]) => Met::Required,
-            (false, _) => Met::No,
+            (true, _) => Outcome::Yes,
+            (false, ["true"]) => Outcome::Required,
+            (false, _) => Outcome::No,
         })
     }
 
@@ -107,12 +107,12 @@ mod linux {
 
         #[test]
         fn conditions_are_met_or_not() {
-            assert!(matches!(met("part:/proc"), Ok(Met::Yes)));
-            assert!(matches!(met("part:/nowhere"), Ok(Met::No)));
-            assert!(matches!(met("part:/nowhere:true"), Ok(Met::Required)));
-            assert!(matches!(met("partsize:/:1K:true"), Ok(Met::Yes)));
-            assert!(matches!(met("partsize:/:9000000G"), Ok(Met::No)));
-            assert!(met("size:/").is_err());
+            assert!(matches!(evaluate("part:/proc"), Ok(Outcome::Yes)));
+            assert!(matches!(evaluate("part:/nowhere"), Ok(Outcome::No)));
+            assert!(matches!(evaluate("part:/nowhere:true"), Ok(Outcome::Required)));
+            assert!(matches!(evaluate("partsize:/:1K:true"), Ok(Outcome::Yes)));
+            assert!(matches!(evaluate("partsize:/:9000000G"), Ok(Outcome::No)));
+            assert!(evaluate("size:/").is_err());
         }
     }
 }

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use clap::Args;
 
 use super::Failure;
-use super::report::Report;
+use super::terminal::TerminalReporter;
 use crate::diagnostic::Diagnostic;
 use crate::reporter::Reporter;
 
@@ -65,13 +65,13 @@ pub struct BuildFlags {
 
 impl BuildFlags {
     /// Says what does not happen, and refuses what LinuxKit refuses.
-    pub fn explain(&self, input_tar: bool, pull: bool, report: &Report) -> Result<(), Failure> {
+    pub fn explain(&self, input_tar: bool, pull: bool, reporter: &TerminalReporter) -> Result<(), Failure> {
         if pull && input_tar {
             return Err(Failure::usage("--input-tar and --pull cannot be used together"));
         }
         if self.docker {
             let note = Diagnostic::note("--docker has no effect: builds do not read images from Docker");
-            report.notice(&note.help("run `docker save NAME -o images.tar` and add --layout images.tar"));
+            reporter.notice(&note.help("run `docker save NAME -o images.tar` and add --layout images.tar"));
         }
         Ok(())
     }

@@ -18,18 +18,18 @@ const STEP: &str = "{spinner} {wide_msg}";
 
 /// Reporter of a command.
 #[derive(Debug)]
-pub struct Report {
+pub struct TerminalReporter {
     quiet: bool,
     bar: Option<ProgressBar>,
     images: Mutex<BTreeSet<String>>,
 }
 
-impl Report {
+impl TerminalReporter {
     /// Creates a reporter to standard error, or one that discards all reports.
     pub fn new(quiet: bool) -> Self {
         let terminal = !quiet && std::io::stderr().is_terminal();
         let bar = || ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style(STEP));
-        Report {
+        TerminalReporter {
             quiet,
             bar: terminal.then(bar),
             images: Mutex::default(),
@@ -37,7 +37,7 @@ impl Report {
     }
 }
 
-impl Reporter for Report {
+impl Reporter for TerminalReporter {
     fn info(&self, text: &str) {
         if self.quiet {
             return;
@@ -91,7 +91,7 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-impl Drop for Report {
+impl Drop for TerminalReporter {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

@@ -1,19 +1,14 @@
-//! Compiler for other operating systems: Debian's, whose packages include the sources of the
-//! standard library, which it compiles for any target.
+//! Cross compiler for other operating systems: Debian's, since its packages include the sources of
+//! the standard library, which it compiles for any target.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::command::root;
 use crate::debian;
-use crate::error::{Error, Result, cannot};
+use crate::error::Result;
 
 const PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src"];
-
-/// Returns the root of the workspace.
-pub fn root() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().unwrap_or(manifest).to_owned()
-}
 
 /// Installs the compiler.
 pub fn install() -> Result {
@@ -39,13 +34,4 @@ pub fn cargo(task: &str, target: &str, directory: &str) -> Command {
         .arg(Path::new("target").join(directory))
         .current_dir(root());
     command
-}
-
-/// Runs a command that must succeed.
-pub fn succeed(mut command: Command) -> Result {
-    let status = command.status().map_err(cannot(format!("run {command:?}")))?;
-    if !status.success() {
-        return Err(Error::new(format!("{command:?} ended with {status}")));
-    }
-    Ok(())
 }

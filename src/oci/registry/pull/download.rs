@@ -1,0 +1,228 @@
+//! Downloading blobs to a cache directory. A download that was interrupted continues.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sha2::{Digest, Sha256};
+
+use super::Pull;
+use crate::oci::registry::{Error, FIRST_WAIT, MAX_TRIES, Request, header};
+use crate::oci::{digest, lock};
+use crate::reporter::Progress;
+
+/// The number of blobs that are downloaded at once.
+const MAX_DOWNLOADS: usize = 4;
+
+/// A blob that an image needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub digest: String,
+    pub size: u64,
+}
+
+impl Pull<'_> {
+    /// Downloads what the cache lacks, several blobs at once, and returns the number of bytes.
+    pub(super) fn download_all(&self, name: &str, wanted: &[Wanted]) -> Result<u64, Error> {
+        let mut missing: Vec<&Wanted> = wanted.iter().filter(|blob| !self.has(blob)).collect();
+        missing.sort_by_key(|blob| std::cmp::Reverse(blob.size));
+        let total = missing.iter().map(|blob| blob.size).fold(0, u64::saturating_add);
+        self.reporter.progress(Progress::Begin {
+            operation: "pulling",
+            total,
+        });
+        self.reporter.progress(Progress::Layer(name));
+        let next = AtomicUsize::new(0);
+        let failure = Mutex::new(None);
+        let work = || {
+            while let Some(blob) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if let Err(error) = self.download(blob) {
+                    // The others need not go on.
+                    next.store(missing.len(), Ordering::Relaxed);
+                    if let Ok(mut failure) = failure.lock() {
+                        failure.get_or_insert(error);
+                    }
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..missing.len().min(MAX_DOWNLOADS) {
+                // Without a thread the others do the work.
+                let _ = std::thread::Builder::new().spawn_scoped(scope, work);
+            }
+            work();
+        });
+        match failure.into_inner() {
+            Ok(Some(error)) => Err(error),
+            _ => Ok(total),
+        }
+    }
+
+    /// Returns whether the cache has a blob. Its digest is verified when it is used.
+    pub(super) fn has(&self, blob: &Wanted) -> bool {
+        let path = self.blob(&blob.digest);
+        path.is_ok_and(|path| fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == blob.size))
+    }
+
+    /// Returns the path of a blob in the cache.
+    pub(super) fn blob(&self, digest: &str) -> Result<PathBuf, Error> {
+        let hex = digest.strip_prefix("sha256:").unwrap_or_default();
+        if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(self.invalid(format!("{digest} is not a SHA-256 digest")));
+        }
+        Ok(self.cache.join("blobs/sha256").join(hex))
+    }
+
+    /// Downloads a blob to the cache. One process at a time downloads it.
+    pub(super) fn download(&self, blob: &Wanted) -> Result<(), Error> {
+        let path = self.blob(&blob.digest)?;
+        let partial = Partial::open(self.cache, &path)?;
+        if self.has(blob) {
+            return Ok(());
+        }
+        let mut file = partial.file.try_clone().map_err(write_error(&partial.path))?;
+        let mut wait = FIRST_WAIT;
+        let mut tries = 0;
+        let found = loop {
+            tries += 1;
+            let before = file.metadata().map_err(write_error(&partial.path))?.len();
+            match self.transfer_blob(blob, &mut file) {
+                Ok(found) => break found,
+                Err(error) if error.is_transient() => {
+                    let now = file.metadata().map_err(write_error(&partial.path))?.len();
+                    // A registry that gives something each time is not given up.
+                    tries = if now > before { 1 } else { tries };
+                    if tries >= MAX_TRIES {
+                        return Err(error);
+                    }
+                    std::thread::sleep(wait);
+                    wait = (wait * 2).min(FIRST_WAIT * 16);
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        if found != blob.digest {
+            file.set_len(0).map_err(write_error(&partial.path))?;
+            return Err(self.wrong_digest(&blob.digest, found));
+        }
+        file.sync_all().map_err(write_error(&partial.path))?;
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory).map_err(write_error(directory))?;
+        }
+        fs::rename(&partial.path, &path).map_err(write_error(&path))
+    }
+
+    /// Transfers the rest of a blob behind the part that is there, and returns the digest of all.
+    fn transfer_blob(&self, blob: &Wanted, file: &mut File) -> Result<String, Error> {
+        let failed = |error: io::Error| self.transfer(&blob.digest, error);
+        let path = format!("{}/blobs/{}", self.repository(), blob.digest);
+        let mut hash = Sha256::new();
+        file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        let mut there = hash_prefix(file, blob.size, &mut hash).map_err(failed)?;
+        if there == blob.size {
+            file.set_len(there).map_err(failed)?;
+            return Ok(digest(hash));
+        }
+        let range = format!("bytes={there}-");
+        let headers = [("Range", range.as_str())];
+        let request = Request::get(&path, self.repository(), if there > 0 { &headers } else { &[] });
+        let response = self.client.send(&self.endpoint, self.registry(), &request)?;
+        if response.status().as_u16() == 404 {
+            return Err(self.invalid(format!("its blob {} does not exist", blob.digest)));
+        }
+        let mut response = self.client.success(&self.endpoint, &request, response)?;
+        let begins = || {
+            header(&response, "content-range")?
+                .strip_prefix("bytes ")?
+                .split('-')
+                .next()?
+                .parse()
+                .ok()
+        };
+        if there > 0 && (response.status().as_u16() != 206 || begins() != Some(there)) {
+            // The registry sends all of it.
+            there = 0;
+            hash = Sha256::new();
+        }
+        file.set_len(there).map_err(failed)?;
+        file.seek(SeekFrom::Start(there)).map_err(failed)?;
+        let mut body = response.body_mut().with_config().limit(u64::MAX).reader();
+        let mut buffer = vec![0; 128 << 10];
+        loop {
+            let count = body.read(&mut buffer).map_err(failed)?;
+            let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
+                break;
+            };
+            there += count as u64;
+            if there > blob.size {
+                return Err(self.invalid(format!("it sends more than the {} bytes of {}", blob.size, blob.digest)));
+            }
+            hash.update(bytes);
+            file.write_all(bytes).map_err(write_error(Path::new(&blob.digest)))?;
+            self.reporter.progress(Progress::Advance(count as u64));
+        }
+        if there < blob.size {
+            return Err(failed(io::ErrorKind::UnexpectedEof.into()));
+        }
+        Ok(digest(hash))
+    }
+}
+
+/// A blob that is being downloaded, and the lock on it.
+struct Partial {
+    path: PathBuf,
+    file: File,
+    _lock: File,
+}
+
+impl Partial {
+    /// Waits for other processes that download the blob.
+    fn open(cache: &Path, blob: &Path) -> Result<Self, Error> {
+        let name = blob.file_name().unwrap_or_default();
+        let directory = cache.join("moby/downloads");
+        fs::create_dir_all(&directory).map_err(write_error(&directory))?;
+        let lock = Path::new("moby/downloads").join(name).with_extension("lock");
+        let opened = lock::file(cache, &lock.to_string_lossy()).and_then(|file| file.lock().map(|()| file));
+        let lock = opened.map_err(write_error(&cache.join(&lock)))?;
+        let path = directory.join(name).with_extension("partial");
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path);
+        let file = file.map_err(write_error(&path))?;
+        Ok(Partial {
+            path,
+            file,
+            _lock: lock,
+        })
+    }
+}
+
+/// Returns the error of a file of the cache that cannot be written.
+pub(super) fn write_error(path: &Path) -> impl Fn(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Write {
+        path: path.clone(),
+        source,
+    }
+}
+
+/// Hashes up to `limit` bytes of a file, and returns their number.
+fn hash_prefix(file: &mut File, limit: u64, hash: &mut Sha256) -> io::Result<u64> {
+    let mut reader = BufReader::with_capacity(128 << 10, file.take(limit));
+    let mut len = 0;
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(len);
+        }
+        hash.update(bytes);
+        let count = bytes.len();
+        reader.consume(count);
+        len += count as u64;
+    }
+}
