@@ -1,6 +1,6 @@
 # Writes seeds into corpus/TARGET of the working directory. $M is moby, $R the root of the repository.
 set -eu
-for target in yaml label image_config reference deb modinfo layout layer inspect cpio deflate loader; do mkdir -p corpus/$target; done
+for target in yaml label image_config reference deb modinfo layout layer registry inspect cpio deflate loader; do mkdir -p corpus/$target; done
 n=0; for file in $R/examples/*.yml $R/pkg/*/build.yml; do n=$((n + 1)); cp $file corpus/yaml/$n; done
 n=0; for name in nginx docker.io/library/nginx:latest a.b:80/c/d@sha256:$(printf '0%.0s' $(seq 64)); do
   n=$((n + 1)); printf %s $name > corpus/reference/$n; done
@@ -37,6 +37,34 @@ cat > corpus/layout/saved <<'END'
 ---
 [{"Config":"a.json","RepoTags":["a:1"],"Layers":["b/layer.tar"]}]
 END
+# Lines of headers end with CR LF.
+answer() { status=$1; shift; printf 'HTTP/1.1 %s\r\n' "$status"; for header; do printf '%s\r\n' "$header"; done; printf '\r\n'; }
+manifest='{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json",'
+{ echo pull
+  answer '200 OK' 'Content-Type: application/vnd.oci.image.index.v1+json' 'Connection: close'
+  echo '{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json",@1,"platform":{"os":"linux","architecture":"amd64"}}]}'
+  echo ---; answer '200 OK' 'Connection: close'; echo "$manifest@2},\"layers\":[{\"mediaType\":\"application/vnd.oci.image.layer.v1.tar\",@3}]}"
+  echo ---; answer '200 OK' 'Connection: close'; echo '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}'
+  echo ---; answer '206 Partial Content' 'Content-Range: bytes 0-6/7' 'Connection: close'; echo layer1; } > corpus/registry/pull
+{ echo pull password
+  answer '401 Unauthorized' 'WWW-Authenticate: Bearer realm="http://a/token",service="a",scope="repository:a/b:pull"' 'Content-Length: 0'
+  echo ---; answer '200 OK' 'Connection: close'; echo '{"token":"abc","expires_in":60}'
+  echo ---; answer '307 Temporary Redirect' 'Location: http://a/v2/a/b/manifests/2' 'Content-Length: 0'
+  echo ---; answer '200 OK' 'Content-Type: application/vnd.docker.distribution.manifest.v2+json' 'Connection: close'; echo '{"schemaVersion":2}'; } > corpus/registry/token
+{ echo pull token
+  answer '401 Unauthorized' 'WWW-Authenticate: Basic realm="a"' 'WWW-Authenticate: Bearer realm="http://a/token"' 'Content-Length: 0'
+  echo ---; answer '403 Forbidden' 'Transfer-Encoding: chunked'; printf '5\r\n{"a":\r\n3\r\n"b"}\r\n0\r\n\r\n'; } > corpus/registry/denied
+{ echo pull
+  answer '404 Not Found' 'Connection: close'; echo '{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}'
+  echo ---; answer '200 OK' 'Link: </v2/a/b/tags/list?n=1&last=1>; rel="next"' 'Connection: close'; echo '{"name":"a/b","tags":["2","v1"]}'; } > corpus/registry/tags
+{ echo pull
+  answer '429 Too Many Requests' 'Retry-After: 1' 'Content-Length: 0'
+  echo ---; answer '500 Internal Server Error' 'Content-Length: 3'; printf 'bad'; } > corpus/registry/limit
+{ echo push
+  answer '404 Not Found' 'Content-Length: 0'
+  echo ---; answer '202 Accepted' 'Location: /v2/a/b/blobs/uploads/1?state=2' 'Content-Length: 0'
+  echo ---; answer '201 Created' 'Content-Length: 0'
+  echo ---; answer '200 OK' 'Content-Length: 0'; echo ---; answer '201 Created' 'Content-Length: 0'; } > corpus/registry/push
 cat > work/tiny.yml <<'END'
 files: [{path: a, contents: b}]
 END

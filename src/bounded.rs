@@ -14,6 +14,14 @@ pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     from(&mut File::open(path)?, max)
 }
 
+/// Reads a text file of at most `max` bytes.
+///
+/// # Errors
+/// A file that cannot be read, is longer or is not UTF-8.
+pub fn text(path: &Path, max: u64) -> io::Result<String> {
+    String::from_utf8(read(path, max)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
 /// Reads at most `max` bytes until the end.
 ///
 /// # Errors

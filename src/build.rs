@@ -17,6 +17,9 @@ use crate::resolve::{self, Resolved};
 use crate::store::{self, Store};
 use crate::system::System;
 
+/// Maximum number of threads that verify cached layers.
+const MAX_VERIFIERS: usize = 64;
+
 /// Result of a build.
 #[derive(Clone, Debug, Default)]
 pub struct Built {
@@ -71,11 +74,17 @@ fn attempt(request: &Request, reporter: &dyn Reporter) -> Result<Built, Failure>
             reporter.warn(&format!("{error}; every build decompresses the layers again"));
         }
         // Cached layers are verified while outputs are planned and written.
-        let verifiers = (1..request.jobs).map(|_| scope.spawn(|| resolved.store.verify_pending()));
-        let verifiers = verifiers.collect();
+        // Where no thread can be started, this one does all of it at the end.
+        let verifiers = (1..request.jobs.min(MAX_VERIFIERS))
+            .map_while(|_| {
+                thread::Builder::new()
+                    .spawn_scoped(scope, || resolved.store.verify_pending())
+                    .ok()
+            })
+            .collect();
         let staged = system.and_then(|system| stage(request, &resolved, &system, reporter));
         verify(&resolved, verifiers)?;
-        let files = staged?.commit().map_err(Diagnostic::from)?;
+        let files = staged?.commit(reporter).map_err(Diagnostic::from)?;
         Ok(Built { files })
     })
 }
@@ -99,7 +108,7 @@ fn stage(
         reporter.step(&format!("building {}", format.name));
         for file in planner.plan(format)? {
             staged
-                .add(file, &request.target, &request.name)
+                .add(file, &request.target, &request.name, reporter)
                 .map_err(Diagnostic::from)?;
         }
     }

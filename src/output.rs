@@ -8,6 +8,7 @@ use extents::{Extents, emit};
 use crate::diagnostic::Diagnostic;
 use crate::plan::File;
 use crate::plan::formats::{Format, Layout, Part};
+use crate::reporter::{Progress, Reporter};
 use crate::request::{Request, Target};
 
 /// A file that cannot be written.
@@ -61,7 +62,7 @@ impl Staged {
     ///
     /// # Errors
     /// Reads and writes that fail.
-    pub fn add(&mut self, file: File, target: &Target, name: &str) -> Result<(), Error> {
+    pub fn add(&mut self, file: File, target: &Target, name: &str, reporter: &dyn Reporter) -> Result<(), Error> {
         let path = match target {
             Target::Stdout => {
                 self.0.push(("standard output".into(), Pending::Stdout(file.content)));
@@ -76,7 +77,10 @@ impl Staged {
         let pending = if emit::is_stream(&path) {
             Pending::Stream(file.content)
         } else {
-            Pending::Name(emit::stage(&file.content, &path).map_err(unwritable(&path))?)
+            let extents = file.content.extents().iter();
+            let total = extents.map(|extent| extent.data().len()).sum();
+            let progress = begin(&path, total, reporter);
+            Pending::Name(emit::stage(&file.content, &path, &progress).map_err(unwritable(&path))?)
         };
         self.0.push((path, pending));
         Ok(())
@@ -86,15 +90,19 @@ impl Staged {
     ///
     /// # Errors
     /// Files that cannot be renamed, and streams that cannot be written.
-    pub fn commit(self) -> Result<Vec<PathBuf>, Error> {
+    pub fn commit(self, reporter: &dyn Reporter) -> Result<Vec<PathBuf>, Error> {
         let mut written = Vec::new();
         for (path, pending) in self.0 {
             match pending {
                 Pending::Name(file) => file.persist().map_err(unwritable(&path))?,
-                Pending::Stream(content) => emit::to_path(&content, &path).map_err(unwritable(&path))?,
+                Pending::Stream(content) => {
+                    let progress = begin(&path, content.len(), reporter);
+                    emit::to_stream(&content, &path, &progress).map_err(unwritable(&path))?
+                }
                 Pending::Stdout(content) => {
+                    let progress = begin(&path, content.len(), reporter);
                     let mut out = io::stdout().lock();
-                    let streamed = emit::stream(&content, &mut out).and_then(|()| out.flush());
+                    let streamed = emit::stream_with_progress(&content, &mut out, &progress).and_then(|()| out.flush());
                     streamed.map_err(unwritable(&path))?;
                     continue;
                 }
@@ -103,6 +111,16 @@ impl Staged {
         }
         Ok(written)
     }
+}
+
+/// Begins to report the progress of writing a number of bytes, and returns the receiver of the numbers
+/// of bytes that are written.
+fn begin<'a>(path: &Path, total: u64, reporter: &'a dyn Reporter) -> impl Fn(u64) + use<'a> {
+    reporter.progress(Progress::Begin {
+        operation: &format!("writing {}", path.display()),
+        total,
+    });
+    |bytes| reporter.progress(Progress::Advance(bytes))
 }
 
 /// Finds the outputs of a request that cannot be created.

@@ -35,7 +35,7 @@ fuzz_target!(|text: &str| {
     let Ok(tar) = pax::plan(&tree) else { return };
     let directory = if std::path::Path::new("/dev/shm").is_dir() { "/dev/shm".into() } else { std::env::temp_dir() };
     let Ok(file) = tempfile::NamedTempFile::new_in(directory) else { return };
-    if extents::emit::fill(&tar, file.as_file()).is_err() {
+    if extents::emit::fill(&tar, file.as_file(), &|_| {}).is_err() {
         return;
     }
     let Ok(layout) = Layout::open(file.path()) else { return };

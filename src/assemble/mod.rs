@@ -223,8 +223,8 @@ impl Builder<'_> {
                 _ => parents.clone(),
             };
         }
-        self.tree.graft(path.as_bytes(), &files, &parents).map_err(failed)?;
-        self.take_sboms(field, name, &files, path)
+        self.take_sboms(field, name, &files, path)?;
+        self.tree.graft(path.as_bytes(), files, &parents).map_err(failed)
     }
 
     fn init(&mut self) -> Result<(), Diagnostics> {

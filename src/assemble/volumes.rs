@@ -81,7 +81,7 @@ impl Builder<'_> {
         let origin = self.origin(&name, &format!("volume[{at}]"));
         image::mark(&mut files, &origin);
         files.node_mut(NodeId::ROOT).meta = origin.meta(0o755);
-        let grafted = self.tree.graft(path.as_bytes(), &files, &origin.meta(0o755));
+        let grafted = self.tree.graft(path.as_bytes(), files, &origin.meta(0o755));
         grafted.map_err(|error| self.config.error_at(&field, super::tree_error(&error)))
     }
 }

@@ -63,8 +63,8 @@ pub struct Build {
     #[arg(long, value_name = "FILESYSTEM")]
     root: Option<Root>,
     /// Number of threads [default: one per core]
-    #[arg(short, long, value_name = "N")]
-    jobs: Option<usize>,
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    jobs: Option<u32>,
     /// Write the kernel decompressed
     #[arg(long)]
     decompress_kernel: bool,

@@ -82,8 +82,8 @@ struct Create {
     #[arg(long)]
     offline: bool,
     /// Number of threads [default: one per core]
-    #[arg(short, long, value_name = "N")]
-    jobs: Option<usize>,
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    jobs: Option<u32>,
 }
 
 impl BundleCommand {

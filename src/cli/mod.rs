@@ -272,8 +272,9 @@ fn host_arch() -> &'static str {
 }
 
 /// Returns the number of threads: the one given, else one for each CPU core.
-fn jobs(given: Option<usize>) -> usize {
-    given.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+fn jobs(given: Option<u32>) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    given.map_or_else(cores, |given| given as usize)
 }
 
 /// Returns the cache directory: the one given, else LinuxKit's.

@@ -60,7 +60,7 @@ impl Reporter for TerminalReporter {
         let Some(bar) = &self.bar else { return };
         bar.set_style(style(STEP));
         bar.set_message(text.to_owned());
-        bar.enable_steady_tick(TICK);
+        animate(bar);
     }
 
     fn progress(&self, progress: Progress<'_>) {
@@ -71,7 +71,7 @@ impl Reporter for TerminalReporter {
                 bar.set_message("");
                 bar.set_length(total);
                 bar.reset();
-                bar.enable_steady_tick(TICK);
+                animate(bar);
             }
             (Progress::Layer(image), Some(bar)) => bar.set_message(image.to_owned()),
             (Progress::Advance(bytes), Some(bar)) => bar.inc(bytes),
@@ -83,6 +83,15 @@ impl Reporter for TerminalReporter {
             }
             (Progress::Begin { .. } | Progress::Advance(_), None) => {}
         }
+    }
+}
+
+/// Redraws a bar regularly, which takes a thread: none is started where the system refuses it, since the
+/// bar would panic.
+fn animate(bar: &ProgressBar) {
+    let thread = std::thread::Builder::new().spawn(|| ());
+    if thread.is_ok_and(|thread| thread.join().is_ok()) {
+        bar.enable_steady_tick(TICK);
     }
 }
 

@@ -283,7 +283,10 @@ impl<'a> Checker<'a> {
                     let all = || format!("the fields here are {}", known().collect::<Vec<_>>().join(", "));
                     let is_container = fields.is_some_and(|fields| fields.contains_key("binds"));
                     let help = counterpart(key).filter(|_| is_container).map(str::to_owned);
-                    diagnostic = diagnostic.help(help.or(nearest(key, known())).unwrap_or_else(all));
+                    // Similar names take time to find, and no more diagnostics are shown.
+                    if self.diagnostics.len() < super::MAX_DIAGNOSTICS {
+                        diagnostic = diagnostic.help(help.or(nearest(key, known())).unwrap_or_else(all));
+                    }
                     self.diagnostics.push(diagnostic);
                 }
             }

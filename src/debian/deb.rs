@@ -9,6 +9,7 @@ use pax::Body;
 use tree::{Kind, Meta, Tree};
 
 use super::error::{Error, Invalid};
+use crate::bounded;
 use crate::codec::decompress;
 use crate::time::default_meta;
 
@@ -59,8 +60,13 @@ pub fn member(bytes: &[u8], member: Member) -> Result<Extents, Invalid> {
     Err(Invalid::NoMember(member.name()))
 }
 
+/// Maximum length of a package, in bytes. The largest of Debian's have a few hundred MiB.
+const MAX_DEB: u64 = 1 << 30;
+/// Maximum length of a control file, in bytes.
+const MAX_CONTROL: u64 = 1 << 20;
+
 fn open(path: &Path, member: Member) -> Result<Extents, Error> {
-    let bytes = std::fs::read(path).map_err(|source| Error::File {
+    let bytes = bounded::read(path, MAX_DEB).map_err(|source| Error::File {
         action: "read",
         path: path.to_owned(),
         source,
@@ -98,7 +104,7 @@ fn control_file(path: &Path) -> Result<String, Error> {
         if let Body::Node(Kind::File(content)) = &entry.body
             && entry.path.ends_with(b"control")
         {
-            let text = content.to_vec().map_err(invalid(path))?;
+            let text = content.part(0, MAX_CONTROL).to_vec().map_err(invalid(path))?;
             return Ok(String::from_utf8_lossy(&text).into_owned());
         }
     }

@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::error::Error;
+use crate::bounded;
+
+/// Maximum length of a list of sources, in bytes.
+const MAX_SOURCES: u64 = 1 << 20;
 
 /// Writes the host's sources with `component` into `directory`, and returns the settings by which
 /// apt-get reads them.
@@ -36,7 +40,7 @@ pub fn with_component(component: &str, directory: &Path) -> Result<[String; 2], 
             Some("list") => extend_one_line,
             _ => continue,
         };
-        let Ok(text) = fs::read_to_string(&file) else {
+        let Ok(text) = bounded::text(&file, MAX_SOURCES) else {
             continue;
         };
         let copy = copies.join(file.file_name().unwrap_or_default());

@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 use super::Options;
 use super::error::cannot;
 use super::toolchain::Toolchain;
+use crate::bounded;
 use crate::diagnostic::Diagnostic;
+
+/// Maximum length of a program, in bytes.
+const MAX_PROGRAM: u64 = 1 << 30;
 
 /// Returns the directory with the Cargo.lock that applies to `dir`.
 ///
@@ -56,5 +60,5 @@ pub fn build(package: &str, bin: &str, dir: &Path, options: &Options) -> Result<
         )));
     }
     let program = target_dir.join(toolchain.triple).join("release").join(bin);
-    std::fs::read(&program).map_err(cannot(format!("read {}", program.display())))
+    bounded::read(&program, MAX_PROGRAM).map_err(cannot(format!("read {}", program.display())))
 }

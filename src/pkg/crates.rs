@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::error::cannot;
 use super::files::{self, Entry};
+use crate::bounded;
 use crate::diagnostic::Diagnostic;
+
+/// Maximum length of a Cargo.lock or Cargo.toml, in bytes.
+const MAX_FILE: u64 = 32 << 20;
 
 /// Sources of a program.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -43,7 +47,7 @@ impl Locked {
 /// A crate that Cargo.lock lacks, and one outside of the workspace.
 pub fn sources(workspace: &Path, package: &str) -> Result<Sources, Diagnostic> {
     let path = workspace.join("Cargo.lock");
-    let text = std::fs::read_to_string(&path).map_err(cannot(format!("read {}", path.display())))?;
+    let text = bounded::text(&path, MAX_FILE).map_err(cannot(format!("read {}", path.display())))?;
     let entries = entries(&text);
     let mut found = Sources::default();
     let mut members = None;
@@ -109,7 +113,7 @@ fn members(workspace: &Path) -> Result<BTreeMap<String, PathBuf>, Diagnostic> {
         if name != "Cargo.toml" && !name.ends_with("/Cargo.toml") {
             continue;
         }
-        let text = std::fs::read_to_string(&path).map_err(cannot(format!("read {}", path.display())))?;
+        let text = bounded::text(&path, MAX_FILE).map_err(cannot(format!("read {}", path.display())))?;
         if let (Some(name), Some(directory)) = (package_name(&text), path.parent()) {
             members.insert(name, directory.to_owned());
         }

@@ -19,6 +19,7 @@ use tree::{Kind, Tree};
 use super::Options;
 use super::error::cannot;
 use crate::arch::Arch;
+use crate::bounded;
 use crate::debian::{self, Query, deb};
 use crate::diagnostic::Diagnostic;
 use crate::reporter::Reporter;
@@ -32,6 +33,10 @@ const PROGRAMS: [&str; 11] = [
 const HEADERS: [&str; 2] = ["gelf.h", "openssl/ssl.h"];
 /// Debian packages of the programs and headers.
 const PACKAGES: &str = "build-essential flex bison bc libelf-dev libssl-dev xz-utils zstd cpio";
+/// Maximum length of a part of the configuration, in bytes.
+const MAX_FRAGMENT: u64 = 16 << 20;
+/// Maximum length of a file that the compilation yields, in bytes.
+const MAX_RESULT: u64 = 1 << 30;
 /// Number of lines shown of the output of a program that failed.
 const LAST_LINES: usize = 20;
 
@@ -187,7 +192,7 @@ impl Source {
             // The directory of the kernel's own fragments, which its merge_config.sh merges.
             let copy = self.directory.join("kernel/configs").join(name);
             let copying = format!("copy {} to {}", fragment.display(), copy.display());
-            let text = fs::read_to_string(&fragment)
+            let text = bounded::text(&fragment, MAX_FRAGMENT)
                 .and_then(|text| fs::write(&copy, &text).map(|()| text))
                 .map_err(cannot(copying))?;
             fragments.push_str(&text);
@@ -238,7 +243,7 @@ impl Source {
 
     fn read(&self, path: &str) -> Result<Vec<u8>, Diagnostic> {
         let path = self.directory.join(path);
-        fs::read(&path).map_err(cannot(format!("read {}", path.display())))
+        bounded::read(&path, MAX_RESULT).map_err(cannot(format!("read {}", path.display())))
     }
 }
 

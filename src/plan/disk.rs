@@ -180,6 +180,9 @@ pub fn sd_card(files: &Tree, time: i64) -> Result<Disk, Error> {
     Ok(Disk { layout, id })
 }
 
+/// Maximum length of a disk with an MBR, in bytes: sector numbers have 32 bits.
+pub const MAX_MBR_LEN: u64 = u32::MAX as u64 * disk::SECTOR;
+
 /// Computes the least length that any disk of a layout has, in bytes: that of one without files.
 ///
 /// # Errors

@@ -74,6 +74,7 @@ pub fn wrap(
             compressed(&tar, Compression::DISK, options, reporter)?
         }
         DiskImage::Compressed(compression) => compressed(disk, compression, options, reporter)?,
+        DiskImage::DigitalOcean => compressed(disk, Compression::DISK, options, reporter)?,
     })
 }
 

@@ -27,11 +27,12 @@ use std::path::PathBuf;
 
 use crate::arch::Arch;
 use crate::codec::compress::Compression;
+use crate::diagnostic::size as show;
 pub use boot_files::BootFiles;
 pub use boot_loader::MAX_CMDLINE;
 pub use drivers::Support;
 pub use error::Error;
-use formats::{Format, Layout, Root};
+use formats::{Format, Layout, Root, Table};
 pub use planner::{File, Planner};
 pub use root_filesystem::check as check_compression;
 
@@ -79,18 +80,35 @@ impl Options {
     }
 }
 
-/// Checks the size of a format's disk against the least that it can have, in bytes.
+/// Checks `--size` against the limits of a format's disk.
 ///
 /// # Errors
-/// A size that is too small whatever is on the disk.
-pub fn check_size(format: &Format, options: &Options) -> Result<(), TooSmall> {
-    let (Layout::Disk(table, _), Some(size)) = (format.layout, options.size) else {
+/// A size that is too small or too large whatever is on the disk.
+pub fn check_size(format: &Format, options: &Options) -> Result<(), WrongSize> {
+    let Some(size) = options.size.filter(|_| format.is_disk()) else {
+        return Ok(());
+    };
+    let table_max = match format.layout {
+        Layout::Disk(Table::Gpt, _) => None,
+        _ => Some(disk::MAX_MBR_LEN),
+    };
+    let compressed = options.disk_compression.filter(|_| format.takes_disk_compression());
+    let compressed_max = compressed.map(|_| formats::MAX_COMPRESSED);
+    let limits = [table_max, format.disk_image.max_len(), compressed_max];
+    if let Some(max) = limits.into_iter().flatten().min().filter(|max| size > *max) {
+        return Err(WrongSize::TooLarge {
+            format: format.name,
+            size,
+            max,
+        });
+    }
+    let Layout::Disk(table, _) = format.layout else {
         return Ok(());
     };
     // Without a minimum the disk itself decides.
     let min = disk::min_len(table, format.disk_image.unit(), options.time).unwrap_or(0);
     if size < min {
-        return Err(TooSmall {
+        return Err(WrongSize::TooSmall {
             format: format.name,
             size,
             min,
@@ -101,12 +119,35 @@ pub fn check_size(format: &Format, options: &Options) -> Result<(), TooSmall> {
 
 /// A size that no disk of a format can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("--size is too small for {format}: {size} bytes, but it needs at least {min}")]
-pub struct TooSmall {
-    /// Name of the format.
-    pub format: &'static str,
-    /// Size in bytes.
-    pub size: u64,
-    /// Minimum size in bytes.
-    pub min: u64,
+pub enum WrongSize {
+    /// A disk that has no space for a filesystem.
+    #[error("--size is too small for {format}: {}, but it needs at least {}", show(*size), show(*min))]
+    TooSmall {
+        /// Name of the format.
+        format: &'static str,
+        /// Size in bytes.
+        size: u64,
+        /// Minimum size in bytes.
+        min: u64,
+    },
+    /// A disk beyond the limit of the disk image format or the partition table.
+    #[error("--size is too large for {format}: {}, but it takes at most {}", show(*size), show(*max))]
+    TooLarge {
+        /// Name of the format.
+        format: &'static str,
+        /// Size in bytes.
+        size: u64,
+        /// Maximum size in bytes.
+        max: u64,
+    },
+}
+
+impl WrongSize {
+    /// Returns the remedy.
+    pub fn help(&self) -> &'static str {
+        match self {
+            WrongSize::TooSmall { .. } => "omit --size to get the smallest possible disk",
+            WrongSize::TooLarge { .. } => "give a smaller --size, or choose another format",
+        }
+    }
 }

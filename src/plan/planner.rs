@@ -319,8 +319,8 @@ impl<'a> Planner<'a> {
         if filesystem == Filesystem::Iso9660 {
             self.report_lost_attributes("ISO 9660");
         }
-        let (id, options) = (self.content_id()?, self.options);
-        let image = root_filesystem::plan(self.mountable()?, filesystem, &id, options)?;
+        let (id, options, reporter) = (self.content_id()?, self.options, self.reporter);
+        let image = root_filesystem::plan(self.mountable()?, filesystem, &id, options, reporter)?;
         self.images.insert(filesystem, image.clone());
         Ok(image)
     }

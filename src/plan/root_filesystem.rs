@@ -8,6 +8,7 @@ use super::{Error, Options};
 use crate::codec::compress::Compression;
 use crate::config::Mount;
 use crate::content_id::ContentId;
+use crate::reporter::{Progress, Reporter};
 use crate::system::Container;
 
 /// Directories over which the init mounts.
@@ -89,7 +90,20 @@ pub fn volume_id(id: &ContentId) -> String {
 ///
 /// # Errors
 /// A tree that the filesystem cannot store, and reads and writes that fail.
-pub fn plan(tree: &Tree, filesystem: Filesystem, id: &ContentId, options: &Options) -> Result<Image, Error> {
+pub fn plan(
+    tree: &Tree,
+    filesystem: Filesystem,
+    id: &ContentId,
+    options: &Options,
+    reporter: &dyn Reporter,
+) -> Result<Image, Error> {
+    let begin = |operation| {
+        reporter.progress(Progress::Begin {
+            operation,
+            total: content_len(tree),
+        });
+    };
+    let progress = |bytes| reporter.progress(Progress::Advance(bytes));
     let time = Time::from_seconds(options.time);
     Ok(match filesystem {
         Filesystem::Squashfs => {
@@ -98,7 +112,8 @@ pub fn plan(tree: &Tree, filesystem: Filesystem, id: &ContentId, options: &Optio
             squashfs.jobs = options.jobs;
             squashfs.time = time;
             squashfs.temp_dir = options.temporary.clone();
-            let content = squashfs::plan(tree, &squashfs)?.into_extents();
+            begin("building squashfs");
+            let content = squashfs::plan_with_progress(tree, &squashfs, &progress)?.into_extents();
             let superblock = content.part(0, 48).to_vec()?;
             let digits: String = superblock.iter().map(|byte| format!("{byte:02x}")).collect();
             Image {
@@ -115,8 +130,9 @@ pub fn plan(tree: &Tree, filesystem: Filesystem, id: &ContentId, options: &Optio
             erofs.uuid = Some(disk::Uuid::from_u128(uuid));
             erofs.label = "root".into();
             erofs.temp_dir = options.temporary.clone();
+            begin("building EROFS");
             Image {
-                content: erofs::plan(tree, &erofs)?.into_extents(),
+                content: erofs::plan_with_progress(tree, &erofs, &progress)?.into_extents(),
                 device: format!("UUID={}", uuid_text(uuid)),
             }
         }
@@ -142,6 +158,16 @@ pub fn plan(tree: &Tree, filesystem: Filesystem, id: &ContentId, options: &Optio
             }
         }
     })
+}
+
+/// Returns the length of all files in bytes, those with several names once.
+fn content_len(tree: &Tree) -> u64 {
+    let names = tree.walk().filter(|item| !item.link);
+    let len = |kind: &Kind| match kind {
+        Kind::File(content) => content.len(),
+        _ => 0,
+    };
+    names.map(|item| len(&item.node.kind)).sum()
 }
 
 /// Formats a UUID with dashes (RFC 9562, section 4).

@@ -41,7 +41,7 @@ fn format_errors(format: &Format, request: &Request) -> Vec<Diagnostic> {
     }
     errors.extend(partition_errors(format, request));
     if let Err(error) = plan::check_size(format, &request.output_options()) {
-        errors.push(Diagnostic::error(error.to_string()).help("omit --size to get the smallest possible disk"));
+        errors.push(Diagnostic::error(error.to_string()).help(error.help()));
     }
     errors
 }

@@ -14,6 +14,7 @@ use tree::{Kind, Tree};
 
 use super::boot_loaders::may_mount;
 use super::images::Images;
+use crate::bounded;
 use crate::config::{Config, Kernel, canonical};
 use crate::kmod::Installed;
 use crate::oci::digest;
@@ -22,6 +23,8 @@ use crate::reporter::Reporter;
 use crate::request::Request;
 use crate::store::{Image, Store};
 
+/// Maximum length of the cached form, in bytes.
+const MAX_SUPPORT: u64 = 16 << 20;
 /// Version of the cached form; another one is computed again.
 const VERSION: u32 = 1;
 
@@ -37,7 +40,7 @@ pub fn support(request: &Request, config: &Config, images: &Images, reporter: &d
         .cache
         .as_ref()
         .map(|cache| cache_path(cache.clone(), &config.kernel, image));
-    let known = cached.as_ref().and_then(|path| fs::read(path).ok());
+    let known = cached.as_ref().and_then(|path| bounded::read(path, MAX_SUPPORT).ok());
     if let Some(support) = known.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
         return Some(support);
     }

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use serde::{Deserialize, Serialize};
 
 use super::console::Symptom;
+use crate::bounded;
 
 /// QEMU's emulation of the CPU, which works on every host.
 pub const TCG: &str = "tcg";
@@ -85,9 +86,12 @@ fn boot_id() -> Option<String> {
     is_plain.then(|| id.to_owned())
 }
 
+/// Maximum length of a remembered failure, in bytes.
+const MAX_FAILURE: u64 = 64 << 10;
+
 /// The remembered failure of an accelerator on this host since its last boot.
 fn failure(cache: Option<&Path>, accelerator: &str) -> Option<Failure> {
-    let failure: Failure = serde_json::from_slice(&fs::read(file(cache)?).ok()?).ok()?;
+    let failure: Failure = serde_json::from_slice(&bounded::read(&file(cache)?, MAX_FAILURE).ok()?).ok()?;
     (failure.accelerator == accelerator).then_some(failure)
 }
 

@@ -109,7 +109,7 @@ fn kernel(name: &Path, first: &str) -> Result<Vec<OsString>, Error> {
             beside: rootfs::beside(name),
         });
     }
-    let cmdline = std::fs::read_to_string(with_suffix(name, "-cmdline")).unwrap_or_default();
+    let cmdline = rootfs::cmdline(&with_suffix(name, "-cmdline"));
     Ok(vec![
         "-kernel".into(),
         kernel.into(),

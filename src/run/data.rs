@@ -38,7 +38,7 @@ impl Data {
         };
         let file = tempfile::Builder::new().suffix(".iso").tempfile();
         let file = file.map_err(written(&std::env::temp_dir()))?;
-        extents::emit::fill(&image, file.as_file()).map_err(written(file.path()))?;
+        extents::emit::fill(&image, file.as_file(), &|_| {}).map_err(written(file.path()))?;
         Ok(file.into_temp_path())
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::console::{Console, Symptom};
@@ -66,21 +67,33 @@ pub fn watch(program: &str, arguments: &[OsString], watch: Watch) -> io::Result<
         .stderr(Stdio::piped())
         .spawn()?;
     let (sender, events) = channel();
-    if let Some(output) = child.stdout.take() {
-        let sender = sender.clone();
-        std::thread::spawn(move || forward_console(output, &sender));
-    }
-    if let Some(errors) = child.stderr.take() {
-        let sender = sender.clone();
-        std::thread::spawn(move || forward_errors(errors, watch.registers, &sender));
-    }
-    let mut commands = monitor.listen(move |message| {
-        // Nobody listens once the guest has ended.
-        let _ = sender.send(Event::Monitor(message));
-    });
+    let mut commands = match forward(&mut child, monitor, watch, sender) {
+        Ok(commands) => commands,
+        Err(error) => {
+            child.kill()?;
+            child.wait()?;
+            return Err(error);
+        }
+    };
     let ending = follow(&mut child, &events, &mut commands, watch.has_console);
     end(&mut child, &mut commands)?;
     ending
+}
+
+/// Starts the threads that forward what QEMU prints and its messages.
+fn forward(child: &mut Child, monitor: Monitor, watch: Watch, events: Sender<Event>) -> io::Result<Commands> {
+    if let Some(output) = child.stdout.take() {
+        let events = events.clone();
+        thread::Builder::new().spawn(move || forward_console(output, &events))?;
+    }
+    if let Some(errors) = child.stderr.take() {
+        let events = events.clone();
+        thread::Builder::new().spawn(move || forward_errors(errors, watch.registers, &events))?;
+    }
+    monitor.listen(move |message| {
+        // Nobody listens once the guest has ended.
+        let _ = events.send(Event::Monitor(message));
+    })
 }
 
 fn follow(

@@ -60,23 +60,26 @@ impl Monitor {
     }
 
     /// Sends QEMU's messages to `forward`, from a thread that lives as long as QEMU does.
-    pub fn listen(self, forward: impl Fn(Message) + Send + 'static) -> Commands {
+    ///
+    /// # Errors
+    /// A thread that cannot be started.
+    pub fn listen(self, forward: impl Fn(Message) + Send + 'static) -> io::Result<Commands> {
         let (stream, streams) = channel();
         let (answer, answers) = channel();
         // Ends with the connection. When QEMU never connects, it ends with moby.
-        std::thread::spawn(move || {
+        std::thread::Builder::new().spawn(move || {
             let Ok((socket, _)) = self.listener.accept() else {
                 return;
             };
             drop(self.listener);
             // A QEMU that is gone is noticed by its process.
             let _ = serve(socket, &stream, &answer, &forward);
-        });
-        Commands {
+        })?;
+        Ok(Commands {
             stream: streams,
             connected: None,
             answers,
-        }
+        })
     }
 }
 

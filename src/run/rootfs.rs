@@ -1,9 +1,14 @@
 //! Machines whose kernel QEMU loads, and whose root filesystem is an image of its own.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+
+use crate::bounded;
+
+/// Maximum length of a kernel command line, in bytes. Linux takes 4 KiB at most on any architecture.
+const MAX_CMDLINE: u64 = 64 << 10;
 
 /// Suffixes of `moby build` for a root filesystem image and for the initrd that mounts it.
 const SUFFIXES: [(&str, &str); 4] = [
@@ -56,12 +61,16 @@ fn is_bootable(image: &Path) -> bool {
     read().is_ok_and(|bytes| bytes.starts_with(b"\0CD001\x01EL TORITO"))
 }
 
+/// Reads the kernel command line of a build, which need not have one.
+pub fn cmdline(path: &Path) -> String {
+    bounded::text(path, MAX_CMDLINE).unwrap_or_default()
+}
+
 /// The arguments for kernel and root filesystem, with kernel arguments before those of the build.
 /// QEMU keeps the guest's changes apart from the file, and drops them in the end.
 pub fn arguments(rootfs: &Rootfs, first: &str) -> Vec<OsString> {
     let image = rootfs.image.display().to_string().replace(',', ",,");
-    let cmdline = fs::read_to_string(&rootfs.cmdline).unwrap_or_default();
-    let mut cmdline = format!("{first}{cmdline}");
+    let mut cmdline = format!("{first}{}", cmdline(&rootfs.cmdline));
     let mut arguments: Vec<OsString> = vec!["-kernel".into(), (&rootfs.kernel).into()];
     if rootfs.initrd.is_file() {
         arguments.extend(["-initrd".into(), (&rootfs.initrd).into()]);

@@ -35,7 +35,7 @@ pub fn empty() -> Tree {
 pub fn opaque(tree: &Tree, archive: &Extents, name: &str, layer: &Layer) -> Result<Vec<Vec<u8>>, Error> {
     let mut dirs = Vec::new();
     // Nothing is below the lowest layer.
-    if tree.capacity() == 1 {
+    if tree.is_empty() {
         return Ok(dirs);
     }
     for entry in pax::entries(archive) {

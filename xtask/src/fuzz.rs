@@ -20,7 +20,15 @@ const SECONDS: &str = "60";
 /// Limits for one input: memory in MiB, time in seconds.
 const LIMITS: [&str; 2] = ["-rss_limit_mb=3000", "-timeout=20"];
 /// Targets that CI runs.
-const CI: [&str; 6] = ["yaml", "label", "image_config", "layout", "layer", "inspect"];
+const CI: [&str; 7] = [
+    "yaml",
+    "label",
+    "image_config",
+    "layout",
+    "layer",
+    "registry",
+    "inspect",
+];
 /// Number of targets that run at a time.
 const JOBS: usize = 2;
 /// Target triple. With it, build scripts and macros are compiled without instrumentation.

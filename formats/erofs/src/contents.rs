@@ -48,12 +48,14 @@ pub(crate) fn is_inline(head: u64, size: u64) -> bool {
     tail > 0 && head + tail <= BLOCK
 }
 
-/// Stores the contents of all files.
-pub(crate) fn store(files: &[File<'_>], options: &Options) -> Result<Contents, Error> {
+/// Stores the contents of all files. `progress` gets the numbers of bytes of files that are done.
+pub(crate) fn store(files: &[File<'_>], options: &Options, progress: &dyn Fn(u64)) -> Result<Contents, Error> {
+    let all = files.iter().map(|file| file.content.len()).sum::<u64>();
     let compressed = match options.compressor {
         Compressor::None => Compressed::default(),
-        Compressor::Lz4 => Compressed::compress(files, options)?,
+        Compressor::Lz4 => Compressed::compress(files, options, progress)?,
     };
+    progress(all.saturating_sub(compressed.plain_len));
     let mut pieces = compressed.pieces.into_iter();
     let mut blocks = Blocks::default();
     let mut stored = Vec::with_capacity(files.len());
@@ -115,10 +117,12 @@ struct Compressed {
     /// Pieces of each file; none for a file that is not worth trying.
     pieces: Vec<Vec<EncodedPiece>>,
     bytes: Extents,
+    /// Length of all pieces before they were compressed, in bytes.
+    plain_len: u64,
 }
 
 impl Compressed {
-    fn compress(files: &[File<'_>], options: &Options) -> Result<Self, Error> {
+    fn compress(files: &[File<'_>], options: &Options, progress: &dyn Fn(u64)) -> Result<Self, Error> {
         let worth_trying = |file: &File<'_>| file.content.len() > BLOCK && chunks(file.content).is_none();
         let numbers = files
             .iter()
@@ -131,12 +135,18 @@ impl Compressed {
         };
         let mut spill = Spill::new(&options.temp_dir);
         let mut pieces = vec![Vec::new(); files.len()];
+        let mut plain_len = 0;
         ordered::map(
             numbers,
             options.jobs,
             || (Encoder::new(), Vec::new()),
-            |(encoder, plain), (index, file, number)| Ok((index, compress(encoder, plain, file, number)?)),
-            |(index, bytes): (usize, Vec<u8>)| {
+            |(encoder, plain), (index, file, number)| {
+                let bytes = compress(encoder, plain, file, number)?;
+                Ok((index, piece_len(file, number), bytes))
+            },
+            |(index, len, bytes): (usize, u64, Vec<u8>)| {
+                plain_len += len;
+                progress(len);
                 // At most 31 blocks.
                 let blocks = (bytes.len() as u64 / BLOCK) as u16;
                 let piece = (blocks > 0).then_some((spill.len(), blocks));
@@ -148,7 +158,11 @@ impl Compressed {
             },
         )?;
         let bytes = spill.finish().map_err(spill_error)?;
-        Ok(Compressed { pieces, bytes })
+        Ok(Compressed {
+            pieces,
+            bytes,
+            plain_len,
+        })
     }
 }
 

@@ -50,7 +50,7 @@ pub use compressor::Compressor;
 pub use error::Error;
 pub use extents::Extents;
 pub use options::Options;
-pub use plan::plan;
+pub use plan::{plan, plan_with_progress};
 pub use tree::{Device, Image, Kind, Meta, Time, Tree};
 pub use uuid::Uuid;
 

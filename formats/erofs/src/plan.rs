@@ -25,6 +25,15 @@ use crate::{BLOCK, identifiers};
 /// Nodes, attributes and lengths that EROFS cannot store, an invalid label, contents that cannot
 /// be read, and compressed blocks that cannot be written.
 pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
+    plan_with_progress(tree, options, &|_| {})
+}
+
+/// Plans a filesystem as [`plan`] does. `progress` gets the numbers of bytes of files that are done;
+/// their sum is that of the lengths of all files.
+///
+/// # Errors
+/// Those of [`plan`].
+pub fn plan_with_progress(tree: &Tree, options: &Options, progress: &dyn Fn(u64)) -> Result<Image, Error> {
     options.check()?;
     let inventory = Inventory::collect(tree)?;
     let shared = Shared::find(inventory.items.iter().map(|item| &item.node.meta));
@@ -46,7 +55,7 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
             _ => None,
         })
         .collect();
-    let contents = contents::store(&files, options)?;
+    let contents = contents::store(&files, options, progress)?;
     let bodies = Bodies::new(&inventory, &heads, contents.stored);
 
     let mut placement = Placement::new();

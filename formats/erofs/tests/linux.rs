@@ -88,7 +88,7 @@ fn many() -> Tree {
     let mut all = Tree::new(Meta::new(0o755, Time::from_seconds(MTIME)));
     for number in 0..15 {
         let tree = random::trees(times(), 5000).new_tree(&mut runner).unwrap().current();
-        all.graft(format!("{number}").as_bytes(), &tree, &meta()).unwrap();
+        all.graft(format!("{number}").as_bytes(), tree, &meta()).unwrap();
     }
     all
 }

@@ -30,10 +30,10 @@ fn times() -> impl Strategy<Value = Time> {
 fn everything() -> Tree {
     let mut runner = TestRunner::deterministic();
     let mut all = Tree::new(Meta::new(0o755, meta().mtime));
-    all.graft(b"sample", &sample(), &meta()).unwrap();
+    all.graft(b"sample", sample(), &meta()).unwrap();
     for number in 0..15 {
         let tree = trees(times(), 1000).new_tree(&mut runner).unwrap().current();
-        all.graft(number.to_string().as_bytes(), &tree, &meta()).unwrap();
+        all.graft(number.to_string().as_bytes(), tree, &meta()).unwrap();
     }
     all
 }

@@ -23,7 +23,19 @@ const WRITE_BACK_LEN: u64 = 8 << 20;
 /// # Errors
 /// A blob cannot be read, or the stream cannot be written.
 pub fn stream(file: &Extents, out: &mut dyn Write) -> io::Result<()> {
-    chunks(file, |chunk| out.write_all(chunk))
+    stream_with_progress(file, out, &|_| {})
+}
+
+/// Writes a file as [`stream`] does. `progress` gets the numbers of bytes that are written.
+///
+/// # Errors
+/// Those of [`stream`].
+pub fn stream_with_progress(file: &Extents, out: &mut dyn Write, progress: &dyn Fn(u64)) -> io::Result<()> {
+    chunks(file, |chunk| {
+        out.write_all(chunk)?;
+        progress(chunk.len() as u64);
+        Ok(())
+    })
 }
 
 /// Passes a file to `take` in chunks of at most 1 MiB, from its first to its last byte, zeros
@@ -53,15 +65,23 @@ pub fn chunks(file: &Extents, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> 
 /// file is then removed.
 pub fn to_path(file: &Extents, path: &Path) -> io::Result<()> {
     if is_stream(path) {
-        let mut out = sys::open_stream(path)?;
-        stream(file, &mut out)?;
-        // A disk reports failed writes only now; pipes cannot be synced.
-        return match out.sync_all() {
-            Err(error) if error.kind() != io::ErrorKind::InvalidInput => Err(error),
-            _ => Ok(()),
-        };
+        return to_stream(file, path, &|_| {});
     }
-    stage(file, path)?.persist()
+    stage(file, path, &|_| {})?.persist()
+}
+
+/// Writes a file to a device or a pipe. `progress` gets the numbers of bytes that are written.
+///
+/// # Errors
+/// A blob cannot be read, or the device or pipe cannot be opened, written or synced.
+pub fn to_stream(file: &Extents, path: &Path, progress: &dyn Fn(u64)) -> io::Result<()> {
+    let mut out = sys::open_stream(path)?;
+    stream_with_progress(file, &mut out, progress)?;
+    // A disk reports failed writes only now; pipes cannot be synced.
+    match out.sync_all() {
+        Err(error) if error.kind() != io::ErrorKind::InvalidInput => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Returns whether `path` is a device, a pipe or the like, which is written to and not replaced.
@@ -70,11 +90,12 @@ pub fn is_stream(path: &Path) -> bool {
 }
 
 /// Writes a file to the directory of `path`, and syncs it, without giving it its name. If `path`
-/// is a symbolic link, its target will be replaced.
+/// is a symbolic link, its target will be replaced. `progress` gets the numbers of bytes that are
+/// written; holes are not counted.
 ///
 /// # Errors
 /// A blob cannot be read, `path` is a directory, or the file cannot be created, written or synced.
-pub fn stage(file: &Extents, path: &Path) -> io::Result<StagedFile> {
+pub fn stage(file: &Extents, path: &Path, progress: &dyn Fn(u64)) -> io::Result<StagedFile> {
     let target = if path.is_symlink() {
         path.canonicalize().ok()
     } else {
@@ -85,7 +106,7 @@ pub fn stage(file: &Extents, path: &Path) -> io::Result<StagedFile> {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     let staged = stage_empty(path)?;
-    fill(file, staged.file())?;
+    fill(file, staged.file(), progress)?;
     staged.file().sync_all()?;
     Ok(staged)
 }
@@ -169,15 +190,17 @@ fn persist<F>(temporary: NamedTempFile<F>, path: &Path) -> io::Result<()> {
 /// Writes all extents to an empty file and sets its length.
 ///
 /// One thread copies, since threads that write to one file wait for each other. Another one has the
-/// operating system write back the copied bytes, so that syncing the file is short.
+/// operating system write back the copied bytes, so that syncing the file is short. `progress` gets the
+/// numbers of bytes that are written; holes are not counted.
 ///
 /// # Errors
 /// A blob cannot be read, or the file cannot be written.
-pub fn fill(file: &Extents, out: &File) -> io::Result<()> {
+pub fn fill(file: &Extents, out: &File, progress: &dyn Fn(u64)) -> io::Result<()> {
     out.set_len(file.len())?;
     std::thread::scope(|scope| {
         let (copied, ready) = mpsc::channel::<u64>();
-        scope.spawn(move || {
+        // Without the thread, only the sync takes longer.
+        let _ = std::thread::Builder::new().spawn_scoped(scope, move || {
             let mut start = 0;
             for end in ready {
                 sys::write_back(out, start, end - start);
@@ -196,6 +219,7 @@ pub fn fill(file: &Extents, out: &File) -> io::Result<()> {
                 };
                 copy(&part, &mut run)?;
                 done += take;
+                progress(take);
                 if part.end() - hinted >= WRITE_BACK_LEN {
                     run.flush()?;
                     hinted = part.end();
@@ -294,13 +318,13 @@ mod tests {
         to_path(&file, &path).unwrap();
         assert!(std::fs::read(&path).unwrap() == streamed);
         // Nothing has a name before it is complete, where the system has files without a name.
-        let replaced = stage(&file, &path).unwrap();
+        let replaced = stage(&file, &path, &|_| {}).unwrap();
         if cfg!(target_os = "linux") {
             assert!(matches!(replaced.temporary, Temporary::Unnamed(_)));
             assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
         }
         drop(replaced);
-        stage(&file, &path).unwrap().persist().unwrap();
+        stage(&file, &path, &|_| {}).unwrap().persist().unwrap();
         assert!(std::fs::read(&path).unwrap() == streamed);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }

@@ -97,7 +97,7 @@ impl<'a> Hierarchy<'a> {
         let mut at = 0;
         while let Some(directory) = hierarchy.directories.get(at) {
             if let Some(Kind::Directory(entries)) = directory.node.map(|id| &tree.node(id).kind) {
-                for (name, entry) in entries {
+                for (name, entry) in entries.iter() {
                     hierarchy.add(tree, at, name, entry.node);
                 }
             }

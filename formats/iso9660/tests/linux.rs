@@ -22,7 +22,7 @@ const LINUX: Linux<'_> = Linux {
 fn everything() -> Tree {
     let mut runner = TestRunner::deterministic();
     let mut all = Tree::new(base());
-    let mut add = |name: String, tree: &Tree| all.graft(name.as_bytes(), tree, &base()).unwrap();
+    let mut add = |name: String, tree: &Tree| all.graft(name.as_bytes(), tree.clone(), &base()).unwrap();
     let mut some = sample();
     put(&mut some, &format!("{}file", "deep/".repeat(30)), file(text(5000, 1)));
     for len in [1, 100, 249, 250, 253] {

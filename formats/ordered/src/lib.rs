@@ -17,6 +17,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Maximum number of results per thread that wait to be taken.
 const MAX_AHEAD: u64 = 4;
+/// Maximum number of threads: more than cores, they only take memory.
+const MAX_JOBS: usize = 256;
 
 struct State<I, T, E> {
     items: I,
@@ -42,8 +44,9 @@ impl<F: Fn()> Drop for StopOnPanic<F> {
     }
 }
 
-/// Calls `work` for each item on `jobs` threads, each with its own state from `state`, and `take`
-/// with the results in the order of the items. At most four results per thread wait to be taken.
+/// Calls `work` for each item on `jobs` threads, at most 256, each with its own state from `state`,
+/// and `take` with the results in the order of the items. At most four results per thread wait to be
+/// taken. Where the system starts fewer threads, those do the work, and without any the caller's.
 ///
 /// # Errors
 /// The first error of `work` or `take`, in the order of the items. No further item is taken.
@@ -59,7 +62,7 @@ where
     T: Send,
     E: Send,
 {
-    let jobs = jobs.max(1);
+    let jobs = jobs.clamp(1, MAX_JOBS);
     let max_ahead = MAX_AHEAD.saturating_mul(jobs as u64);
     let shared = Mutex::new(State {
         items,
@@ -101,10 +104,16 @@ where
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(worker);
-        }
         let _guard = StopOnPanic(stop);
+        let start = || std::thread::Builder::new().spawn_scoped(scope, worker);
+        if (0..jobs).map_while(|_| start().ok()).count() == 0 {
+            let mut state = state();
+            let next = || lock().items.next();
+            while let Some(item) = next() {
+                take(work(&mut state, item)?)?;
+            }
+            return Ok(());
+        }
         let mut outcome = Ok(());
         loop {
             let mut guard = lock();

@@ -1,9 +1,8 @@
 //! Encoding of headers with their records.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use tree::{Device, Time};
+use tree::{Device, Meta, Time};
 
 use crate::BLOCK;
 use crate::header::{self, Block, USTAR};
@@ -12,15 +11,6 @@ use crate::header::{self, Block, USTAR};
 pub const MAX_7_DIGITS: u64 = 0o777_7777;
 /// Limit of the fields of size and time: eleven octal digits.
 const MAX_11_DIGITS: u64 = 0o777_7777_7777;
-
-/// Attributes of a node that only records can hold, often shared by many nodes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Attributes {
-    /// Extended attributes by full name.
-    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Other records by key.
-    pub records: Option<Arc<BTreeMap<String, Vec<u8>>>>,
-}
 
 /// Fields of a header.
 #[derive(Clone, Copy, Debug)]
@@ -38,13 +28,14 @@ pub struct Fields<'a> {
     pub size: u64,
 }
 
-/// Encodes a header, after an extended header for the values that do not fit its fields.
-pub fn encode(fields: &Fields<'_>, attributes: &Attributes) -> Vec<u8> {
+/// Encodes a header, after an extended header for the extended attributes and records of `meta` and for
+/// the values that do not fit the fields.
+pub fn encode(fields: &Fields<'_>, meta: &Meta) -> Vec<u8> {
     let mut records: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
-    for (name, value) in &attributes.xattrs {
+    for (name, value) in &meta.xattrs {
         records.insert(xattr_record(name), value.clone());
     }
-    if let Some(more) = &attributes.records {
+    if let Some(more) = &meta.records {
         let more = more
             .iter()
             .map(|(key, value)| (key.clone().into_bytes(), value.clone()));

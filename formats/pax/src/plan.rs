@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use extents::{Blob, Extents, Slice};
-use tree::{Device, Kind, Meta, NodeId, Tree, show};
+use tree::{Kind, NodeId, Tree, show};
 
 use crate::BLOCK;
-use crate::encode::{Attributes, Fields, MAX_7_DIGITS};
-use crate::headers::Builder;
+use crate::encode::MAX_7_DIGITS;
+use crate::headers::Headers;
 
 /// Reason for which a tree has no archive.
 #[derive(Debug, thiserror::Error)]
@@ -42,116 +42,103 @@ pub enum Error {
 /// # Errors
 /// A socket, and a device number beyond the limit of the format.
 pub fn plan(tree: &Tree) -> Result<Extents, Error> {
-    let mut parts = Parts::default();
-    let holders = holders(tree);
+    let mut headers = Headers::new(tree.clone());
+    let mut holders = holders(tree);
     let mut links = Vec::new();
+    // Directories that are open, each with the length of its path and its header.
+    let mut open: Vec<(usize, u32)> = Vec::new();
     for item in tree.walk() {
-        let meta = &item.node.meta;
-        if meta.implied {
-            continue;
+        let slash = item.path.iter().rposition(|&byte| byte == b'/');
+        while open.last().is_some_and(|(len, _)| *len > slash.unwrap_or(0)) {
+            open.pop();
         }
-        let path: &[u8] = if item.path.is_empty() { b"." } else { &item.path };
-        if let Some(holder) = holders.get(&item.id)
-            && *holder != item.path
+        let parent = open.last().map_or(0, |(_, header)| *header);
+        let name = item.path.get(slash.map_or(0, |slash| slash + 1)..).unwrap_or_default();
+        let holder = holders.get_mut(&item.id);
+        if let Some(holder) = &holder
+            && holder.path != item.path
         {
-            links.push((item.path, holder, meta));
+            links.push((item.id, parent, name.to_vec()));
             continue;
         }
-        let none = Device::default();
         match &item.node.kind {
-            Kind::Directory(_) => parts.push(path, meta, b'5', b"", none, None),
-            Kind::File(content) => parts.push(path, meta, b'0', b"", none, Some(content)),
-            Kind::Symlink(target) => parts.push(path, meta, b'2', target, none, None),
-            Kind::CharDevice(device) | Kind::BlockDevice(device) => {
-                let flag = if matches!(item.node.kind, Kind::CharDevice(_)) {
-                    b'3'
-                } else {
-                    b'4'
-                };
-                if u64::from(device.major.max(device.minor)) > MAX_7_DIGITS {
-                    return Err(Error::Device {
-                        path: item.path,
-                        major: device.major,
-                        minor: device.minor,
-                    });
-                }
-                parts.push(path, meta, flag, b"", *device, None);
-            }
-            Kind::Fifo => parts.push(path, meta, b'6', b"", none, None),
             Kind::Socket => return Err(Error::Socket { path: item.path }),
+            Kind::CharDevice(device) | Kind::BlockDevice(device)
+                if u64::from(device.major.max(device.minor)) > MAX_7_DIGITS =>
+            {
+                return Err(Error::Device {
+                    path: item.path,
+                    major: device.major,
+                    minor: device.minor,
+                });
+            }
+            _ => {}
+        }
+        let header = headers.push(item.id, parent, name);
+        if let Some(holder) = holder {
+            holder.header = header;
+        }
+        if item.node.kind.is_directory() {
+            open.push((item.path.len(), header));
         }
     }
-    for (path, holder, meta) in links {
-        parts.push(&path, meta, b'1', holder, Device::default(), None);
-    }
-    Ok(parts.finish())
-}
-
-/// Headers, each with its length in bytes and the content that follows it.
-#[derive(Default)]
-struct Parts<'a> {
-    headers: Builder,
-    entries: Vec<(u64, Option<&'a Extents>)>,
-}
-
-impl<'a> Parts<'a> {
-    fn push(
-        &mut self,
-        path: &[u8],
-        meta: &Meta,
-        typeflag: u8,
-        link: &[u8],
-        device: Device,
-        content: Option<&'a Extents>,
-    ) {
-        let fields = Fields {
-            path,
-            link,
-            typeflag,
-            mode: meta.mode,
-            uid: meta.uid,
-            gid: meta.gid,
-            mtime: meta.mtime,
-            device,
-            size: content.map_or(0, Extents::len),
-        };
-        let attributes = Attributes {
-            xattrs: meta.xattrs.clone(),
-            records: meta.records.clone(),
-        };
-        let len = self.headers.push(&fields, attributes);
-        self.entries.push((len, content));
-    }
-
-    fn finish(self) -> Extents {
-        let headers: Arc<dyn Blob> = Arc::new(self.headers.finish());
-        let mut archive = Extents::new();
-        let mut start = 0;
-        for (len, content) in self.entries {
-            if let Some(slice) = Slice::new(headers.clone(), start, len) {
-                archive.push_slice(slice);
-            }
-            start += len;
-            if let Some(content) = content {
-                archive.push(content);
-                archive.align_to(BLOCK);
-            }
+    for (id, parent, name) in links {
+        if let Some(holder) = holders.get(&id) {
+            headers.push_link(id, parent, &name, holder.header);
         }
-        archive.push_zeros(2 * BLOCK);
-        archive
     }
+    Ok(archive(tree, headers))
+}
+
+/// Puts the contents between the headers.
+fn archive(tree: &Tree, headers: Headers) -> Extents {
+    let headers = Arc::new(headers);
+    let blob: Arc<dyn Blob> = headers.clone();
+    let mut archive = Extents::new();
+    for header in headers.iter() {
+        if let Some(slice) = Slice::new(blob.clone(), header.start, header.len) {
+            archive.push_slice(slice);
+        }
+        if let Kind::File(content) = &tree.node(header.node).kind
+            && !header.is_link
+        {
+            archive.push(content);
+            archive.align_to(BLOCK);
+        }
+    }
+    archive.push_zeros(2 * BLOCK);
+    archive
+}
+
+/// Name that holds the content of a node with several names.
+struct Holder {
+    /// True for a name that is marked as a link.
+    is_link: bool,
+    path: Vec<u8>,
+    /// Number of its header.
+    header: u32,
 }
 
 /// Finds the name that holds the content of each node with several: the first that is not marked
 /// as a link, otherwise the first.
-fn holders(tree: &Tree) -> BTreeMap<NodeId, Vec<u8>> {
-    let mut holders: BTreeMap<NodeId, (bool, Vec<u8>)> = BTreeMap::new();
+fn holders(tree: &Tree) -> BTreeMap<NodeId, Holder> {
+    let mut holders: BTreeMap<NodeId, Holder> = BTreeMap::new();
     for item in tree.walk().filter(|item| item.node.nlink() > 1) {
-        let name = (item.link, item.path);
-        let holder = holders.entry(item.id).or_insert_with(|| name.clone());
-        if name < *holder {
-            *holder = name;
+        let candidate = Holder {
+            is_link: item.link,
+            path: item.path,
+            header: 0,
+        };
+        match holders.get_mut(&item.id) {
+            Some(holder) => {
+                if (candidate.is_link, &candidate.path) < (holder.is_link, &holder.path) {
+                    *holder = candidate;
+                }
+            }
+            None => {
+                holders.insert(item.id, candidate);
+            }
         }
     }
-    holders.into_iter().map(|(id, (_, path))| (id, path)).collect()
+    holders
 }

@@ -95,12 +95,15 @@ enum Piece {
 /// Encoded block; a size of 0 is a block of zeros.
 struct EncodedBlock {
     piece: Piece,
+    /// Length before it was compressed, in bytes.
+    plain_len: u64,
     size: u32,
     bytes: Vec<u8>,
 }
 
-/// Stores the contents of all files; the first block is at offset `base` in bytes.
-pub(crate) fn store(files: &[File<'_>], options: &Options, base: u64) -> Result<Data, Error> {
+/// Stores the contents of all files; the first block is at offset `base` in bytes. `progress` gets the
+/// numbers of bytes of files that are done.
+pub(crate) fn store(files: &[File<'_>], options: &Options, base: u64, progress: &dyn Fn(u64)) -> Result<Data, Error> {
     if let Some(file) = files.iter().find(|file| file.content.len() > MAX_FILE_LEN) {
         return Err(Error::LargeFile {
             path: file.path.clone(),
@@ -137,6 +140,8 @@ pub(crate) fn store(files: &[File<'_>], options: &Options, base: u64) -> Result<
             }
         });
 
+    let all: u64 = files.iter().map(|file| file.content.len()).sum();
+    let mut done = 0;
     let encode = |(encoder, plain): &mut (Encoder, Vec<u8>), piece: Piece| {
         plain.clear();
         match &piece {
@@ -147,6 +152,7 @@ pub(crate) fn store(files: &[File<'_>], options: &Options, base: u64) -> Result<
                 if is_zero(plain) {
                     return Ok(EncodedBlock {
                         piece,
+                        plain_len: plain.len() as u64,
                         size: 0,
                         bytes: Vec::new(),
                     });
@@ -168,6 +174,7 @@ pub(crate) fn store(files: &[File<'_>], options: &Options, base: u64) -> Result<
         };
         Ok(EncodedBlock {
             piece,
+            plain_len: plain.len() as u64,
             size: bytes.len() as u32 | mark,
             bytes,
         })
@@ -185,6 +192,8 @@ pub(crate) fn store(files: &[File<'_>], options: &Options, base: u64) -> Result<
         || (Encoder::new(options.compressor, options.block_size), Vec::new()),
         encode,
         |block: EncodedBlock| {
+            done += block.plain_len;
+            progress(block.plain_len);
             let start = base + spill.len();
             spill.push(&block.bytes).map_err(spill_error)?;
             match block.piece {
@@ -205,6 +214,8 @@ pub(crate) fn store(files: &[File<'_>], options: &Options, base: u64) -> Result<
             Ok(())
         },
     )?;
+    // Holes, and files with the content of another.
+    progress(all.saturating_sub(done));
     for (index, first) in first.into_iter().enumerate().filter(|(index, first)| index != first) {
         let place = stored.get(first).cloned().unwrap_or_default();
         if let Some(duplicate) = stored.get_mut(index) {

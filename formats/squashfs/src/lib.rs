@@ -49,7 +49,7 @@ pub use compressor::Compressor;
 pub use error::Error;
 pub use extents::Extents;
 pub use options::Options;
-pub use plan::plan;
+pub use plan::{plan, plan_with_progress};
 pub use tree::{Device, Image, Kind, Meta, Time, Tree};
 
 /// Lower limit of the size of a data block in bytes.

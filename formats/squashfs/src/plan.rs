@@ -22,6 +22,15 @@ use crate::{PADDING, metadata};
 /// Nodes, attributes and lengths that squashfs cannot store, invalid options, contents that cannot
 /// be read, and compressed blocks that cannot be written.
 pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
+    plan_with_progress(tree, options, &|_| {})
+}
+
+/// Plans a filesystem as [`plan`] does. `progress` gets the numbers of bytes of files that are done;
+/// their sum is that of the lengths of all files.
+///
+/// # Errors
+/// Those of [`plan`].
+pub fn plan_with_progress(tree: &Tree, options: &Options, progress: &dyn Fn(u64)) -> Result<Image, Error> {
     options.check()?;
     let survey = Survey::collect(tree)?;
     let encoder = || Encoder::new(options.compressor, options.block_size);
@@ -34,7 +43,7 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
         image.push_bytes(block);
         flags |= flags::COMPRESSOR_OPTIONS;
     }
-    let data = data::store(&survey.files, options, image.len())?;
+    let data = data::store(&survey.files, options, image.len(), progress)?;
     image.push(&data.blocks);
     let nodes = Nodes::encode(tree, options, &survey, &data)?;
 

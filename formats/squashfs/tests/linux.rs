@@ -22,7 +22,7 @@ const LINUX: Linux<'_> = Linux {
 fn everything() -> Tree {
     let mut runner = TestRunner::deterministic();
     let mut all = Tree::new(Meta::new(0o755, meta().mtime));
-    let mut add = |name: String, tree: Tree| all.graft(name.as_bytes(), &tree, &meta()).unwrap();
+    let mut add = |name: String, tree: Tree| all.graft(name.as_bytes(), tree, &meta()).unwrap();
     add("sample".to_owned(), sample());
     add("owners".to_owned(), many_owners_and_attributes());
     for number in 0..6 {

@@ -1,11 +1,12 @@
 //! Changes to a tree: insertion, hard links, removal and grafting.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::error::Error;
+use crate::error::{Error, MAX_PATH_LEN};
 use crate::node::{Entry, Kind, Meta, NodeId};
 use crate::resolve::check_target;
-use crate::store::Tree;
+use crate::store::{MAX_WEIGHT, Tree};
 
 impl Tree {
     /// Inserts a node at a path, replacing what is there; a directory inserted over a directory
@@ -95,55 +96,62 @@ impl Tree {
         }
     }
 
-    /// Copies another tree over the directory at `path`. Its nodes replace those of this tree;
+    /// Moves another tree over the directory at `path`. Its nodes replace those of this tree;
     /// directories are merged. If it has a symbolic link in place of a directory, the entries of
     /// the directory move to where the link leads: with a `lib` that becomes a link to `usr/lib`,
     /// `lib/modules` becomes `usr/lib/modules`.
     ///
     /// # Errors
     /// A file other than a symbolic link to a directory in place of a directory that is not empty,
-    /// a path that is too long, a loop of symbolic links, a root that is not a directory, a name or
-    /// target that Linux does not accept, and exceeded memory.
-    pub fn graft(&mut self, path: &[u8], other: &Tree, parents: &Meta) -> Result<(), Error> {
-        let mut copies: BTreeMap<NodeId, Vec<u8>> = BTreeMap::new();
+    /// a path that is too long, a loop of symbolic links, a name that Linux does not accept, and
+    /// exceeded memory.
+    pub fn graft(&mut self, path: &[u8], other: Tree, parents: &Meta) -> Result<(), Error> {
+        let meta = other.node(NodeId::ROOT).meta.clone();
+        let top = self.insert(path, meta, Kind::directory(), parents)?;
+        let len = self.locate_with_len(path).map_or(0, |(_, _, len)| len);
+        if let Some(item) = other.walk().find(|item| len + 1 + item.path.len() > MAX_PATH_LEN) {
+            let path = below(path, &item.path);
+            return Err(Error::TooLong { path });
+        }
+        self.weight = self.weight.saturating_add(other.weight);
+        if self.weight > MAX_WEIGHT {
+            return Err(Error::TooMany { path: path.to_vec() });
+        }
+        let root = self.nodes.append(other.nodes);
         let mut displaced: Vec<(Vec<u8>, NodeId)> = Vec::new();
-        for item in other.walk() {
-            let mut to = path.to_vec();
-            if !item.path.is_empty() {
-                if !to.is_empty() {
-                    to.push(b'/');
+        let mut directories = vec![(top, root, path.to_vec())];
+        while let Some((to, from, path)) = directories.pop() {
+            for (name, entry) in self.take_entries(from) {
+                let existing = self.entry(to, &name).map(|existing| existing.node);
+                if let Some(existing) = existing {
+                    match (&self.node(existing).kind, &self.node(entry.node).kind) {
+                        (Kind::Directory(_), Kind::Directory(_)) => {
+                            self.node_mut(existing).meta = self.node(entry.node).meta.clone();
+                            directories.push((existing, entry.node, below(&path, &name)));
+                            continue;
+                        }
+                        (Kind::Directory(entries), kind) if !entries.is_empty() => {
+                            let path = below(&path, &name);
+                            if !matches!(kind, Kind::Symlink(_)) {
+                                return Err(Error::Occupied { path });
+                            }
+                            displaced.push((path, existing));
+                        }
+                        _ => self.unlink(existing),
+                    }
                 }
-                to.extend_from_slice(&item.path);
-            }
-            if !item.node.kind.is_directory() && self.is_occupied(&to) {
-                if !matches!(item.node.kind, Kind::Symlink(_)) {
-                    return Err(Error::Occupied { path: to });
-                }
-                displaced.extend(self.detach_at(&to).map(|directory| (to.clone(), directory)));
-            }
-            if let Some(first) = copies.get(&item.id) {
-                let first = first.clone();
-                self.link(&to, &first, parents)?;
-                self.set_link_flag(&to, item.link);
-                continue;
-            }
-            let kind = match &item.node.kind {
-                Kind::Directory(_) => Kind::directory(),
-                kind => kind.clone(),
-            };
-            self.insert(&to, item.node.meta.clone(), kind, parents)?;
-            if item.node.nlink > 1 {
-                self.set_link_flag(&to, item.link);
-                copies.insert(item.id, to);
+                self.set_name(to, name, entry);
             }
         }
+        // In the order of a walk, since of two entries with one name the first stays.
+        displaced.sort_by(|(one, _), (other, _)| one.split(is_separator).cmp(other.split(is_separator)));
         for (link, directory) in displaced {
             let to = self.lookup_following(&link);
             if to.is_some_and(|to| !self.node(to).kind.is_directory()) {
                 return Err(Error::Occupied { path: link });
             }
             // The name below the link is never created, only its parent.
-            let (parent, _) = self.create_parents(&[&link, b"/its".as_slice()].concat(), parents)?;
+            let (parent, _) = self.create_parents(&below(&link, b"its"), parents)?;
             if to.is_none() {
                 self.node_mut(parent).meta = self.node(directory).meta.clone();
             }
@@ -152,19 +160,19 @@ impl Tree {
         Ok(())
     }
 
-    fn detach_at(&mut self, path: &[u8]) -> Option<NodeId> {
-        let (directory, name) = self.locate(path)?;
-        self.detach(directory, &name?)
+    /// Takes the entries of a directory, which is empty then.
+    fn take_entries(&mut self, directory: NodeId) -> BTreeMap<Vec<u8>, Entry> {
+        match &mut self.node_mut(directory).kind {
+            Kind::Directory(entries) => Arc::unwrap_or_clone(std::mem::take(entries)),
+            _ => BTreeMap::new(),
+        }
     }
 
     /// Moves the entries of a detached directory into one of the tree, whose own entries win.
     fn merge(&mut self, to: NodeId, from: NodeId) {
         let mut directories = vec![(to, from)];
         while let Some((to, from)) = directories.pop() {
-            let Kind::Directory(entries) = &mut self.node_mut(from).kind else {
-                continue;
-            };
-            for (name, entry) in std::mem::take(entries) {
+            for (name, entry) in self.take_entries(from) {
                 let Some(existing) = self.entry(to, &name) else {
                     self.set_name(to, name, entry);
                     continue;
@@ -178,14 +186,16 @@ impl Tree {
             }
         }
     }
+}
 
-    /// Sets [`Entry::link`] of an existing name.
-    fn set_link_flag(&mut self, path: &[u8], link: bool) {
-        if let Some((directory, Some(name))) = self.locate(path)
-            && let Kind::Directory(entries) = &mut self.node_mut(directory).kind
-            && let Some(entry) = entries.get_mut(&name)
-        {
-            entry.link = link;
-        }
+fn is_separator(byte: &u8) -> bool {
+    *byte == b'/'
+}
+
+/// Joins a path and a name below it.
+fn below(path: &[u8], name: &[u8]) -> Vec<u8> {
+    if path.is_empty() {
+        return name.to_vec();
     }
+    [path, b"/", name].concat()
 }

@@ -10,6 +10,9 @@
 //! followed within the tree and cannot leave it. Names, targets and numbers of links follow the
 //! limits of Linux (include/uapi/linux/limits.h).
 //!
+//! Nodes are stored in chunks, which clones of a tree share until one of them changes: a clone takes
+//! little memory.
+//!
 //! A tree is filled node by node ([`Tree::insert`], [`Tree::link`]), from a directory of the host
 //! ([`Tree::from_dir`]) or from another tree ([`Tree::graft`]).
 //!
@@ -21,6 +24,7 @@ mod fingerprint;
 mod from_dir;
 mod image;
 mod node;
+mod nodes;
 mod resolve;
 mod store;
 mod walk;

@@ -59,7 +59,7 @@ impl Meta {
 #[derive(Clone, Debug)]
 pub enum Kind {
     /// A directory: entries by name.
-    Directory(BTreeMap<Vec<u8>, Entry>),
+    Directory(Arc<BTreeMap<Vec<u8>, Entry>>),
     /// A regular file.
     File(Extents),
     /// A symbolic link with its target.
@@ -77,7 +77,7 @@ pub enum Kind {
 impl Kind {
     /// Creates an empty directory.
     pub fn directory() -> Self {
-        Kind::Directory(BTreeMap::new())
+        Kind::Directory(Arc::default())
     }
 
     /// Returns true for a directory.

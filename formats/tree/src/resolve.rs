@@ -134,7 +134,7 @@ impl Tree {
     }
 
     /// Locates a path as [`Tree::locate`] does, with the length of the resolved path in bytes.
-    fn locate_with_len(&self, path: &[u8]) -> Option<(NodeId, Option<Vec<u8>>, usize)> {
+    pub(crate) fn locate_with_len(&self, path: &[u8]) -> Option<(NodeId, Option<Vec<u8>>, usize)> {
         if components(path).any(|c| c == b"..") {
             return None;
         }

@@ -1,7 +1,10 @@
 //! Storage of the nodes, and the steps of which every change consists.
 
+use std::sync::Arc;
+
 use crate::error::Error;
 use crate::node::{Entry, Kind, Meta, Node, NodeId, Time};
+use crate::nodes::Nodes;
 
 /// Estimate of the memory that a name takes besides its text, in bytes.
 const NAME_WEIGHT: u64 = 256;
@@ -9,10 +12,10 @@ const NAME_WEIGHT: u64 = 256;
 /// It stops malicious archives; real trees stay far below it.
 pub(crate) const MAX_WEIGHT: u64 = 1 << 30;
 
-/// A filesystem tree.
+/// A filesystem tree. Clones share their nodes until one of them changes.
 #[derive(Clone, Debug)]
 pub struct Tree {
-    nodes: Vec<Node>,
+    pub(crate) nodes: Nodes,
     /// Estimated memory of all names that were ever inserted, in bytes.
     pub(crate) weight: u64,
 }
@@ -26,29 +29,32 @@ impl Default for Tree {
 impl Tree {
     /// Creates a tree that has only a root directory with this metadata.
     pub fn new(root: Meta) -> Self {
-        Tree {
-            nodes: vec![Node {
-                meta: root,
-                kind: Kind::directory(),
-                nlink: 1,
-            }],
+        let mut tree = Tree {
+            nodes: Nodes::default(),
             weight: 0,
-        }
+        };
+        tree.add(root, Kind::directory());
+        tree
     }
 
     /// Returns a node. The identifier has to come from this tree.
     pub fn node(&self, id: NodeId) -> &Node {
-        &self.nodes[id.index()]
+        self.nodes.get(id)
     }
 
     /// Returns a node for changing its metadata. The identifier has to come from this tree.
     pub fn node_mut(&mut self, id: NodeId) -> &mut Node {
-        &mut self.nodes[id.index()]
+        self.nodes.get_mut(id)
+    }
+
+    /// Returns true if the root directory is empty.
+    pub fn is_empty(&self) -> bool {
+        matches!(&self.node(NodeId::ROOT).kind, Kind::Directory(entries) if entries.is_empty())
     }
 
     /// Returns a number above the index of every node. Removed nodes keep their index.
     pub fn capacity(&self) -> usize {
-        self.nodes.len()
+        self.nodes.capacity()
     }
 
     /// Adds a name and `bytes` of text that belong to it to the estimate of memory.
@@ -62,9 +68,7 @@ impl Tree {
 
     /// Adds a node that has no name yet.
     pub(crate) fn add(&mut self, meta: Meta, kind: Kind) -> NodeId {
-        let id = NodeId(self.nodes.len() as u32);
-        self.nodes.push(Node { meta, kind, nlink: 1 });
-        id
+        self.nodes.push(Node { meta, kind, nlink: 1 })
     }
 
     pub(crate) fn entry(&self, directory: NodeId, name: &[u8]) -> Option<Entry> {
@@ -76,7 +80,7 @@ impl Tree {
 
     pub(crate) fn set_name(&mut self, directory: NodeId, name: Vec<u8>, entry: Entry) {
         if let Kind::Directory(entries) = &mut self.node_mut(directory).kind {
-            entries.insert(name, entry);
+            Arc::make_mut(entries).insert(name, entry);
         }
     }
 
@@ -90,8 +94,10 @@ impl Tree {
 
     /// Removes an entry but keeps its node, which stays outside of the tree.
     pub(crate) fn detach(&mut self, directory: NodeId, name: &[u8]) -> Option<NodeId> {
+        // Nothing is copied for a name that is not there.
+        self.entry(directory, name)?;
         match &mut self.node_mut(directory).kind {
-            Kind::Directory(entries) => entries.remove(name).map(|entry| entry.node),
+            Kind::Directory(entries) => Arc::make_mut(entries).remove(name).map(|entry| entry.node),
             _ => None,
         }
     }

@@ -101,7 +101,7 @@ fn hard_links_share_a_node_until_the_last_name_goes() {
         [false, true, false]
     );
     let mut other = Tree::default();
-    other.graft(b"sub", &tree, &meta).unwrap();
+    other.graft(b"sub", tree.clone(), &meta).unwrap();
     assert_eq!(other.lookup(b"sub/a"), other.lookup(b"sub/b"));
     assert!(tree.remove(b"b"));
     assert_eq!(tree.node(id).nlink(), 1);
@@ -201,7 +201,7 @@ fn entries_of_a_directory_move_to_the_target_of_a_link_in_its_place() {
     for (path, text) in [("usr/lib/both/new", "44"), ("usr/lib/same", "55")] {
         file(&mut image, path, text);
     }
-    tree.graft(b"", &image, &Meta::default()).unwrap();
+    tree.graft(b"", image, &Meta::default()).unwrap();
     assert_eq!(
         paths(&tree),
         [
@@ -231,10 +231,10 @@ fn entries_of_a_directory_move_to_the_target_of_a_link_in_its_place() {
     // A link without target, and types that cannot be merged.
     let mut other = Tree::default();
     symlink(&mut other, "usr/lib/both", "/else/where");
-    tree.graft(b"", &other, &Meta::default()).unwrap();
+    tree.graft(b"", other, &Meta::default()).unwrap();
     assert!(tree.lookup(b"else/where/old").is_some());
     let mut other = Tree::default();
     file(&mut other, "usr", "6");
     let occupied = Error::Occupied { path: b"usr".to_vec() };
-    assert_eq!(tree.graft(b"", &other, &Meta::default()), Err(occupied));
+    assert_eq!(tree.graft(b"", other, &Meta::default()), Err(occupied));
 }

@@ -7,8 +7,13 @@
 //!         blocks of 1 MiB, those that are not all zeros
 //! ```
 
+mod map;
+
+use std::sync::Arc;
+
 /// Virtual files, re-exported from the crate `image-extents`.
 pub use extents::Extents;
+use map::Map;
 /// Identifiers of images, re-exported from the crate `uuid`.
 pub use uuid::Uuid;
 
@@ -25,8 +30,6 @@ const HEADER_LEN: u32 = 400;
 const COMMENT_LEN: usize = 256;
 /// Image type of an image that grows (`VDI_IMAGE_TYPE_NORMAL`).
 const NORMAL: u32 = 1;
-/// Entry of a block that is not in the image (`VDI_IMAGE_BLOCK_FREE`).
-const FREE: u32 = u32::MAX;
 /// Length of a sector in bytes.
 const SECTOR: u32 = 512;
 /// Maximum length of a disk in bytes. Blocks begin below 4 GiB, behind header and map with its 4
@@ -67,22 +70,17 @@ pub fn plan(disk: &Extents, options: &Options) -> Result<Extents, Error> {
     let blocks = size.div_ceil(BLOCK);
     let data_start = BLOCK + (blocks * 4).next_multiple_of(BLOCK);
     let mut image = Extents::zeros(data_start);
-    let mut map = vec![FREE; blocks as usize];
-    let mut allocated = 0u32;
+    let mut map = Map::new(blocks);
     for range in disk.occupied(BLOCK) {
+        map.allocate(range.clone());
         for block in range {
-            if let Some(entry) = map.get_mut(block as usize) {
-                *entry = allocated;
-            }
-            allocated += 1;
             let mut content = disk.part(block * BLOCK, BLOCK);
             content.set_len(BLOCK);
             image.push(&content);
         }
     }
-    let map: Vec<u8> = map.iter().flat_map(|entry| entry.to_le_bytes()).collect();
-    image.put_bytes(BLOCK, map);
-    image.put_bytes(0, header(size, data_start, blocks, allocated, options.uuid));
+    image.put_bytes(0, header(size, data_start, blocks, map.allocated(), options.uuid));
+    image.put(BLOCK, &Extents::from_blob(Arc::new(map)));
     Ok(image)
 }
 

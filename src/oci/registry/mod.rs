@@ -37,10 +37,10 @@ const MAX_RESPONSE: u64 = 16 << 20;
 const MAX_TRIES: u32 = 5;
 /// The number of challenges that are answered for one request.
 const MAX_AUTHORIZATIONS: u32 = 3;
-/// The wait after the first failed try; each further one is twice as long.
-const FIRST_WAIT: Duration = Duration::from_millis(300);
+/// The wait after the first failed try; each further one is twice as long. Fuzzing does not wait.
+const FIRST_WAIT: Duration = Duration::from_millis(if cfg!(fuzzing) { 0 } else { 300 });
 /// The longest wait that a registry's `Retry-After` is followed for.
-const MAX_WAIT: Duration = Duration::from_secs(60);
+const MAX_WAIT: Duration = Duration::from_secs(if cfg!(fuzzing) { 0 } else { 60 });
 
 /// Options for access to registries.
 #[derive(Clone, Debug, Default)]

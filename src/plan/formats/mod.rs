@@ -218,7 +218,15 @@ pub enum DiskImage {
     Gcp,
     /// Raw, compressed as one stream.
     Compressed(Compression),
+    /// Raw, compressed as one stream, for DigitalOcean.
+    DigitalOcean,
 }
+
+/// Maximum length of a disk that is compressed as one stream, in bytes: its zeros are compressed too,
+/// about a gigabyte of them in a second.
+pub const MAX_COMPRESSED: u64 = 2 << 40;
+/// Maximum length of a disk of DigitalOcean's, in bytes (its API, "Create a Custom Image").
+const MAX_DIGITALOCEAN: u64 = 100_000_000_000;
 
 impl DiskImage {
     /// Unit of the disk's length in bytes.
@@ -231,6 +239,20 @@ impl DiskImage {
         }
     }
 
+    /// Maximum length of the disk in bytes; none where only the partition table limits it.
+    pub fn max_len(self) -> Option<u64> {
+        match self {
+            DiskImage::Raw | DiskImage::Gcp => None,
+            DiskImage::Qcow2 | DiskImage::Qcow2Compressed => Some(qcow2::MAX_DISK_LEN),
+            DiskImage::FixedVhd | DiskImage::DynamicVhd => Some(vhd::MAX_DISK_LEN),
+            DiskImage::Vhdx => Some(vhdx::MAX_DISK_LEN),
+            DiskImage::Vmdk | DiskImage::StreamVmdk | DiskImage::Ova => Some(vmdk::MAX_DISK_LEN),
+            DiskImage::Vdi => Some(vdi::MAX_DISK_LEN),
+            DiskImage::Compressed(_) => Some(MAX_COMPRESSED),
+            DiskImage::DigitalOcean => Some(MAX_DIGITALOCEAN),
+        }
+    }
+
     /// Returns whether the format compresses.
     fn is_compressed(self) -> bool {
         matches!(
@@ -240,6 +262,7 @@ impl DiskImage {
                 | DiskImage::Ova
                 | DiskImage::Gcp
                 | DiskImage::Compressed(_)
+                | DiskImage::DigitalOcean
         )
     }
 }

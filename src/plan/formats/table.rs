@@ -320,7 +320,7 @@ pub const FORMATS: &[Format] = &[
         files: &[part(Part::Image, "-digitalocean.img.gz")],
         arches: PC,
         layout: Layout::Disk(Table::Gpt, Firmware::BOTH),
-        disk_image: DiskImage::Compressed(Compression::DISK),
+        disk_image: DiskImage::DigitalOcean,
         root: Root::Initramfs,
     },
     Format {
