@@ -1,11 +1,18 @@
 //! Times of files, and times as text.
 
+use std::time::Duration;
+
 use tree::{Meta, Time};
 
 /// Time of generated files by default, in seconds since 1970: 2017-04-18T16:30:00Z, as in LinuxKit.
 pub const DEFAULT: i64 = 1_492_533_000;
 /// Last second of the year 9999, which every format can store.
 const MAX: i64 = 253_402_300_799;
+
+/// A text that is not a duration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a duration: expected a number of hours, days or weeks, such as 12h, 30d or 4w")]
+pub struct InvalidDuration(String);
 
 /// A text that is not a time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +31,23 @@ pub fn default_meta(mode: u32) -> Meta {
 pub fn parse(text: &str) -> Result<i64, Invalid> {
     let seconds = text.parse().ok().filter(|seconds| (0..=MAX).contains(seconds));
     seconds.ok_or_else(|| Invalid(text.to_owned()))
+}
+
+/// Parses a duration: a number with h, d or w.
+///
+/// # Errors
+/// A text that is not a duration.
+pub fn duration(text: &str) -> Result<Duration, InvalidDuration> {
+    let invalid = || InvalidDuration(text.to_owned());
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let seconds = match text.get(digits.len()..) {
+        Some("h") => 3600,
+        Some("d") => 86_400,
+        Some("w") => 7 * 86_400,
+        _ => return Err(invalid()),
+    };
+    let number: u64 = digits.parse().map_err(|_| invalid())?;
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(invalid)
 }
 
 /// Formats seconds since 1970 as in RFC 3339: `2017-04-18T16:30:00Z`.

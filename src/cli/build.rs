@@ -140,10 +140,9 @@ impl Build {
             target: self.target(),
             name: self.name(),
             images: store::Options {
-                cache: environment.cache,
-                layouts: self.layout.clone(),
                 opaque_whiteouts: self.opaque_whiteouts,
                 pins: lock.as_ref().map(Lock::pins).unwrap_or_default(),
+                ..environment.images(&self.layout)
             },
             lock,
             sources,

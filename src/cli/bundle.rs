@@ -15,7 +15,6 @@ use crate::lock;
 use crate::oci::Layout;
 use crate::plan::formats::Format;
 use crate::reporter::Reporter;
-use crate::store;
 
 /// Arguments of `moby bundle`.
 #[derive(Debug, Args)]
@@ -110,11 +109,7 @@ impl Create {
             all_platforms: self.all_platforms,
             #[cfg(feature = "registry")]
             registry: environment.registry.access(self.offline, false),
-            images: store::Options {
-                cache: environment.cache,
-                layouts: self.layout,
-                ..store::Options::default()
-            },
+            images: environment.images(&self.layout),
             debs: self.debs,
             base: base.as_ref(),
             time: environment.time,

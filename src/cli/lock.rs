@@ -15,7 +15,6 @@ use crate::lock::{self, Lock};
 use crate::reporter::Reporter;
 use crate::resolve::lock::{Options, Update};
 use crate::resolve::{self, packages};
-use crate::store;
 
 /// Arguments of `moby lock`.
 #[derive(Debug, Args)]
@@ -60,11 +59,7 @@ impl LockCommand {
             },
             #[cfg(feature = "registry")]
             registry: environment.registry.access(self.offline, false),
-            images: store::Options {
-                cache: environment.cache,
-                layouts: self.layout,
-                ..store::Options::default()
-            },
+            images: environment.images(&self.layout),
             debs: self.debs,
             update: if self.update.iter().any(String::is_empty) {
                 Update::All

@@ -39,6 +39,7 @@ Exit status:
 Environment:
   MOBY_CACHE         image cache directory
   LINUXKIT_CACHE     image cache directory, if MOBY_CACHE is not set
+  MOBY_CACHE_FROM    cache directories of others, as --cache-from takes them, separated as in PATH
   MOBY_OFFLINE       if set, moby build contacts no registry, as with --offline
   LINUXKIT_MIRROR    mirrors, as --mirror takes them, separated by spaces
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY
@@ -68,6 +69,10 @@ struct Moby {
     /// Image cache directory [default: $MOBY_CACHE, $LINUXKIT_CACHE or ~/.linuxkit/cache]
     #[arg(long, global = true, value_name = "DIR")]
     cache: Option<PathBuf>,
+    /// Take what the cache lacks from this cache directory, which is not changed; repeatable
+    /// [default: $MOBY_CACHE_FROM]
+    #[arg(long, global = true, value_name = "DIR")]
+    cache_from: Vec<PathBuf>,
     #[cfg(feature = "registry")]
     #[command(flatten)]
     registry: registry::RegistryFlags,
@@ -137,6 +142,7 @@ impl Moby {
         let reporter = TerminalReporter::new(self.quiet || self.verbose == Some(0));
         let environment = Environment::read(
             self.cache,
+            self.cache_from,
             #[cfg(feature = "registry")]
             self.registry,
         )?;
@@ -169,6 +175,8 @@ pub fn command() -> clap::Command {
 pub struct Environment {
     /// Cache directory: the one given, else LinuxKit's.
     pub cache: Option<PathBuf>,
+    /// Cache directories of others, which are only read.
+    pub shared: Vec<PathBuf>,
     /// Time of generated files, in seconds since 1970.
     pub time: i64,
     /// Access to registries.
@@ -179,6 +187,7 @@ pub struct Environment {
 impl Environment {
     fn read(
         cache_option: Option<PathBuf>,
+        shared: Vec<PathBuf>,
         #[cfg(feature = "registry")] registry: registry::RegistryFlags,
     ) -> Result<Environment, Failure> {
         // https://reproducible-builds.org/specs/source-date-epoch/
@@ -191,11 +200,31 @@ impl Environment {
         };
         Ok(Environment {
             cache: cache(cache_option),
+            shared: if shared.is_empty() { shared_caches() } else { shared },
             time,
             #[cfg(feature = "registry")]
             registry,
         })
     }
+}
+
+impl Environment {
+    /// Returns the sources of images: layouts, the cache, and those of others.
+    pub fn images(&self, layouts: &[PathBuf]) -> store::Options {
+        store::Options {
+            cache: self.cache.clone(),
+            layouts: layouts.to_vec(),
+            shared: self.shared.clone(),
+            ..store::Options::default()
+        }
+    }
+}
+
+/// Returns the cache directories of others that the environment names.
+fn shared_caches() -> Vec<PathBuf> {
+    let value = std::env::var_os("MOBY_CACHE_FROM").unwrap_or_default();
+    let paths = std::env::split_paths(&value);
+    paths.filter(|path| !path.as_os_str().is_empty()).collect()
 }
 
 /// Runs the command that the arguments name.

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::{Error, Output};
 use super::{LockedDeb, Options, Query, directory, locked, sources};
+use crate::bounded;
 
 /// Settings of apt-get (apt.conf(5)).
 const SETTINGS: [&str; 4] = [
@@ -17,6 +18,11 @@ const SETTINGS: [&str; 4] = [
     "APT::Install-Recommends=0",
     "APT::Get::Assume-Yes=1",
 ];
+
+/// File with the digests of the packages in a directory, written after the last of them.
+const COMPLETE: &str = "complete";
+/// Maximum length of that file, in bytes.
+const MAX_COMPLETE: u64 = 1 << 20;
 
 /// Beginnings of apt's messages about a network that does not work.
 const UNREACHABLE: [&str; 10] = [
@@ -43,8 +49,8 @@ pub fn fetch(query: &Query, options: &Options) -> Result<Vec<PathBuf>, Error> {
     let archives = state
         .join("archives")
         .join(key(&format!("{} {packages}", query.closure)));
-    let complete = archives.join("complete");
-    if complete.exists() && !options.refresh {
+    let complete = archives.join(COMPLETE);
+    if !options.refresh && is_intact(&archives) {
         return directory::list(&archives);
     }
     let apt = Apt::new(state, archives.clone(), packages, query.component.as_deref(), options)?;
@@ -55,8 +61,52 @@ pub fn fetch(query: &Query, options: &Options) -> Result<Vec<PathBuf>, Error> {
     };
     arguments.extend(query.packages.iter().map(String::as_str));
     apt.download(&arguments, options.refresh)?;
-    write(&complete, "")?;
+    write(&complete, &sums(&archives)?)?;
     directory::list(&archives)
+}
+
+/// Lists the digests of the .deb files of a directory, as sha256sum does.
+fn sums(archives: &Path) -> Result<String, Error> {
+    let mut text = String::new();
+    for file in directory::list(archives)? {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        text.push_str(&format!("{}  {name}\n", locked::sha256(&file)?));
+    }
+    Ok(text)
+}
+
+/// Returns whether a directory has all of its files, as they were downloaded.
+fn is_intact(archives: &Path) -> bool {
+    let Ok(known) = bounded::read(&archives.join(COMPLETE), MAX_COMPLETE) else {
+        return false;
+    };
+    // Earlier versions wrote no digests.
+    known.is_empty() || sums(archives).is_ok_and(|found| found.as_bytes() == known)
+}
+
+/// Verifies the packages in a cache directory. Returns the number of intact files, and the lists of
+/// digests of those directories that have others.
+pub fn verify(cache: &Path) -> (usize, Vec<PathBuf>) {
+    let (mut intact, mut corrupt) = (0, Vec::new());
+    let below = |dir: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        paths.sort();
+        paths
+    };
+    for state in below(&cache.join("moby/apt")) {
+        for archives in below(&state.join("archives")) {
+            let complete = archives.join(COMPLETE);
+            match fs::metadata(&complete) {
+                Ok(list) if list.len() > 0 && is_intact(&archives) => {
+                    intact += directory::list(&archives).map_or(0, |files| files.len());
+                }
+                Ok(list) if list.len() > 0 => corrupt.push(complete),
+                _ => {}
+            }
+        }
+    }
+    (intact, corrupt)
 }
 
 /// Returns the .deb files of a query in the versions of a lock, sorted by name: those that an earlier

@@ -9,7 +9,7 @@ mod sources;
 pub mod version;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -101,4 +101,10 @@ pub fn lock(query: &Query, options: &Options) -> Result<Vec<LockedDeb>, Error> {
         .iter()
         .map(|file| locked::describe(file, query, options.arch))
         .collect()
+}
+
+/// Verifies the packages that earlier builds have fetched. Returns the number of intact files, and the
+/// lists of those that are not.
+pub fn verify(cache: &Path) -> (usize, Vec<PathBuf>) {
+    apt::verify(cache)
 }

@@ -61,9 +61,8 @@ impl Layout {
             }
         } else {
             let config = self.manifest_config(name, top)?;
-            let image: ImageConfiguration = self.json(name, &config, "an image configuration")?;
             platforms.push(PlatformDigests {
-                platform: format!("{}/{}", image.os(), image.architecture()),
+                platform: self.platform_of(name, top)?,
                 digest: top.digest().to_string(),
                 size: top.size(),
                 config: Some(config.digest().to_string()),
@@ -77,6 +76,13 @@ impl Layout {
             size: top.size(),
             platforms,
         }))
+    }
+
+    /// Returns the platform in the configuration of a manifest.
+    pub(super) fn platform_of(&self, name: &str, manifest: &Descriptor) -> Result<String, Error> {
+        let config = self.manifest_config(name, manifest)?;
+        let image: ImageConfiguration = self.json(name, &config, "an image configuration")?;
+        Ok(format!("{}/{}", image.os(), image.architecture()))
     }
 
     fn manifest_config(&self, name: &str, descriptor: &Descriptor) -> Result<Descriptor, Error> {

@@ -140,39 +140,48 @@ impl ImageGraph {
 
     /// Builds the files of an OCI layout with this image only (OCI Image Layout Specification).
     pub fn layout(&self, name: &str, time: Time) -> Tree {
-        let (file, dir) = (Meta::new(0o644, time), Meta::new(0o755, time));
-        let mut tree = Tree::new(dir.clone());
-        let mut put = |path: &str, kind: Kind| {
-            let meta = if kind.is_directory() { &dir } else { &file };
-            // A name of hexadecimal digits is always valid.
-            let _ = tree.insert(path.as_bytes(), meta.clone(), kind, &dir);
-        };
-        let text = |text: String| Kind::File(Extents::from_bytes(text.into_bytes()));
-        // White space and order as in LinuxKit, so that a volume has the same bytes.
+        layout(&[(name.to_owned(), self.clone())], time)
+    }
+}
+
+/// Builds the files of an OCI layout with images under their names.
+pub fn layout(images: &[(String, ImageGraph)], time: Time) -> Tree {
+    let (file, dir) = (Meta::new(0o644, time), Meta::new(0o755, time));
+    let mut tree = Tree::new(dir.clone());
+    let mut put = |path: &str, kind: Kind| {
+        let meta = if kind.is_directory() { &dir } else { &file };
+        // A name of hexadecimal digits is always valid.
+        let _ = tree.insert(path.as_bytes(), meta.clone(), kind, &dir);
+    };
+    let text = |text: String| Kind::File(Extents::from_bytes(text.into_bytes()));
+    // White space and order as in LinuxKit, so that a volume has the same bytes.
+    let tops = images.iter().map(|(name, image)| {
         let mut top = Map::new();
         for key in ["mediaType", "size", "digest", "annotations", "platform"] {
             let value = match key {
                 "annotations" => Some(json!({ REF_NAME: name })),
-                key => self.top.get(key).cloned(),
+                key => image.top.get(key).cloned(),
             };
             top.extend(value.map(|value| (key.to_owned(), value)));
         }
-        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [top]});
-        put(
-            "oci-layout",
-            text("{\n\t\t\"imageLayoutVersion\": \"1.0.0\"\n\t}".into()),
-        );
-        put("blobs/sha256", Kind::directory());
-        for blob in &self.blobs {
-            put(&blob_path(&blob.digest), Kind::File(blob.content.clone()));
-        }
-        // Serializing to memory cannot fail: all keys are strings and all numbers finite.
-        let mut bytes = Vec::new();
-        let formatter = PrettyFormatter::with_indent(b"   ");
-        let _ = index.serialize(&mut Serializer::with_formatter(&mut bytes, formatter));
-        put("index.json", Kind::File(Extents::from_bytes(bytes)));
-        tree
+        top
+    });
+    let tops: Vec<Map<String, Value>> = tops.collect();
+    let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": tops});
+    put(
+        "oci-layout",
+        text("{\n\t\t\"imageLayoutVersion\": \"1.0.0\"\n\t}".into()),
+    );
+    put("blobs/sha256", Kind::directory());
+    for blob in images.iter().flat_map(|(_, image)| &image.blobs) {
+        put(&blob_path(&blob.digest), Kind::File(blob.content.clone()));
     }
+    // Serializing to memory cannot fail: all keys are strings and all numbers finite.
+    let mut bytes = Vec::new();
+    let formatter = PrettyFormatter::with_indent(b"   ");
+    let _ = index.serialize(&mut Serializer::with_formatter(&mut bytes, formatter));
+    put("index.json", Kind::File(Extents::from_bytes(bytes)));
+    tree
 }
 
 /// Returns the media type of a layer, from its first bytes.

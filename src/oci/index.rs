@@ -1,12 +1,12 @@
 //! Descriptors in the index of an image, and in nested indexes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use oci_spec::image::{Descriptor, ImageIndex};
+use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 
 use super::layout::is_index;
 use super::lookup::{MAX_DEPTH, MAX_INDEXES};
-use super::{Error, Image, Layout};
+use super::{Error, Image, ImageGraph, Layout, reference};
 use crate::arch::Arch;
 
 /// Maximum number of descriptors in all indexes of an image together; an index of maximum length has
@@ -19,6 +19,14 @@ impl Layout {
     /// # Errors
     /// An index that is missing or damaged.
     pub fn platforms(&self, name: &str, descriptor: &Descriptor) -> Result<Vec<String>, Error> {
+        if !is_index(descriptor.media_type()) {
+            return match self.platform_of(name, descriptor) {
+                Ok(platform) if platform != "/" => Ok(vec![platform]),
+                // Signatures and other artifacts have no platform.
+                Ok(_) | Err(Error::Json { .. }) => Ok(Vec::new()),
+                Err(error) => Err(error),
+            };
+        }
         let listed = self.below(name, descriptor)?;
         let there = listed.iter().filter(|listed| self.has_blob(listed));
         let platforms = there.filter_map(|listed| listed.platform().as_ref());
@@ -26,6 +34,52 @@ impl Layout {
         Ok(known
             .map(|platform| format!("{}/{}", platform.os(), platform.architecture()))
             .collect())
+    }
+
+    /// Returns the sizes of the blobs of an image that are here, in bytes, by digest. Layers are not read.
+    ///
+    /// # Errors
+    /// Indexes and manifests that are damaged.
+    pub fn sizes(&self, name: &str, top: &Descriptor) -> Result<BTreeMap<String, u64>, Error> {
+        let mut sizes = BTreeMap::new();
+        let listed = self.below(name, top)?;
+        for descriptor in std::iter::once(top).chain(&listed) {
+            if !self.has_digest(descriptor.digest().as_ref()) {
+                continue;
+            }
+            sizes.insert(descriptor.digest().to_string(), descriptor.size());
+            if is_index(descriptor.media_type()) {
+                continue;
+            }
+            let manifest: ImageManifest = self.json(name, descriptor, "an image manifest")?;
+            let blobs = std::iter::once(manifest.config()).chain(manifest.layers());
+            let here = blobs.filter(|blob| self.has_digest(blob.digest().as_ref()));
+            sizes.extend(here.map(|blob| (blob.digest().to_string(), blob.size())));
+        }
+        Ok(sizes)
+    }
+
+    /// Reads what refers to an image or to a manifest of it, from names whose tags are made of its digest:
+    /// signatures, and indexes of referrers.
+    ///
+    /// # Errors
+    /// Blobs that are missing or damaged.
+    pub fn attached(&self, name: &str, graph: &ImageGraph) -> Result<Vec<(String, ImageGraph)>, Error> {
+        let Ok(reference) = reference::parse(name) else {
+            return Ok(Vec::new());
+        };
+        let start = format!("{}:sha256-", reference.repository);
+        let mut found = Vec::new();
+        for (tagged, descriptor) in self.descriptors() {
+            let Some(tagged) = tagged else { continue };
+            let hex = tagged.strip_prefix(&start).and_then(|tag| tag.split('.').next());
+            let is_about = |hex: &str| graph.blobs.iter().any(|blob| blob.digest == format!("sha256:{hex}"));
+            if hex.is_some_and(is_about) {
+                let graph = self.graph_of(&tagged, descriptor, &|_| None)?;
+                found.push((tagged, graph));
+            }
+        }
+        Ok(found)
     }
 
     /// Lists the descriptors below an index: manifests, and nested indexes before their manifests, as far

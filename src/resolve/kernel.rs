@@ -5,10 +5,12 @@
 //! seen the layers are read.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use extents::{Extents, emit};
 use pax::Body;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tree::{Kind, Tree};
 
@@ -26,7 +28,9 @@ use crate::store::{Image, Store};
 /// Maximum length of the cached form, in bytes.
 const MAX_SUPPORT: u64 = 16 << 20;
 /// Version of the cached form; another one is computed again.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// Directory of the cached forms in a cache directory.
+const DIR: &str = "moby/kernels";
 
 /// Returns the drivers of the kernel if a format needs to know them. None if there is no kernel, or
 /// if it cannot be read: [`crate::assemble`] says why.
@@ -35,24 +39,22 @@ pub fn support(request: &Request, config: &Config, images: &Images, reporter: &d
         return None;
     }
     let image = images.get(&canonical(&config.kernel.image))?;
-    let cached = request
-        .images
-        .cache
-        .as_ref()
-        .map(|cache| cache_path(cache.clone(), &config.kernel, image));
-    let known = cached.as_ref().and_then(|path| bounded::read(path, MAX_SUPPORT).ok());
-    if let Some(support) = known.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+    let path = cache_path(&config.kernel, image);
+    let images = &request.images;
+    let mut caches = images.cache.iter().chain(&images.shared);
+    if let Some(support) = caches.find_map(|cache| load(&cache.join(&path))) {
         return Some(support);
     }
     let support = read(request, &config.kernel, image, reporter)?;
-    if let Some(path) = cached {
+    if let Some(cache) = &images.cache {
         // A cache that cannot be written costs time, not the build.
-        let _ = save(&support, &path);
+        let _ = save(&support, &cache.join(path));
     }
     Some(support)
 }
 
-fn cache_path(cache: PathBuf, kernel: &Kernel, image: &Image) -> PathBuf {
+/// Returns the path of the cached form below a cache directory.
+fn cache_path(kernel: &Kernel, image: &Image) -> PathBuf {
     let mut hash = Sha256::new();
     let layers = image.layers.iter().map(|layer| layer.diff_id.as_str());
     for part in [file_name(kernel), tar_name(kernel).unwrap_or_default()]
@@ -64,15 +66,48 @@ fn cache_path(cache: PathBuf, kernel: &Kernel, image: &Image) -> PathBuf {
     }
     let name = digest(hash);
     let name = name.trim_start_matches("sha256:");
-    cache.join(format!("moby/kernels/{name}.v{VERSION}.json"))
+    PathBuf::from(format!("{DIR}/{name}.v{VERSION}.json"))
 }
 
-fn save(support: &Support, path: &std::path::Path) -> std::io::Result<()> {
+/// Cached drivers, with a digest of their JSON.
+#[derive(Serialize, Deserialize)]
+struct Cached {
+    sha256: String,
+    support: Value,
+}
+
+fn checksum(support: &Value) -> String {
+    digest(Sha256::new_with_prefix(support.to_string()))
+}
+
+fn save(support: &Support, path: &Path) -> std::io::Result<()> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
     }
-    let bytes = serde_json::to_vec(support)?;
-    emit::to_path(&Extents::from_bytes(bytes), path)
+    let support = serde_json::to_value(support)?;
+    let cached = Cached {
+        sha256: checksum(&support),
+        support,
+    };
+    emit::to_path(&Extents::from_bytes(serde_json::to_vec(&cached)?), path)
+}
+
+/// Reads cached drivers; none if they are damaged.
+fn load(path: &Path) -> Option<Support> {
+    let cached: Cached = serde_json::from_slice(&bounded::read(path, MAX_SUPPORT).ok()?).ok()?;
+    let is_intact = checksum(&cached.support) == cached.sha256;
+    is_intact.then(|| serde_json::from_value(cached.support).ok())?
+}
+
+/// Verifies the cached drivers of kernels. Returns the number of intact files, and the others.
+pub fn verify(cache: &Path) -> (usize, Vec<PathBuf>) {
+    let entries = fs::read_dir(cache.join(DIR)).into_iter().flatten().flatten();
+    let current = format!(".v{VERSION}.json");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.retain(|path| path.to_string_lossy().ends_with(&current));
+    paths.sort();
+    let (intact, corrupt): (Vec<PathBuf>, _) = paths.into_iter().partition(|path| load(path).is_some());
+    (intact.len(), corrupt)
 }
 
 /// Returns the name of the kernel in its image.

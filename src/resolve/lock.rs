@@ -171,6 +171,7 @@ impl Work<'_> {
     fn is_given(&self, name: &str) -> Result<bool, Diagnostic> {
         let given = store::Options {
             cache: None,
+            shared: Vec::new(),
             ..self.options.images.clone()
         };
         Ok(Store::open(&given)?.has(&canonical(name)))

@@ -13,9 +13,9 @@ pub mod packages;
 mod pull;
 pub mod sources;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::boot_files::Loader;
 use crate::reporter::Reporter;
@@ -73,7 +73,10 @@ pub fn resolve(request: &Request, reporter: &dyn Reporter) -> Result<Resolved, D
         return Err(request.config.locate_all(errors));
     }
     match resolved {
-        Some(resolved) if packages.are_complete() => return Ok(resolved),
+        Some(resolved) if packages.are_complete() => {
+            resolved.record_use();
+            return Ok(resolved);
+        }
         resolved => drop(resolved),
     }
     #[cfg(feature = "registry")]
@@ -85,9 +88,11 @@ pub fn resolve(request: &Request, reporter: &dyn Reporter) -> Result<Resolved, D
         .build(reporter)
         .map_err(|errors| request.config.locate_all(errors))?;
     let (resolved, errors) = survey(request, &mut packages, reporter);
-    resolved
+    let resolved = resolved
         .filter(|_| errors.is_empty())
-        .ok_or_else(|| request.config.locate_all(errors))
+        .ok_or_else(|| request.config.locate_all(errors))?;
+    resolved.record_use();
+    Ok(resolved)
 }
 
 /// Resolves what is there. Packages that are yet to be built are noted, and nothing depends on them.
@@ -161,10 +166,19 @@ fn dedup(errors: &mut Vec<Diagnostic>) {
 }
 
 impl Resolved {
+    /// Records in the cache that its images are used.
+    fn record_use(&self) {
+        let named = self.config.images();
+        let named = named.iter().map(|(_, image)| config::canonical(image));
+        let loaders = self.boot_loaders.values().flatten().map(|image| image.name.clone());
+        let names: BTreeSet<String> = named.chain(loaders).collect();
+        self.store.record_use(names.iter().map(String::as_str));
+    }
+
     /// Attaches the line of the YAML that names an image to an error about it.
     pub fn explain(&self, error: &store::Error) -> Diagnostics {
         let fields = named(&self.config);
-        let named = |image: &str| error.image() == Some(crate::config::canonical(image).as_str());
+        let named = |image: &str| error.image() == Some(config::canonical(image).as_str());
         let field = fields.into_iter().find(|(_, image)| named(image));
         self.config.locate(Diagnostic {
             field: field.map(|(field, _)| field).unwrap_or_default(),

@@ -123,9 +123,8 @@ impl<'a> Packages<'a> {
     /// Returns whether the image of a package is there, with the Debian packages of the lock.
     fn is_built(&self, name: &str, dir: &Path) -> Result<bool, Diagnostics> {
         let options = store::Options {
-            cache: self.request.images.cache.clone(),
-            layouts: self.request.images.layouts.clone(),
-            ..store::Options::default()
+            pins: BTreeMap::new(),
+            ..self.request.images.clone()
         };
         let found = Store::open(&options).and_then(|store| store.image(name, self.request.arch));
         let Ok(image) = found else { return Ok(false) };

@@ -21,6 +21,8 @@ const DIR: &str = "moby/layers/sha256";
 pub struct LayerCache {
     dir: Option<PathBuf>,
     cache: Option<PathBuf>,
+    /// Layer caches of others, which are only read.
+    shared: Vec<PathBuf>,
     ready: Mutex<BTreeMap<String, Arc<FileBlob>>>,
     /// Leaves the verification of cached layers to [`LayerCache::verify_pending`].
     deferred: bool,
@@ -39,8 +41,10 @@ struct Pending {
 
 impl LayerCache {
     /// Creates the layer cache of a cache directory; without one, layers go to temporary files.
-    pub fn new(cache: Option<&Path>) -> Self {
+    /// Layers that a cache directory of `shared` has are not decompressed again.
+    pub fn new(cache: Option<&Path>, shared: &[PathBuf]) -> Self {
         LayerCache {
+            shared: shared.iter().map(|cache| cache.join(DIR)).collect(),
             dir: cache.map(|cache| cache.join(DIR)),
             cache: cache.map(Path::to_owned),
             ready: Mutex::default(),
@@ -187,6 +191,10 @@ impl LayerCache {
             }
             progress(Progress::Advance(compressed.len()));
             cached
+        } else if let Some(shared) = self.open_shared(layer) {
+            self.verify_compressed(layer, &compressed)?;
+            progress(Progress::Advance(compressed.len()));
+            shared
         } else {
             with_diff_id(layer, self.decompress(layer, &compressed, progress)?)
         };
@@ -203,9 +211,18 @@ impl LayerCache {
     }
 
     fn path(&self, layer: &Layer) -> Option<PathBuf> {
-        let hex = layer.diff_id.strip_prefix("sha256:")?;
-        let safe = hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
-        self.dir.as_ref().filter(|_| safe).map(|dir| dir.join(hex))
+        Some(self.dir.as_ref()?.join(file_name(layer)?))
+    }
+
+    /// Opens and verifies a layer of the caches of others. What is corrupt there cannot be removed, and is
+    /// decompressed into the own cache.
+    fn open_shared(&self, layer: &Layer) -> Option<Arc<FileBlob>> {
+        let name = file_name(layer)?;
+        self.shared.iter().find_map(|dir| {
+            let shared = with_diff_id(layer, FileBlob::open(&dir.join(name)).ok()?);
+            let found = digest_of(&content(shared.clone()));
+            found.is_ok_and(|digest| digest == layer.diff_id).then_some(shared)
+        })
     }
 
     /// Opens a cached layer without verifying it.
@@ -278,6 +295,13 @@ impl LayerCache {
     }
 }
 
+/// Returns the name of a layer's file.
+fn file_name(layer: &Layer) -> Option<&str> {
+    let hex = layer.diff_id.strip_prefix("sha256:")?;
+    let is_safe = hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_safe.then_some(hex)
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -327,15 +351,15 @@ mod tests {
         let (layer, noise) = layer(dir.path());
         let clean = || Writer::open(&cache).unwrap().clean(&[]).unwrap().files;
         // While it is decompressed.
-        let layers = LayerCache::new(Some(&cache));
+        let layers = LayerCache::new(Some(&cache), &[]);
         let blob = layers.get_with_progress(&layer, &|_| assert_eq!(clean(), 0)).unwrap();
         assert!(read(&blob) == noise);
         assert_eq!(fs::read_dir(cache.join("moby/layers/sha256")).unwrap().count(), 1);
         // While a cached one is read.
-        let mut deferred = LayerCache::new(Some(&cache));
+        let mut deferred = LayerCache::new(Some(&cache), &[]);
         deferred.defer_verification();
         let blobs = [
-            LayerCache::new(Some(&cache)).get(&layer).unwrap(),
+            LayerCache::new(Some(&cache), &[]).get(&layer).unwrap(),
             deferred.get(&layer).unwrap(),
         ];
         assert_eq!(clean(), 1);

@@ -12,6 +12,7 @@
 
 pub mod flatten;
 mod layer_cache;
+pub mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -37,6 +38,8 @@ pub struct Options {
     pub cache: Option<PathBuf>,
     /// Further layouts, read only: directories or archives.
     pub layouts: Vec<PathBuf>,
+    /// Cache directories of others, read only, which are searched after the own one.
+    pub shared: Vec<PathBuf>,
     /// Applies opaque whiteouts, as containerd does. LinuxKit ignores them.
     pub opaque_whiteouts: bool,
     /// Digests that images must have, by [`pin_key`].
@@ -98,6 +101,9 @@ impl Store {
         {
             layouts.push(Layout::open(cache)?);
         }
+        for shared in &options.shared {
+            layouts.push(Layout::open(shared)?);
+        }
         // A bundle may hold only what is new.
         let files: Vec<Files> = layouts.iter().map(Layout::files).collect();
         for (at, layout) in layouts.iter_mut().enumerate() {
@@ -107,7 +113,7 @@ impl Store {
         Ok(Store {
             layouts,
             cache: options.cache.clone(),
-            layers: LayerCache::new(options.cache.as_deref()),
+            layers: LayerCache::new(options.cache.as_deref(), &options.shared),
             opaque_whiteouts: options.opaque_whiteouts,
             pins: options.pins.clone(),
             unhidden: Mutex::default(),
@@ -122,6 +128,19 @@ impl Store {
     /// Returns the layouts in the order in which they are searched.
     pub fn layouts(&self) -> &[Layout] {
         &self.layouts
+    }
+
+    /// Records that images are used now, as far as they are in the cache.
+    pub fn record_use<'a>(&self, names: impl Iterator<Item = &'a str>) {
+        let is_cache = |layout: &&Layout| Some(layout.path()) == self.cache.as_deref();
+        let (Some(cache), Some(layout)) = (&self.cache, self.layouts.iter().find(is_cache)) else {
+            return;
+        };
+        for name in names {
+            if let Some(descriptor) = layout.find(&self.pinned(name)) {
+                usage::record(cache, descriptor.digest().as_ref());
+            }
+        }
     }
 
     /// Returns true if a layout has an image of this name.
@@ -318,20 +337,9 @@ impl Store {
     /// # Errors
     /// Blobs that are missing or damaged.
     pub fn referring(&self, name: &str, graph: &ImageGraph) -> Result<Vec<(String, ImageGraph)>, Error> {
-        let Ok(reference) = reference::parse(name) else {
-            return Ok(Vec::new());
-        };
         let mut found = Vec::new();
         for layout in &self.layouts {
-            for (tagged, descriptor) in layout.descriptors() {
-                let Some(tagged) = tagged else { continue };
-                let tag = tagged.strip_prefix(&format!("{}:sha256-", reference.repository));
-                let hex = tag.map(|tag| tag.split('.').next().unwrap_or_default());
-                let is_about = |hex: &str| graph.blobs.iter().any(|blob| blob.digest == format!("sha256:{hex}"));
-                if hex.is_some_and(is_about) {
-                    found.push((tagged.clone(), layout.graph_of(&tagged, descriptor, &|_| None)?));
-                }
-            }
+            found.extend(layout.attached(name, graph)?);
         }
         Ok(found)
     }

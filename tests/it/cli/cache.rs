@@ -374,7 +374,7 @@ fn bad_index_harms_no_other_image() {
     assert_eq!(lines.len(), 4, "{listed}");
     assert_eq!(
         lines[0].split_whitespace().collect::<Vec<_>>(),
-        ["IMAGE", "DIGEST", "PLATFORMS"]
+        ["IMAGE", "DIGEST", "SIZE", "USED", "PLATFORMS"]
     );
     let lines = &lines[1..];
     assert!(
@@ -427,4 +427,179 @@ fn contains(tar: &[u8], text: &str) -> bool {
 fn names(site: &Site, directory: &str) -> Vec<String> {
     let listed = String::from_utf8(good(site.moby(&["cache", "--cache", directory, "ls", "--names"]))).unwrap();
     listed.lines().map(str::to_owned).collect()
+}
+
+/// Sets the modification times of all files below a directory to days ago.
+fn age(directory: &std::path::Path, days: u64) {
+    let time = std::time::SystemTime::now() - std::time::Duration::from_secs(days * 86_400);
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            age(&path, days);
+        } else {
+            fs::File::options()
+                .append(true)
+                .open(&path)
+                .unwrap()
+                .set_modified(time)
+                .unwrap();
+        }
+    }
+}
+
+fn listed(site: &Site) -> Vec<Value> {
+    let text = good(site.moby(&["cache", "ls", "--json"]));
+    serde_json::from_slice::<Value>(&text)
+        .unwrap()
+        .as_array()
+        .unwrap()
+        .clone()
+}
+
+fn noise(seed: u32, len: u32) -> Vec<u8> {
+    (0..len)
+        .map(|at| (at.wrapping_add(seed).wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect()
+}
+
+#[test]
+fn images_are_removed_by_their_last_use() {
+    let site = Site::new();
+    let mut layout = Layout::new(&site.path("layout"));
+    for (seed, name) in [(1, "old"), (2, "used"), (3, "other")] {
+        let content = noise(seed, 300_000);
+        let image = layout.manifest("amd64", &[Layer::plain(&tar(&[(b'0', "a", "", &content)]))]);
+        if name == "old" {
+            let hex = image["digest"]
+                .as_str()
+                .unwrap()
+                .trim_start_matches("sha256:")
+                .to_owned();
+            let signature = layout.manifest("amd64", &[Layer::plain(b"a signature")]);
+            layout.name(&format!("example.org/old:sha256-{hex}.sig"), signature);
+        }
+        layout.name(&format!("example.org/{name}"), image);
+    }
+    good(site.moby(&["-q", "cache", "import", "layout"]));
+    let images = listed(&site);
+    assert_eq!(images.len(), 4);
+    for image in &images {
+        let size = image["size"].as_u64().unwrap();
+        assert!(
+            size > 300_000 || image["name"].as_str().unwrap().contains(".sig"),
+            "{image}"
+        );
+        assert_eq!(image["platforms"], json!(["linux/amd64"]), "{image}");
+    }
+    let text = String::from_utf8(good(site.moby(&["cache", "ls"]))).unwrap();
+    let header: Vec<&str> = text.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(header, ["IMAGE", "DIGEST", "SIZE", "USED", "PLATFORMS"]);
+    age(&site.path("cache"), 60);
+    let before = listed(&site);
+    site.write("one.yml", "init:\n  - example.org/used\n");
+    good(site.build(&["--arch", "amd64", "-o", "out.tar", "one.yml"]));
+    let after = listed(&site);
+    let moved = before
+        .iter()
+        .zip(&after)
+        .filter(|(before, after)| before["lastUsed"] != after["lastUsed"]);
+    let moved: Vec<&Value> = moved.map(|(_, after)| &after["name"]).collect();
+    assert_eq!(moved, ["example.org/used"]);
+    // The least recently used go first, with their signatures.
+    good(site.moby(&["cache", "rm", "--unused-for", "90d"]));
+    assert_eq!(listed(&site).len(), 4);
+    good(site.moby(&["-q", "cache", "clean", "--keep-size", "1000K"]));
+    let left: Vec<Value> = listed(&site).iter().map(|image| image["name"].clone()).collect();
+    assert_eq!(left, ["example.org/other", "example.org/used"]);
+    good(site.moby(&["-q", "cache", "rm", "--unused-for", "30d"]));
+    let left: Vec<Value> = listed(&site).iter().map(|image| image["name"].clone()).collect();
+    assert_eq!(left, ["example.org/used"]);
+    good(site.moby(&["-q", "cache", "verify"]));
+    good(site.build(&["--arch", "amd64", "-o", "out.tar", "one.yml"]));
+    let message = refused(site.moby(&["cache", "rm", "--unused-for", "30"]), 2);
+    assert!(message.contains("such as 12h, 30d or 4w"), "{message}");
+    refused(site.moby(&["cache", "rm"]), 2);
+}
+
+#[test]
+fn shared_cache_is_read_and_never_written() {
+    let site = Site::new();
+    site.write("one.yml", "init:\n  - \"@pkg:init\"\n");
+    good(site.build(&["--arch", "amd64", "-o", "out.tar", "one.yml"]));
+    let expected = fs::read(site.path("out.tar")).unwrap();
+    fs::rename(site.path("cache"), site.path("shared")).unwrap();
+    let hash = |directory: &str| {
+        let mut all = Vec::new();
+        let mut open = vec![site.path(directory)];
+        while let Some(directory) = open.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    open.push(path);
+                } else {
+                    let time = fs::metadata(&path).unwrap().modified().unwrap();
+                    all.push((fs::read(&path).unwrap(), time, path));
+                }
+            }
+        }
+        all.sort();
+        all
+    };
+    let before = hash("shared");
+    let build = |arguments: &[&str]| {
+        let all = [&["--arch", "amd64", "-o", "out.tar", "one.yml"], arguments].concat();
+        good(site.build(&all));
+        assert!(fs::read(site.path("out.tar")).unwrap() == expected);
+    };
+    build(&["--cache-from", "shared", "-j", "4"]);
+    assert!(hash("shared") == before);
+    // Nothing was built or decompressed again.
+    assert!(!site.path("cache").exists(), "{:?}", files(&site.path("cache")));
+    let mut command = site.command(&["-q", "build", "--arch", "amd64", "-o", "out.tar", "one.yml"]);
+    good(command.env("MOBY_CACHE_FROM", site.path("shared")).output().unwrap());
+    assert!(!site.path("cache").exists());
+    // A corrupt layer there is decompressed into the own cache.
+    let layer = site.path("shared/moby/layers/sha256");
+    let layer = layer.join(&files(&layer)[0]);
+    fs::write(&layer, "corrupt").unwrap();
+    build(&["--cache-from", "shared", "-j", "4"]);
+    assert_eq!(files(&site.path("cache/moby/layers/sha256")).len(), 1);
+    assert_eq!(fs::read(&layer).unwrap(), b"corrupt");
+    let message = refused(site.build(&["--cache-from", "nowhere", "-o", "out.tar", "one.yml"]), 1);
+    assert!(message.contains("nowhere"), "{message}");
+}
+
+#[test]
+fn everything_in_the_cache_is_verified() {
+    let site = Site::new();
+    site.write(
+        "one.yml",
+        "kernel:\n  image: \"@pkg:kernel\"\n  cmdline: a\n  tar: none\ninit:\n  - \"@pkg:init\"\n",
+    );
+    // Formats that mount a root filesystem need to know the drivers of the kernel; the build fails later.
+    let _ = site.build(&["--arch", "amd64", "-f", "kernel+squashfs", "--dir", "out", "one.yml"]);
+    let said = |output: std::process::Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let output = site.moby(&["cache", "verify"]);
+    assert!(output.status.success(), "{}", said(output));
+    let message = said(output);
+    assert!(message.contains("drivers of kernels: 1 intact"), "{message}");
+    let kernels = site.path("cache/moby/kernels");
+    let path = kernels.join(&files(&kernels)[0]);
+    let text = fs::read_to_string(&path).unwrap();
+    for damaged in [text.replace("false", "true "), text[..text.len() / 2].to_owned()] {
+        fs::write(&path, damaged).unwrap();
+        let message = refused(site.moby(&["cache", "verify"]), 1);
+        assert!(
+            message.contains("moby/kernels/") && message.contains("help: run `moby cache clean`"),
+            "{message}"
+        );
+    }
+    good(site.moby(&["-q", "cache", "clean"]));
+    good(site.moby(&["-q", "cache", "verify"]));
+    // A blob that no image needs.
+    fs::write(site.path("cache/blobs/sha256").join("0".repeat(64)), "stray").unwrap();
+    let message = refused(site.moby(&["cache", "verify"]), 1);
+    assert!(message.contains(&"0".repeat(64)), "{message}");
+    good(site.moby(&["-q", "cache", "clean"]));
+    good(site.moby(&["-q", "cache", "verify"]));
 }

@@ -1,6 +1,10 @@
 //! `moby cache`: the directory of images that builds read.
 
+mod list;
+mod verify;
+
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use extents::{Extents, emit};
@@ -10,10 +14,12 @@ use super::terminal::TerminalReporter;
 use super::{Environment, Failure, host_arch, stdout};
 use crate::arch::Arch;
 use crate::config::canonical;
+use crate::debian;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest, size};
-use crate::oci::{ImageGraph, Layout, Writer};
+use crate::oci::{ImageGraph, Layout, Writer, graph};
 use crate::reporter::Reporter;
-use crate::store::{LayerCache, Store};
+use crate::resolve::kernel;
+use crate::store::{LayerCache, Store, usage};
 
 /// Arguments of `moby cache`.
 #[derive(Debug, Args)]
@@ -24,12 +30,15 @@ pub struct Cache {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the images: name, digest and platforms
+    /// List the images: name, digest, size, last use and platforms
     #[command(visible_alias = "list")]
     Ls {
         /// Print only the names, one per line
         #[arg(long)]
         names: bool,
+        /// Print JSON
+        #[arg(long, conflicts_with = "names")]
+        json: bool,
     },
     /// Copy images from an OCI layout directory, an OCI archive or a `docker save` tar into the cache
     Import {
@@ -64,12 +73,20 @@ enum Command {
     /// Remove images, and the blobs that no other image needs
     Rm {
         /// Image names, with a tag or digest
-        #[arg(required = true, value_name = "IMAGE")]
+        #[arg(required_unless_present = "unused_for", value_name = "IMAGE")]
         images: Vec<String>,
+        /// Remove the images that no build has used for this time, such as 12h, 30d or 4w
+        #[arg(long, value_name = "TIME", value_parser = crate::time::duration, conflicts_with = "images")]
+        unused_for: Option<Duration>,
     },
-    /// Remove blobs and cached layers that no image needs, and corrupt cached layers
-    Clean,
-    /// Compare every blob and every cached layer with its digest
+    /// Remove blobs and cached layers that no image needs, and what is corrupt
+    Clean {
+        /// Then remove images, the longest unused first, until the cache has at most this size, such as
+        /// 20G
+        #[arg(long, value_name = "SIZE", value_parser = crate::size::parse)]
+        keep_size: Option<u64>,
+    },
+    /// Compare everything in the cache with its digest
     Verify,
 }
 
@@ -86,9 +103,9 @@ enum Format {
 
 impl Cache {
     pub fn run(self, environment: Environment, reporter: &TerminalReporter) -> Result<(), Failure> {
-        let dir = environment.cache.ok_or_else(super::no_cache)?;
+        let dir = environment.cache.clone().ok_or_else(super::no_cache)?;
         match self.command {
-            Command::Ls { names } => ls(&dir, names),
+            Command::Ls { names, json } => list::ls(&dir, names, json),
             Command::Import { from, images } => import(&dir, &from, images, reporter),
             Command::Export {
                 image,
@@ -103,9 +120,16 @@ impl Cache {
             Command::Pull(pull) => pull.run(&dir, &environment.registry, reporter),
             #[cfg(feature = "registry")]
             Command::Push(push) => push.run(&store(&dir)?, &environment.registry, reporter),
-            Command::Rm { images } => rm(&dir, &images, reporter),
-            Command::Clean => clean(&dir, &Writer::open(&dir)?, reporter),
-            Command::Verify => verify(&dir, reporter),
+            Command::Rm { images, unused_for } => {
+                let unused = unused_for.map(|time| list::unused(&dir, time)).transpose()?;
+                rm(&dir, &unused.unwrap_or(images), reporter)
+            }
+            Command::Clean { keep_size } => {
+                let writer = Writer::open(&dir)?;
+                clean(&dir, &writer, reporter)?;
+                shrink(&dir, &writer, keep_size, reporter)
+            }
+            Command::Verify => verify::verify(&dir, reporter),
         }
     }
 }
@@ -120,39 +144,6 @@ fn store(dir: &Path) -> Result<Store, Failure> {
     Ok(Store::open(&options)?)
 }
 
-/// Lists all images, including damaged ones, and fails if there are any.
-fn ls(dir: &Path, only_names: bool) -> Result<(), Failure> {
-    let store = store(dir)?;
-    let (mut rows, mut damaged) = (Vec::new(), Vec::new());
-    for layout in store.layouts() {
-        for (name, descriptor) in layout.descriptors() {
-            let Some(name) = name else { continue };
-            if only_names {
-                rows.push([name, String::new(), String::new()]);
-                continue;
-            }
-            let platforms = match layout.platforms(&name, descriptor) {
-                Ok(platforms) => platforms.join(","),
-                Err(error) => {
-                    damaged.push(error.into());
-                    "damaged".into()
-                }
-            };
-            let digest = descriptor.digest().digest().get(..12).unwrap_or_default();
-            rows.push([name, digest.to_owned(), platforms]);
-        }
-    }
-    rows.sort();
-    rows.dedup();
-    let text = if only_names {
-        rows.iter().map(|[name, ..]| format!("{name}\n")).collect()
-    } else {
-        super::table(["IMAGE", "DIGEST", "PLATFORMS"], &rows)
-    };
-    super::print(&text)?;
-    fail(damaged)
-}
-
 /// Fails with the errors, if there are any.
 fn fail(errors: Vec<Diagnostic>) -> Result<(), Failure> {
     if errors.is_empty() {
@@ -165,8 +156,8 @@ fn fail(errors: Vec<Diagnostic>) -> Result<(), Failure> {
 fn import(dir: &Path, from: &Path, images: Vec<String>, reporter: &dyn Reporter) -> Result<(), Failure> {
     let mut layout = Layout::open(from)?;
     // A bundle may lack what the cache has.
-    if dir.join("index.json").exists() {
-        layout.complete(vec![Layout::open(dir)?.files()]);
+    if let Ok(cache) = Layout::open(dir) {
+        layout.complete(vec![cache.files()]);
     }
     let images = if images.is_empty() {
         layout.names()
@@ -182,8 +173,11 @@ fn import(dir: &Path, from: &Path, images: Vec<String>, reporter: &dyn Reporter)
     let writer = Writer::open(dir)?;
     for name in images {
         let graph = graph(&layout, &name)?;
-        writer.write(&graph)?;
-        writer.name(&name, graph.top)?;
+        let referring = layout.attached(&name, &graph)?;
+        for (name, graph) in std::iter::once((name.clone(), graph)).chain(referring) {
+            writer.write(&graph)?;
+            writer.name(&name, graph.top)?;
+        }
         reporter.info(&format!("imported {name}"));
     }
     Ok(())
@@ -209,7 +203,12 @@ fn graph(layout: &Layout, name: &str) -> Result<ImageGraph, Failure> {
 fn export(dir: &Path, image: &str, format: Format, arch: Arch, time: Time) -> Result<Extents, Failure> {
     let (store, name) = (store(dir)?, canonical(image));
     let tree = match format {
-        Format::Oci => store.graph(&name, &|_| None)?.layout(&name, time),
+        Format::Oci => {
+            let graph = store.graph(&name, &|_| None)?;
+            let mut images = vec![(name.clone(), graph.clone())];
+            images.extend(store.referring(&name, &graph)?);
+            graph::layout(&images, time)
+        }
         Format::Docker => store.docker_archive(&store.image(&name, arch)?, time)?,
         Format::Filesystem => store.tree(&store.image(&name, arch)?)?,
     };
@@ -241,35 +240,51 @@ fn rm(dir: &Path, images: &[String], reporter: &dyn Reporter) -> Result<(), Fail
         }
         reporter.info(&format!("removed {name}"));
     }
+    remove_orphans(dir, &writer)?;
     clean(dir, &writer, reporter)
+}
+
+/// Removes signatures and other referrers whose images are gone.
+fn remove_orphans(dir: &Path, writer: &Writer) -> Result<(), Failure> {
+    for name in list::orphans(dir)? {
+        writer.remove(&name)?;
+    }
+    Ok(())
+}
+
+/// Removes images until the cache has at most a size, in bytes.
+fn shrink(dir: &Path, writer: &Writer, keep: Option<u64>, reporter: &dyn Reporter) -> Result<(), Failure> {
+    let Some(keep) = keep else { return Ok(()) };
+    for image in list::by_use(dir)? {
+        if list::total(dir) <= keep {
+            break;
+        }
+        writer.remove(&image.name)?;
+        remove_orphans(dir, writer)?;
+        writer.clean(&[])?;
+        reporter.info(&format!("removed {}", image.name));
+    }
+    usage::clean(dir);
+    let total = list::total(dir);
+    reporter.info(&format!("the cache has {}", size(total)));
+    if total > keep {
+        reporter.warn(&format!(
+            "what remains is not of images, and has more than {}",
+            size(keep)
+        ));
+    }
+    Ok(())
 }
 
 fn clean(dir: &Path, writer: &Writer, reporter: &dyn Reporter) -> Result<(), Failure> {
     // Corrupt layers have the name of an image's layer, and would stay.
     let (_, corrupt) = LayerCache::verify(dir);
     let cleaned = writer.clean(&corrupt)?;
+    for path in kernel::verify(dir).1.into_iter().chain(debian::verify(dir).1) {
+        let _ = std::fs::remove_file(path);
+    }
+    usage::clean(dir);
     let files = if cleaned.files == 1 { "file" } else { "files" };
     reporter.info(&format!("removed {} {files}, {}", cleaned.files, size(cleaned.bytes)));
     Ok(())
-}
-
-/// Reads all blobs and cached layers, and fails if any is damaged.
-fn verify(dir: &Path, reporter: &dyn Reporter) -> Result<(), Failure> {
-    let store = store(dir)?;
-    let mut damaged: Vec<Diagnostic> = Vec::new();
-    for layout in store.layouts() {
-        for (name, descriptor) in layout.descriptors() {
-            let name = name.unwrap_or_else(|| descriptor.digest().to_string());
-            match layout.graph_of(&name, descriptor, &|_| None) {
-                Ok(_) => reporter.info(&format!("{name}: intact")),
-                Err(error) => damaged.push(error.into()),
-            }
-        }
-    }
-    let (intact, corrupt) = LayerCache::verify(dir);
-    if intact > 0 {
-        reporter.info(&format!("decompressed layers: {intact} intact"));
-    }
-    damaged.extend(corrupt.into_iter().map(Diagnostic::from));
-    fail(damaged)
 }
