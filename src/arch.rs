@@ -36,7 +36,7 @@ impl Arch {
     /// Every architecture.
     pub const ALL: [Arch; 4] = [Arch::Amd64, Arch::Arm64, Arch::Riscv64, Arch::S390x];
 
-    /// Go's name, which OCI, Docker, LinuxKit and Debian use (`GOARCH`).
+    /// Returns Go's name, which OCI, Docker, LinuxKit and Debian use (`GOARCH`).
     pub fn name(self) -> &'static str {
         match self {
             Arch::Amd64 => "amd64",
@@ -46,7 +46,7 @@ impl Arch {
         }
     }
 
-    /// The suffix of UEFI file names, in lower case (UEFI 2.10, 3.5.1.1); none where UEFI is
+    /// Returns the suffix of UEFI file names, in lower case (UEFI 2.10, 3.5.1.1); none where UEFI is
     /// unknown.
     pub fn efi_suffix(self) -> Option<&'static str> {
         match self {
@@ -57,7 +57,7 @@ impl Arch {
         }
     }
 
-    /// The platform of an OCI image, `linux/amd64`.
+    /// Returns the platform of an OCI image, such as `linux/amd64`.
     pub fn platform(self) -> String {
         format!("linux/{self}")
     }

@@ -140,7 +140,8 @@ impl Diagnostic {
         self
     }
 
-    /// Underlying errors, the nearest first, without those whose text the message already has.
+    /// Lists the underlying errors, the nearest first, without those whose text the message already
+    /// has.
     pub fn causes(&self) -> Vec<String> {
         let mut causes: Vec<String> = Vec::new();
         let mut next = Error::source(self);

@@ -80,7 +80,8 @@ impl Head {
         self.at(0x1fe, &[0x55, 0xaa]) && self.at(0x202, b"HdrS")
     }
 
-    /// Documentation/arch/arm64/booting.rst and riscv/boot-image-header.rst: the magic numbers.
+    /// Returns whether it has the magic number of an Image (Documentation/arch/arm64/booting.rst,
+    /// riscv/boot-image-header.rst).
     fn image(&self) -> bool {
         self.at(56, b"ARM\x64") || self.at(56, b"RSC\x05")
     }

@@ -87,7 +87,7 @@ pub struct Sbom {
 }
 
 impl Target {
-    /// Directory of temporary files, from which outputs can be renamed where that is possible.
+    /// Returns the directory for temporary files: if possible, one from which outputs can be renamed.
     pub fn temporary(&self) -> PathBuf {
         let or_current = |dir: PathBuf| if dir.as_os_str().is_empty() { ".".into() } else { dir };
         match self {

@@ -62,8 +62,8 @@ pub fn rfc3339(seconds: i64) -> String {
     )
 }
 
-/// The date of a day counted from 1970-01-01 in the Gregorian calendar. A year is taken to begin
-/// in March, so that the odd day stands at its end, and 400 years have 146,097 days.
+/// Returns the date of a day counted from 1970-01-01 in the Gregorian calendar. A year is taken to
+/// begin in March, so that the odd day stands at its end, and 400 years have 146,097 days.
 fn date(days: i64) -> (i64, i64, i64) {
     let days = days.saturating_add(719_468);
     let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));

@@ -47,7 +47,7 @@ pub fn filter(files: &mut Tree, role: Role, time: Time) {
     put(files, "etc/resolv.conf", 0o644, resolv_conf, time);
 }
 
-/// The directories above exist by the order of [`DIRECTORIES`], so that nothing can fail.
+/// Adds an entry. [`DIRECTORIES`] lists parents first, so that nothing can fail.
 fn put(files: &mut Tree, path: &str, mode: u32, kind: Kind, time: Time) {
     let _ = files.insert(path.as_bytes(), root_meta(mode, time), kind, &root_meta(0o755, time));
 }

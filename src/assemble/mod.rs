@@ -92,7 +92,7 @@ pub fn boot_files(resolved: &Resolved) -> Result<BootFiles, Diagnostics> {
     Ok(files)
 }
 
-/// Metadata of root's, with the time of the build.
+/// Returns metadata with root as the owner and the time of the build.
 fn root_meta(mode: u32, time: Time) -> Meta {
     Meta::new(mode, time)
 }

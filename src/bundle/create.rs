@@ -32,9 +32,9 @@ pub struct Yaml {
     pub path: PathBuf,
     /// Text.
     pub text: Vec<u8>,
-    /// Its configuration.
+    /// Configuration.
     pub config: Config,
-    /// Its lock, if there is one.
+    /// Lock, if there is one.
     pub lock: Option<Lock>,
 }
 
@@ -65,7 +65,7 @@ pub struct Options<'a> {
 /// Builds the archive of a bundle. Images that are missing are pulled, and packages built.
 ///
 /// # Errors
-/// Those of a build of the YAML files that need no layer, and files that cannot be read.
+/// The errors of a build that need no layer, and files that cannot be read.
 pub fn create(yamls: &[Yaml], options: &Options<'_>, reporter: &dyn Reporter) -> Result<Extents, Diagnostics> {
     let mut content = Content::default();
     for yaml in yamls {

@@ -112,12 +112,12 @@ impl Manifest {
     }
 }
 
-/// Bundle that is read.
+/// Bundle that was opened.
 #[derive(Debug)]
 pub struct Bundle {
-    /// Its images.
+    /// Images.
     pub layout: Layout,
-    /// Its manifest.
+    /// Manifest.
     pub manifest: Manifest,
 }
 

@@ -334,12 +334,12 @@ pub fn format(name: &str) -> Result<&'static Format, Diagnostic> {
     })
 }
 
-/// Names of architectures.
+/// Lists the names of architectures.
 fn names(arches: &[Arch]) -> Vec<&'static str> {
     arches.iter().map(|arch| arch.name()).collect()
 }
 
-/// The formats for an architecture.
+/// Lists the formats for an architecture.
 fn others(arch: Arch) -> String {
     let fitting = FORMATS.iter().filter(|format| format.arches.contains(&arch));
     let names: Vec<&str> = fitting.map(|format| format.name).collect();

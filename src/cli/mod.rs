@@ -291,7 +291,7 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// The host's architecture as Go names it.
+/// Returns the host's architecture as Go names it.
 fn host_arch() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",

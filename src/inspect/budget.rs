@@ -34,7 +34,7 @@ impl Budget {
         }
     }
 
-    /// Bytes left.
+    /// Returns the number of bytes that are left.
     pub fn left(&self) -> u64 {
         self.left.get()
     }

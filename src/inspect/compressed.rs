@@ -41,7 +41,7 @@ impl Compression {
         }
     }
 
-    /// Name as the tools of the compression have it.
+    /// Returns the name that the compression's own tools use.
     pub fn name(self) -> &'static str {
         match self {
             Compression::Gzip => "gzip",

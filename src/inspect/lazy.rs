@@ -90,7 +90,7 @@ impl Spool {
         }
     }
 
-    /// Number of bytes written so far.
+    /// Returns the number of bytes written so far.
     pub fn len(&self) -> u64 {
         self.len.saturating_add(self.unit.len() as u64)
     }

@@ -1,6 +1,9 @@
 //! Decompression of a layer while its digests are computed.
 
 use std::io::{self, Read, Write};
+use std::panic::resume_unwind;
+use std::sync::mpsc;
+use std::thread;
 
 use extents::Slice;
 use sha2::{Digest, Sha256};
@@ -8,6 +11,11 @@ use sha2::{Digest, Sha256};
 use super::{Error, Layer, digest};
 use crate::codec::decompress;
 use crate::reporter::Progress;
+
+/// Length of the parts in which a layer is decompressed, in bytes.
+const PART_LEN: usize = 256 << 10;
+/// Maximum number of decompressed parts that wait to be written.
+const MAX_PARTS: usize = 4;
 
 /// Receiver of progress from several threads.
 pub(crate) type ProgressFn<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
@@ -17,16 +25,13 @@ pub(crate) type ProgressFn<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
 /// # Errors
 /// A layer that is damaged or cannot be read.
 pub(super) fn verify(layer: &Layer, compressed: &Slice) -> Result<(), Error> {
-    let unwritable = |source| Error::Read {
-        name: layer.image.clone(),
-        location: layer.location.clone(),
-        source,
-    };
-    copy(layer, compressed, &mut io::sink(), &|_| {}, &unwritable)
+    copy(layer, compressed, &mut io::sink(), &|_| {}, &|source| {
+        unreadable(layer, source)
+    })
 }
 
-/// Decompresses a layer to `to`, and verifies both its digests. On an error, nothing that was written
-/// may be used.
+/// Decompresses a layer to `to`, and verifies both its digests. One thread decompresses while another
+/// hashes and writes. On an error, nothing that was written may be used.
 ///
 /// # Errors
 /// A layer that is damaged, cannot be read or expands without end, and write errors as `unwritable`
@@ -34,16 +39,10 @@ pub(super) fn verify(layer: &Layer, compressed: &Slice) -> Result<(), Error> {
 pub(crate) fn copy(
     layer: &Layer,
     compressed: &Slice,
-    to: &mut dyn Write,
+    to: &mut (dyn Write + Send),
     progress: ProgressFn<'_>,
-    unwritable: &dyn Fn(io::Error) -> Error,
+    unwritable: &(dyn Fn(io::Error) -> Error + Sync),
 ) -> Result<(), Error> {
-    let limit = decompress::limit(compressed.len());
-    let unreadable = |source| Error::Read {
-        name: layer.image.clone(),
-        location: layer.location.clone(),
-        source,
-    };
     let mut source = Hashed {
         slice: compressed,
         at: 0,
@@ -51,33 +50,28 @@ pub(crate) fn copy(
         hash: layer.expected.is_some().then(Sha256::new),
     };
     let mut hash = Sha256::new();
-    let mut written = 0u64;
-    let decompressed = (|| {
-        let mut reader = decompress::reader(&mut source).map_err(unreadable)?;
-        let mut buffer = vec![0; 256 << 10];
-        loop {
-            let read = reader.read(&mut buffer).map_err(unreadable)?;
-            let Some(part) = buffer.get(..read).filter(|part| !part.is_empty()) else {
-                return Ok(());
-            };
-            written += read as u64;
-            if written > limit && compressed.len() < written {
-                return Err(Error::Bomb {
-                    name: layer.image.clone(),
-                    location: layer.location.clone(),
-                    compressed: compressed.len(),
-                    limit,
-                });
-            }
-            hash.update(part);
-            to.write_all(part).map_err(unwritable)?;
-        }
-    })();
+    let mut write = |part: Vec<u8>| {
+        hash.update(&part);
+        to.write_all(&part).map_err(unwritable)
+    };
+    let with_thread = thread::scope(|scope| {
+        let (sender, receiver) = mpsc::sync_channel(MAX_PARTS);
+        let write = &mut write;
+        let writing = thread::Builder::new().spawn_scoped(scope, move || receiver.iter().try_for_each(write));
+        let writing = writing.ok()?;
+        let read = decompress(layer, &mut source, &mut |part| Ok(sender.send(part).is_ok()));
+        drop(sender);
+        let written = writing.join().unwrap_or_else(|panic| resume_unwind(panic));
+        Some(written.and(read))
+    });
+    // Where no thread can be started, this one does all the work.
+    let decompressed =
+        with_thread.unwrap_or_else(|| decompress(layer, &mut source, &mut |part| write(part).map(|()| true)));
     if let Err(error @ (Error::Bomb { .. } | Error::Write { .. })) = decompressed {
         return Err(error);
     }
     // A wrong digest is a better message than a decompressor's.
-    io::copy(&mut source, &mut io::sink()).map_err(unreadable)?;
+    io::copy(&mut source, &mut io::sink()).map_err(|source| unreadable(layer, source))?;
     if let (Some((_, expected)), Some(hash)) = (&layer.expected, source.hash) {
         let found = digest(hash);
         if found != *expected {
@@ -90,6 +84,43 @@ pub(crate) fn copy(
         return Err(mismatch(layer, "diff_id", &layer.diff_id, found));
     }
     Ok(())
+}
+
+/// Passes the decompressed bytes on, in parts, until `take` returns false.
+fn decompress(
+    layer: &Layer,
+    source: &mut Hashed<'_>,
+    take: &mut dyn FnMut(Vec<u8>) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    let compressed = source.slice.len();
+    let limit = decompress::limit(compressed);
+    let mut reader = decompress::reader(source).map_err(|source| unreadable(layer, source))?;
+    let mut len = 0u64;
+    loop {
+        let mut part = vec![0; PART_LEN];
+        let read = reader.read(&mut part).map_err(|source| unreadable(layer, source))?;
+        part.truncate(read);
+        len += read as u64;
+        if len > limit && compressed < len {
+            return Err(Error::Bomb {
+                name: layer.image.clone(),
+                location: layer.location.clone(),
+                compressed,
+                limit,
+            });
+        }
+        if part.is_empty() || !take(part)? {
+            return Ok(());
+        }
+    }
+}
+
+fn unreadable(layer: &Layer, source: io::Error) -> Error {
+    Error::Read {
+        name: layer.image.clone(),
+        location: layer.location.clone(),
+        source,
+    }
 }
 
 /// Returns the error for a layer with a wrong property.

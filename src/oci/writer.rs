@@ -93,7 +93,7 @@ impl Writer {
         Ok(entries)
     }
 
-    /// Names the blob of a descriptor, in place of the blob that has the name now.
+    /// Gives a name to the blob of a descriptor, and takes it from the blob that has it now.
     ///
     /// # Errors
     /// An `index.json` that cannot be read, and a directory that cannot be written.

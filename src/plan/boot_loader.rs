@@ -81,7 +81,7 @@ impl Bootable<'_> {
         Ok(uki::plan(&stub, &parts)?)
     }
 
-    /// Path that UEFI boots by default (UEFI 2.10, 3.5.1.1).
+    /// Returns the path that UEFI boots by default (UEFI 2.10, 3.5.1.1).
     pub fn efi_path(&self) -> String {
         let suffix = self.options.arch.efi_suffix().unwrap_or_default();
         format!("EFI/BOOT/BOOT{}.EFI", suffix.to_uppercase())

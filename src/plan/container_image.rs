@@ -58,7 +58,7 @@ pub fn docker_archive(root: &Tree, options: &Options) -> Result<Extents, Error> 
     Ok(pax::plan(&files)?)
 }
 
-/// Configuration of the image: the init is its entry point.
+/// Returns the configuration of the image, with the init as its entry point.
 fn config(root: &Tree) -> serde_json::Value {
     let there = |path: &&&str| root.lookup(path.trim_start_matches('/').as_bytes()).is_some();
     let init = INITS.iter().find(there).copied().unwrap_or("/init");

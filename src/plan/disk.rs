@@ -46,7 +46,7 @@ pub struct RootPartition {
     pub id: ContentId,
 }
 
-/// Options of a FAT filesystem in the first partition.
+/// Returns the options of a FAT filesystem in the first partition.
 fn boot_options(time: i64) -> fat::Options {
     let mut options = fat_options("BOOT", time);
     options.kind = Some(fat::Type::Fat32);

@@ -69,8 +69,8 @@ const OPTIONS: [(&str, &str); 5] = [
     (LOOP, "CONFIG_BLK_DEV_LOOP"),
 ];
 
-/// Names of the modules that filesystems need; of several, all but the last hold a file that is
-/// mounted next.
+/// Lists the modules that filesystems need; of several, all but the last hold a file that is mounted
+/// next.
 fn needed(filesystems: &[Filesystem]) -> Vec<&'static str> {
     let looped = (filesystems.len() > 1).then_some(LOOP);
     filesystems.iter().map(|one| one.module()).chain(looped).collect()

@@ -62,8 +62,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Name of a machine or an image within a file: the name of the build in letters that every
-    /// format allows.
+    /// Returns the name of a machine or an image within a file: the name of the build in letters that
+    /// every format allows.
     fn name_within(&self) -> String {
         let allowed = |c: char| {
             if c.is_ascii_alphanumeric() || "._-".contains(c) {

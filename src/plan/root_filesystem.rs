@@ -208,7 +208,7 @@ fn squashfs_compressor(compression: Option<Compression>) -> Result<squashfs::Com
     })
 }
 
-/// EROFS is uncompressed by default: it is for fast reads.
+/// Returns the compressor of EROFS. The default is none, for fast reads.
 fn erofs_compressor(compression: Option<Compression>) -> Result<erofs::Compressor, Error> {
     match compression {
         None | Some(Compression::None) => Ok(erofs::Compressor::None),

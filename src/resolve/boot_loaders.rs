@@ -120,7 +120,7 @@ pub fn available(request: &Request, config: &Config, store: &Store) -> Vec<Strin
     found.collect()
 }
 
-/// Repository of the images of a package in moby's source tree.
+/// Returns the repository of the images of a package in moby's source tree.
 fn repository(package: &str) -> String {
     format!("docker.io/moby/{package}")
 }
@@ -173,14 +173,14 @@ pub fn find(
     Ok(Some(found?))
 }
 
-/// Layout that is installed with the program: `share/moby/images` beside its `bin`.
+/// Finds the layout that is installed with the program: `share/moby/images` beside its `bin`.
 fn installed() -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     let layout = program.parent()?.parent()?.join("share/moby/images");
     layout.join("index.json").is_file().then_some(layout)
 }
 
-/// Directory of a package in the source tree that the program was built in.
+/// Finds the directory of a package in the source tree that the program was built in.
 fn source(package: &str) -> Option<PathBuf> {
     let program = std::env::current_exe().ok()?;
     let ancestors = program.ancestors().skip(1).take(5);

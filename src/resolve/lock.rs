@@ -18,9 +18,9 @@ use crate::store::{self, Store};
 /// Items of an earlier lock that are looked up again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Update {
-    /// All of them.
+    /// All items.
     All,
-    /// Those of these names; none if there are no names.
+    /// Items with these names; none if there are no names.
     Names(Vec<String>),
 }
 

@@ -73,7 +73,7 @@ impl Pulls {
         Pulls(pulls)
     }
 
-    /// Canonical names of the images.
+    /// Lists the canonical names of the images.
     pub fn names(&self) -> impl Iterator<Item = &String> {
         self.0.keys()
     }

@@ -25,13 +25,12 @@ pub type Bundled = BTreeMap<String, Slice>;
 /// A source that is missing or is not a regular file.
 pub fn check(file: &File, bundled: Option<&Bundled>) -> Result<bool, Diagnostic> {
     if let Some(bundled) = bundled {
-        return match bundled.contains_key(&file.source) {
-            false if !file.optional => {
-                let message = format!("the bundle of the YAML lacks {}", file.source);
-                Err(Diagnostic::field("source", message).help("create the bundle again with `moby bundle create`"))
-            }
-            is_there => Ok(is_there),
-        };
+        let is_there = bundled.contains_key(&file.source);
+        if !is_there && !file.optional {
+            let message = format!("the bundle of the YAML lacks {}", file.source);
+            return Err(Diagnostic::field("source", message).help("create the bundle again with `moby bundle create`"));
+        }
+        return Ok(is_there);
     }
     let path = path(file);
     match std::fs::metadata(&path) {

@@ -62,14 +62,14 @@ struct Failure {
     symptom: String,
 }
 
-/// The file for failures since the host's last boot; none where the boot cannot be told apart from
-/// others.
+/// Returns the file for failures since the host's last boot; none where the boot cannot be told apart
+/// from others.
 fn file(cache: Option<&Path>) -> Option<PathBuf> {
     let boot = boot_id()?;
     Some(cache?.join("moby/accelerators").join(format!("{boot}.json")))
 }
 
-/// An identifier of the host's current boot.
+/// Returns an identifier of the host's current boot.
 fn boot_id() -> Option<String> {
     let id = match std::env::consts::OS {
         "linux" => fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?,
@@ -89,7 +89,7 @@ fn boot_id() -> Option<String> {
 /// Maximum length of a remembered failure, in bytes.
 const MAX_FAILURE: u64 = 64 << 10;
 
-/// The remembered failure of an accelerator on this host since its last boot.
+/// Returns the remembered failure of an accelerator on this host since its last boot.
 fn failure(cache: Option<&Path>, accelerator: &str) -> Option<Failure> {
     let failure: Failure = serde_json::from_slice(&bounded::read(&file(cache)?, MAX_FAILURE).ok()?).ok()?;
     (failure.accelerator == accelerator).then_some(failure)

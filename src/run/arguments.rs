@@ -93,7 +93,7 @@ pub fn arguments(
     Ok(arguments)
 }
 
-/// The arguments for kernel, initrd and kernel arguments, with further ones before them.
+/// Returns QEMU's arguments for kernel, initrd and kernel command line, after further ones.
 fn kernel(name: &Path, first: &str) -> Result<Vec<OsString>, Error> {
     let kernel = with_suffix(name, "-kernel");
     if !kernel.exists() {

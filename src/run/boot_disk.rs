@@ -36,8 +36,8 @@ const AA64: &[(&str, &str)] = &[
     ),
 ];
 
-/// The arguments for firmware and boot disk. QEMU keeps the guest's changes apart from the file, and
-/// drops them in the end.
+/// Returns QEMU's arguments for firmware and boot disk. QEMU keeps the guest's changes apart from the
+/// file, and drops them in the end.
 pub fn arguments(machine: &Machine) -> Result<Vec<OsString>, Error> {
     let mut arguments: Vec<OsString> = Vec::new();
     if machine.uefi || machine.arch != "amd64" {
@@ -74,7 +74,7 @@ pub fn arguments(machine: &Machine) -> Result<Vec<OsString>, Error> {
     Ok(arguments)
 }
 
-/// The arguments for a CD drive with an ISO image: an IDE drive on a PC, else a SCSI drive.
+/// Returns QEMU's arguments for an optical drive with an ISO image: IDE on a PC, else SCSI.
 pub fn cdrom(id: &str, options: &str, arch: &str, path: &Path) -> Result<Vec<OsString>, Error> {
     let mut arguments: Vec<OsString> = Vec::new();
     let device = match arch {
@@ -98,8 +98,8 @@ pub fn cdrom(id: &str, options: &str, arch: &str, path: &Path) -> Result<Vec<OsS
     Ok(arguments)
 }
 
-/// QEMU's name for a disk image format, by the extension of the file. QEMU refuses writes to the
-/// start of a disk whose format it has to guess.
+/// Returns QEMU's name for a disk image format, by the extension of the file. QEMU refuses writes to
+/// the start of a disk whose format it has to guess.
 pub fn format(path: &Path) -> &'static str {
     let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     match extension.as_str() {

@@ -178,7 +178,7 @@ pub fn parse_memory(text: &str) -> Result<u32, MemoryError> {
 #[error("expected a number of MiB, or a number with a unit, such as 512M or 2G")]
 pub struct MemoryError;
 
-/// The path of the files of a build with a suffix.
+/// Returns the path of a build's file with a suffix.
 fn with_suffix(name: &Path, suffix: &str) -> PathBuf {
     let mut path = name.to_owned().into_os_string();
     path.push(suffix);

@@ -46,8 +46,8 @@ impl Monitor {
         Ok(Monitor { listener })
     }
 
-    /// The arguments that make QEMU connect. `-no-shutdown` keeps QEMU until it was asked how the
-    /// guest ended.
+    /// Returns the arguments that make QEMU connect. `-no-shutdown` keeps QEMU until it was asked how
+    /// the guest ended.
     pub fn arguments(&self) -> io::Result<[String; 5]> {
         let port = self.listener.local_addr()?.port();
         Ok([

@@ -66,8 +66,8 @@ pub fn cmdline(path: &Path) -> String {
     bounded::text(path, MAX_CMDLINE).unwrap_or_default()
 }
 
-/// The arguments for kernel and root filesystem, with kernel arguments before those of the build.
-/// QEMU keeps the guest's changes apart from the file, and drops them in the end.
+/// Returns QEMU's arguments for kernel and root filesystem. Further kernel arguments come before the
+/// build's. QEMU keeps the guest's changes apart from the file, and drops them in the end.
 pub fn arguments(rootfs: &Rootfs, first: &str) -> Vec<OsString> {
     let image = rootfs.image.display().to_string().replace(',', ",,");
     let mut cmdline = format!("{first}{}", cmdline(&rootfs.cmdline));

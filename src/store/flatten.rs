@@ -15,7 +15,7 @@ const RESERVED: &[u8] = b".wh..wh.";
 /// Whiteout").
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
-/// Metadata of directories without an entry of their own.
+/// Returns the metadata of directories without an entry of their own.
 fn implied() -> Meta {
     Meta {
         implied: true,

@@ -15,7 +15,7 @@ pub fn check() -> Result {
     crate::run("cargo", &arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// Names of the packages below a directory, without those that say `publish = false`.
+/// Lists the packages below a directory, without those that say `publish = false`.
 fn publishable(directory: &Path) -> Result<Vec<String>> {
     let reading = || format!("read {}", directory.display());
     let mut names = Vec::new();

@@ -50,7 +50,7 @@ fn cargo(targets: &[&str], arguments: &[&str]) -> Result {
     crate::run("cargo", &all)
 }
 
-/// The names of the test files of all packages but the tool itself.
+/// Lists the test files of all packages except moby.
 fn names(root: &Path) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for group in ["formats", "pkg"] {

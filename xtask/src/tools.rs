@@ -82,7 +82,7 @@ pub fn install(all: bool) -> Result {
     cross::install()
 }
 
-/// The packages of the programs and files that are not there.
+/// Lists the packages of the programs and files that are missing.
 fn missing(all: bool) -> Vec<&'static str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Checkers of filesystems are there for root only.

@@ -80,7 +80,7 @@ pub(crate) enum State {
     End,
 }
 
-/// What an [`Inflater`] stopped at.
+/// Place at which an [`Inflater`] stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// After the header of a member.

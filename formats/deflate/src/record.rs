@@ -63,7 +63,7 @@ impl Recorder {
     /// Lets an inflater go on to its next event, as [`Inflater::step`] does, and records where it is.
     ///
     /// # Errors
-    /// Those of [`Inflater::step`].
+    /// The errors of [`Inflater::step`].
     pub fn step<R: Read>(
         &mut self,
         inflater: &mut Inflater<R>,
@@ -210,7 +210,8 @@ impl Recorded {
     }
 }
 
-/// Position from which tokens are taken one by one, so that none reaches beyond `end` unseen.
+/// Returns the position from which tokens are taken one by one, so that none reaches beyond `end`
+/// unseen.
 pub(crate) fn last_steps(end: u64) -> u64 {
     end.saturating_sub(u64::from(MAX_MATCH))
 }

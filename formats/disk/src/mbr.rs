@@ -66,8 +66,8 @@ fn entry(
     })
 }
 
-/// Cylinder, head and sector of an LBA; without a geometry, or beyond the last cylinder, the
-/// address that says that only the LBA counts.
+/// Returns the cylinder, head and sector of an LBA; without a geometry, or beyond the last cylinder,
+/// the address that says that only the LBA counts.
 fn chs(lba: u32, geometry: Option<Geometry>) -> CHS {
     let address =
         |Geometry { heads, sectors }| CHS::from_lba_exact(lba, MAX_CYLINDERS, heads.get(), sectors.get()).ok();

@@ -23,7 +23,7 @@ fn round_up(value: u64, unit: u64) -> Result<u64, Error> {
 }
 
 impl Partition {
-    /// Length without growth, in whole sectors, in bytes.
+    /// Returns the length without growth, in bytes, rounded up to whole sectors.
     fn min_len(&self) -> Result<u64, Error> {
         round_up(self.content.len().max(self.min_size), SECTOR)
     }

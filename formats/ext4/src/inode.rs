@@ -119,7 +119,7 @@ fn time(time: Time) -> (u32, u32) {
 mod tests {
     use super::*;
 
-    /// Table of ext4, Inode Timestamps.
+    /// Checks the table in the ext4 documentation, "Inode Timestamps".
     #[test]
     fn times() {
         for (seconds, low, extra) in [

@@ -93,7 +93,7 @@ pub(crate) fn unnamed(_: &Path) -> Option<File> {
     None
 }
 
-/// Path of the link to an open file (open(2), `O_TMPFILE`).
+/// Returns the path of the link to an open file (open(2), `O_TMPFILE`).
 #[cfg(target_os = "linux")]
 fn in_proc(file: &File) -> std::path::PathBuf {
     use std::os::fd::AsRawFd;

@@ -95,7 +95,7 @@ fn fits_text(text: &[u8]) -> bool {
     text.len() <= header::NAME.len() && text.is_ascii()
 }
 
-/// Name in the extended header of a path.
+/// Returns the name that the extended header of a path has.
 fn extended_name(path: &[u8]) -> Vec<u8> {
     let path = path.strip_suffix(b"/").unwrap_or(path);
     let (directory, base) = match path.iter().rposition(|&byte| byte == b'/') {

@@ -58,7 +58,7 @@ impl Compressor {
         }
     }
 
-    /// Number in the header ("compression_type").
+    /// Returns the number in the header ("compression_type").
     pub(crate) fn header_number(self) -> u8 {
         match self {
             Compressor::Zlib(_) => 0,

@@ -49,7 +49,7 @@ fn sections(program: &[u8]) -> goblin::error::Result<Vec<SectionHeader>> {
     SectionHeader::parse(program, offset, header.e_shnum.into(), context)
 }
 
-/// End of the section that has the byte at `at`.
+/// Returns the end of the section with the byte at `at`.
 fn section_end(sections: &[SectionHeader], at: usize) -> Option<usize> {
     let mut ranges = sections.iter().filter_map(SectionHeader::file_range);
     ranges.find(|range| range.contains(&at)).map(|range| range.end)

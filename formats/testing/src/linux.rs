@@ -85,7 +85,7 @@ fn find(directory: &Path, name: &str) -> Option<PathBuf> {
     directories.into_iter().find_map(|directory| find(&directory, name))
 }
 
-/// A root filesystem with busybox and GNU tar, that runs a script.
+/// Builds a root filesystem with busybox and GNU tar, that runs a script.
 fn initrd(kernel: &Path, names: &[&str], script: &str) -> Tree {
     let mut tree = Tree::default();
     let mut put = |path: &str, content: Vec<u8>| {

@@ -6,7 +6,7 @@ use tree::{Device, Kind, Meta, Time, Tree};
 /// Time of the nodes, in seconds since the Unix epoch.
 pub const MTIME: i64 = 1_700_000_000;
 
-/// Metadata of the nodes.
+/// Returns the metadata of the nodes.
 pub fn meta() -> Meta {
     Meta::new(0o644, Time::from_seconds(MTIME))
 }
@@ -22,7 +22,7 @@ pub fn put(tree: &mut Tree, path: &str, kind: Kind) {
     .unwrap();
 }
 
-/// Bytes that no compressor shortens.
+/// Returns bytes that no compressor shortens.
 pub fn noise(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..len)
@@ -35,7 +35,7 @@ pub fn noise(len: usize, seed: u64) -> Vec<u8> {
         .collect()
 }
 
-/// Bytes that every compressor shortens.
+/// Returns bytes that every compressor shortens.
 pub fn text(len: usize, seed: u64) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(len + 40);
     let mut line = seed;
@@ -47,12 +47,12 @@ pub fn text(len: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// File with these bytes.
+/// Returns a file with these bytes.
 pub fn file(bytes: Vec<u8>) -> Kind {
     Kind::File(Extents::from_bytes(bytes))
 }
 
-/// Tree with nodes of every type.
+/// Builds a tree with nodes of every type.
 pub fn sample() -> Tree {
     let mut tree = Tree::new(Meta::new(0o751, Time::from_seconds(5)));
     put(&mut tree, "empty", file(Vec::new()));

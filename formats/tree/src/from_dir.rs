@@ -193,17 +193,17 @@ mod system {
 
     use crate::node::{Device, Kind, Meta};
 
-    /// Mode, user and group.
+    /// Returns mode, user and group.
     pub(super) fn owner(metadata: &Metadata) -> (u32, u32, u32) {
         (metadata.mode() & 0o7777, metadata.uid(), metadata.gid())
     }
 
-    /// Device and inode number of a file that has several names.
+    /// Returns the device and inode number of a file with several hard links.
     pub(super) fn shared_inode(metadata: &Metadata) -> Option<(u64, u64)> {
         (!metadata.is_dir() && metadata.nlink() > 1).then(|| (metadata.dev(), metadata.ino()))
     }
 
-    /// Device, named pipe or socket.
+    /// Returns a device, named pipe or socket.
     pub(super) fn special(metadata: &Metadata) -> Kind {
         let number = metadata.rdev();
         let device = Device {

@@ -84,7 +84,7 @@ pub fn plan(disk: &Extents, options: &Options) -> Result<Extents, Error> {
     Ok(image)
 }
 
-/// `VDIPREHEADER` and `VDIHEADER1PLUS`. [`MAX_DISK_LEN`] keeps all numbers within 32 bits.
+/// Encodes `VDIPREHEADER` and `VDIHEADER1PLUS`. [`MAX_DISK_LEN`] keeps all numbers within 32 bits.
 fn header(size: u64, data_start: u64, blocks: u64, allocated: u32, uuid: Uuid) -> Vec<u8> {
     let mut header = TEXT.to_vec();
     header.resize(TEXT_LEN, 0);

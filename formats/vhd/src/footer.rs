@@ -47,7 +47,7 @@ pub(crate) fn footer(size: u64, options: &Options) -> Vec<u8> {
     footer
 }
 
-/// Cylinders, heads and sectors of a disk ("Appendix: CHS Calculation").
+/// Computes the cylinders, heads and sectors of a disk ("Appendix: CHS Calculation").
 fn geometry(size: u64) -> (u16, u8, u8) {
     let total = (size / SECTOR).min(MAX_CHS_SECTORS);
     let (mut sectors, mut heads, mut tracks);

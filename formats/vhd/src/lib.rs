@@ -115,7 +115,7 @@ fn dynamic(disk: &Extents, size: u64, footer: Vec<u8>) -> Extents {
     image
 }
 
-/// "Dynamic Disk Header Format".
+/// Encodes the dynamic disk header ("Dynamic Disk Header Format").
 fn header(entries: u32, table_start: u64) -> Vec<u8> {
     let mut header = b"cxsparse".to_vec();
     // "Data Offset": unused.

@@ -17,14 +17,14 @@ const METADATA_REGION: Uuid = uuid!("8b7ca206-4790-4b9a-b8fe-575f050f886e");
 /// Flag of a region without which an image cannot be read.
 const REQUIRED: u32 = 1;
 
-/// "2.2.1 File Type Identifier". `creator` fits its field.
+/// Encodes the file type identifier (2.2.1). `creator` fits its field.
 pub(crate) fn identifier(creator: &str) -> Vec<u8> {
     let mut bytes = b"vhdxfile".to_vec();
     bytes.extend(creator.encode_utf16().flat_map(u16::to_le_bytes));
     bytes
 }
 
-/// "2.2.2 Headers". The one with the greater sequence number counts.
+/// Encodes a header (2.2.2). The one with the greater sequence number counts.
 pub(crate) fn header(sequence: u64, uuid: Uuid) -> Vec<u8> {
     let mut bytes = b"head\0\0\0\0".to_vec();
     bytes.extend_from_slice(&sequence.to_le_bytes());
@@ -40,7 +40,7 @@ pub(crate) fn header(sequence: u64, uuid: Uuid) -> Vec<u8> {
     seal(bytes, HEADER_LEN)
 }
 
-/// "2.2.3 Region Table".
+/// Encodes the region table (2.2.3).
 pub(crate) fn region_table(bat_len: u64) -> Vec<u8> {
     let mut bytes = b"regi\0\0\0\0".to_vec();
     bytes.extend_from_slice(&2u32.to_le_bytes());

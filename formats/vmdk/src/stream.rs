@@ -134,8 +134,8 @@ impl Body {
         }
     }
 
-    /// Number of the next sector. [`crate::MAX_DISK_LEN`] leaves enough for what deflate adds to
-    /// incompressible grains.
+    /// Returns the number of the next sector. [`crate::MAX_DISK_LEN`] leaves enough for what deflate
+    /// adds to incompressible grains.
     fn sector(&self) -> u32 {
         (OVERHEAD + self.spill.len() / SECTOR) as u32
     }

@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    /// Repetitive text alternating with noise.
+    /// Returns repetitive text alternating with noise.
     fn content(len: usize) -> Vec<u8> {
         let mut state = 1u32;
         (0..len)

@@ -251,7 +251,7 @@ fn modaliases(directory: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// fnmatch(3) with `*`, `?` and `[...]`.
+/// Matches a name with a pattern of `*`, `?` and `[...]`, like fnmatch(3).
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     match pattern {
         [] => text.is_empty(),

@@ -54,13 +54,13 @@ impl Runtime {
         Ok(())
     }
 
-    /// Namespace of containerd for the container, when it is not the usual one.
+    /// Returns containerd's namespace of the container, if it is not the usual one.
     pub fn namespace(&self) -> Option<&str> {
         let name = self.json.get("namespace").and_then(Value::as_str);
         name.filter(|name| !name.is_empty())
     }
 
-    /// Restart policy of a service: `always`, the default, or `no`.
+    /// Returns the restart policy of a service: `always`, the default, or `no`.
     pub fn restart(&self) -> Policy {
         match text(&self.json, "restart") {
             "no" => Policy::No,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::ser::{PrettyFormatter, Serializer};
 
-/// The bytes, without a newline at the end.
+/// Serializes a value, without a newline at the end.
 pub fn to_bytes(value: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
     let formatter = PrettyFormatter::with_indent(b"    ");

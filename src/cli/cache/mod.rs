@@ -155,7 +155,7 @@ fn fail(errors: Vec<Diagnostic>) -> Result<(), Failure> {
 
 fn import(dir: &Path, from: &Path, images: Vec<String>, reporter: &dyn Reporter) -> Result<(), Failure> {
     let mut layout = Layout::open(from)?;
-    // A bundle may lack what the cache has.
+    // A bundle may lack blobs that the cache has. A cache that cannot be read is reported below.
     if let Ok(cache) = Layout::open(dir) {
         layout.complete(vec![cache.files()]);
     }

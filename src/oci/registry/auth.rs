@@ -41,7 +41,7 @@ impl Challenge {
     }
 }
 
-/// The parameters of a challenge, `key="value"` separated by commas.
+/// Parses the parameters of a challenge, `key="value"` separated by commas.
 fn parameters_of(text: &str) -> impl Iterator<Item = (String, String)> {
     let mut rest = text;
     std::iter::from_fn(move || {

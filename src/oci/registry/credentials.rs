@@ -33,7 +33,7 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// The user, as far as there is one.
+    /// Returns the user, if there is one.
     pub fn user(&self) -> Option<&str> {
         match self {
             Credential::Password { user, .. } => Some(user),
@@ -95,7 +95,7 @@ impl Credentials {
         Ok(None)
     }
 
-    /// The file that is written to: the first that exists, else Docker's.
+    /// Returns the file to write: the first that exists, else Docker's.
     fn own(&self) -> Result<&Path, Error> {
         let existing = self.files.iter().find(|path| path.exists());
         existing
@@ -189,7 +189,7 @@ fn read(path: &Path) -> Result<Option<Value>, Error> {
     }
 }
 
-/// The key of a registry in a file that moby writes.
+/// Returns the key of a registry in a file that moby writes.
 fn key(registry: &str) -> &str {
     if registry == "docker.io" { HUB_KEY } else { registry }
 }

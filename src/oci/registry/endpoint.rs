@@ -70,7 +70,7 @@ pub(super) struct Endpoint {
     pub host: String,
 }
 
-/// A repository, split into its registry and its name there.
+/// Splits a repository into its registry and its name there.
 pub(super) fn split(repository: &str) -> (&str, &str) {
     repository.split_once('/').unwrap_or((HUB.0, repository))
 }
@@ -99,7 +99,7 @@ pub(super) fn own(registry: &str, plain_http: &[String]) -> Endpoint {
     }
 }
 
-/// A registry's name as references have it, without scheme, path and Docker Hub's other names.
+/// Returns a registry's name as in references: without scheme, path and Docker Hub's other names.
 pub(super) fn plain(text: &str) -> &str {
     let text = text.split_once("://").map_or(text, |(_, rest)| rest);
     match text.split('/').next().unwrap_or_default() {

@@ -4,7 +4,7 @@
 //! reference ──▶ endpoints (mirrors, registry) ──▶ manifest ──▶ platforms ──▶ blobs ──▶ cache
 //! ```
 //!
-//! Whatever arrives is used only after its digest was found right.
+//! Content is used only after its digest is verified.
 
 mod auth;
 mod credentials;
@@ -306,7 +306,7 @@ fn not_tls(endpoint: &Endpoint, failure: Failure) -> Error {
     }
 }
 
-/// The address of a path below `/v2/`; absolute addresses stay.
+/// Returns the address of a path below `/v2/`. An absolute address is returned unchanged.
 fn address(endpoint: &Endpoint, path: &str, is_tls: bool) -> String {
     let scheme = if is_tls { "https" } else { "http" };
     if path.contains("://") {
@@ -333,7 +333,7 @@ fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
     response.headers().get(name)?.to_str().ok()
 }
 
-/// The body of a response that is not what was asked for.
+/// Reads the body of an error response.
 fn text(mut response: Response<Body>) -> String {
     let body = response
         .body_mut()
@@ -344,7 +344,7 @@ fn text(mut response: Response<Body>) -> String {
     body.unwrap_or_default()
 }
 
-/// The message of an error response (distribution specification, "Error Codes").
+/// Returns the message of an error response (distribution specification, "Error Codes").
 fn message(body: &str) -> String {
     let value: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
     let error = value.pointer("/errors/0");

@@ -337,7 +337,7 @@ impl Pull<'_> {
         })
     }
 
-    /// A tag of the repository that looks like one that does not exist.
+    /// Finds a tag of the repository that is similar to one that does not exist.
     fn similar_tag(&self, wanted: &str) -> Option<String> {
         let path = format!("{}/tags/list?n=1000", self.repository());
         let request = Request::get(&path, self.repository(), &[]);
@@ -383,7 +383,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     extents::emit::to_path(&content, path).map_err(write_error(path))
 }
 
-/// The configuration and layers of a manifest; nothing of an index.
+/// Lists the configuration and layers of a manifest; nothing for an index.
 fn blobs_of(manifest: &Fetched) -> Result<Vec<Descriptor>, serde_json::Error> {
     if is_index(&MediaType::from(manifest.media_type.as_str())) {
         return Ok(Vec::new());

@@ -141,7 +141,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The manifests that the indexes of an image list, each as its descriptor.
+/// Lists the manifests in the indexes of an image, each as its descriptor.
 fn listed(graph: &ImageGraph) -> Vec<Value> {
     // Only indexes list manifests, and they are small.
     let small = graph
@@ -153,7 +153,7 @@ fn listed(graph: &ImageGraph) -> Vec<Value> {
     lists.flatten().collect()
 }
 
-/// The platforms, or digests, of listed manifests that are not here.
+/// Lists the platforms, or else digests, of the manifests that are missing.
 fn missing(graph: &ImageGraph) -> Vec<String> {
     let is_here = |digest: &str| graph.blobs.iter().any(|blob| blob.digest == digest);
     let absent = listed(graph)
@@ -166,7 +166,7 @@ fn missing(graph: &ImageGraph) -> Vec<String> {
     absent.map(name).collect()
 }
 
-/// The media types of manifests and indexes, by digest, as their descriptors say.
+/// Returns the media types of manifests and indexes in their descriptors, by digest.
 fn manifest_types(graph: &ImageGraph) -> BTreeMap<String, String> {
     let descriptors = listed(graph).into_iter().chain([graph.top.clone()]);
     let pair = |descriptor: Value| {

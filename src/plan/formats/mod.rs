@@ -78,7 +78,7 @@ pub enum Filesystem {
 }
 
 impl Filesystem {
-    /// Name in the kernel (`rootfstype=`).
+    /// Returns the name in the kernel (`rootfstype=`).
     pub fn name(self) -> &'static str {
         match self {
             Filesystem::Squashfs => "squashfs",
@@ -88,7 +88,7 @@ impl Filesystem {
         }
     }
 
-    /// Name of the kernel module.
+    /// Returns the name of the kernel module.
     pub fn module(self) -> &'static str {
         match self {
             Filesystem::Squashfs => "squashfs",
@@ -229,7 +229,7 @@ pub const MAX_COMPRESSED: u64 = 2 << 40;
 const MAX_DIGITALOCEAN: u64 = 100_000_000_000;
 
 impl DiskImage {
-    /// Unit of the disk's length in bytes.
+    /// Returns the unit of the disk's length, in bytes.
     pub fn unit(self) -> u64 {
         match self {
             // Azure and Google Cloud accept nothing else.

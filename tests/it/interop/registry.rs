@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use serde_json::Value;
 
 use crate::common::layout::{Layer, Layout, tar};
-use crate::common::registry::{Action, Proxy, Registry, Response};
+use crate::common::registry::{Action, Head, Proxy, Registry, Response};
 use crate::common::site::{Site, files, good, refused};
 
 /// A site with an image for two architectures in the layout `images`, whose layers have noise of
@@ -418,9 +418,12 @@ fn interrupted_downloads_continue() {
     let registry = Registry::start(&site.path(""), "", "");
     push(&site, &registry, "team/app:v1");
     // Each response with a part of a blob ends after a megabyte.
-    let proxy = Proxy::start(&registry, |_, head| match head.line.contains("/blobs/") {
-        true => Action::Cut(1_000_000),
-        false => Action::Pass,
+    let proxy = Proxy::start(&registry, |_, head| {
+        if head.line.contains("/blobs/") {
+            Action::Cut(1_000_000)
+        } else {
+            Action::Pass
+        }
     });
     let name = format!("{}/team/app:v1", proxy.host());
     good(moby(&site, &["cache", "pull", &name, "--arch", "amd64"]));
@@ -442,15 +445,23 @@ fn interrupted_downloads_continue() {
     );
 }
 
+/// Corrupts the responses to requests with a text in their path.
+fn corrupting(part: &'static str) -> impl Fn(usize, &Head) -> Action {
+    move |_, head| {
+        if head.line.contains(part) {
+            Action::Corrupt
+        } else {
+            Action::Pass
+        }
+    }
+}
+
 #[test]
 fn wrong_bytes_are_refused() {
     let site = site(1000);
     let registry = Registry::start(&site.path(""), "", "");
     push(&site, &registry, "team/app:v1");
-    let proxy = Proxy::start(&registry, |_, head| match head.line.contains("/blobs/") {
-        true => Action::Corrupt,
-        false => Action::Pass,
-    });
+    let proxy = Proxy::start(&registry, corrupting("/blobs/"));
     let corrupt = message(moby(
         &site,
         &["cache", "pull", &format!("{}/team/app:v1", proxy.host())],
@@ -460,10 +471,7 @@ fn wrong_bytes_are_refused() {
         "{corrupt}"
     );
     // Manifests below an index are named by digest too.
-    let proxy = Proxy::start(&registry, |_, head| match head.line.contains("/manifests/sha256:") {
-        true => Action::Corrupt,
-        false => Action::Pass,
-    });
+    let proxy = Proxy::start(&registry, corrupting("/manifests/sha256:"));
     let corrupt = message(moby(
         &site,
         &["cache", "pull", &format!("{}/team/app:v1", proxy.host())],
