@@ -4,8 +4,8 @@
 use std::io::{self, BufReader, Read, Write};
 use std::sync::Arc;
 
+use deflate::{GzipReader, Recorded};
 use extents::{Extents, FileBlob};
-use flate2::bufread::MultiGzDecoder;
 use tempfile::{SpooledData, SpooledTempFile};
 
 use crate::diagnostic::size;
@@ -50,16 +50,51 @@ pub fn to_extents(compressed: impl Read, len: u64) -> io::Result<Extents> {
 /// # Errors
 /// Read errors, and unsupported compression.
 pub fn reader<'a>(compressed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
-    let mut compressed = BufReader::with_capacity(128 << 10, compressed);
-    let start = std::io::BufRead::fill_buf(&mut compressed)?;
-    Ok(match start {
-        [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(compressed)),
-        // A zstd frame, or a skippable one, as pzstd and zstd:chunked begin.
-        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Box::new(Frames::new(compressed)),
-        [b'B', b'Z', b'h', ..] => return Err(unsupported("bzip2")),
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => Box::new(lzma_rust2::XzReader::new(compressed, true)),
-        _ => Box::new(compressed),
-    })
+    Ok(Box::new(Reader::new(compressed)?))
+}
+
+/// Reader of the decompressed bytes.
+pub enum Reader<'a, R> {
+    /// gzip, with a record of its blocks.
+    Gzip(Box<GzipReader<BufReader<R>>>),
+    /// Another algorithm, or none.
+    Other(Box<dyn Read + 'a>),
+}
+
+impl<'a, R: Read + 'a> Reader<'a, R> {
+    /// Creates a reader.
+    ///
+    /// # Errors
+    /// Read errors, and unsupported compression.
+    pub fn new(compressed: R) -> io::Result<Self> {
+        let mut compressed = BufReader::with_capacity(128 << 10, compressed);
+        let start = std::io::BufRead::fill_buf(&mut compressed)?;
+        Ok(Reader::Other(match start {
+            [0x1f, 0x8b, ..] => return Ok(Reader::Gzip(Box::new(GzipReader::new(compressed)))),
+            // A zstd frame, or a skippable one, as pzstd and zstd:chunked begin.
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Box::new(Frames::new(compressed)),
+            [b'B', b'Z', b'h', ..] => return Err(unsupported("bzip2")),
+            [0xfd, b'7', b'z', b'X', b'Z', ..] => Box::new(lzma_rust2::XzReader::new(compressed, true)),
+            _ => Box::new(compressed),
+        }))
+    }
+
+    /// Returns the record of a gzip file, which must be the one that was read, to its end.
+    pub fn into_recorded(self, file: Extents) -> Option<Recorded> {
+        match self {
+            Reader::Gzip(reader) => reader.into_recorded(file),
+            Reader::Other(_) => None,
+        }
+    }
+}
+
+impl<R: Read> Read for Reader<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Reader::Gzip(reader) => reader.read(buffer),
+            Reader::Other(reader) => reader.read(buffer),
+        }
+    }
 }
 
 fn unsupported(name: &str) -> io::Error {

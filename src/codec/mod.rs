@@ -2,3 +2,4 @@
 
 pub mod compress;
 pub(crate) mod decompress;
+pub(crate) mod gzip_origin;

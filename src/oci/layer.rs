@@ -5,7 +5,8 @@ use std::panic::resume_unwind;
 use std::sync::mpsc;
 use std::thread;
 
-use extents::Slice;
+use deflate::Recorded;
+use extents::{Extents, Slice};
 use sha2::{Digest, Sha256};
 
 use super::{Error, Layer, digest};
@@ -28,10 +29,12 @@ pub(super) fn verify(layer: &Layer, compressed: &Slice) -> Result<(), Error> {
     copy(layer, compressed, &mut io::sink(), &|_| {}, &|source| {
         unreadable(layer, source)
     })
+    .map(drop)
 }
 
 /// Decompresses a layer to `to`, and verifies both its digests. One thread decompresses while another
-/// hashes and writes. On an error, nothing that was written may be used.
+/// hashes and writes. On an error, nothing that was written may be used. Returns the record of a gzip blob, so
+/// that parts of it can be used again.
 ///
 /// # Errors
 /// A layer that is damaged, cannot be read or expands without end, and write errors as `unwritable`
@@ -42,7 +45,7 @@ pub(crate) fn copy(
     to: &mut (dyn Write + Send),
     progress: ProgressFn<'_>,
     unwritable: &(dyn Fn(io::Error) -> Error + Sync),
-) -> Result<(), Error> {
+) -> Result<Option<Recorded>, Error> {
     let mut source = Hashed {
         slice: compressed,
         at: 0,
@@ -78,23 +81,25 @@ pub(crate) fn copy(
             return Err(mismatch(layer, "digest", expected, found));
         }
     }
-    decompressed?;
+    let recorded = decompressed?;
     let found = digest(hash);
     if found != layer.diff_id {
         return Err(mismatch(layer, "diff_id", &layer.diff_id, found));
     }
-    Ok(())
+    Ok(recorded)
 }
 
-/// Passes the decompressed bytes on, in parts, until `take` returns false.
+/// Passes the decompressed bytes on, in parts, until `take` returns false. Returns the record of a gzip blob that was
+/// read to its end.
 fn decompress(
     layer: &Layer,
     source: &mut Hashed<'_>,
     take: &mut dyn FnMut(Vec<u8>) -> Result<bool, Error>,
-) -> Result<(), Error> {
-    let compressed = source.slice.len();
+) -> Result<Option<Recorded>, Error> {
+    let slice = source.slice;
+    let compressed = slice.len();
     let limit = decompress::limit(compressed);
-    let mut reader = decompress::reader(source).map_err(|source| unreadable(layer, source))?;
+    let mut reader = decompress::Reader::new(source).map_err(|source| unreadable(layer, source))?;
     let mut len = 0u64;
     loop {
         let mut part = vec![0; PART_LEN];
@@ -109,8 +114,11 @@ fn decompress(
                 limit,
             });
         }
-        if part.is_empty() || !take(part)? {
-            return Ok(());
+        if part.is_empty() {
+            return Ok(reader.into_recorded(Extents::from_slice(slice.clone())));
+        }
+        if !take(part)? {
+            return Ok(None);
         }
     }
 }

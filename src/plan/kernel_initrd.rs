@@ -56,20 +56,20 @@ impl BootParts {
         dir: &Path,
         reporter: &dyn Reporter,
     ) -> Result<BootParts, Error> {
-        let archive = cpio::plan(root)?;
+        let archive = cpio::plan_pieces(root)?;
         reporter.progress(Progress::Begin {
             operation: "compressing the initrd",
-            total: archive.len(),
+            total: archive.content.len(),
         });
         let progress = |bytes| reporter.progress(Progress::Advance(bytes));
         let initrd =
-            compress::compress(&archive, compression, jobs, dir, &progress).map_err(|source| Error::Write {
+            compress::compress_archive(&archive, compression, jobs, dir, &progress).map_err(|source| Error::Write {
                 path: dir.to_owned(),
                 source,
             })?;
         Ok(BootParts {
             initrd: Some(initrd),
-            initrd_len: archive.len(),
+            initrd_len: archive.content.len(),
             ..self.clone()
         })
     }

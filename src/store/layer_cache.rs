@@ -1,14 +1,16 @@
 //! Layer cache: decompressed layers, stored by diff_id and verified in every build.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use deflate::Recorded;
 use extents::emit::StagedFile;
 use extents::{Extents, FileBlob, Slice, emit};
 
+use crate::codec::gzip_origin::GzipOrigin;
 use crate::oci::layer::{ProgressFn, copy, mismatch};
 use crate::oci::{Error, Image, Layer, digest_of, lock, verify};
 use crate::reporter::Progress;
@@ -130,9 +132,15 @@ impl LayerCache {
             (
                 std::cmp::Reverse(layer.expected.as_ref().map(|(size, _)| *size)),
                 &layer.diff_id,
+                layer.digest(),
             )
         });
         wanted.dedup_by_key(|layer| (&layer.diff_id, layer.digest()));
+        // Several blobs may be one layer. Outputs depend on the one that is used, so it is always the first; the
+        // others are only verified.
+        let mut diff_ids = BTreeSet::new();
+        let (wanted, others): (Vec<&Layer>, Vec<&Layer>) =
+            wanted.into_iter().partition(|layer| diff_ids.insert(&layer.diff_id));
         let sizes = wanted.iter().filter_map(|layer| layer.expected.as_ref());
         let total = sizes.fold(0u64, |total, (size, _)| total.saturating_add(*size));
         progress(Progress::Begin {
@@ -147,6 +155,9 @@ impl LayerCache {
             }
             Ok(())
         };
+        for layer in others {
+            self.verify_compressed(layer, &layer.location.open(&layer.image)?)?;
+        }
         std::thread::scope(|scope| {
             // Where no thread can be started, this one does all the work.
             let threads: Vec<_> = (1..jobs.clamp(1, wanted.len().max(1)))
@@ -175,9 +186,9 @@ impl LayerCache {
         }
         let compressed = layer.location.open(&layer.image)?;
         let cached = if self.deferred {
-            self.open(layer)
+            self.open(layer, &compressed)
         } else {
-            self.open_verified(layer)
+            self.open_verified(layer, &compressed)
         };
         let blob = if let Some(cached) = cached {
             if self.deferred {
@@ -191,12 +202,17 @@ impl LayerCache {
             }
             progress(Progress::Advance(compressed.len()));
             cached
-        } else if let Some(shared) = self.open_shared(layer) {
+        } else if let Some(shared) = self.open_shared(layer, &compressed) {
             self.verify_compressed(layer, &compressed)?;
             progress(Progress::Advance(compressed.len()));
             shared
         } else {
-            with_diff_id(layer, self.decompress(layer, &compressed, progress)?)
+            let (blob, recorded) = self.decompress(layer, &compressed, progress)?;
+            let blob = identify(layer, &compressed, blob);
+            if let (Some(origin), Some(recorded)) = (GzipOrigin::of(&*blob), recorded) {
+                origin.set_recorded(recorded);
+            }
+            blob
         };
         locked(&self.ready).insert(layer.diff_id.clone(), blob.clone());
         Ok(blob)
@@ -216,25 +232,25 @@ impl LayerCache {
 
     /// Opens and verifies a layer of the caches of others. What is corrupt there cannot be removed, and is
     /// decompressed into the own cache.
-    fn open_shared(&self, layer: &Layer) -> Option<Arc<FileBlob>> {
+    fn open_shared(&self, layer: &Layer, compressed: &Slice) -> Option<Arc<FileBlob>> {
         let name = file_name(layer)?;
         self.shared.iter().find_map(|dir| {
-            let shared = with_diff_id(layer, FileBlob::open(&dir.join(name)).ok()?);
+            let shared = identify(layer, compressed, FileBlob::open(&dir.join(name)).ok()?);
             let found = digest_of(&content(shared.clone()));
             found.is_ok_and(|digest| digest == layer.diff_id).then_some(shared)
         })
     }
 
     /// Opens a cached layer without verifying it.
-    fn open(&self, layer: &Layer) -> Option<Arc<FileBlob>> {
+    fn open(&self, layer: &Layer, compressed: &Slice) -> Option<Arc<FileBlob>> {
         let blob = FileBlob::open(&self.path(layer)?).ok()?;
-        Some(with_diff_id(layer, blob))
+        Some(identify(layer, compressed, blob))
     }
 
     /// Opens and verifies a cached layer. The file stays open: another process may replace or remove the
     /// path at any time.
-    fn open_verified(&self, layer: &Layer) -> Option<Arc<FileBlob>> {
-        let cached = self.open(layer)?;
+    fn open_verified(&self, layer: &Layer, compressed: &Slice) -> Option<Arc<FileBlob>> {
+        let cached = self.open(layer, compressed)?;
         if digest_of(&content(cached.clone())).is_ok_and(|digest| digest == layer.diff_id) {
             return Some(cached);
         }
@@ -251,7 +267,12 @@ impl LayerCache {
         }
     }
 
-    fn decompress(&self, layer: &Layer, compressed: &Slice, progress: ProgressFn<'_>) -> Result<FileBlob, Error> {
+    fn decompress(
+        &self,
+        layer: &Layer,
+        compressed: &Slice,
+        progress: ProgressFn<'_>,
+    ) -> Result<(FileBlob, Option<Recorded>), Error> {
         if let Some((size, _)) = &layer.expected
             && *size != compressed.len()
         {
@@ -266,17 +287,17 @@ impl LayerCache {
                 source,
             };
             let mut file = tempfile::tempfile().map_err(failed)?;
-            copy(layer, compressed, &mut file, progress, &failed)?;
-            return FileBlob::new(file).map_err(failed);
+            let recorded = copy(layer, compressed, &mut file, progress, &failed)?;
+            return Ok((FileBlob::new(file).map_err(failed)?, recorded));
         };
         let failed = |source| self.failed(source);
-        copy(layer, compressed, &mut written.file(), progress, &failed)?;
+        let recorded = copy(layer, compressed, &mut written.file(), progress, &failed)?;
         // The path may be removed at any time; the open file stays.
         let file = written.file().try_clone().map_err(failed)?;
         // Another process may have been faster, and Windows cannot replace a file that is being read.
         written.persist().ok();
         drop(lock);
-        FileBlob::new(file).map_err(failed)
+        Ok((FileBlob::new(file).map_err(failed)?, recorded))
     }
 
     /// Creates the file of a layer. None without a cache directory, and if it cannot be written: the
@@ -306,9 +327,15 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Attaches the diff_id, which was or will be verified.
-fn with_diff_id(layer: &Layer, blob: FileBlob) -> Arc<FileBlob> {
-    Arc::new(blob.with_digest(layer.diff_id.as_bytes()))
+/// Attaches the diff_id, and the compressed blob if it has a digest. Both were or will be verified.
+fn identify(layer: &Layer, compressed: &Slice, blob: FileBlob) -> Arc<FileBlob> {
+    let blob = blob.with_digest(layer.diff_id.as_bytes());
+    let expected = layer.expected.as_ref();
+    let origin = expected.and_then(|(_, digest)| GzipOrigin::new(compressed, digest));
+    Arc::new(match origin {
+        Some(origin) => blob.with_origin(origin),
+        None => blob,
+    })
 }
 
 fn content(cached: Arc<FileBlob>) -> Extents {

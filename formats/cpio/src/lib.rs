@@ -6,7 +6,9 @@
 //! ```
 //!
 //! A header is the magic `070701` and thirteen numbers of eight hexadecimal digits. The names of
-//! one inode follow each other with one inode number, and only the last of them has the content.
+//! one inode follow each other with one inode number, and only the last of them has the content. All other
+//! entries have the inode number 0 and a link count of 1: the kernel looks at the number only where the count is
+//! larger (init/initramfs.c, `maybe_link`).
 //! The format has no extended attributes.
 //!
 #![doc = include_str!("../README.md")]
@@ -15,7 +17,7 @@ mod plan;
 mod read;
 
 pub use extents::Extents;
-pub use plan::{Error, plan};
+pub use plan::{Archive, Error, plan, plan_pieces};
 pub use read::{Member, ReadError, members};
 pub use tree::{Device, Kind, Meta, Time, Tree};
 

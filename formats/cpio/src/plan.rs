@@ -1,14 +1,18 @@
 //! Planning an archive from a tree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use extents::Extents;
 use tree::{Device, Item, Kind, Tree, show};
 
 use crate::{MAGIC, MAX_FILE_LEN, MAX_NAME_LEN, TRAILER};
 
-/// Inode number of the first entry.
-const FIRST_INODE: u32 = 721;
+/// Length from which the content of a file is a piece, in bytes.
+const MIN_LARGE: u64 = 48 << 10;
+/// Length at which a piece ends whatever the names of its files, in bytes.
+const MAX_PIECE: u64 = 1 << 20;
+/// One in this number of paths ends a piece.
+const MEAN_PATHS: u64 = 64;
 /// Length of which the archive is a multiple, in bytes.
 const ALIGNMENT: u64 = 512;
 
@@ -41,9 +45,26 @@ pub enum Error {
         /// Path of the node.
         path: Vec<u8>,
     },
-    /// The nodes exceed the inode numbers.
-    #[error("the tree has more files than the inode numbers of a cpio archive ({})", u32::MAX - FIRST_INODE)]
-    TooMany,
+}
+
+/// A planned archive.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    /// Bytes of the archive.
+    pub content: Extents,
+    /// Offsets at which pieces end, ascending; the last one is the length of the archive. The content of a large
+    /// file is a piece. Other pieces end where the names of the files say it, so that a change of one file
+    /// leaves the other pieces as they are, at other offsets.
+    pub pieces: Vec<u64>,
+}
+
+impl Archive {
+    fn end_piece(&mut self) {
+        let end = self.content.len();
+        if self.pieces.last().copied().unwrap_or_default() < end {
+            self.pieces.push(end);
+        }
+    }
 }
 
 /// Plans the archive of a tree in the order of [`Tree::walk`]. The names of a node with several
@@ -52,17 +73,27 @@ pub enum Error {
 /// # Errors
 /// A file, path or number of nodes beyond the limits of the format or the kernel.
 pub fn plan(tree: &Tree) -> Result<Extents, Error> {
+    Ok(plan_pieces(tree)?.content)
+}
+
+/// Plans the archive of a tree as [`plan`] does, and its division into pieces.
+///
+/// # Errors
+/// Those of [`plan`].
+pub fn plan_pieces(tree: &Tree) -> Result<Archive, Error> {
     let mut names: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();
     for item in tree.walk().filter(shares_inode) {
         names.entry(item.id.index()).or_default().push(item.path);
     }
-    let mut archive = Extents::new();
-    let mut inode = FIRST_INODE;
+    let mut archive = Archive {
+        content: Extents::new(),
+        pieces: Vec::new(),
+    };
+    let mut inodes = BTreeSet::new();
     for item in tree.walk() {
         if item.path.is_empty() {
             if !item.node.meta.implied {
-                entry(&mut archive, b".", &item, inode, 2, true)?;
-                inode += 1;
+                entry(&mut archive, b".", &item, 0, 1, true)?;
             }
             continue;
         }
@@ -72,24 +103,48 @@ pub fn plan(tree: &Tree) -> Result<Extents, Error> {
                 continue;
             }
             let nlink = names.len() as u32;
+            let inode = inode(names.first().unwrap_or(&item.path), &mut inodes);
             for (at, name) in names.iter().enumerate() {
                 let last = at + 1 == names.len();
                 entry(&mut archive, name, &item, inode, nlink, last)?;
             }
         } else {
-            let nlink = if item.node.kind.is_directory() { 2 } else { 1 };
-            entry(&mut archive, &item.path, &item, inode, nlink, true)?;
+            entry(&mut archive, &item.path, &item, 0, 1, true)?;
         }
-        inode = inode.checked_add(1).ok_or(Error::TooMany)?;
+        let len = archive.content.len() - archive.pieces.last().copied().unwrap_or_default();
+        if hash(&item.path).is_multiple_of(MEAN_PATHS) || len >= MAX_PIECE {
+            archive.end_piece();
+        }
     }
     let header = Header {
-        inode,
         nlink: 1,
         ..Header::default()
     };
-    archive.push_bytes(header.encode(TRAILER));
-    archive.align_to(ALIGNMENT);
+    archive.content.push_bytes(header.encode(TRAILER));
+    archive.content.align_to(ALIGNMENT);
+    archive.end_piece();
     Ok(archive)
+}
+
+/// Returns an inode number for a file with several names. It follows from the first of them, so that other files
+/// do not change it. Files with one name have the number 0: nothing looks at it.
+fn inode(name: &[u8], used: &mut BTreeSet<u32>) -> u32 {
+    let mut inode = (hash(name) as u32).max(1);
+    // The tree is in memory, so there are fewer files than numbers.
+    while !used.insert(inode) {
+        inode = inode.wrapping_add(1).max(1);
+    }
+    inode
+}
+
+/// Returns the hash of a path (FNV-1a), with all bits mixed (the finalizer of MurmurHash3).
+fn hash(path: &[u8]) -> u64 {
+    let hash = path.iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ (hash >> 33)
 }
 
 /// Returns true if the node is stored once for several names. The kernel creates a symbolic link
@@ -99,7 +154,7 @@ fn shares_inode(item: &Item<'_>) -> bool {
 }
 
 fn entry(
-    archive: &mut Extents,
+    archive: &mut Archive,
     path: &[u8],
     item: &Item<'_>,
     inode: u32,
@@ -145,9 +200,15 @@ fn entry(
         size,
         device,
     };
-    archive.push_bytes(header.encode(path));
-    archive.push(&data);
-    archive.align_to(4);
+    archive.content.push_bytes(header.encode(path));
+    if data.len() >= MIN_LARGE {
+        archive.end_piece();
+    }
+    archive.content.push(&data);
+    if data.len() >= MIN_LARGE {
+        archive.end_piece();
+    }
+    archive.content.align_to(4);
     Ok(())
 }
 

@@ -66,6 +66,77 @@ fn names_links_and_contents_arrive() {
     );
 }
 
+/// Plans a tree of many files, large ones, and hard links, with the files named in `more`.
+fn pieces(more: &[(&str, usize)]) -> Vec<Vec<u8>> {
+    let mut tree = Tree::new(base());
+    let mut put = |name: &str, len: usize| {
+        let content = Extents::from_bytes(vec![name.len() as u8; len]);
+        tree.insert(name.as_bytes(), base(), Kind::File(content), &base())
+            .unwrap();
+    };
+    for index in 0..3000usize {
+        put(
+            &format!("usr/lib/{:02}/file{index}", index % 50),
+            [10, 2000, 9000][index % 3],
+        );
+    }
+    put("usr/lib/07/large", 3_000_000);
+    more.iter().for_each(|(name, len)| put(name, *len));
+    for index in 0..20 {
+        let (name, old) = (format!("bin/link{index}"), format!("usr/lib/{index:02}/file{index}"));
+        tree.link(name.as_bytes(), old.as_bytes(), &base()).unwrap();
+    }
+    let archive = newc_archive::plan_pieces(&tree).unwrap();
+    assert_eq!(archive.pieces.last(), Some(&archive.content.len()));
+    let starts = std::iter::once(&0).chain(&archive.pieces);
+    starts
+        .zip(&archive.pieces)
+        .map(|(start, end)| archive.content.part(*start, end - start).to_vec().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_new_file_changes_few_pieces() {
+    let before = pieces(&[]);
+    assert!(before.len() > 30, "{}", before.len());
+    assert!(before.iter().any(|piece| piece.len() == 3_000_000));
+    assert!(before.iter().filter(|piece| piece.len() > 1_100_000).count() == 1);
+    for more in [
+        ("usr/lib/23/fill", 100),
+        ("usr/lib/07/large2", 60_000),
+        ("aa", 1),
+        ("zz", 1),
+    ] {
+        let after = pieces(&[more]);
+        let changed = after.iter().filter(|piece| !before.contains(piece)).count();
+        assert!((1..=3).contains(&changed), "{more:?}: {changed} of {}", after.len());
+    }
+}
+
+#[test]
+fn only_hard_links_have_inode_numbers() {
+    let mut tree = Tree::new(base());
+    for name in ["a", "b", "c", "d"] {
+        let content = Kind::File(Extents::from_bytes(name.as_bytes()));
+        tree.insert(name.as_bytes(), base(), content, &base()).unwrap();
+    }
+    tree.insert(b"dir", base(), Kind::directory(), &base()).unwrap();
+    tree.link(b"dir/a", b"a", &base()).unwrap();
+    tree.link(b"dir/b", b"b", &base()).unwrap();
+    let (members, _) = newc_archive::members(&newc_archive::plan(&tree).unwrap()).unwrap();
+    let inode = |name: &str| {
+        let member = members.iter().find(|member| member.name == name.as_bytes()).unwrap();
+        assert_eq!(member.inode == 0, member.nlink == 1, "{name}");
+        member.inode
+    };
+    assert_eq!(inode("a"), inode("dir/a"));
+    assert_eq!(inode("b"), inode("dir/b"));
+    assert_ne!(inode("a"), inode("b"));
+    for name in [".", "c", "d", "dir"] {
+        assert_eq!(inode(name), 0, "{name}");
+    }
+}
+
 #[test]
 fn a_file_of_4_gib_is_refused_by_name() {
     let mut tree = Tree::new(Meta {

@@ -218,7 +218,6 @@ impl<'a> Run<'a> {
     /// Adds a token of `len` bytes.
     #[inline(always)]
     fn push(&mut self, token: Token, len: usize) {
-        self.remember(self.at);
         self.tokens.push(token);
         self.at += len;
         if self.tokens.len() >= BLOCK {
@@ -258,11 +257,12 @@ impl<'a> Run<'a> {
                 .filter(|from| at - from <= WINDOW)
                 .map_or(0, |from| self.common(from, at, end));
             if let Some(from) = from.filter(|_| len >= MIN_SEARCH) {
-                for index in at + 1..at + len {
+                for index in at..at + len {
                     self.remember(index);
                 }
                 self.push(Token::copy(len as u32, (at - from) as u32), len);
             } else {
+                self.remember(at);
                 self.literals(1);
             }
         }
@@ -274,7 +274,11 @@ impl<'a> Run<'a> {
         let (Some(old), Some(new)) = (self.content.get(from..), self.content.get(at..end)) else {
             return 0;
         };
-        old.iter().zip(new).take_while(|(old, new)| old == new).count()
+        // Eight bytes at a time, then those of the first word that differs.
+        let words = old.as_chunks::<8>().0.iter().zip(new.as_chunks::<8>().0);
+        let same = 8 * words.take_while(|(old, new)| old == new).count();
+        let rest = old.iter().zip(new).skip(same);
+        same + rest.take_while(|(old, new)| old == new).count()
     }
 
     /// Encodes a match of a gzip file, whose source begins at `source` in the content of that file. The slice
@@ -291,9 +295,12 @@ impl<'a> Run<'a> {
             None => None,
         };
         // Whatever the gzip file says, the content decides.
-        match from.filter(|from| *from < self.at && self.at - from <= WINDOW && self.common(*from, self.at, end) == len)
-        {
-            Some(from) => self.push(Token::copy(len as u32, (self.at - from) as u32), len),
+        let same = |from: usize| self.content.get(from..from + len) == self.content.get(self.at..end);
+        match from.filter(|from| *from < self.at && self.at - from <= WINDOW && same(*from)) {
+            Some(from) => {
+                self.remember(self.at);
+                self.push(Token::copy(len as u32, (self.at - from) as u32), len);
+            }
             None => self.search(end),
         }
     }

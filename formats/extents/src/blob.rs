@@ -1,5 +1,6 @@
 //! Blobs, and slices of them.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::fs::File;
 use std::io;
@@ -29,6 +30,11 @@ pub trait Blob: Debug + Send + Sync {
         None
     }
 
+    /// Returns what the content was made from, if it is known, for writers that know the type.
+    fn origin(&self) -> Option<&(dyn Any + Send + Sync)> {
+        None
+    }
+
     /// Returns the file that has the blob, and the blob's offset in it in bytes, if there is one.
     /// The operating system can then copy.
     fn as_file(&self) -> Option<(&File, u64)> {
@@ -42,6 +48,7 @@ pub struct FileBlob {
     file: File,
     len: u64,
     digest: Option<Vec<u8>>,
+    origin: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl FileBlob {
@@ -67,6 +74,7 @@ impl FileBlob {
             file,
             len,
             digest: None,
+            origin: None,
         })
     }
 
@@ -74,6 +82,14 @@ impl FileBlob {
     pub fn with_digest(self, digest: impl Into<Vec<u8>>) -> Self {
         FileBlob {
             digest: Some(digest.into()),
+            ..self
+        }
+    }
+
+    /// Sets what the content was made from.
+    pub fn with_origin(self, origin: Arc<dyn Any + Send + Sync>) -> Self {
+        FileBlob {
+            origin: Some(origin),
             ..self
         }
     }
@@ -90,6 +106,10 @@ impl Blob for FileBlob {
 
     fn digest(&self) -> Option<&[u8]> {
         self.digest.as_deref()
+    }
+
+    fn origin(&self) -> Option<&(dyn Any + Send + Sync)> {
+        self.origin.as_deref()
     }
 
     fn as_file(&self) -> Option<(&File, u64)> {

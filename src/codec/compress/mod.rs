@@ -163,13 +163,45 @@ pub fn compress(
     if compression == Compression::None {
         return Ok(plain.clone());
     }
+    let digest = ContentId::of(plain)?.derive(&compression.to_string());
+    keep(dir, digest, |out| write(plain, compression, jobs, out, progress))
+}
+
+/// Compresses a cpio archive to an unnamed file in `dir`. For gzip without a level, the parts of the archive that
+/// come from gzip files are copied from there as they are.
+///
+/// # Errors
+/// Read and write errors.
+pub fn compress_archive(
+    archive: &cpio::Archive,
+    compression: Compression,
+    jobs: usize,
+    dir: &Path,
+    progress: ProgressFn<'_>,
+) -> io::Result<Extents> {
+    let plain = &archive.content;
+    if compression != Compression::Gzip(None) {
+        return compress(plain, compression, jobs, dir, progress);
+    }
+    let origins: Vec<&str> = gzip::origins(plain).iter().map(|origin| origin.digest()).collect();
+    let digest = ContentId::of(plain)?.derive(&format!("gzip of {}", origins.join(" ")));
+    keep(dir, digest, |out| {
+        gzip::write_pieces(plain, &archive.pieces, jobs, out, progress).map(drop)
+    })
+}
+
+/// Keeps what `write` writes in an unnamed file in `dir`.
+fn keep(
+    dir: &Path,
+    digest: impl Into<Vec<u8>>,
+    write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+) -> io::Result<Extents> {
     let mut file = tempfile::tempfile_in(dir)?;
     {
         let mut out = io::BufWriter::with_capacity(1 << 20, &mut file);
-        write(plain, compression, jobs, &mut out, progress)?;
+        write(&mut out)?;
         io::Write::flush(&mut out)?;
     }
-    let digest = ContentId::of(plain)?.derive(&compression.to_string());
     let blob = FileBlob::new(file)?.with_digest(digest);
     Ok(Extents::from_blob(Arc::new(blob)))
 }
@@ -197,6 +229,8 @@ pub fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::gzip_origin::GzipOrigin;
+    use extents::Slice;
     use std::io::Write;
     use std::process::{Command, Stdio};
 
@@ -292,6 +326,103 @@ mod tests {
         assert!(compressed_len(&all, "gzip") < compressed_len(&all, "gzip:3"));
         short.set_len(1);
         compressed_len(&short, "gzip");
+    }
+
+    /// Returns a tree with files of a gzip layer of `content`, and others, with the numbers of their bytes.
+    fn tree_of_a_layer(content: &[u8], origin: bool) -> (tree::Tree, u64) {
+        use tree::{Kind, Meta, Time, Tree};
+
+        let gzip = filtered("gzip", &["-c"], content.to_vec());
+        let file = |bytes: &[u8]| {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(bytes).unwrap();
+            FileBlob::new(file).unwrap()
+        };
+        let compressed = Slice::from_blob(Arc::new(file(&gzip)));
+        let blob = match GzipOrigin::new(&compressed, "sha256:1") {
+            Some(origin_of_blob) if origin => file(content).with_origin(origin_of_blob),
+            _ => file(content),
+        };
+        let layer = Slice::from_blob(Arc::new(blob));
+        let meta = Meta::new(0o644, Time::from_seconds(1));
+        let mut tree = Tree::new(meta.clone());
+        let mut put = |name: String, content: Extents| {
+            tree.insert(name.as_bytes(), meta.clone(), Kind::File(content), &meta)
+                .unwrap();
+        };
+        let mut reused = 0;
+        for (index, start) in (0..content.len() as u64).step_by(20_000).enumerate() {
+            let part = layer.part(start + 512, [700_000, 3000, 60_000, 0][index % 4]);
+            reused += part.len();
+            put(format!("usr/file{index}"), Extents::from_slice(part));
+        }
+        put("large".into(), Extents::from_bytes(testing::sample::text(1_300_000, 1)));
+        put("zeros".into(), Extents::zeros(2 << 20));
+        (tree, reused)
+    }
+
+    #[test]
+    fn an_archive_takes_the_bits_of_gzip_files() {
+        let content = sample().to_vec().unwrap();
+        let pack = |origin, jobs| {
+            let (tree, reused) = tree_of_a_layer(content.get(..1_000_000).unwrap(), origin);
+            let archive = cpio::plan_pieces(&tree).unwrap();
+            let done = std::cell::Cell::new(0);
+            let progress = |bytes| done.set(done.get() + bytes);
+            let mut bytes = Vec::new();
+            let stats = gzip::write_pieces(&archive.content, &archive.pieces, jobs, &mut bytes, &progress).unwrap();
+            assert_eq!(done.get(), archive.content.len());
+            (bytes, stats, reused, archive)
+        };
+        let (bytes, stats, reused, archive) = pack(true, 1);
+        assert!(pack(true, 3).0 == bytes);
+        let plain = archive.content.to_vec().unwrap();
+        assert!(filtered("gzip", &["-dc"], bytes.clone()) == plain);
+        // Nothing of the layer is compressed again.
+        assert_eq!(stats.copied + stats.encoded, reused);
+        assert_eq!(stats.compressed, archive.content.len() - reused);
+        assert!(stats.copied > reused / 2, "{stats:?}");
+        // Without the layer's blob, everything is compressed.
+        let (other, stats, ..) = pack(false, 2);
+        assert_eq!(stats.compressed, archive.content.len());
+        assert!(filtered("gzip", &["-dc"], other) == plain);
+        // The identifier of what is kept says from which blobs it is.
+        let dir = tempfile::tempdir().unwrap();
+        let digest = |origin| {
+            let archive = pack(origin, 1).3;
+            let kept = compress_archive(&archive, Compression::default(), 1, dir.path(), &|_| {}).unwrap();
+            ContentId::of(&kept).unwrap().derive("")
+        };
+        assert_ne!(digest(true), digest(false));
+        // A level compresses anew.
+        let kept = compress_archive(&archive, Compression::Gzip(Some(9)), 1, dir.path(), &|_| {}).unwrap();
+        let mut anew = Vec::new();
+        write(&archive.content, Compression::Gzip(Some(9)), 1, &mut anew, &|_| {}).unwrap();
+        assert!(kept.to_vec().unwrap() == anew);
+    }
+
+    #[test]
+    fn a_damaged_gzip_file_is_not_used() {
+        let content = testing::sample::text(100_000, 3);
+        let mut tree = tree::Tree::default();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&content).unwrap();
+        let damaged = Slice::from_blob(Arc::new({
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&filtered("gzip", &["-c"], content.clone())[..8000])
+                .unwrap();
+            FileBlob::new(file).unwrap()
+        }));
+        let origin = GzipOrigin::new(&damaged, "sha256:1").unwrap();
+        let blob = FileBlob::new(file).unwrap().with_origin(origin);
+        let kind = tree::Kind::File(Extents::from_slice(Slice::from_blob(Arc::new(blob))));
+        let meta = tree::Meta::new(0o644, tree::Time::from_seconds(1));
+        tree.insert(b"a", meta.clone(), kind, &meta).unwrap();
+        let archive = cpio::plan_pieces(&tree).unwrap();
+        let mut bytes = Vec::new();
+        let stats = gzip::write_pieces(&archive.content, &archive.pieces, 1, &mut bytes, &|_| {}).unwrap();
+        assert_eq!(stats.compressed, archive.content.len());
+        assert!(filtered("gzip", &["-dc"], bytes) == archive.content.to_vec().unwrap());
     }
 
     #[test]

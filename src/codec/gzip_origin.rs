@@ -1,0 +1,71 @@
+//! Gzip files that contents were decompressed from, so that an initrd can have parts of them.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use deflate::Recorded;
+use extents::{Blob, Extents, Slice};
+
+/// Magic of a gzip file.
+const MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// Gzip file that a blob was decompressed from. See [`Blob::origin`].
+pub struct GzipOrigin {
+    file: Slice,
+    digest: String,
+    /// Record of the file; none if it is damaged.
+    recorded: OnceLock<Option<Recorded>>,
+}
+
+impl GzipOrigin {
+    /// Creates the origin for a file with this digest. None if it is not a gzip file.
+    pub fn new(file: &Slice, digest: &str) -> Option<Arc<GzipOrigin>> {
+        let mut magic = [0; 2];
+        file.read_exact_at(&mut magic, 0).ok()?;
+        (magic == MAGIC).then(|| {
+            Arc::new(GzipOrigin {
+                file: file.clone(),
+                digest: digest.to_owned(),
+                recorded: OnceLock::new(),
+            })
+        })
+    }
+
+    /// Returns the origin of a blob.
+    pub fn of(blob: &dyn Blob) -> Option<&GzipOrigin> {
+        blob.origin()?.downcast_ref()
+    }
+
+    /// Returns the digest of the file.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Sets the record, if the file was read already.
+    pub fn set_recorded(&self, recorded: Recorded) {
+        self.recorded.set(Some(recorded)).ok();
+    }
+
+    /// Returns the record of the file, which is read now if it was not before. None if the file is damaged.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn recorded(&self) -> io::Result<Option<&Recorded>> {
+        if self.recorded.get().is_none() {
+            let recorded = match Recorded::scan(Extents::from_slice(self.file.clone())) {
+                Ok(recorded) => Some(recorded),
+                Err(deflate::Error::Io(error)) => return Err(error),
+                Err(_) => None,
+            };
+            self.recorded.set(recorded).ok();
+        }
+        Ok(self.recorded.get().and_then(Option::as_ref))
+    }
+}
+
+impl fmt::Debug for GzipOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("GzipOrigin").field(&self.digest).finish()
+    }
+}
