@@ -38,5 +38,6 @@ pub mod size;
 pub mod store;
 pub mod system;
 mod time;
+pub mod trust;
 
 pub use build::{Built, build};

@@ -12,6 +12,7 @@ use crate::lock::Lock;
 use crate::plan;
 use crate::plan::formats::{Format, Root};
 use crate::store;
+use crate::trust::Policy;
 
 /// A build: what to build, from which images, and where to.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct Request {
     pub name: String,
     /// Sources of images.
     pub images: store::Options,
+    /// Policy for the signatures of images, if there is one.
+    pub policy: Option<Policy>,
     /// Registries from which missing images are pulled, if the network may be used.
     #[cfg(feature = "registry")]
     pub registry: Option<Registry>,

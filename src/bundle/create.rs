@@ -297,6 +297,8 @@ fn request(yaml: &Yaml, arch: Arch, images: &store::Options, options: &Options<'
         target: Target::Directory(PathBuf::new()),
         name: "bundle".into(),
         images: images.clone(),
+        // Builds from the bundle verify signatures.
+        policy: None,
         #[cfg(feature = "registry")]
         registry: options.registry.clone(),
         lock: yaml.lock.clone(),

@@ -11,6 +11,7 @@ use super::{Environment, Failure, check, host_arch, linuxkit, stdout};
 use crate::arch::Arch;
 use crate::assemble::metadata;
 use crate::codec::compress::Compression;
+use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::lock::Lock;
 use crate::plan::formats::{Archive, FORMATS, Filesystem, Format, Layout, Root, find};
@@ -18,6 +19,7 @@ use crate::reporter::Reporter;
 use crate::request::{Request, Sbom, Target};
 use crate::resolve::packages;
 use crate::store;
+use crate::trust::Policy;
 
 /// The arguments of `moby build`.
 #[derive(Debug, Args)]
@@ -91,6 +93,9 @@ pub struct Build {
     /// Ignored: the tar of an earlier build, which must exist
     #[arg(long, value_name = "FILE", help_heading = linuxkit::COMPATIBILITY)]
     input_tar: Option<PathBuf>,
+    /// Use only images that this policy file allows, in place of the policy that the YAML names
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Do not contact registries: use only images in --layout and the cache
     #[arg(long, conflicts_with = "pull")]
     offline: bool,
@@ -133,6 +138,7 @@ impl Build {
                 "`disk:` has no effect: none of the formats is a disk image",
             ));
         }
+        let policy = self.policy(&config, reporter)?;
         let request = Request {
             config,
             arch: self.arch,
@@ -146,6 +152,7 @@ impl Build {
             },
             lock,
             sources,
+            policy,
             #[cfg(feature = "registry")]
             registry: environment.registry.access(self.offline, self.pull),
             debs: self.debs.clone(),
@@ -198,6 +205,25 @@ impl Build {
                 .help("choose the directory with --dir")
                 .into(),
         ))
+    }
+
+    /// Reads the policy: the one given, else that of the YAML.
+    fn policy(&self, config: &Config, reporter: &dyn Reporter) -> Result<Option<Policy>, Failure> {
+        let path = self.policy.clone().or_else(|| config.policy());
+        let policy = path
+            .map(|path| Policy::read(&path))
+            .transpose()
+            .map_err(Failure::Usage)?;
+        let named = config.trust.image.iter().chain(&config.trust.org);
+        let named: Vec<&str> = named.map(String::as_str).collect();
+        if policy.is_none() && !named.is_empty() {
+            let message = format!(
+                "no signature is verified: `trust` names {}, and no policy has a key for it",
+                named.join(", ")
+            );
+            reporter.notice(&Diagnostic::warning(message).help("add `policy: FILE` below `trust`, or --policy FILE"));
+        }
+        Ok(policy)
     }
 
     fn sbom(&self, time: i64) -> Option<Sbom> {

@@ -15,6 +15,7 @@ use crate::config::{self, Config, MAX_YAML, Source};
 use crate::diagnostic::Diagnostic;
 use crate::reporter::Reporter;
 use crate::resolve::{packages, sources};
+use crate::trust::Policy;
 
 /// Arguments of `moby check`.
 #[derive(Debug, Args)]
@@ -28,6 +29,9 @@ impl Check {
     pub fn run(&self, reporter: &TerminalReporter) -> Result<(), Failure> {
         let config = load(&self.files)?;
         packages::tag(&config, None).map_err(Failure::Usage)?;
+        if let Some(policy) = config.policy() {
+            Policy::read(&policy).map_err(Failure::Usage)?;
+        }
         let missing = sources::check_all(&config, None);
         if !missing.is_empty() {
             return Err(Failure::Usage(config.locate_all(missing)));

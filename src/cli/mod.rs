@@ -17,6 +17,8 @@ mod pkg;
 #[cfg(feature = "registry")]
 mod registry;
 mod run;
+#[cfg(feature = "sign")]
+mod sign;
 mod stdout;
 mod terminal;
 
@@ -46,6 +48,7 @@ Environment:
                      proxies for registries
   REGISTRY_AUTH_FILE, DOCKER_CONFIG
                      files with credentials, as podman and Docker have them
+  COSIGN_PASSWORD    password of the private key of moby sign
   SOURCE_DATE_EPOCH  time of generated files, in seconds since 1970 [default: 1492533000, as in LinuxKit]";
 
 /// Turn a YAML file into bootable Linux images, without Docker and without root
@@ -106,6 +109,9 @@ enum Command {
     /// Remove the credentials for a registry
     #[cfg(feature = "registry")]
     Logout(registry::Logout),
+    /// Sign images and files with a private key
+    #[cfg(feature = "sign")]
+    Sign(sign::Sign),
     /// List the output formats
     Formats(formats::Formats),
     /// Print the version
@@ -160,6 +166,8 @@ impl Moby {
             Command::Login(login) => login.run(&environment.registry, &reporter),
             #[cfg(feature = "registry")]
             Command::Logout(logout) => logout.run(&reporter),
+            #[cfg(feature = "sign")]
+            Command::Sign(sign) => sign.run(environment, &reporter),
             Command::Formats(formats) => formats.run(),
             Command::Version => print(concat!("moby ", env!("CARGO_PKG_VERSION"), "\n")),
         }

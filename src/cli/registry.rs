@@ -207,7 +207,11 @@ impl Push {
         let name = canonical(&self.image);
         let graph = store.graph(&name, &|_| None)?;
         let to = self.to.map_or(name, |to| canonical(&to));
-        let digest = flags.client().push(&graph, &to, reporter).map_err(failure)?;
+        let referrers = store.referrers_of(&graph)?;
+        let digest = flags
+            .client()
+            .push(&graph, &referrers, &to, reporter)
+            .map_err(failure)?;
         reporter.info(&format!("pushed {to}@{digest}"));
         Ok(())
     }

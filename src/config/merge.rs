@@ -16,6 +16,8 @@ impl Config {
             ("files[", self.files.len()),
             ("volumes[", self.volumes.len()),
             ("disk.partitions[", self.disk.partitions.len()),
+            ("trust.image[", self.trust.image.len()),
+            ("trust.org[", self.trust.org.len()),
         ];
         for (path, span) in spans {
             let moved = lengths.iter().find_map(|(section, length)| {
@@ -39,6 +41,7 @@ impl Config {
             (&mut self.boot.efi, part.boot.efi),
             (&mut self.boot.initrd, part.boot.initrd),
             (&mut self.boot.rpi, part.boot.rpi),
+            (&mut self.trust.policy, part.trust.policy),
         ] {
             if !from.is_empty() {
                 *to = from;
@@ -54,5 +57,7 @@ impl Config {
         self.files.extend(part.files);
         self.volumes.extend(part.volumes);
         self.disk.partitions.extend(part.disk.partitions);
+        self.trust.image.extend(part.trust.image);
+        self.trust.org.extend(part.trust.org);
     }
 }

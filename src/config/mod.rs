@@ -163,6 +163,47 @@ impl Boot {
     }
 }
 
+/// Signatures of images.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Trust {
+    /// Policy file, relative to the YAML file.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub policy: String,
+    /// Images that must be signed, in LinuxKit's form.
+    #[serde(skip_serializing)]
+    pub image: Vec<String>,
+    /// Organizations whose images must be signed, in LinuxKit's form.
+    #[serde(skip_serializing)]
+    pub org: Vec<String>,
+}
+
+impl Trust {
+    fn has_no_policy(&self) -> bool {
+        self.policy.is_empty()
+    }
+
+    /// Returns true if LinuxKit's form names an image, or its organization.
+    pub fn names(&self, name: &str) -> bool {
+        let Ok(wanted) = reference::parse(name) else {
+            return false;
+        };
+        let is_image = |image: &String| {
+            reference::parse(image).is_ok_and(|image| {
+                image.repository == wanted.repository && (image.tag.is_none() || image.tag == wanted.tag)
+            })
+        };
+        let is_org = |org: &String| {
+            // Expanded as part of a name: `linuxkit` is docker.io/linuxkit.
+            let name = reference::parse(&format!("{org}/x"));
+            name.is_ok_and(|name| {
+                wanted.repository.rsplit_once('/').map(|(org, _)| org) == name.repository.strip_suffix("/x")
+            })
+        };
+        self.image.iter().any(is_image) || self.org.iter().any(is_org)
+    }
+}
+
 /// Merged YAML files.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -187,6 +228,9 @@ pub struct Config {
     /// Partitions of disks.
     #[serde(skip_serializing_if = "Disk::is_empty")]
     pub disk: Disk,
+    /// Signatures of images.
+    #[serde(skip_serializing_if = "Trust::has_no_policy")]
+    pub trust: Trust,
     /// Places of the values, by path in the merged configuration.
     #[serde(skip)]
     spans: BTreeMap<String, Span>,
@@ -244,6 +288,13 @@ impl Config {
             Some((field, base.join(dir)))
         });
         images.collect()
+    }
+
+    /// Returns the path of the policy file that `trust.policy` names.
+    pub fn policy(&self) -> Option<PathBuf> {
+        let source = self.sources.get(self.span("trust.policy").source);
+        let base = source.map(|source| source.dir.clone()).unwrap_or_default();
+        (!self.trust.policy.is_empty()).then(|| base.join(&self.trust.policy))
     }
 
     /// Replaces the image reference at a path that [`Config::packages`] returned.

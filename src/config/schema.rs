@@ -63,7 +63,7 @@ pub fn schema() -> Value {
                 "size": {"anyOf": [text, bits32]}, "grow": boolean, "files": list("file"), "volume": text,
             },
         },
-        "trust": object(json!({"image": texts, "org": texts})),
+        "trust": object(json!({"policy": text, "image": texts, "org": texts})),
         "mount": object(json!({
             "destination": text, "type": text, "source": text, "options": texts,
             "uidmappings": list("idmapping"), "gidmappings": list("idmapping"),

@@ -70,6 +70,34 @@ impl ImageGraph {
         self.add(Extents::from_bytes(value.to_string().into_bytes()), media_type)
     }
 
+    /// Returns the digest of the manifest or index.
+    pub fn digest(&self) -> &str {
+        self.top.get("digest").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Returns the layers of a manifest, each with its media type; none of an index.
+    pub fn layers(&self) -> Vec<(String, Extents)> {
+        let find = |digest: &str| self.blobs.iter().find(|blob| blob.digest == digest);
+        let top = find(self.digest()).filter(|blob| blob.content.len() <= MAX_JSON);
+        let bytes = top.and_then(|blob| blob.content.to_vec().ok()).unwrap_or_default();
+        let Ok(manifest) = serde_json::from_slice::<ImageManifest>(&bytes) else {
+            return Vec::new();
+        };
+        let layers = manifest.layers().iter();
+        let layers = layers.filter_map(|layer| {
+            let blob = find(layer.digest().as_ref())?;
+            Some((layer.media_type().to_string(), blob.content.clone()))
+        });
+        layers.collect()
+    }
+
+    /// Adds the blobs of another image.
+    pub fn extend(&mut self, other: &ImageGraph) {
+        for blob in &other.blobs {
+            self.push(blob.clone());
+        }
+    }
+
     fn push(&mut self, blob: Blob) {
         if !self.blobs.iter().any(|known| known.digest == blob.digest) {
             self.blobs.push(blob);

@@ -11,6 +11,9 @@ use crate::arch::Arch;
 pub struct Image {
     /// Canonical reference that was asked for.
     pub name: String,
+    /// Digests of the manifest and of the indexes above it; none in a `docker save` archive. A signature of
+    /// one of them is a signature of the image.
+    pub digests: Vec<String>,
     /// Bytes of the configuration, with all its fields.
     pub source: Slice,
     /// Configuration.

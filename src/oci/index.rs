@@ -6,7 +6,7 @@ use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 
 use super::layout::is_index;
 use super::lookup::{MAX_DEPTH, MAX_INDEXES};
-use super::{Error, Image, ImageGraph, Layout, reference};
+use super::{Error, Image, Layout};
 use crate::arch::Arch;
 
 /// Maximum number of descriptors in all indexes of an image together; an index of maximum length has
@@ -59,27 +59,22 @@ impl Layout {
         Ok(sizes)
     }
 
-    /// Reads what refers to an image or to a manifest of it, from names whose tags are made of its digest:
-    /// signatures, and indexes of referrers.
-    ///
-    /// # Errors
-    /// Blobs that are missing or damaged.
-    pub fn attached(&self, name: &str, graph: &ImageGraph) -> Result<Vec<(String, ImageGraph)>, Error> {
-        let Ok(reference) = reference::parse(name) else {
-            return Ok(Vec::new());
-        };
-        let start = format!("{}:sha256-", reference.repository);
-        let mut found = Vec::new();
-        for (tagged, descriptor) in self.descriptors() {
-            let Some(tagged) = tagged else { continue };
-            let hex = tagged.strip_prefix(&start).and_then(|tag| tag.split('.').next());
-            let is_about = |hex: &str| graph.blobs.iter().any(|blob| blob.digest == format!("sha256:{hex}"));
-            if hex.is_some_and(is_about) {
-                let graph = self.graph_of(&tagged, descriptor, &|_| None)?;
-                found.push((tagged, graph));
-            }
+    /// Lists the platforms of an image that are here, each as the digests of its manifest and of the index
+    /// above it, of which one is to be signed. An image without platforms is one itself.
+    pub fn chains(&self, name: &str, descriptor: &Descriptor) -> Vec<Vec<String>> {
+        let top = descriptor.digest().to_string();
+        let listed = self.below(name, descriptor).unwrap_or_default();
+        let there = listed.iter().filter(|listed| {
+            let platform = listed.platform().as_ref();
+            platform.is_some_and(|platform| platform.architecture().to_string() != "unknown") && self.has_blob(listed)
+        });
+        let mut chains: Vec<_> = there
+            .map(|listed| vec![listed.digest().to_string(), top.clone()])
+            .collect();
+        if chains.is_empty() {
+            chains.push(vec![top]);
         }
-        Ok(found)
+        chains
     }
 
     /// Lists the descriptors below an index: manifests, and nested indexes before their manifests, as far

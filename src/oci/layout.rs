@@ -1,7 +1,9 @@
 //! Sources of images: OCI layout directories, OCI archives, and `docker save` archives (OCI Image Layout
 //! Specification).
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use extents::Slice;
 use oci_spec::image::{Descriptor, MediaType};
@@ -11,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 use super::blob::{Location, describe, read_json, verify};
 use super::docker_save::Saved;
 use super::files::Files;
+use super::referrers::is_attachment;
 use super::{Error, reference};
 
 /// Annotation of a descriptor with the name of the image.
@@ -40,6 +43,8 @@ pub struct Layout {
     pub(super) files: Files,
     /// Files of the layouts that complete this one.
     pub(super) others: Vec<Files>,
+    /// Manifests that refer to each digest.
+    referring: OnceLock<BTreeMap<String, Vec<Descriptor>>>,
 }
 
 impl Layout {
@@ -70,6 +75,7 @@ impl Layout {
             saved: Vec::new(),
             files,
             others: Vec::new(),
+            referring: OnceLock::new(),
         };
         match known {
             [true, _] => {
@@ -111,6 +117,11 @@ impl Layout {
         }
     }
 
+    /// Lists the manifests that refer to each digest.
+    pub(super) fn referring(&self) -> &BTreeMap<String, Vec<Descriptor>> {
+        self.referring.get_or_init(|| self.find_referring())
+    }
+
     /// Lists the descriptors of `index.json`, with their canonical names.
     pub fn descriptors(&self) -> impl Iterator<Item = (Option<String>, &Descriptor)> {
         let named = |descriptor| (name(descriptor).map(plain), descriptor);
@@ -123,10 +134,16 @@ impl Layout {
         self.candidates(name).first().copied()
     }
 
+    /// Returns true if this is a `docker save` archive with an image of the name.
+    pub(crate) fn has_saved(&self, name: &str) -> bool {
+        self.saved(name).is_some()
+    }
+
     /// Lists the descriptors that a name fits, manifests before indexes.
     pub(super) fn candidates(&self, name: &str) -> Vec<&Descriptor> {
         let with = |fits: &dyn Fn(&Descriptor) -> bool| -> Vec<&Descriptor> {
-            self.index.iter().filter(|descriptor| fits(descriptor)).collect()
+            let images = self.index.iter().filter(|descriptor| !is_attachment(descriptor));
+            images.filter(|descriptor| fits(descriptor)).collect()
         };
         // As written, then with and without `:latest`.
         let mut found = with(&|descriptor| self::name(descriptor) == Some(name));

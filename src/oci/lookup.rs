@@ -109,6 +109,10 @@ impl Layout {
         }
         *opened += 1;
         let index: ImageIndex = self.json(name, descriptor, "an image index")?;
+        let within = |mut image: Image| {
+            image.digests.push(descriptor.digest().to_string());
+            image
+        };
         let wanted = oci_spec::image::Arch::from(arch.name());
         let (mut found, mut nested) = (Vec::new(), None);
         for manifest in index.manifests() {
@@ -120,7 +124,7 @@ impl Layout {
                         continue;
                     }
                     match self.resolve(name, arch, manifest, depth - 1, opened) {
-                        Ok(image) => return Ok(image),
+                        Ok(image) => return Ok(within(image)),
                         Err(Error::Architecture { found: more, .. }) => found.extend(more),
                         Err(error) => nested = nested.or(Some(error)),
                     }
@@ -131,7 +135,7 @@ impl Layout {
                 return if depth == 0 {
                     Err(too_deep(name))
                 } else {
-                    self.resolve(name, arch, manifest, depth - 1, opened)
+                    self.resolve(name, arch, manifest, depth - 1, opened).map(within)
                 };
             }
             if platform.architecture().to_string() != "unknown" {
@@ -160,7 +164,9 @@ impl Layout {
             let expected = (layer.size(), layer.digest().to_string());
             (self.blob_location(layer.digest().as_ref()), Some(expected))
         });
-        image(name, &location, source, "its manifest", layers.collect())
+        let mut image = image(name, &location, source, "its manifest", layers.collect())?;
+        image.digests.push(descriptor.digest().to_string());
+        Ok(image)
     }
 
     fn saved_image(&self, name: &str, saved: &Saved) -> Result<Image, Error> {
@@ -218,6 +224,7 @@ fn image(
     });
     Ok(Image {
         name: name.to_owned(),
+        digests: Vec::new(),
         layers: layers.collect(),
         source,
         config,

@@ -22,6 +22,7 @@ mod layout;
 pub(crate) mod lock;
 mod lookup;
 pub mod reference;
+pub mod referrers;
 #[cfg(feature = "registry")]
 pub mod registry;
 mod writer;
@@ -35,4 +36,5 @@ pub use graph::ImageGraph;
 pub(crate) use graph::{blob_path, digest_of};
 pub use image::{Image, Layer};
 pub use layout::Layout;
+pub use referrers::Referrers;
 pub use writer::{Cleaned, Writer};

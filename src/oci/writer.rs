@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::blob::MAX_JSON;
 use super::graph::{ImageGraph, blob_path, set};
 use super::layout::{REF_NAME, is_index, name_among, plain};
-use super::{Error, Layout, lock};
+use super::{Error, Layout, Referrers, lock, referrers};
 use crate::diagnostic::size;
 
 /// Layout directory, locked against other moby processes.
@@ -103,6 +103,26 @@ impl Writer {
         entries.retain(|entry| !is_named(entry, name));
         entries.push(descriptor);
         self.set_index(top, entries)
+    }
+
+    /// Adds manifests that refer to `digest`, the digest of an image with this name or of a manifest of it, to
+    /// those that are here, and names them.
+    ///
+    /// # Errors
+    /// Signatures that are here and damaged, and a directory that cannot be written.
+    pub fn attach(&self, name: &str, digest: &str, referrers: Referrers) -> Result<(), Error> {
+        let mut all = if self.dir.join("index.json").exists() {
+            Layout::open(&self.dir)?.referrers(digest)?
+        } else {
+            Referrers::default()
+        };
+        all.merge(referrers);
+        let named = referrers::named(name, &[(digest.to_owned(), all)]);
+        for (name, graph) in named.map_err(|source| update(&self.dir, source))? {
+            self.write(&graph)?;
+            self.name(&name, graph.top)?;
+        }
+        Ok(())
     }
 
     /// Removes a name; false if there was none.

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::packages::Packages;
-use crate::arch::Arch;
+use super::trust;
 use crate::config::{Config, canonical};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::lock::Lock;
 use crate::plan::Support;
 use crate::plan::boot_files::Loader;
 use crate::plan::formats::{Filesystem, Format, Layout};
@@ -104,17 +103,9 @@ pub fn implied(config: &Config, store: &Store) -> Vec<(&'static str, String)> {
 /// Returns the names of the boot loaders' images that are there.
 pub fn available(request: &Request, config: &Config, store: &Store) -> Vec<String> {
     let mut packages = Packages::new(request);
-    let lock = request.lock.as_ref();
     let loaders = [Loader::Bios, Loader::Efi, Loader::Init, Loader::RaspberryPi].into_iter();
     let found = loaders.filter_map(|loader| {
-        let found = find(
-            (loader, Wanted::Perhaps),
-            config,
-            store,
-            request.arch,
-            &mut packages,
-            lock,
-        );
+        let found = find((loader, Wanted::Perhaps), request, config, store, &mut packages);
         Some(found.ok()??.name)
     });
     found.collect()
@@ -130,14 +121,13 @@ fn repository(package: &str) -> String {
 /// be built.
 ///
 /// # Errors
-/// An image that is not there.
+/// An image that is not there, or is not signed as the policy requires.
 pub fn find(
     (loader, wanted): (Loader, Wanted),
+    request: &Request,
     config: &Config,
     store: &Store,
-    arch: Arch,
     packages: &mut Packages<'_>,
-    lock: Option<&Lock>,
 ) -> Result<Option<Image>, Diagnostics> {
     let Names {
         field,
@@ -150,6 +140,7 @@ pub fn find(
         (true, Some(dir)) if wanted == Wanted::Always => ("", Some(packages.name(&dir)?)),
         (true, Some(dir)) => ("", packages.built(&dir)?),
         (true, None) => {
+            let lock = request.lock.as_ref();
             let locked = lock.and_then(|lock| lock.loader(field)).map(str::to_owned);
             ("", locked.or_else(|| store.last_of(&repository(package))))
         }
@@ -166,11 +157,15 @@ pub fn find(
     if packages.is_pending(&name) {
         return Ok(None);
     }
-    let found = store.image(&name, arch).map_err(|error| Diagnostic {
+    let field = |error| Diagnostic {
         field: origin.to_owned(),
-        ..error.into()
-    });
-    Ok(Some(found?))
+        ..error
+    };
+    let found = store.image(&name, request.arch).map_err(|error| field(error.into()))?;
+    if let Some(policy) = &request.policy {
+        trust::check_image(policy, &found, store.layouts()).map_err(field)?;
+    }
+    Ok(Some(found))
 }
 
 /// Finds the layout that is installed with the program: `share/moby/images` beside its `bin`.

@@ -12,6 +12,7 @@ pub mod packages;
 #[cfg(feature = "registry")]
 mod pull;
 pub mod sources;
+mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -103,6 +104,7 @@ fn survey(
 ) -> (Option<Resolved>, Vec<Diagnostic>) {
     let mut errors = check::request(request);
     let config = packages.replace(&request.config, &mut errors);
+    errors.extend(trust::check_names(request, &config));
     let boot_options = boot_loaders::store_options(&request.images);
     let (store, boot_store) = match (Store::open(&request.images), Store::open(&boot_options)) {
         (Ok(store), Ok(boot_store)) => (store, boot_store),
@@ -111,7 +113,9 @@ fn survey(
             return (None, errors);
         }
     };
-    let images = images::find(&config, &store, request.arch, packages, &mut errors);
+    let mut images = images::find(&config, &store, request.arch, packages, &mut errors);
+    // Nothing of an image that is not signed as it must be is read further.
+    errors.extend(trust::check(request, &config, &store, packages, &mut images));
     let mut wanted = boot_loaders::always(request);
     if let Some(support) = kernel::support(request, &config, &images, reporter) {
         for format in &request.formats {
@@ -135,8 +139,7 @@ fn survey(
     }
     let mut found = BTreeMap::new();
     for (loader, wanted) in wanted {
-        let lock = request.lock.as_ref();
-        match boot_loaders::find((loader, wanted), &config, &boot_store, request.arch, packages, lock) {
+        match boot_loaders::find((loader, wanted), request, &config, &boot_store, packages) {
             Err(found) if wanted == Wanted::Always => errors.extend(found.0),
             Ok(None) => {}
             Ok(Some(image)) => drop(found.insert(loader, Ok(image))),

@@ -8,6 +8,7 @@ use crate::oci::registry::Platforms;
 use crate::reporter::Reporter;
 use crate::request::Request;
 use crate::store::{self, Store};
+use crate::trust;
 
 /// An image to pull.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ struct Wanted {
     platforms: Platforms,
     /// Error about the image as the layouts have it, if they have it for other architectures.
     found: Option<store::Error>,
+    /// Digests whose signatures are pulled, of an image that is here.
+    signatures: Vec<String>,
 }
 
 /// Images to pull, by canonical name.
@@ -48,13 +51,22 @@ impl Pulls {
                 .any(|volume| volume.format == "oci" && volume.image == image);
             let pin = request.images.pins.get(&store::pin_key(&name));
             let is_refreshed = registry.refresh && !name.contains('@') && pin.is_none();
-            let found = lookup(&store, &name, request, is_layout).err();
+            let looked_up = lookup(&store, &name, request, is_layout);
+            let signatures = looked_up.as_ref().ok().and_then(|digests| {
+                let verified = trust::verify(request.policy.as_ref()?, &name, digests, store.layouts());
+                let is_unsigned = matches!(
+                    verified,
+                    Err(trust::Error::Unsigned { .. } | trust::Error::Refused { .. })
+                );
+                is_unsigned.then(|| digests.clone())
+            });
+            let found = looked_up.err();
             let is_missing = matches!(
                 found,
                 Some(store::Error::NotFound { .. } | store::Error::Architecture { .. })
             );
             // Damaged images are not pulled again: the user should know of them.
-            if is_refreshed || is_missing {
+            if is_refreshed || is_missing || signatures.is_some() {
                 let platforms = if is_layout {
                     Platforms::All
                 } else {
@@ -66,6 +78,7 @@ impl Pulls {
                     reference: pin.map_or_else(|| name.clone(), |pin| store::with_digest(&name, &pin.digest)),
                     platforms,
                     found,
+                    signatures: signatures.filter(|_| !is_refreshed).unwrap_or_default(),
                 };
                 pulls.insert(name, wanted);
             }
@@ -91,6 +104,15 @@ impl Pulls {
         };
         let mut errors = Vec::new();
         for (name, wanted) in &self.0 {
+            if !wanted.signatures.is_empty() {
+                let pulled = registry
+                    .client
+                    .pull_signatures(name, &wanted.signatures, cache, reporter);
+                if let Err(error) = pulled {
+                    reporter.warn(&format!("cannot pull the signatures of {name}: {error}"));
+                }
+                continue;
+            }
             match registry
                 .client
                 .pull(&wanted.reference, &wanted.platforms, cache, reporter)
@@ -112,11 +134,12 @@ impl Pulls {
     }
 }
 
-/// Looks for an image in the layouts.
-fn lookup(store: &Store, name: &str, request: &Request, is_layout: bool) -> Result<(), store::Error> {
+/// Looks for an image in the layouts, and returns the digests of which one is to be signed.
+fn lookup(store: &Store, name: &str, request: &Request, is_layout: bool) -> Result<Vec<String>, store::Error> {
     if is_layout {
-        store.graph(name, &|_| None).map(drop)
+        store.graph(name, &|_| None)?;
+        Ok(store.top(name).unwrap_or_default())
     } else {
-        store.image(name, request.arch).map(drop)
+        Ok(store.image(name, request.arch)?.digests)
     }
 }

@@ -26,8 +26,8 @@ use tree::{Time, Tree};
 use crate::arch::Arch;
 use crate::diagnostic::Diagnostic;
 use crate::oci::Files;
-pub use crate::oci::{Error, Image, ImageDigests, ImageGraph, Layer, Layout, Location};
-use crate::oci::{docker_archive, reference};
+pub use crate::oci::{Error, Image, ImageDigests, ImageGraph, Layer, Layout, Location, Referrers};
+use crate::oci::{docker_archive, reference, referrers};
 use crate::reporter::Progress;
 pub use layer_cache::LayerCache;
 
@@ -331,17 +331,49 @@ impl Store {
         Err(self.not_found(name))
     }
 
-    /// Reads what refers to an image or to a manifest of it: signatures, and indexes of referrers. Each
-    /// has a tag of the image's repository, made of the digest to which it refers.
+    /// Reads what refers to an image and to the manifests of it, such as signatures: each under the name that
+    /// it has in a registry.
     ///
     /// # Errors
     /// Blobs that are missing or damaged.
     pub fn referring(&self, name: &str, graph: &ImageGraph) -> Result<Vec<(String, ImageGraph)>, Error> {
-        let mut found = Vec::new();
+        let named = referrers::named(name, &self.referrers_of(graph)?);
+        named.map_err(|error| Error::Unreadable {
+            path: self
+                .layouts
+                .first()
+                .map(|layout| layout.path().to_owned())
+                .unwrap_or_default(),
+            reason: error.to_string(),
+        })
+    }
+
+    /// Reads what refers to an image and to the manifests of it, such as signatures, by their digests.
+    ///
+    /// # Errors
+    /// Signatures that are damaged.
+    pub fn referrers_of(&self, graph: &ImageGraph) -> Result<Vec<(String, Referrers)>, Error> {
+        let mut all: Vec<(String, Referrers)> = Vec::new();
         for layout in &self.layouts {
-            found.extend(layout.attached(name, graph)?);
+            for (digest, referrers) in layout.referrers_of(graph)? {
+                match all.iter_mut().find(|(known, _)| *known == digest) {
+                    Some((_, known)) => known.merge(referrers),
+                    None => all.push((digest, referrers)),
+                }
+            }
         }
-        Ok(found)
+        Ok(all)
+    }
+
+    /// Returns the digest of the manifest or index that [`Store::graph`] reads, in a list that is empty for a
+    /// `docker save` archive, which has none; no list if no layout has the image.
+    pub fn top(&self, name: &str) -> Option<Vec<String>> {
+        self.layouts.iter().find_map(|layout| {
+            let descriptor = layout
+                .find(&self.pinned(name))
+                .map(|found| vec![found.digest().to_string()]);
+            descriptor.or_else(|| layout.has_saved(name).then(Vec::new))
+        })
     }
 
     /// Reads the SPDX documents in the attestations of an image for an architecture.

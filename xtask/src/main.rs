@@ -11,6 +11,7 @@ mod error;
 mod fuzz;
 mod inputs;
 mod macos;
+mod npm;
 mod package;
 mod peer;
 mod recipes;

@@ -1,7 +1,7 @@
 //! The programs and files that the tests need.
 
 use crate::error::{Error, Result};
-use crate::{cross, debian};
+use crate::{cross, debian, npm};
 
 /// Programs that the tests need, and the Debian packages that have them.
 const TOOLS: &[(&str, &str)] = &[
@@ -36,6 +36,8 @@ const TOOLS: &[(&str, &str)] = &[
     ("docker-registry", "docker-registry"),
     ("htpasswd", "apache2-utils"),
     ("openssl", "openssl"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
     ("strace", "strace"),
     ("depmod", "kmod"),
     ("time", "time"),
@@ -78,6 +80,7 @@ pub fn install(all: bool) -> Result {
     if !missing.is_empty() {
         return Err(Error::new(format!("apt-get does not provide {}", missing.join(" "))));
     }
+    npm::install()?;
     // Programs for arm64 are compiled with it where rustup has no standard library for them.
     cross::install()
 }

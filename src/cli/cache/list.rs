@@ -10,7 +10,7 @@ use super::super::{Failure, print, table};
 use super::{fail, store};
 use crate::diagnostic::{Diagnostic, size};
 use crate::json_lines;
-use crate::oci::reference;
+use crate::oci::referrers;
 use crate::store::usage;
 use crate::time;
 
@@ -32,7 +32,8 @@ pub struct Listed {
 
 /// Lists all images, including damaged ones, and fails if there are any.
 pub fn ls(dir: &Path, only_names: bool, is_json: bool) -> Result<(), Failure> {
-    let (images, damaged) = images(dir)?;
+    let (mut images, damaged) = images(dir)?;
+    images.retain(|image| subject(&image.name).is_none());
     let text = if only_names {
         images.iter().map(|image| format!("{}\n", image.name)).collect()
     } else if is_json {
@@ -130,9 +131,7 @@ pub fn orphans(dir: &Path) -> Result<Vec<String>, Failure> {
 
 /// Returns the digest to which a name refers: that in the tag of a signature or of an index of referrers.
 fn subject(name: &str) -> Option<String> {
-    let tag = reference::parse(name).ok()?.tag?;
-    let hex = tag.strip_prefix("sha256-")?.split('.').next()?;
-    (hex.len() == 64).then(|| format!("sha256:{hex}"))
+    referrers::subject(name).map(|(digest, _)| digest)
 }
 
 /// Returns the size of all files of the cache, in bytes.

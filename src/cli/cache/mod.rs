@@ -16,7 +16,7 @@ use crate::arch::Arch;
 use crate::config::canonical;
 use crate::debian;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest, size};
-use crate::oci::{ImageGraph, Layout, Writer, graph};
+use crate::oci::{ImageGraph, Layout, Writer, graph, referrers};
 use crate::reporter::Reporter;
 use crate::resolve::kernel;
 use crate::store::{LayerCache, Store, usage};
@@ -87,7 +87,11 @@ enum Command {
         keep_size: Option<u64>,
     },
     /// Compare everything in the cache with its digest
-    Verify,
+    Verify {
+        /// Also verify the signatures of the images, as this policy file requires
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
+    },
 }
 
 /// Archive format of an export.
@@ -129,7 +133,7 @@ impl Cache {
                 clean(&dir, &writer, reporter)?;
                 shrink(&dir, &writer, keep_size, reporter)
             }
-            Command::Verify => verify::verify(&dir, reporter),
+            Command::Verify { policy } => verify::verify(&dir, policy.as_deref(), reporter),
         }
     }
 }
@@ -159,8 +163,10 @@ fn import(dir: &Path, from: &Path, images: Vec<String>, reporter: &dyn Reporter)
     if let Ok(cache) = Layout::open(dir) {
         layout.complete(vec![cache.files()]);
     }
-    let images = if images.is_empty() {
-        layout.names()
+    let images: Vec<String> = if images.is_empty() {
+        // Signatures come with their images.
+        let names = layout.names().into_iter();
+        names.filter(|name| referrers::subject(name).is_none()).collect()
     } else {
         images.iter().map(|image| canonical(image)).collect()
     };
@@ -173,11 +179,11 @@ fn import(dir: &Path, from: &Path, images: Vec<String>, reporter: &dyn Reporter)
     let writer = Writer::open(dir)?;
     for name in images {
         let graph = graph(&layout, &name)?;
-        let referring = layout.attached(&name, &graph)?;
-        for (name, graph) in std::iter::once((name.clone(), graph)).chain(referring) {
-            writer.write(&graph)?;
-            writer.name(&name, graph.top)?;
+        writer.write(&graph)?;
+        for (digest, referrers) in layout.referrers_of(&graph)? {
+            writer.attach(&name, &digest, referrers)?;
         }
+        writer.name(&name, graph.top)?;
         reporter.info(&format!("imported {name}"));
     }
     Ok(())

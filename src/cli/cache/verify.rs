@@ -5,27 +5,39 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use extents::{Extents, FileBlob, emit};
+use oci_spec::image::Descriptor;
 
 use super::super::Failure;
 use super::{fail, store};
 use crate::debian;
 use crate::diagnostic::Diagnostic;
-use crate::oci::digest_of;
+use crate::oci::{Layout, digest_of, referrers};
 use crate::reporter::Reporter;
 use crate::resolve::kernel;
 use crate::store::LayerCache;
+use crate::trust::{self, Policy, Verdict};
 
-/// Reads everything in a cache directory, and fails if any of it is damaged.
-pub fn verify(dir: &Path, reporter: &dyn Reporter) -> Result<(), Failure> {
+/// Reads everything in a cache directory, and fails if any of it is damaged, or if an image is not signed as
+/// the policy requires.
+pub fn verify(dir: &Path, policy: Option<&Path>, reporter: &dyn Reporter) -> Result<(), Failure> {
+    let policy = policy.map(Policy::read).transpose().map_err(Failure::Usage)?;
     let mut damaged: Vec<Diagnostic> = Vec::new();
     let mut verified: BTreeSet<String> = BTreeSet::new();
     for layout in store(dir)?.layouts() {
         for (name, descriptor) in layout.descriptors() {
+            let is_image = name.as_deref().is_some_and(|name| referrers::subject(name).is_none());
+            let policy = policy.as_ref().filter(|_| is_image);
             let name = name.unwrap_or_else(|| descriptor.digest().to_string());
             match layout.graph_of(&name, descriptor, &|_| None) {
                 Ok(graph) => {
                     verified.extend(graph.blobs.into_iter().map(|blob| blob.digest));
-                    reporter.info(&format!("{name}: intact"));
+                    match policy
+                        .map(|policy| signer(policy, &name, layout, descriptor))
+                        .transpose()
+                    {
+                        Ok(signer) => reporter.info(&format!("{name}: intact{}", signer.unwrap_or_default())),
+                        Err(error) => damaged.push(error.into()),
+                    }
                 }
                 Err(error) => damaged.push(error.into()),
             }
@@ -53,6 +65,21 @@ pub fn verify(dir: &Path, reporter: &dyn Reporter) -> Result<(), Failure> {
             .help("run `moby cache clean`; the next build of a package downloads it again")
     }));
     fail(damaged)
+}
+
+/// Verifies that an image is signed as the policy requires: the image itself, or each platform that is here.
+/// Returns the signers, as the end of a message.
+fn signer(policy: &Policy, name: &str, layout: &Layout, descriptor: &Descriptor) -> Result<String, trust::Error> {
+    let layouts = std::slice::from_ref(layout);
+    let mut signers = Vec::new();
+    for digests in layout.chains(name, descriptor) {
+        match trust::verify(policy, name, &digests, layouts)? {
+            Verdict::AcceptedUnsigned => return Ok(", accepted unsigned".into()),
+            Verdict::Signed { signer, .. } => signers.push(signer.to_string()),
+        }
+    }
+    signers.dedup();
+    Ok(format!(", signed with {}", signers.join(", ")))
 }
 
 fn corrupt_file(path: &Path, found: &str) -> Diagnostic {

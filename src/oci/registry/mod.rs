@@ -13,6 +13,7 @@ mod error;
 mod http;
 mod pull;
 mod push;
+mod referrers;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 
 mod download;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::arch::Arch;
 use crate::oci::graph::{INDEX, MANIFEST};
 use crate::oci::layout::is_index;
 use crate::oci::reference::{self, Reference};
-use crate::oci::{ImageDigests, PlatformDigests, Writer, digest, digests};
+use crate::oci::{ImageDigests, PlatformDigests, Referrers, Writer, digest, digests};
 use crate::reporter::{Reporter, Silent};
 use download::{Wanted, write_error};
 
@@ -49,10 +49,10 @@ pub struct Pulled {
 }
 
 /// A manifest or index as it came.
-struct Fetched {
-    bytes: Vec<u8>,
-    media_type: String,
-    digest: String,
+pub(super) struct Fetched {
+    pub(super) bytes: Vec<u8>,
+    pub(super) media_type: String,
+    pub(super) digest: String,
 }
 
 impl Client {
@@ -69,7 +69,7 @@ impl Client {
         cache: &Path,
         reporter: &dyn Reporter,
     ) -> Result<Pulled, Error> {
-        self.ask(name, cache, reporter, &|pull| pull.run(name, platforms))
+        self.ask(name, cache, reporter, &|pull| pull.run(name, platforms).map(Some))
     }
 
     /// Returns the digests of an image, without its layers.
@@ -77,23 +77,55 @@ impl Client {
     /// # Errors
     /// As of [`Client::pull`].
     pub fn digests(&self, name: &str) -> Result<ImageDigests, Error> {
-        self.ask(name, Path::new(""), &Silent, &|pull| pull.digests(name))
+        self.ask(name, Path::new(""), &Silent, &|pull| pull.digests(name).map(Some))
     }
 
-    /// Asks the mirrors of an image, then its registry, until one has it.
+    /// Pulls the signatures of digests of an image that the cache has, from the first endpoint that has any.
+    ///
+    /// # Errors
+    /// As [`Client::pull`], but for an image without signatures.
+    pub fn pull_signatures(
+        &self,
+        name: &str,
+        digests: &[String],
+        cache: &Path,
+        reporter: &dyn Reporter,
+    ) -> Result<(), Error> {
+        self.ask(name, cache, reporter, &|pull| {
+            let mut found = None;
+            for digest in digests {
+                let referrers = pull.referrers(digest)?;
+                if !referrers.is_empty() {
+                    let writer = Writer::open(cache).map_err(Box::new)?;
+                    writer.attach(name, digest, referrers).map_err(Box::new)?;
+                    found = Some(());
+                }
+            }
+            Ok(found)
+        })
+        .or_else(|error| match error {
+            Error::NotFound { .. } => Ok(()),
+            error => Err(error),
+        })
+    }
+
+    /// Asks the mirrors of an image, then its registry, until one has what is wanted.
     fn ask<T>(
         &self,
         name: &str,
         cache: &Path,
         reporter: &dyn Reporter,
-        question: &dyn Fn(&Pull<'_>) -> Result<T, Error>,
+        question: &dyn Fn(&Pull<'_>) -> Result<Option<T>, Error>,
     ) -> Result<T, Error> {
         let reference = reference::parse(name)?;
         let (registry, _) = endpoint::split(&reference.repository);
-        let mut endpoints = endpoint::endpoints(registry, &self.options.mirrors, &self.options.plain_http).into_iter();
-        let mut result = None;
+        let mut last = Error::NotFound {
+            host: registry.to_owned(),
+            reference: name.to_owned(),
+            similar: None,
+        };
         // A mirror need not have everything.
-        while let (Some(endpoint), None | Some(Err(_))) = (endpoints.next(), &result) {
+        for endpoint in endpoint::endpoints(registry, &self.options.mirrors, &self.options.plain_http) {
             let pull = Pull {
                 client: self,
                 endpoint,
@@ -101,32 +133,32 @@ impl Client {
                 cache,
                 reporter,
             };
-            result = Some(question(&pull));
+            match question(&pull) {
+                Ok(Some(found)) => return Ok(found),
+                Ok(None) => {}
+                Err(error) => last = error,
+            }
         }
-        result.unwrap_or_else(|| {
-            Err(Error::Response {
-                host: registry.to_owned(),
-                what: "it has no endpoint".into(),
-            })
-        })
+        Err(last)
     }
 }
 
 /// One image from one endpoint.
-struct Pull<'a> {
-    client: &'a Client,
-    endpoint: Endpoint,
-    reference: &'a Reference,
-    cache: &'a Path,
-    reporter: &'a dyn Reporter,
+pub(super) struct Pull<'a> {
+    pub(super) client: &'a Client,
+    pub(super) endpoint: Endpoint,
+    pub(super) reference: &'a Reference,
+    /// Cache directory, which signatures are not written to.
+    pub(super) cache: &'a Path,
+    pub(super) reporter: &'a dyn Reporter,
 }
 
 impl Pull<'_> {
-    fn registry(&self) -> &str {
+    pub(super) fn registry(&self) -> &str {
         endpoint::split(&self.reference.repository).0
     }
 
-    fn repository(&self) -> &str {
+    pub(super) fn repository(&self) -> &str {
         endpoint::split(&self.reference.repository).1
     }
 
@@ -219,6 +251,10 @@ impl Pull<'_> {
             .map(|(digest, size)| Wanted { digest, size })
             .collect();
         let bytes = self.download_all(name, &wanted)?;
+        let signatures = self.signatures(
+            name,
+            manifests.iter().chain([&top]).map(|manifest| manifest.digest.as_str()),
+        );
         let writer = Writer::open(self.cache).map_err(Box::new)?;
         // Between its download and here another moby may have cleaned what had no name.
         let missing: Vec<Wanted> = wanted.iter().filter(|blob| !self.has(blob)).cloned().collect();
@@ -231,10 +267,32 @@ impl Pull<'_> {
         }
         let descriptor = json!({"mediaType": top.media_type, "digest": top.digest, "size": top.bytes.len()});
         writer.name(name, descriptor).map_err(Box::new)?;
+        for (digest, referrers) in signatures {
+            writer.attach(name, &digest, referrers).map_err(Box::new)?;
+        }
         Ok(Pulled {
             digest: top.digest,
             bytes,
         })
+    }
+
+    /// Fetches the signatures of digests, of those that have any. Images without them are usable unless a
+    /// policy says otherwise, so that an error is a warning.
+    fn signatures<'b>(&self, name: &str, digests: impl Iterator<Item = &'b str>) -> Vec<(String, Referrers)> {
+        let digests: BTreeSet<&str> = digests.collect();
+        let mut all = Vec::new();
+        for digest in digests {
+            match self.referrers(digest) {
+                Ok(referrers) if referrers.is_empty() => {}
+                Ok(referrers) => all.push((digest.to_owned(), referrers)),
+                Err(error) => {
+                    self.reporter
+                        .warn(&format!("cannot pull the signatures of {name}: {error}"));
+                    break;
+                }
+            }
+        }
+        all
     }
 
     /// Fetches the manifests of the platforms below an index, or takes a single manifest as it is.
@@ -290,8 +348,20 @@ impl Pull<'_> {
         Ok(())
     }
 
-    /// Fetches a manifest by tag or digest.
+    /// Fetches a manifest by tag or digest. If there is none, the error names a similar tag.
     fn manifest(&self, wanted: &str) -> Result<Fetched, Error> {
+        self.manifest_without_help(wanted).map_err(|error| match error {
+            Error::NotFound { host, reference, .. } => Error::NotFound {
+                host,
+                reference,
+                similar: self.similar_tag(wanted),
+            },
+            error => error,
+        })
+    }
+
+    /// Fetches a manifest by tag or digest.
+    pub(super) fn manifest_without_help(&self, wanted: &str) -> Result<Fetched, Error> {
         let path = format!("{}/manifests/{wanted}", self.repository());
         let headers = [("Accept", ACCEPT)];
         let request = Request::get(&path, self.repository(), &headers);
@@ -303,7 +373,7 @@ impl Pull<'_> {
                     Some(_) => format!("{}@{wanted}", self.reference.repository),
                     None => format!("{}:{wanted}", self.reference.repository),
                 },
-                similar: self.similar_tag(wanted),
+                similar: None,
             });
         }
         let mut response = self.client.success(&self.endpoint, &request, response)?;
@@ -360,7 +430,7 @@ impl Pull<'_> {
         }
     }
 
-    fn transfer(&self, what: &str, source: io::Error) -> Error {
+    pub(super) fn transfer(&self, what: &str, source: io::Error) -> Error {
         Error::Transfer {
             host: self.endpoint.host.clone(),
             what: what.to_owned(),
@@ -368,7 +438,7 @@ impl Pull<'_> {
         }
     }
 
-    fn wrong_digest(&self, what: &str, found: String) -> Error {
+    pub(super) fn wrong_digest(&self, what: &str, found: String) -> Error {
         Error::Digest {
             host: self.endpoint.host.clone(),
             what: what.to_owned(),

@@ -1,22 +1,30 @@
 //! Pushing an image to a registry.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::Value;
 
 use super::endpoint::{self, Endpoint};
+use super::pull::Pull;
 use super::{Client, Content, Error, Request, header};
-use crate::oci::ImageGraph;
-use crate::oci::reference;
+use crate::oci::referrers::signature_tag;
+use crate::oci::{ImageGraph, Referrers, reference};
 use crate::reporter::{Progress, Reporter};
 
 impl Client {
-    /// Pushes an image under a name, and returns its digest. Blobs that the registry has are not
-    /// sent.
+    /// Pushes an image under a name, with its signatures beside those that the registry has, and returns its
+    /// digest. Blobs that the registry has are not sent.
     ///
     /// # Errors
     /// An invalid reference, and a registry that cannot be reached or denies access.
-    pub fn push(&self, graph: &ImageGraph, name: &str, reporter: &dyn Reporter) -> Result<String, Error> {
+    pub fn push(
+        &self,
+        graph: &ImageGraph,
+        referrers: &[(String, Referrers)],
+        name: &str,
+        reporter: &dyn Reporter,
+    ) -> Result<String, Error> {
         let reference = reference::parse(name)?;
         let (registry, repository) = endpoint::split(&reference.repository);
         let push = Push {
@@ -70,6 +78,19 @@ impl Client {
             if *digest == top {
                 push.manifest(if reference.digest.is_some() { digest } else { tag }, bytes, media_type)?;
             }
+        }
+        for (digest, referrers) in referrers {
+            // Others may have signed it too.
+            let there = Pull {
+                client: self,
+                endpoint: endpoint::own(registry, &self.options.plain_http),
+                reference: &reference,
+                cache: Path::new(""),
+                reporter,
+            };
+            let mut all = there.referrers(digest)?;
+            all.merge(referrers.clone());
+            push.referrers(digest, &all)?;
         }
         Ok(top.to_owned())
     }
@@ -128,12 +149,42 @@ impl Push<'_> {
         self.client.success(&self.endpoint, &put, response).map(drop)
     }
 
-    fn manifest(&self, reference: &str, bytes: &[u8], media_type: &str) -> Result<(), Error> {
+    /// Pushes what refers to a digest: payloads under cosign's tag, and manifests with a subject, for which
+    /// the pusher maintains an index unless the registry does.
+    fn referrers(&self, subject: &str, referrers: &Referrers) -> Result<(), Error> {
+        let read = |source| Error::Transfer {
+            host: self.registry.to_owned(),
+            what: subject.to_owned(),
+            source,
+        };
+        for (tag, graph) in referrers.graphs(subject).map_err(read)? {
+            let types = manifest_types(&graph);
+            let mut is_listed = !types.is_empty();
+            for blob in &graph.blobs {
+                let Some(media_type) = types.get(&blob.digest) else {
+                    self.blob(&blob.digest, &blob.content)?;
+                    continue;
+                };
+                let bytes = blob.content.to_vec().map_err(read)?;
+                if blob.digest != graph.digest() {
+                    is_listed &= self.manifest(&blob.digest, &bytes, media_type)?;
+                } else if tag == signature_tag(subject) || !is_listed {
+                    self.manifest(&tag, &bytes, media_type)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Pushes a manifest, and returns true if the registry lists it by its subject (OCI Distribution
+    /// Specification, "Pushing Manifests with Subject").
+    fn manifest(&self, reference: &str, bytes: &[u8], media_type: &str) -> Result<bool, Error> {
         let path = format!("{}/manifests/{reference}", self.repository);
         let headers = [("Content-Type", media_type)];
         let put = self.request("PUT", &path, &headers, Content::Bytes(bytes));
         let response = self.client.send(&self.endpoint, self.registry, &put)?;
-        self.client.success(&self.endpoint, &put, response).map(drop)
+        let response = self.client.success(&self.endpoint, &put, response)?;
+        Ok(header(&response, "oci-subject").is_some())
     }
 }
 

@@ -25,4 +25,6 @@ mod rootfs;
 #[cfg(target_os = "linux")]
 mod run;
 mod sbom;
+#[cfg(feature = "sign")]
+mod trust;
 mod yaml;

@@ -160,6 +160,18 @@ impl Layout {
         self.json(&json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests}))
     }
 
+    /// Removes all entries of `index.json`; blobs stay.
+    pub fn clear(&mut self) {
+        self.named.clear();
+    }
+
+    /// Reads `index.json`, which another program has changed.
+    pub fn reload(&mut self) {
+        let index = fs::read(self.directory.join("index.json")).unwrap();
+        let index: Value = serde_json::from_slice(&index).unwrap();
+        self.named = index["manifests"].as_array().unwrap().clone();
+    }
+
     /// Gives a descriptor a name in `index.json`.
     pub fn name(&mut self, name: &str, descriptor: Value) {
         self.annotate(json!({"org.opencontainers.image.ref.name": name}), descriptor);

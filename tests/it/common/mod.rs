@@ -9,6 +9,8 @@ pub mod machine;
 pub mod registry;
 pub mod shared;
 pub mod site;
+#[cfg(feature = "sign")]
+pub mod trust;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

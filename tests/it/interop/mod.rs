@@ -16,3 +16,5 @@ mod registry;
 mod reproducible;
 mod rootfs;
 mod store;
+#[cfg(all(feature = "registry", feature = "sign"))]
+mod trust;

@@ -60,7 +60,7 @@ fn push(site: &Site, registry: &Registry, name: &str) {
 }
 
 /// moby with credentials of the site alone.
-fn command(site: &Site, arguments: &[&str]) -> Command {
+pub fn command(site: &Site, arguments: &[&str]) -> Command {
     let mut command = site.command(arguments);
     command
         .env("DOCKER_CONFIG", site.path("docker"))

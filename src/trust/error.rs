@@ -1,0 +1,145 @@
+//! Errors of images that a policy refuses.
+
+use std::fmt;
+
+use crate::diagnostic::Diagnostic;
+use crate::oci;
+
+/// Reason why an image is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A rule rejects the image.
+    #[error("{image} is rejected by {place}")]
+    Rejected {
+        /// Canonical name of the image.
+        image: String,
+        /// Place of the rule.
+        place: String,
+    },
+    /// The image has no signature.
+    #[error("{image} is not signed: there is no signature of {digest}, which {place} requires")]
+    Unsigned {
+        /// Canonical name of the image.
+        image: String,
+        /// Digest of the image.
+        digest: String,
+        /// Place of the rule.
+        place: String,
+    },
+    /// An image without a digest that could be signed.
+    #[error("{image} cannot have a signature, which {place} requires: an archive of docker save has no manifest")]
+    NoManifest {
+        /// Canonical name of the image.
+        image: String,
+        /// Place of the rule.
+        place: String,
+    },
+    /// No signature of the image counts.
+    #[error("{image} has no valid signature, which {place} requires: {}", Refusals(refusals))]
+    Refused {
+        /// Canonical name of the image.
+        image: String,
+        /// Place of the rule.
+        place: String,
+        /// Reasons, at least one, each once.
+        refusals: Vec<Refusal>,
+    },
+    /// A signature that is damaged in its layout.
+    #[error("cannot read the signatures of {image}: {source}")]
+    Read {
+        /// Canonical name of the image.
+        image: String,
+        /// Underlying error.
+        source: oci::Error,
+    },
+}
+
+/// Reason why a signature does not count.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// Signature that cannot be parsed.
+    #[error("a signature cannot be read: {0}")]
+    Malformed(String),
+    /// No key of the rule verifies the signature.
+    #[error("a signature was not made with {}", .0.join(" or "))]
+    OtherKey(Vec<String>),
+    /// Signature of other content.
+    #[error("a signature is for {signed}, not for {wanted}")]
+    OtherDigest {
+        /// Digest that is signed.
+        signed: String,
+        /// Digest of the image.
+        wanted: String,
+    },
+    /// Signature of an image of another name.
+    #[error("a signature is for the image {signed}, not for {wanted}")]
+    OtherImage {
+        /// Name that is signed.
+        signed: String,
+        /// Name, or pattern of names, that is wanted.
+        wanted: String,
+    },
+    /// Statement that is not a signature of an image.
+    #[error("a statement of the type {0} is no signature")]
+    Attestation(String),
+    /// Signature with a certificate in place of a key.
+    #[error("a signature is keyless, and the rule names keys only")]
+    Keyless,
+    /// Too many signatures.
+    #[error("it has more than {0} signatures; the rest was not read")]
+    TooMany(usize),
+}
+
+struct Refusals<'a>(&'a [Refusal]);
+
+impl fmt::Display for Refusals<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, refusal) in self.0.iter().enumerate() {
+            write!(f, "{}{refusal}", if at > 0 { "; " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+impl Error {
+    /// Returns the remedies, each one command or edit.
+    pub fn help(&self) -> Vec<String> {
+        match self {
+            Error::Rejected { .. } => vec!["use another image, or change the rule".into()],
+            Error::Unsigned { image, .. } => vec![
+                format!("`moby cache pull {image}` pulls the signatures that the registry has"),
+                format!("`moby sign {image} --key KEY` signs the image in the cache"),
+                "`rule: accept-unsigned` in the policy exempts images from signatures".into(),
+            ],
+            Error::NoManifest { .. } => vec!["export the image as an OCI archive, with its signatures".into()],
+            Error::Refused { image, refusals, .. } => {
+                let mut help = Vec::new();
+                for refusal in refusals {
+                    help.extend(match refusal {
+                        Refusal::OtherKey(_) => {
+                            Some("add the signer's public key to `keys:` if you trust it".to_owned())
+                        }
+                        Refusal::OtherImage { signed, .. } => Some(format!(
+                            "`signed-as: {signed}` in the rule accepts {image} as a copy of it"
+                        )),
+                        _ => None,
+                    });
+                }
+                help.dedup();
+                help
+            }
+            Error::Read { source, .. } => source.help(),
+        }
+    }
+}
+
+impl From<Error> for Diagnostic {
+    fn from(error: Error) -> Self {
+        Diagnostic {
+            help: error.help(),
+            ..Diagnostic::error(error.to_string()).caused_by(error)
+        }
+    }
+}

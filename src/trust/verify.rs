@@ -1,0 +1,245 @@
+//! Verification of images against a policy.
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use extents::Extents;
+use serde_json::Value;
+
+use super::bundle;
+use super::error::{Error, Refusal};
+use super::key::Fingerprint;
+use super::policy::{self, Action, Policy, Rule, Signers};
+use super::simple_signing;
+use super::statement;
+use crate::oci::referrers::{MAX_SIGNATURE, MAX_SIGNATURES};
+use crate::oci::{ImageGraph, Layout, Referrers};
+
+/// Result for an image that the policy allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The policy asks for no signature.
+    AcceptedUnsigned,
+    /// A signer of the rule has signed the image.
+    Signed {
+        /// Digest that is signed: that of the manifest or of an index above it.
+        digest: String,
+        /// Signer.
+        signer: Signer,
+    },
+}
+
+/// Signer of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signer {
+    /// A public key.
+    Key {
+        /// File, as the policy names it.
+        file: String,
+        /// Fingerprint.
+        fingerprint: Fingerprint,
+    },
+}
+
+impl std::fmt::Display for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Signer::Key { file, .. } => f.write_str(file),
+        }
+    }
+}
+
+/// Verifies an image: `digests` are those of its manifest and of the indexes above it, of which one must be
+/// signed. Signatures are taken from all layouts.
+///
+/// # Errors
+/// An image that the policy rejects, or that no signer of its rule has signed.
+pub fn verify(policy: &Policy, name: &str, digests: &[String], layouts: &[Layout]) -> Result<Verdict, Error> {
+    let place = || policy.place(name);
+    let (rule, signers) = match (policy.rule(name), policy.action(name)) {
+        (_, Action::AcceptUnsigned) => return Ok(Verdict::AcceptedUnsigned),
+        (Some(rule), Action::Signed(signers)) => (rule, signers),
+        _ => {
+            let image = name.to_owned();
+            return Err(Error::Rejected { image, place: place() });
+        }
+    };
+    let Some(first) = digests.first() else {
+        let image = name.to_owned();
+        return Err(Error::NoManifest { image, place: place() });
+    };
+    let mut refusals = Vec::new();
+    for digest in digests {
+        let mut referrers = Referrers::default();
+        for layout in layouts {
+            let found = layout.referrers(digest).map_err(|source| Error::Read {
+                image: name.to_owned(),
+                source,
+            })?;
+            referrers.merge(found);
+        }
+        let image = Image { name, digest, rule };
+        match image.signer(signers, &referrers, &mut refusals) {
+            Some(signer) => {
+                let digest = digest.clone();
+                return Ok(Verdict::Signed { digest, signer });
+            }
+            None => continue,
+        }
+    }
+    let image = name.to_owned();
+    if refusals.is_empty() {
+        let digest = first.clone();
+        return Err(Error::Unsigned {
+            image,
+            digest,
+            place: place(),
+        });
+    }
+    Err(Error::Refused {
+        image,
+        place: place(),
+        refusals,
+    })
+}
+
+/// Image that is to be signed.
+struct Image<'a> {
+    name: &'a str,
+    digest: &'a str,
+    rule: &'a Rule,
+}
+
+impl Image<'_> {
+    /// Finds a signer who has signed the image.
+    fn signer(&self, signers: &Signers, referrers: &Referrers, refusals: &mut Vec<Refusal>) -> Option<Signer> {
+        let mut refuse = |refusal: Refusal| {
+            if !refusals.contains(&refusal) {
+                refusals.push(refusal);
+            }
+        };
+        let payloads = referrers.payloads.iter().map(|payload| {
+            let annotations = payload.descriptor.get("annotations");
+            self.payload(signers, annotations, &payload.content)
+        });
+        let bundles = referrers.manifests.iter().flat_map(bundles);
+        let bundles = bundles.map(|content| self.bundle(signers, &content));
+        for (at, result) in payloads.chain(bundles).enumerate() {
+            if at == MAX_SIGNATURES {
+                refuse(Refusal::TooMany(MAX_SIGNATURES));
+                break;
+            }
+            match result {
+                Ok(signer) => return Some(signer),
+                Err(refusal) => refuse(refusal),
+            }
+        }
+        None
+    }
+
+    /// Verifies a signature of cosign's old form.
+    fn payload(&self, signers: &Signers, annotations: Option<&Value>, content: &Extents) -> Result<Signer, Refusal> {
+        let annotation = |key: &str| annotations?.get(key)?.as_str();
+        let signature = annotation(simple_signing::SIGNATURE).unwrap_or_default();
+        let signature = BASE64_STANDARD
+            .decode(signature)
+            .map_err(|error| Refusal::Malformed(error.to_string()))?;
+        let bytes = read(content)?;
+        let signer = signers.verify(&bytes, &signature)?;
+        let payload = simple_signing::parse(&bytes).map_err(Refusal::Malformed)?;
+        self.covers(&payload.digest, &payload.reference)?;
+        Ok(signer)
+    }
+
+    /// Verifies a sigstore bundle.
+    fn bundle(&self, signers: &Signers, content: &Extents) -> Result<Signer, Refusal> {
+        let bundle = bundle::parse(&read(content)?).map_err(Refusal::Malformed)?;
+        let Some(envelope) = &bundle.dsse_envelope else {
+            return Err(Refusal::Malformed("the bundle is for a file, not for an image".into()));
+        };
+        if bundle.verification_material.public_key.is_none() {
+            return Err(Refusal::Keyless);
+        }
+        let signer = signers.verify(&envelope.signed_bytes(), envelope.signature())?;
+        if envelope.payload_type != statement::PAYLOAD_TYPE {
+            return Err(Refusal::Attestation(envelope.payload_type.clone()));
+        }
+        let statement = statement::parse(&envelope.payload.0).map_err(Refusal::Malformed)?;
+        if statement.predicate_type != statement::SIGNED {
+            return Err(Refusal::Attestation(statement.predicate_type));
+        }
+        let mut refused = Refusal::Malformed("the statement is about nothing".into());
+        for subject in &statement.subject {
+            match self.covers(&subject.digest().unwrap_or_default(), &subject.name) {
+                Ok(()) => return Ok(signer),
+                Err(refusal) => refused = refusal,
+            }
+        }
+        Err(refused)
+    }
+
+    /// Checks that a signed digest and name are those of the image. An empty name allows any.
+    fn covers(&self, digest: &str, name: &str) -> Result<(), Refusal> {
+        if digest != self.digest {
+            return Err(Refusal::OtherDigest {
+                signed: digest.to_owned(),
+                wanted: self.digest.to_owned(),
+            });
+        }
+        if name.is_empty() {
+            return Ok(());
+        }
+        let other = |wanted: &str| {
+            Err(Refusal::OtherImage {
+                signed: name.to_owned(),
+                wanted: wanted.to_owned(),
+            })
+        };
+        let signed = policy::repository(name);
+        if let Some(pattern) = &self.rule.signed_as {
+            return if policy::matches(pattern, &signed) {
+                Ok(())
+            } else {
+                other(pattern)
+            };
+        }
+        if signed != policy::repository(self.name) || tag(name).is_some_and(|tag| Some(tag) != self::tag(self.name)) {
+            return other(self.name);
+        }
+        Ok(())
+    }
+}
+
+/// Returns the tag of a name; an image that is named by its digest alone has none.
+fn tag(name: &str) -> Option<String> {
+    crate::oci::reference::parse(name).ok()?.tag
+}
+
+/// Returns the bundles in a manifest.
+fn bundles(manifest: &ImageGraph) -> Vec<Extents> {
+    let layers = manifest.layers();
+    let bundles = layers.iter().filter(|(media_type, _)| bundle::is_bundle(media_type));
+    bundles.map(|(_, content)| content.clone()).collect()
+}
+
+fn read(content: &Extents) -> Result<Vec<u8>, Refusal> {
+    if content.len() > MAX_SIGNATURE {
+        return Err(Refusal::Malformed(format!("it has more than {MAX_SIGNATURE} bytes")));
+    }
+    content.to_vec().map_err(|error| Refusal::Malformed(error.to_string()))
+}
+
+impl Signers {
+    /// Finds the key that verifies a signature.
+    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<Signer, Refusal> {
+        for (file, key) in &self.keys {
+            if key.verifies(message, signature) {
+                return Ok(Signer::Key {
+                    file: file.clone(),
+                    fingerprint: key.fingerprint(),
+                });
+            }
+        }
+        Err(Refusal::OtherKey(
+            self.keys.iter().map(|(file, _)| file.clone()).collect(),
+        ))
+    }
+}

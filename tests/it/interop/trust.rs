@@ -1,0 +1,459 @@
+//! Signatures beside openssl and sigstore's own implementation in JavaScript, in both directions, and in
+//! registries.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use serde_json::Value;
+
+use crate::common::registry::{Action, Proxy, Registry, Response};
+use crate::common::site::{Site, good, refused};
+use crate::common::trust::{
+    attach_bundle, attach_payload, bundle, digest, encoding, entry, file, key, payload, sign, signatures, site,
+    statement,
+};
+
+const SIGNED: &str = "https://sigstore.dev/cosign/sign/v1";
+const KEYS: [&str; 3] = ["p256", "p384", "ed25519"];
+
+fn policy(site: &Site, pattern: &str, key: &str) {
+    site.write(
+        "policy.yml",
+        &format!("images:\n  - name: {pattern}\n    keys: [{key}]\n"),
+    );
+}
+
+fn build(site: &Site) -> Output {
+    site.moby(&[
+        "build",
+        "-f",
+        "tar",
+        "--arch",
+        "amd64",
+        "--layout",
+        "images",
+        "--policy",
+        "policy.yml",
+        "machine.yml",
+    ])
+}
+
+/// Signature of a file by openssl, in base64.
+fn openssl_sign(site: &Site, name: &str, key_file: &str) -> String {
+    let arguments = if key_file.contains("ed25519") {
+        ["pkeyutl", "-sign", "-rawin", "-inkey", key_file, "-in", name]
+    } else {
+        ["dgst", "-sha256", "-binary", "-sign", key_file, "-hex", name]
+    };
+    let arguments: Vec<&str> = arguments
+        .into_iter()
+        .filter(|one| !["-hex", "-binary"].contains(one))
+        .collect();
+    BASE64_STANDARD.encode(site.run("openssl", &arguments))
+}
+
+/// Returns true if openssl verifies a signature of a file.
+fn openssl_verifies(site: &Site, name: &str, key_file: &str, signature: &[u8]) -> bool {
+    fs::write(site.path("signature"), signature).unwrap();
+    let arguments = if key_file.contains("ed25519") {
+        vec![
+            "pkeyutl",
+            "-verify",
+            "-rawin",
+            "-pubin",
+            "-inkey",
+            key_file,
+            "-in",
+            name,
+            "-sigfile",
+            "signature",
+        ]
+    } else {
+        vec!["dgst", "-sha256", "-verify", key_file, "-signature", "signature", name]
+    };
+    let output = Command::new("openssl")
+        .args(arguments)
+        .current_dir(site.path(""))
+        .output();
+    output.unwrap().status.success()
+}
+
+/// Runs a script of `testdata/npm` with the packages that xtask installed.
+fn node(site: &Site, script: &str, arguments: &[&str]) -> Output {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let modules = root.join("target/npm/node_modules");
+    assert!(
+        modules.is_dir(),
+        "run `cargo xtask test`, which installs the packages of testdata/npm"
+    );
+    let mut command = Command::new("node");
+    command
+        .arg(root.join("testdata/npm").join(script))
+        .args(arguments)
+        .current_dir(site.path(""));
+    command
+        .env("NODE_PATH", modules)
+        .output()
+        .unwrap_or_else(|error| panic!("node is missing: {error}"))
+}
+
+/// Blob of a layout.
+fn blob(site: &Site, digest: &str) -> Vec<u8> {
+    fs::read(site.path("images/blobs").join(digest.replace(':', "/"))).unwrap()
+}
+
+/// Manifest with a name in the layout `images`.
+fn manifest(site: &Site, name: &str) -> Value {
+    let entry = entry(site, "images", name);
+    serde_json::from_slice(&blob(site, entry["digest"].as_str().unwrap())).unwrap()
+}
+
+#[test]
+fn moby_verifies_what_openssl_signs() {
+    let (site, mut layout) = site(&["example.org/app:v1"]);
+    let digest = digest(&site, "images", "example.org/app:v1");
+    for (name, options) in [
+        ("a", &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"][..]),
+        ("b", &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"]),
+        ("ed25519", &["-algorithm", "ED25519"]),
+    ] {
+        let (private, public) = (format!("{name}.key"), format!("{name}.pub"));
+        site.run("openssl", &[&["genpkey", "-out", &private][..], options].concat());
+        site.run("openssl", &["pkey", "-in", &private, "-pubout", "-out", &public]);
+        policy(&site, "example.org/*", &public);
+        let message = refused(build(&site), 1);
+        assert!(message.contains("example.org/app:v1"), "{message}");
+        let payload = payload(&digest, "example.org/app").to_string();
+        site.write("payload", &payload);
+        let signature = openssl_sign(&site, "payload", &private);
+        attach_payload(
+            &mut layout,
+            "example.org/app:v1",
+            &digest,
+            payload.as_bytes(),
+            &signature,
+        );
+        good(build(&site));
+        // And without it, by a bundle.
+        let signed = statement(&digest, "", SIGNED);
+        fs::write(site.path("statement"), encoding(&signed)).unwrap();
+        let signature = openssl_sign(&site, "statement", &private);
+        let image = entry(&site, "images", "example.org/app:v1");
+        layout.clear();
+        layout.name("example.org/app:v1", image);
+        attach_bundle(&mut layout, &digest, bundle(&signed, &signature).to_string().as_bytes());
+        good(build(&site));
+    }
+    // RSA and other curves are refused by name.
+    for (options, expected) in [
+        (&["-algorithm", "RSA"][..], "RSA keys are not supported"),
+        (
+            &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"],
+            "ECDSA P-521 keys are not supported",
+        ),
+        (&["-algorithm", "ED448"], "1.3.101.113 keys are not supported"),
+    ] {
+        site.run("openssl", &[&["genpkey", "-out", "other.key"][..], options].concat());
+        site.run("openssl", &["pkey", "-in", "other.key", "-pubout", "-out", "other.pub"]);
+        policy(&site, "example.org/*", "other.pub");
+        let message = refused(build(&site), 2);
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn openssl_and_sigstore_verify_what_moby_signs() {
+    for name in KEYS {
+        let (site, _) = site(&["example.org/app:v1"]);
+        let (private, public) = (format!("{name}.key"), key(&format!("{name}.pub")));
+        // Files.
+        site.write("output", "an output\n");
+        good(site.moby(&["sign", "output", "--key", &key(&private)]));
+        let signature = BASE64_STANDARD
+            .decode(fs::read(site.path("output.sig")).unwrap())
+            .unwrap();
+        assert!(openssl_verifies(&site, "output", &public, &signature), "{name}");
+        site.write("changed", "another output\n");
+        assert!(!openssl_verifies(&site, "changed", &public, &signature), "{name}");
+        // It passes a digest to node, which Ed25519 does not take.
+        if name != "ed25519" {
+            good(node(&site, "verify.cjs", &["output.sigstore.json", &public, "output"]));
+            refused(
+                node(&site, "verify.cjs", &["output.sigstore.json", &public, "changed"]),
+                1,
+            );
+        }
+        // Images.
+        sign(&site, "example.org/app:v1", &private);
+        let manifest_of = |form: &str| manifest(&site, &signatures(&site, "images", "example.org/app:v1", form));
+        let payload = &manifest_of(".sig")["layers"][0];
+        fs::write(site.path("payload"), blob(&site, payload["digest"].as_str().unwrap())).unwrap();
+        let signature = payload["annotations"]["dev.cosignproject.cosign/signature"]
+            .as_str()
+            .unwrap();
+        assert!(
+            openssl_verifies(&site, "payload", &public, &BASE64_STANDARD.decode(signature).unwrap()),
+            "{name}"
+        );
+        let referrer = manifest_of("")["manifests"][0]["digest"].as_str().unwrap().to_owned();
+        let referrer: Value = serde_json::from_slice(&blob(&site, &referrer)).unwrap();
+        fs::write(
+            site.path("bundle"),
+            blob(&site, referrer["layers"][0]["digest"].as_str().unwrap()),
+        )
+        .unwrap();
+        good(node(&site, "verify.cjs", &["bundle", &public]));
+        let other = key(if name == "p256" { "p384.pub" } else { "p256.pub" });
+        refused(node(&site, "verify.cjs", &["bundle", &other]), 1);
+    }
+}
+
+#[test]
+fn moby_verifies_what_sigstore_signs() {
+    for name in KEYS {
+        let (site, mut layout) = site(&["example.org/app:v1"]);
+        let digest = digest(&site, "images", "example.org/app:v1");
+        policy(&site, "example.org/*", &key(&format!("{name}.pub")));
+        site.write("statement", &statement(&digest, "", SIGNED).to_string());
+        let signed = good(node(
+            &site,
+            "sign.cjs",
+            &["dsse", &key(&format!("{name}.key")), "statement"],
+        ));
+        let mut altered = signed.clone();
+        let at = altered.windows(9).position(|bytes| bytes == b"\"payload\"").unwrap() + 20;
+        altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
+        attach_bundle(&mut layout, &digest, &altered);
+        let message = refused(build(&site), 1);
+        assert!(
+            message.contains("example.org/app:v1 has no valid signature"),
+            "{message}"
+        );
+        attach_bundle(&mut layout, &digest, &signed);
+        good(build(&site));
+        assert!(file("p256.pub").is_file());
+    }
+}
+
+/// moby with a cache of its own that may use registries.
+fn online(site: &Site, cache: &str, arguments: &[&str]) -> Output {
+    let all = [&["--cache", cache][..], arguments].concat();
+    super::registry::command(site, &all).output().unwrap()
+}
+
+fn raw(site: &Site, name: &str) -> Vec<u8> {
+    let from = format!("docker://{name}");
+    site.run(
+        "skopeo",
+        &["--insecure-policy", "inspect", "--raw", "--tls-verify=false", &from],
+    )
+}
+
+#[test]
+fn signatures_are_pushed_and_pulled() {
+    let (site, _) = site(&["example.org/app:v1"]);
+    let registry = Registry::start(&site.path(""), "", "");
+    let name = format!("{}/team/app:v1", registry.host());
+    let digest = digest(&site, "images", "example.org/app:v1");
+    good(online(&site, "plain", &["cache", "import", "images"]));
+    good(online(&site, "plain", &["cache", "push", "example.org/app:v1", &name]));
+    let verify = |cache: &str| online(&site, cache, &["cache", "verify", "--policy", "policy.yml"]);
+    let rule = |keys: &str| {
+        let host = registry.host();
+        site.write(
+            "policy.yml",
+            &format!("images:\n  - name: {host}/**\n    signed-as: example.org/app\n    keys: [{keys}]\n"),
+        );
+    };
+    rule(&key("p256.pub"));
+    // Pulled before it is signed.
+    good(online(&site, "early", &["cache", "pull", &name, "--arch", "amd64"]));
+    assert!(refused(verify("early"), 1).contains("is not signed"));
+    sign(&site, "example.org/app:v1", "p256.key");
+    good(online(&site, "signed", &["cache", "import", "images"]));
+    good(online(&site, "signed", &["cache", "push", "example.org/app:v1", &name]));
+    let tag = format!("{}/team/app:{}", registry.host(), digest.replace(':', "-"));
+    let one: Value = serde_json::from_slice(&raw(&site, &format!("{tag}.sig"))).unwrap();
+    assert_eq!(one["layers"].as_array().unwrap().len(), 1);
+    good(online(&site, "pulled", &["cache", "pull", &name, "--arch", "amd64"]));
+    good(verify("pulled"));
+    // A build fetches what the cache lacks, unless it must not use the network.
+    site.write("machine.yml", &format!("init:\n  - {name}\n"));
+    let build = [
+        "build",
+        "-f",
+        "tar",
+        "--arch",
+        "amd64",
+        "--policy",
+        "policy.yml",
+        "machine.yml",
+    ];
+    let message = refused(online(&site, "early", &[&build[..], &["--offline"]].concat()), 1);
+    assert!(message.contains("is not signed"), "{message}");
+    good(online(&site, "early", &build));
+    good(online(&site, "early", &[&build[..], &["--offline"]].concat()));
+    // So does one that pulls the image.
+    good(online(&site, "none", &build));
+    // A second signer adds a signature; the first one stays.
+    fs::remove_dir_all(site.path("images")).unwrap();
+    good(online(
+        &site,
+        "plain",
+        &["sign", "example.org/app:v1", "--key", &key("ed25519.key")],
+    ));
+    good(online(&site, "plain", &["cache", "push", "example.org/app:v1", &name]));
+    let two: Value = serde_json::from_slice(&raw(&site, &format!("{tag}.sig"))).unwrap();
+    assert_eq!(two["layers"].as_array().unwrap().len(), 2, "{two}");
+    let listed: Value = serde_json::from_slice(&raw(&site, &tag)).unwrap();
+    assert_eq!(listed["manifests"].as_array().unwrap().len(), 2, "{listed}");
+    for name in ["p256.pub", "ed25519.pub"] {
+        rule(&key(name));
+        fs::remove_dir_all(site.path("none")).unwrap();
+        good(online(&site, "none", &build));
+    }
+    // skopeo copies a layout with the signatures as it does any image.
+    let layout = site.path("copied").display().to_string();
+    for (from, to) in [
+        (name.clone(), "team/app:v1".to_owned()),
+        (
+            format!("{tag}.sig"),
+            format!("team/app:{}.sig", digest.replace(':', "-")),
+        ),
+    ] {
+        let (from, to) = (
+            format!("docker://{from}"),
+            format!("oci:{layout}:{}/{to}", registry.host()),
+        );
+        site.run(
+            "skopeo",
+            &[
+                "--insecure-policy",
+                "copy",
+                "-q",
+                "--all",
+                "--preserve-digests",
+                "--src-tls-verify=false",
+                &from,
+                &to,
+            ],
+        );
+    }
+    good(online(
+        &site,
+        "empty",
+        &[&build[..], &["--offline", "--layout", "copied"]].concat(),
+    ));
+}
+
+#[test]
+fn referrers_api_is_used_where_there_is_one() {
+    let (site, _) = site(&["example.org/app:v1"]);
+    let registry = Registry::start(&site.path(""), "", "");
+    sign(&site, "example.org/app:v1", "p256.key");
+    let digest = digest(&site, "images", "example.org/app:v1");
+    good(online(&site, "signed", &["cache", "import", "images"]));
+    let name = format!("{}/team/app:v1", registry.host());
+    good(online(&site, "signed", &["cache", "push", "example.org/app:v1", &name]));
+    let index = raw(
+        &site,
+        &format!("{}/team/app:{}", registry.host(), digest.replace(':', "-")),
+    );
+    let index = String::from_utf8(index).unwrap();
+    let subject = digest.clone();
+    // No tags of signatures, as with cosign 3 and a registry with the API.
+    let proxy = Proxy::start(&registry, move |_, head| {
+        let answer = |status, body: &str| {
+            let headers = "Content-Type: application/vnd.oci.image.index.v1+json\r\n".to_owned();
+            Action::Respond(Response {
+                status,
+                headers,
+                body: body.to_owned(),
+            })
+        };
+        if head.line.contains(&format!("/referrers/{subject}")) {
+            answer("200 OK", &index)
+        } else if head.line.contains("/referrers/") {
+            answer("200 OK", r#"{"schemaVersion":2,"manifests":[]}"#)
+        } else if head.line.contains("/manifests/sha256-") {
+            answer("404 Not Found", "{}")
+        } else {
+            Action::Pass
+        }
+    });
+    let name = format!("{}/team/app:v1", proxy.host());
+    let host = proxy.host();
+    site.write(
+        "policy.yml",
+        &format!(
+            "images:\n  - name: {host}/**\n    signed-as: '**'\n    keys: [{}]\n",
+            key("p256.pub")
+        ),
+    );
+    good(online(&site, "pulled", &["cache", "pull", &name, "--arch", "amd64"]));
+    good(online(&site, "pulled", &["cache", "verify", "--policy", "policy.yml"]));
+    let requests = proxy.requests.lock().unwrap().join("\n");
+    assert!(requests.contains("/referrers/"), "{requests}");
+}
+
+#[test]
+fn guide_to_trust_works_as_it_is_written() {
+    let (site, _) = site(&["example.org/team/app:v1", "docker.io/moby/other:v1"]);
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/how-to/trust.md");
+    let page = fs::read_to_string(page).unwrap();
+    site.write(
+        "machine.yml",
+        "init:\n  - example.org/team/app:v1\n  - docker.io/moby/other:v1\n",
+    );
+    site.write("machine.iso", "an output\n");
+    good(site.moby(&["cache", "import", "images"]));
+    let mut commands: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+    // Neither cosign nor the registry example.org is here.
+    commands.retain(|command| {
+        !command.starts_with("cosign")
+            && !command.contains("cache push")
+            && !command.contains(": ")
+            && !command.ends_with(':')
+    });
+    // The policy is shown before its key is made.
+    commands.sort_by_key(|command| match command.split(' ').next() {
+        Some("openssl") => 0,
+        _ if command.starts_with("moby sign") => 1,
+        _ => 2,
+    });
+    assert!(commands.len() >= 7, "{commands:?}");
+    let policies: Vec<&str> = page
+        .split("\n```yaml policy.yml\n")
+        .skip(1)
+        .map(|block| block.split_once("\n```").unwrap().0)
+        .collect();
+    site.write("policy.yml", &format!("{}\n", policies[0]));
+    let program = Path::new(env!("CARGO_BIN_EXE_moby")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    for command in commands {
+        // The images have no kernel, which a tar does not need.
+        let more = if command.starts_with("moby build") {
+            " -f tar --arch amd64"
+        } else {
+            ""
+        };
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-ec", &format!("{command}{more}")])
+            .current_dir(site.path(""))
+            .env("PATH", &path);
+        shell.env("MOBY_OFFLINE", "1").env("MOBY_CACHE", site.path("cache"));
+        let output = shell.output().unwrap();
+        assert!(
+            output.status.success(),
+            "{command}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    // The other policy is one, too.
+    site.write("policy.yml", &format!("{}\n", policies[1]));
+    site.write("machine.yml", "trust:\n  policy: policy.yml\n");
+    good(site.moby(&["check", "machine.yml"]));
+}
