@@ -148,7 +148,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Takes the system apart from `/boot`.
+    /// Builds the system: the complete tree, and the root filesystem without `/boot`.
     fn finish(self) -> Result<System, Diagnostics> {
         let complete = self.tree;
         let mut root = complete.clone();

@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use extents::Extents;
 use tree::{Kind, Tree};
 
 use super::error::cannot;
+use super::put::put_file;
 use crate::debian::deb;
 use crate::diagnostic::Diagnostic;
 use crate::kmod;
@@ -33,10 +33,10 @@ pub fn unpack(debs: &[PathBuf], tree: &mut Tree, is_wanted: &dyn Fn(&str) -> boo
         let name = tree::show(&item.path);
         let Kind::File(content) = &item.node.kind else { continue };
         if name.starts_with("boot/vmlinuz-") {
-            put(tree, "kernel", content.clone())?;
+            put_file(tree, "kernel", 0o644, content.clone())?;
             has_kernel = true;
         } else if name.starts_with("boot/config-") {
-            put(tree, "kernel-config", content.clone())?;
+            put_file(tree, "kernel-config", 0o644, content.clone())?;
         } else if let Some(path) = device_tree(&name) {
             device_trees.push((name, path, content.clone()));
         }
@@ -49,27 +49,17 @@ pub fn unpack(debs: &[PathBuf], tree: &mut Tree, is_wanted: &dyn Fn(&str) -> boo
     move_out_of_usr(&mut all)?;
     for (from, to, content) in device_trees {
         all.remove(from.as_bytes());
-        put(&mut all, &to, content)?;
+        put_file(&mut all, &to, 0o644, content)?;
     }
     kmod::index(&mut all).map_err(|error| Diagnostic::error(error.to_string()).caused_by(error))?;
     let tar = pax::plan(&all).map_err(cannot("write kernel.tar"))?;
-    put(tree, "kernel.tar", tar)
+    put_file(tree, "kernel.tar", 0o644, tar)
 }
 
 /// Returns whether a .deb file is a kernel, not one of its dependencies.
 pub fn is_kernel(deb: &Path) -> bool {
     deb.file_name()
         .is_some_and(|name| name.to_string_lossy().starts_with("linux-image-"))
-}
-
-fn put(tree: &mut Tree, path: &str, content: Extents) -> Result<(), Diagnostic> {
-    let inserted = tree.insert(
-        path.as_bytes(),
-        default_meta(0o644),
-        Kind::File(content),
-        &default_meta(0o755),
-    );
-    inserted.map(drop).map_err(cannot(format!("add {path}")))
 }
 
 /// Moves modules to `lib/modules`, where every modprobe and LinuxKit expect them. Debian 13 has

@@ -18,6 +18,7 @@ use tree::{Kind, Tree};
 
 use super::Options;
 use super::error::cannot;
+use super::put::put_file;
 use crate::arch::Arch;
 use crate::bounded;
 use crate::debian::{self, Query, deb};
@@ -77,11 +78,11 @@ pub fn build(
     let mut modules = Tree::new(default_meta(0o755));
     let list = format!("lib/modules/{release}/modules.builtin");
     let bytes = Extents::from_bytes;
-    put(&mut modules, &list, bytes(source.read("modules.builtin")?))?;
+    put_file(&mut modules, &list, 0o644, bytes(source.read("modules.builtin")?))?;
     let tar = pax::plan(&modules).map_err(cannot("write kernel.tar"))?;
-    put(tree, "kernel", bytes(source.read("arch/x86/boot/bzImage")?))?;
-    put(tree, "kernel-config", bytes(source.read(".config")?))?;
-    put(tree, "kernel.tar", tar)?;
+    put_file(tree, "kernel", 0o644, bytes(source.read("arch/x86/boot/bzImage")?))?;
+    put_file(tree, "kernel-config", 0o644, bytes(source.read(".config")?))?;
+    put_file(tree, "kernel.tar", 0o644, tar)?;
     for deb in &debs {
         deb::record(deb, tree)?;
     }
@@ -95,16 +96,6 @@ pub fn query(package: &str) -> Query {
         component: None,
         closure: false,
     }
-}
-
-fn put(tree: &mut Tree, path: &str, content: Extents) -> Result<(), Diagnostic> {
-    let inserted = tree.insert(
-        path.as_bytes(),
-        default_meta(0o644),
-        Kind::File(content),
-        &default_meta(0o755),
-    );
-    inserted.map(drop).map_err(cannot(format!("add {path}")))
 }
 
 /// Fails if the host lacks a program or header.

@@ -14,6 +14,7 @@ mod image;
 mod kernel;
 mod linux;
 mod pattern;
+mod put;
 mod recipe;
 mod steps;
 mod tag;

@@ -9,6 +9,7 @@ use tree::{Kind, Meta, Tree};
 use super::error::cannot;
 use super::files::{self, Entry};
 use super::pattern::{self, Selection};
+use super::put::{put, put_file};
 use super::recipe::{Recipe, Step};
 use super::{Options, cargo, kernel, linux};
 use crate::arch::Arch;
@@ -121,15 +122,6 @@ fn of_kernel(package: &str) -> Query {
         component: None,
         closure: true,
     }
-}
-
-fn put(tree: &mut Tree, path: &str, file_meta: Meta, kind: Kind) -> Result<(), Diagnostic> {
-    let inserted = tree.insert(path.as_bytes(), file_meta, kind, &default_meta(0o755));
-    inserted.map(drop).map_err(cannot(format!("add {path}")))
-}
-
-fn put_file(tree: &mut Tree, path: &str, mode: u32, content: Extents) -> Result<(), Diagnostic> {
-    put(tree, path, default_meta(mode), Kind::File(content))
 }
 
 /// Unpacks the selected files of `debs`, and returns whether there are any. A path that a release

@@ -10,7 +10,7 @@ use super::Error;
 use crate::arch::Arch;
 use crate::diagnostic::Diagnostics;
 
-/// A boot loader, or what else a boot needs besides the kernel.
+/// Boot loader, or other files that a boot needs besides the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Loader {
     /// syslinux, for BIOS boot: the image `pkg/syslinux`.

@@ -28,7 +28,7 @@ const SD_CARD_FREE: u64 = 16 << 20;
 /// Sectors before the first partition.
 const HIDDEN_SECTORS: u32 = (disk::ALIGNMENT / disk::SECTOR) as u32;
 
-/// A disk, and the identifier that those in its tables are derived from.
+/// Disk, and the identifier from which the identifiers in its tables are derived.
 #[derive(Clone, Debug)]
 pub struct Disk {
     /// Table and partitions.
@@ -183,7 +183,7 @@ pub fn sd_card(files: &Tree, time: i64) -> Result<Disk, Error> {
 /// Maximum length of a disk with an MBR, in bytes: sector numbers have 32 bits.
 pub const MAX_MBR_LEN: u64 = u32::MAX as u64 * disk::SECTOR;
 
-/// Computes the least length that any disk of a layout has, in bytes: that of one without files.
+/// Computes the minimum length of a layout's disk in bytes: the length of a disk without files.
 ///
 /// # Errors
 /// Partitions that the table cannot hold.

@@ -156,7 +156,7 @@ impl Support {
     }
 }
 
-/// Drivers of the modules of [`OPTIONS`] whose option has a value.
+/// Lists the modules of [`OPTIONS`] whose option has a value.
 fn configured(config: &str, value: &str) -> BTreeSet<String> {
     let has = |option: &str| config.lines().any(|line| line.strip_suffix(value) == Some(option));
     OPTIONS

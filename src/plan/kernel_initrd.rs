@@ -32,7 +32,7 @@ pub struct BootParts {
 }
 
 impl BootParts {
-    /// Takes the parts of a system; there is no initrd yet.
+    /// Creates the parts of a system, without an initrd.
     pub fn new(system: &System) -> BootParts {
         BootParts {
             kernel: system.kernel.clone(),

@@ -1,4 +1,4 @@
-//! Outputs as extents: files whose bytes are known by where they come from, and not yet written.
+//! Outputs as extents: files that are described by the origins of their bytes, and not yet written.
 //!
 //! ```text
 //! System ──▶ initrd or image of the root filesystem ──▶ kernel, initrd, cmdline

@@ -325,7 +325,7 @@ impl Pull<'_> {
                 return Err(Error::Platform {
                     reference: name.to_owned(),
                     wanted: arch.platform(),
-                    found: listed.iter().filter_map(platform_name).collect(),
+                    found: listed.iter().filter_map(digests::platform_name).collect(),
                 });
             }
         }
@@ -482,10 +482,4 @@ fn is_about(descriptor: &Descriptor, other: &Descriptor) -> bool {
         .and_then(|annotations| annotations.get(ATTESTED))
         .map(String::as_str)
         == Some(other.digest().as_ref())
-}
-
-fn platform_name(descriptor: &Descriptor) -> Option<String> {
-    let platform = descriptor.platform().as_ref()?;
-    let arch = platform.architecture().to_string();
-    (arch != "unknown").then(|| format!("{}/{arch}", platform.os()))
 }
