@@ -1,6 +1,6 @@
 # Writes seeds into corpus/TARGET of the working directory. $M is moby, $R the root of the repository.
 set -eu
-for target in yaml label image_config reference deb modinfo layout layer registry inspect cpio deflate loader; do mkdir -p corpus/$target; done
+for target in yaml label image_config reference deb modinfo layout layer registry inspect cpio deflate loader signature; do mkdir -p corpus/$target; done
 n=0; for file in $R/examples/*.yml $R/pkg/*/build.yml; do n=$((n + 1)); cp $file corpus/yaml/$n; done
 n=0; for name in nginx docker.io/library/nginx:latest a.b:80/c/d@sha256:$(printf '0%.0s' $(seq 64)); do
   n=$((n + 1)); printf %s $name > corpus/reference/$n; done
@@ -77,3 +77,5 @@ genisoimage -quiet -no-pad -R -o corpus/inspect/cd work/tiny.yml 2>/dev/null || 
 sgdisk -a 1 -n 1:40:60 work/disk >/dev/null 2>&1 && cp work/disk corpus/inspect/gpt || true
 cp /usr/lib/systemd/boot/efi/linuxx64.efi.stub corpus/loader/ 2>/dev/null || true
 cp work/tiny* corpus/inspect/; rm -rf work
+cp $R/testdata/trust/p256.pub corpus/signature/key
+printf '%s' '{"critical":{"identity":{"docker-reference":"a"},"image":{"docker-manifest-digest":"sha256:00"},"type":"cosign container image signature"},"optional":null}' > corpus/signature/payload

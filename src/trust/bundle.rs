@@ -225,6 +225,48 @@ fn integer<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
     }
 }
 
+/// Log entry as cosign's old form has it.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct OldEntry {
+    signed_entry_timestamp: Bytes,
+    payload: OldPayload,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OldPayload {
+    body: Bytes,
+    integrated_time: i64,
+    log_index: i64,
+    #[serde(rename = "logID")]
+    log_id: String,
+}
+
+/// Parses a log entry of cosign's old form.
+///
+/// # Errors
+/// Text that is not such JSON.
+pub fn parse_entry(text: &str) -> Result<LogEntry, String> {
+    let OldEntry {
+        signed_entry_timestamp,
+        payload,
+    } = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let byte = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+    let id: Option<Vec<u8>> = payload.log_id.as_bytes().chunks(2).map(byte).collect();
+    Ok(LogEntry {
+        log_index: payload.log_index,
+        log_id: LogId {
+            key_id: Bytes(id.ok_or("its log ID is not hexadecimal")?),
+        },
+        kind_version: None,
+        integrated_time: payload.integrated_time,
+        inclusion_promise: Some(InclusionPromise { signed_entry_timestamp }),
+        inclusion_proof: None,
+        canonicalized_body: payload.body,
+    })
+}
+
 /// Parses a bundle.
 ///
 /// # Errors
@@ -246,6 +288,33 @@ pub fn parse(bytes: &[u8]) -> Result<Bundle, String> {
         ));
     }
     Ok(bundle)
+}
+
+impl Bundle {
+    /// Returns the certificate of the signer, in DER; none if the bundle refers to a key.
+    pub fn certificate(&self) -> Option<&[u8]> {
+        let Material {
+            certificate,
+            x509_certificate_chain: chain,
+            ..
+        } = &self.verification_material;
+        let first = || chain.as_ref()?.certificates.first();
+        Some(&certificate.as_ref().or_else(first)?.raw_bytes.0)
+    }
+
+    /// Returns the responses of timestamp authorities, in DER.
+    pub fn timestamps(&self) -> Vec<&[u8]> {
+        let timestamps = &self.verification_material.timestamp_verification_data.rfc3161;
+        timestamps
+            .iter()
+            .map(|timestamp| timestamp.signed_timestamp.0.as_slice())
+            .collect()
+    }
+
+    /// Returns true if log entries need a proof of inclusion: since version 0.2.
+    pub fn needs_proof(&self) -> bool {
+        !self.media_type.ends_with("version=0.1")
+    }
 }
 
 impl Envelope {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::keyless::Untrusted;
 use crate::diagnostic::Diagnostic;
 use crate::oci;
 
@@ -87,6 +88,12 @@ pub enum Refusal {
     /// Signature with a certificate in place of a key.
     #[error("a signature is keyless, and the rule names keys only")]
     Keyless,
+    /// Signature with a key in place of a certificate.
+    #[error("a signature was made with a key, and the rule names keyless signers only")]
+    Key,
+    /// Keyless signature that does not count.
+    #[error("a keyless signature does not count: {0}")]
+    Untrusted(#[from] Untrusted),
     /// Too many signatures.
     #[error("it has more than {0} signatures; the rest was not read")]
     TooMany(usize),

@@ -137,11 +137,13 @@ impl PublicKey {
     }
 
     /// Returns true if `signature` is this key's signature of `message`: ECDSA in DER (RFC 3279, section
-    /// 2.2.3) over SHA-256, for P-384 also over SHA-384; or Ed25519 (RFC 8032).
+    /// 2.2.3) over SHA-256 or SHA-384, or Ed25519 (RFC 8032).
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.verifier {
-            Verifier::P256(key) => p256::ecdsa::DerSignature::from_bytes(signature)
-                .is_ok_and(|signature| key.verify_prehash(&Sha256::digest(message), &signature).is_ok()),
+            Verifier::P256(key) => p256::ecdsa::DerSignature::from_bytes(signature).is_ok_and(|signature| {
+                key.verify_prehash(&Sha256::digest(message), &signature).is_ok()
+                    || key.verify_prehash(&Sha384::digest(message), &signature).is_ok()
+            }),
             Verifier::P384(key) => p384::ecdsa::DerSignature::from_bytes(signature).is_ok_and(|signature| {
                 key.verify_prehash(&Sha384::digest(message), &signature).is_ok()
                     || key.verify_prehash(&Sha256::digest(message), &signature).is_ok()

@@ -1,8 +1,8 @@
 //! Signatures of images and files, and the policy that says whose are needed.
 //!
 //! ```text
-//! policy ──▶ rule for the image's name ──▶ keys ─┐
-//! layouts ──▶ signatures of the digest ──────────┴──▶ verdict
+//! policy ──▶ rule for the image's name ──▶ keys, identities ─┐
+//! layouts ──▶ signatures of the digest ──────────────────────┴──▶ verdict
 //! ```
 //!
 //! Nothing here uses the network. Everything in a signature is hostile until the signature is verified.
@@ -10,6 +10,7 @@
 pub mod bundle;
 mod error;
 mod key;
+pub mod keyless;
 pub mod policy;
 #[cfg(feature = "sign")]
 pub mod sign;

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::key::PublicKey;
+use super::keyless::{Identity, TrustedRoot};
 use crate::bounded;
 use crate::config::node::{self, Kind, Node};
 use crate::config::{self, Source, schema};
@@ -53,6 +54,8 @@ pub enum Action {
 pub struct Signers {
     /// Public keys, with the names of their files.
     pub keys: Vec<(String, PublicKey)>,
+    /// Signers without keys.
+    pub identities: Vec<Identity>,
 }
 
 /// Fields of a policy file.
@@ -72,19 +75,35 @@ struct Fields {
     #[serde(default)]
     keys: Vec<String>,
     #[serde(default)]
+    keyless: Vec<KeylessFields>,
+    #[serde(default)]
     rule: Option<String>,
     #[serde(default)]
     signed_as: Option<String>,
+}
+
+/// Fields of a signer without a key.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct KeylessFields {
+    identity: String,
+    issuer: String,
+    trusted_root: String,
 }
 
 /// Returns the schema of a policy file.
 fn document_schema() -> Value {
     let actions = json!({"enum": ["accept-unsigned", "reject"]});
     let text = json!({"type": "string"});
+    let keyless = json!({
+        "type": "object", "additionalProperties": false, "required": ["identity", "issuer", "trusted-root"],
+        "properties": {"identity": text, "issuer": text, "trusted-root": text},
+    });
     let rule = json!({
         "type": "object", "additionalProperties": false, "required": ["name"],
         "properties": {
-            "name": text, "keys": {"type": "array", "items": text}, "rule": actions, "signed-as": text,
+            "name": text, "keys": {"type": "array", "items": text}, "keyless": {"type": "array", "items": keyless},
+            "rule": actions, "signed-as": text,
         },
     });
     json!({
@@ -176,13 +195,13 @@ impl Rule {
             errors.extend(pattern.and_then(|pattern| check_pattern(key, pattern, span)));
         }
         let given = action(fields.rule.as_deref());
-        let signed = !fields.keys.is_empty();
+        let signed = !fields.keys.is_empty() || !fields.keyless.is_empty();
         if given.is_some() == signed {
             let message = match given {
-                Some(_) => "`rule` and `keys` contradict each other",
-                None => "the rule names no keys",
+                Some(_) => "a rule with signers cannot have `rule`",
+                None => "the rule names no signers",
             };
-            let help = "write `keys: [FILE]`, `rule: accept-unsigned` or `rule: reject`";
+            let help = "write `keys: [FILE]`, `keyless: [...]`, `rule: accept-unsigned` or `rule: reject`";
             errors.push(Diagnostic::at(node.span, message).help(help));
         }
         let mut signers = Signers::default();
@@ -193,6 +212,21 @@ impl Rule {
                     let message = format!("cannot use the key {}: {error}", dir.join(file).display());
                     let help = "a public key is PEM text, as cosign.pub, or as `openssl pkey -pubout` prints it";
                     errors.push(Diagnostic::at(node.span, message).help(help).caused_by(error));
+                }
+            }
+        }
+        for (fields, node) in fields.keyless.into_iter().zip(items(node, "keyless")) {
+            match TrustedRoot::read(&dir.join(&fields.trusted_root)) {
+                Ok(root) => signers.identities.push(Identity {
+                    root,
+                    issuer: fields.issuer,
+                    identity: fields.identity,
+                }),
+                Err(error) => {
+                    let path = dir.join(&fields.trusted_root);
+                    let message = format!("cannot use the trusted root {}: {error}", path.display());
+                    let span = get(node, "trusted-root").map_or(node.span, |node| node.span);
+                    errors.push(Diagnostic::at(span, message));
                 }
             }
         }
@@ -368,8 +402,8 @@ mod tests {
             ("name: nginx\n    rule: reject", "has no registry"),
             ("name: '**'\n    rule: reject", "a pattern begins with a registry"),
             ("name: example.org/a:v1\n    rule: reject", "rules are for repositories"),
-            ("name: example.org/a", "names no keys"),
-            ("name: example.org/a\n    keys: []", "names no keys"),
+            ("name: example.org/a", "names no signers"),
+            ("name: example.org/a\n    keys: []", "names no signers"),
             (
                 "name: example.org/a\n    keys: [none.pub]",
                 "cannot use the key none.pub",

@@ -8,6 +8,10 @@ use serde::de::IgnoredAny;
 pub const MEDIA_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 /// Annotation of the layer with a payload: the signature of the payload's bytes, in base64.
 pub const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+/// Annotation with the certificate of a keyless signature, in PEM.
+pub const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
+/// Annotation with the log entry of a keyless signature.
+pub const BUNDLE: &str = "dev.sigstore.cosign/bundle";
 /// Value of `critical.type`.
 const TYPE: &str = "cosign container image signature";
 

@@ -4,9 +4,10 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use extents::Extents;
 use serde_json::Value;
 
-use super::bundle;
+use super::bundle::{self, LogEntry};
 use super::error::{Error, Refusal};
 use super::key::Fingerprint;
+use super::keyless::{Evidence, Subject};
 use super::policy::{self, Action, Policy, Rule, Signers};
 use super::simple_signing;
 use super::statement;
@@ -37,12 +38,15 @@ pub enum Signer {
         /// Fingerprint.
         fingerprint: Fingerprint,
     },
+    /// An identity.
+    Identity(String),
 }
 
 impl std::fmt::Display for Signer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Signer::Key { file, .. } => f.write_str(file),
+            Signer::Identity(identity) => f.write_str(identity),
         }
     }
 }
@@ -143,7 +147,23 @@ impl Image<'_> {
             .decode(signature)
             .map_err(|error| Refusal::Malformed(error.to_string()))?;
         let bytes = read(content)?;
-        let signer = signers.verify(&bytes, &signature)?;
+        let signer = match annotation(simple_signing::CERTIFICATE) {
+            None => signers.key(&bytes, &signature)?,
+            Some(certificate) => {
+                let certificate = spki::der::Document::from_pem(certificate.trim());
+                let (_, certificate) = certificate.map_err(|error| Refusal::Malformed(error.to_string()))?;
+                let entry = annotation(simple_signing::BUNDLE).map(bundle::parse_entry).transpose();
+                let entries: Vec<LogEntry> = entry.map_err(Refusal::Malformed)?.into_iter().collect();
+                signers.identity(&Evidence {
+                    certificate: certificate.as_bytes(),
+                    subject: Subject::Message(&bytes),
+                    signature: &signature,
+                    entries: &entries,
+                    timestamps: Vec::new(),
+                    needs_proof: false,
+                })?
+            }
+        };
         let payload = simple_signing::parse(&bytes).map_err(Refusal::Malformed)?;
         self.covers(&payload.digest, &payload.reference)?;
         Ok(signer)
@@ -155,10 +175,7 @@ impl Image<'_> {
         let Some(envelope) = &bundle.dsse_envelope else {
             return Err(Refusal::Malformed("the bundle is for a file, not for an image".into()));
         };
-        if bundle.verification_material.public_key.is_none() {
-            return Err(Refusal::Keyless);
-        }
-        let signer = signers.verify(&envelope.signed_bytes(), envelope.signature())?;
+        // Read before it is verified, only to tell attestations of whoever from signatures.
         if envelope.payload_type != statement::PAYLOAD_TYPE {
             return Err(Refusal::Attestation(envelope.payload_type.clone()));
         }
@@ -166,6 +183,17 @@ impl Image<'_> {
         if statement.predicate_type != statement::SIGNED {
             return Err(Refusal::Attestation(statement.predicate_type));
         }
+        let signer = match bundle.certificate() {
+            None => signers.key(&envelope.signed_bytes(), envelope.signature())?,
+            Some(certificate) => signers.identity(&Evidence {
+                certificate,
+                subject: Subject::Envelope(envelope),
+                signature: envelope.signature(),
+                entries: &bundle.verification_material.tlog_entries,
+                timestamps: bundle.timestamps(),
+                needs_proof: bundle.needs_proof(),
+            })?,
+        };
         let mut refused = Refusal::Malformed("the statement is about nothing".into());
         for subject in &statement.subject {
             match self.covers(&subject.digest().unwrap_or_default(), &subject.name) {
@@ -229,7 +257,10 @@ fn read(content: &Extents) -> Result<Vec<u8>, Refusal> {
 
 impl Signers {
     /// Finds the key that verifies a signature.
-    fn verify(&self, message: &[u8], signature: &[u8]) -> Result<Signer, Refusal> {
+    fn key(&self, message: &[u8], signature: &[u8]) -> Result<Signer, Refusal> {
+        if self.keys.is_empty() {
+            return Err(Refusal::Key);
+        }
         for (file, key) in &self.keys {
             if key.verifies(message, signature) {
                 return Ok(Signer::Key {
@@ -241,5 +272,17 @@ impl Signers {
         Err(Refusal::OtherKey(
             self.keys.iter().map(|(file, _)| file.clone()).collect(),
         ))
+    }
+
+    /// Finds the signer of a keyless signature.
+    fn identity(&self, evidence: &Evidence<'_>) -> Result<Signer, Refusal> {
+        let mut refusal = Refusal::Keyless;
+        for identity in &self.identities {
+            match identity.verify(evidence) {
+                Ok(identity) => return Ok(Signer::Identity(identity)),
+                Err(error) => refusal = error.into(),
+            }
+        }
+        Err(refusal)
     }
 }

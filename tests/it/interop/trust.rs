@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::common::registry::{Action, Proxy, Registry, Response};
 use crate::common::site::{Site, good, refused};
@@ -452,8 +453,317 @@ fn guide_to_trust_works_as_it_is_written() {
             String::from_utf8_lossy(&output.stderr)
         );
     }
-    // The other policy is one, too.
-    site.write("policy.yml", &format!("{}\n", policies[1]));
-    site.write("machine.yml", "trust:\n  policy: policy.yml\n");
-    good(site.moby(&["check", "machine.yml"]));
+    // The other policies are valid, too.
+    Sigstore::new(&site).write_root();
+    assert_eq!(policies.len(), 3);
+    for policy in policies {
+        site.write("policy.yml", &format!("{policy}\n"));
+        site.write("machine.yml", "trust:\n  policy: policy.yml\n");
+        good(site.moby(&["check", "machine.yml"]));
+    }
+}
+
+/// A certificate authority, a transparency log and a trusted root, made by openssl.
+struct Sigstore<'a> {
+    site: &'a Site,
+    now: u64,
+}
+
+impl Sigstore<'_> {
+    fn new(site: &Site) -> Sigstore<'_> {
+        let mut sigstore = Sigstore { site, now: 0 };
+        for (name, curve) in [
+            ("root", "P-384"),
+            ("authority", "P-384"),
+            ("log", "P-256"),
+            ("signer", "P-256"),
+            ("stranger", "P-256"),
+        ] {
+            let curve = format!("ec_paramgen_curve:{curve}");
+            site.run(
+                "openssl",
+                &[
+                    "genpkey",
+                    "-algorithm",
+                    "EC",
+                    "-pkeyopt",
+                    &curve,
+                    "-out",
+                    &format!("{name}.key"),
+                ],
+            );
+        }
+        site.write(
+            "extensions",
+            "[ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n\
+             [signer]\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=codeSigning\n\
+             subjectAltName=critical,URI:https://example.org/ci/release@main\n\
+             1.3.6.1.4.1.57264.1.8=ASN1:UTF8String:https://issuer.example.org\n\
+             [server]\nextendedKeyUsage=serverAuth\nsubjectAltName=URI:https://example.org/ci/release@main\n\
+             1.3.6.1.4.1.57264.1.8=ASN1:UTF8String:https://issuer.example.org\n",
+        );
+        site.run(
+            "openssl",
+            &[
+                "req", "-new", "-x509", "-sha384", "-days", "9", "-key", "root.key", "-subj", "/CN=root", "-out",
+                "root.crt",
+            ],
+        );
+        sigstore.certificate("authority", "ca", "/CN=authority", "root");
+        sigstore.certificate("signer", "signer", "/", "authority");
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        sigstore.now = now.unwrap().as_secs();
+        sigstore
+    }
+
+    /// Has a certificate issued: `name.crt`.
+    fn certificate(&self, name: &str, extensions: &str, subject: &str, issuer: &str) {
+        let (key, crt, csr) = (format!("{name}.key"), format!("{name}.crt"), format!("{name}.csr"));
+        self.site.run(
+            "openssl",
+            &["req", "-new", "-key", &key, "-subj", subject, "-out", &csr],
+        );
+        let (ca, ca_key) = (format!("{issuer}.crt"), format!("{issuer}.key"));
+        self.site.run(
+            "openssl",
+            &[
+                "x509",
+                "-req",
+                "-in",
+                &csr,
+                "-CA",
+                &ca,
+                "-CAkey",
+                &ca_key,
+                "-CAcreateserial",
+                "-days",
+                "3",
+                "-sha384",
+                "-extfile",
+                "extensions",
+                "-extensions",
+                extensions,
+                "-out",
+                &crt,
+            ],
+        );
+    }
+
+    fn der(&self, name: &str) -> Vec<u8> {
+        self.site
+            .run("openssl", &["x509", "-in", &format!("{name}.crt"), "-outform", "DER"])
+    }
+
+    fn log_key(&self) -> Vec<u8> {
+        self.site
+            .run("openssl", &["pkey", "-in", "log.key", "-pubout", "-outform", "DER"])
+    }
+
+    fn log_id(&self) -> Vec<u8> {
+        Sha256::digest(self.log_key()).to_vec()
+    }
+
+    /// Writes `trusted_root.json`.
+    fn write_root(&self) {
+        let certificate = |name: &str| json!({"rawBytes": BASE64_STANDARD.encode(self.der(name))});
+        let valid = json!({"start": "2020-01-01T00:00:00.000Z"});
+        let root = json!({
+            "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
+            "certificateAuthorities": [{
+                "certChain": {"certificates": [certificate("authority"), certificate("root")]}, "validFor": valid,
+            }],
+            "tlogs": [{
+                "publicKey": {"rawBytes": BASE64_STANDARD.encode(self.log_key()), "validFor": valid},
+                "logId": {"keyId": BASE64_STANDARD.encode(self.log_id())},
+            }],
+        });
+        self.site.write("trusted_root.json", &root.to_string());
+    }
+
+    fn sign(&self, bytes: &[u8], key_file: &str) -> String {
+        fs::write(self.site.path("bytes"), bytes).unwrap();
+        openssl_sign(self.site, "bytes", key_file)
+    }
+
+    /// Bundle of a statement, with an entry in the log at a time.
+    fn bundle(&self, statement: &Value, certificate: &str, time: u64) -> Value {
+        let pem = fs::read(self.site.path(&format!("{certificate}.crt"))).unwrap();
+        let signature = self.sign(&encoding(statement), &format!("{certificate}.key"));
+        let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+        let payload = statement.to_string();
+        let body = json!({
+            "apiVersion": "0.0.1", "kind": "dsse",
+            "spec": {
+                "payloadHash": {"algorithm": "sha256", "value": hex(&Sha256::digest(payload.as_bytes()))},
+                "signatures": [{"signature": signature, "verifier": BASE64_STANDARD.encode(&pem)}],
+            },
+        });
+        let body = body.to_string();
+        let promised = format!(
+            r#"{{"body":"{}","integratedTime":{time},"logID":"{}","logIndex":7}}"#,
+            BASE64_STANDARD.encode(&body),
+            hex(&self.log_id())
+        );
+        let promise = self.sign(promised.as_bytes(), "log.key");
+        // A tree of two entries, of which this is the second.
+        let other = Sha256::digest(b"\0other");
+        let leaf = Sha256::new_with_prefix([0]).chain_update(&body).finalize();
+        let root = Sha256::new_with_prefix([1])
+            .chain_update(other)
+            .chain_update(leaf)
+            .finalize();
+        let tree = format!("log.example.org - 5\n2\n{}\n", BASE64_STANDARD.encode(root));
+        let note = BASE64_STANDARD.decode(self.sign(tree.as_bytes(), "log.key")).unwrap();
+        let note = BASE64_STANDARD.encode([&self.log_id()[..4], &note].concat());
+        json!({
+            "mediaType": crate::common::trust::BUNDLE,
+            "verificationMaterial": {
+                "certificate": {"rawBytes": BASE64_STANDARD.encode(self.der(certificate))},
+                "tlogEntries": [{
+                    "logIndex": "7", "logId": {"keyId": BASE64_STANDARD.encode(self.log_id())},
+                    "kindVersion": {"kind": "dsse", "version": "0.0.1"}, "integratedTime": time.to_string(),
+                    "inclusionPromise": {"signedEntryTimestamp": promise},
+                    "inclusionProof": {
+                        "logIndex": "1", "rootHash": BASE64_STANDARD.encode(root), "treeSize": "2",
+                        "hashes": [BASE64_STANDARD.encode(other)],
+                        "checkpoint": {"envelope": format!("{tree}\n\u{2014} log.example.org {note}\n")},
+                    },
+                    "canonicalizedBody": BASE64_STANDARD.encode(&body),
+                }],
+            },
+            "dsseEnvelope": {
+                "payload": BASE64_STANDARD.encode(payload), "payloadType": crate::common::trust::IN_TOTO,
+                "signatures": [{"sig": signature}],
+            },
+        })
+    }
+}
+
+#[test]
+fn keyless_signatures_need_identity_authority_and_log() {
+    let (site, mut layout) = site(&["example.org/app:v1"]);
+    let digest = digest(&site, "images", "example.org/app:v1");
+    let sigstore = Sigstore::new(&site);
+    sigstore.write_root();
+    let rule = |identity: &str, issuer: &str| {
+        site.write(
+            "policy.yml",
+            &format!(
+                "images:\n  - name: example.org/*\n    keyless:\n      - identity: {identity}\n        issuer: {issuer}\n        \
+                 trusted-root: trusted_root.json\n"
+            ),
+        );
+    };
+    let (identity, issuer) = ("https://example.org/ci/release@main", "https://issuer.example.org");
+    let signed = statement(&digest, "example.org/app", SIGNED);
+    let image = entry(&site, "images", "example.org/app:v1");
+    let mut attach = |bundle: &Value| {
+        layout.clear();
+        layout.name("example.org/app:v1", image.clone());
+        attach_bundle(&mut layout, &digest, bundle.to_string().as_bytes());
+    };
+    let good_bundle = sigstore.bundle(&signed, "signer", sigstore.now);
+    attach(&good_bundle);
+    for pattern in [identity, "https://example.org/ci/release@*", "https://example.org/**"] {
+        rule(pattern, issuer);
+        good(build(&site));
+    }
+    fs::remove_file(site.path("machine.tar")).unwrap();
+    for (identity, issuer, expected) in [
+        (
+            "https://example.org/ci/other@main",
+            issuer,
+            "it is by https://example.org/ci/release@main, not by",
+        ),
+        (
+            "https://example.org/ci/*",
+            "https://other.example.org",
+            "the identity is from https://issuer.example.org, not from",
+        ),
+    ] {
+        rule(identity, issuer);
+        let message = refused(build(&site), 1);
+        assert!(message.contains(expected), "{message}");
+    }
+    rule(identity, issuer);
+    // Certificates of a stranger, of a server, and of another time.
+    site.run(
+        "openssl",
+        &[
+            "req",
+            "-new",
+            "-x509",
+            "-days",
+            "9",
+            "-key",
+            "stranger.key",
+            "-subj",
+            "/CN=authority",
+            "-out",
+            "stranger.crt",
+        ],
+    );
+    fs::copy(site.path("signer.key"), site.path("forged.key")).unwrap();
+    sigstore.certificate("forged", "signer", "/", "stranger");
+    fs::copy(site.path("signer.key"), site.path("server.key")).unwrap();
+    sigstore.certificate("server", "server", "/", "authority");
+    let later = sigstore.now + 60;
+    for (certificate, time, expected) in [
+        ("forged", later, "no authority of the trusted root"),
+        ("server", later, "it is not for signing code"),
+        ("signer", sigstore.now - 86_400, "was not valid when it was logged"),
+        ("signer", 0, "nobody has signed its time"),
+    ] {
+        attach(&sigstore.bundle(&signed, certificate, time));
+        let message = refused(build(&site), 1);
+        assert!(message.contains(expected), "{expected}: {message}");
+    }
+    // Each part of the evidence, changed.
+    let entry = "/verificationMaterial/tlogEntries/0";
+    let (zeros, number) = (json!(BASE64_STANDARD.encode([0; 32])), json!("3"));
+    for (path, value, expected) in [
+        ("/logId/keyId", zeros.clone(), "its log is unknown"),
+        ("/logIndex", number.clone(), "the signed time is not by the log"),
+        (
+            "/inclusionProof/rootHash",
+            zeros.clone(),
+            "its proof of inclusion is wrong",
+        ),
+        ("/inclusionProof/treeSize", number, "its proof of inclusion is wrong"),
+        ("/inclusionProof/hashes", json!([]), "its proof of inclusion is wrong"),
+        ("/inclusionProof/checkpoint", Value::Null, "has no checkpoint"),
+        ("/inclusionProof", Value::Null, "its proof of inclusion is missing"),
+        ("/inclusionPromise", Value::Null, "nobody has signed its time"),
+    ] {
+        let mut changed = good_bundle.clone();
+        *changed.pointer_mut(&format!("{entry}{path}")).unwrap() = value;
+        attach(&changed);
+        let message = refused(build(&site), 1);
+        assert!(message.contains(expected), "{path}: {message}");
+    }
+    let mut unlogged = good_bundle.clone();
+    *unlogged.pointer_mut("/verificationMaterial/tlogEntries").unwrap() = json!([]);
+    attach(&unlogged);
+    assert!(refused(build(&site), 1).contains("it has no log entry"));
+    // The log entry of another signature.
+    let other = sigstore.bundle(&statement(&digest, "", SIGNED), "signer", sigstore.now);
+    let mut swapped = good_bundle.clone();
+    *swapped.pointer_mut(entry).unwrap() = other.pointer(entry).unwrap().clone();
+    attach(&swapped);
+    assert!(refused(build(&site), 1).contains("its log entry is for other content: its hash differs"));
+    // For another image, by the right signer.
+    attach(&sigstore.bundle(&statement(&digest, "example.org/other", SIGNED), "signer", sigstore.now));
+    assert!(refused(build(&site), 1).contains("is for the image example.org/other"));
+    // A rule with keys, and one with identities.
+    attach(&good_bundle);
+    policy(&site, "example.org/*", &key("p256.pub"));
+    assert!(refused(build(&site), 1).contains("a signature is keyless, and the rule names keys only"));
+    rule(identity, issuer);
+    good(build(&site));
+    site.write("trusted_root.json", "{}");
+    let message = refused(build(&site), 2);
+    assert!(
+        message.contains("policy.yml:6:23") && message.contains("cannot use the trusted root trusted_root.json"),
+        "{message}"
+    );
 }
