@@ -277,7 +277,7 @@ fn pull_all(
         let reference = pin.map_or_else(|| name.clone(), |pin| store::with_digest(&name, &pin.digest));
         registry
             .client
-            .pull(&reference, &Platforms::All, cache, reporter)
+            .pull(&reference, &Platforms::All, cache, None, reporter)
             .map_err(|error| {
                 let mut diagnostic = Diagnostic::field(field, format!("cannot pull {name}: {error}"));
                 diagnostic.help.extend(error.help());

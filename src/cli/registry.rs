@@ -165,7 +165,7 @@ impl Pull {
         };
         let client = flags.client();
         for name in images(&self.images)? {
-            let pulled = client.pull(&name, &platforms, cache, reporter).map_err(failure)?;
+            let pulled = client.pull(&name, &platforms, cache, None, reporter).map_err(failure)?;
             reporter.info(&format!("pulled {name}@{}", pulled.digest));
         }
         Ok(())
@@ -206,11 +206,11 @@ impl Push {
     pub fn run(self, store: &Store, flags: &RegistryFlags, reporter: &TerminalReporter) -> Result<(), Failure> {
         let name = canonical(&self.image);
         let graph = store.graph(&name, &|_| None)?;
-        let to = self.to.map_or(name, |to| canonical(&to));
+        let to = self.to.map_or_else(|| name.clone(), |to| canonical(&to));
         let referrers = store.referrers_of(&graph)?;
         let digest = flags
             .client()
-            .push(&graph, &referrers, &to, reporter)
+            .push(&graph, &referrers, &name, &to, reporter)
             .map_err(failure)?;
         reporter.info(&format!("pushed {to}@{digest}"));
         Ok(())

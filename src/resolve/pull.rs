@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::config::canonical;
 use crate::diagnostic::Diagnostic;
-use crate::oci::registry::Platforms;
+use crate::oci::registry::{Layers, Platforms};
 use crate::reporter::Reporter;
 use crate::request::Request;
-use crate::store::{self, Store};
+use crate::store::{self, Store, Unpacker};
 use crate::trust;
 
 /// An image to pull.
@@ -103,6 +103,7 @@ impl Pulls {
             return Err(vec![store::no_cache()]);
         };
         let mut errors = Vec::new();
+        let unpacker = Unpacker::new(cache.clone());
         for (name, wanted) in &self.0 {
             if !wanted.signatures.is_empty() {
                 let pulled = registry
@@ -113,9 +114,14 @@ impl Pulls {
                 }
                 continue;
             }
+            // A volume takes an image as it is stored.
+            let layers = match wanted.platforms {
+                Platforms::All => None,
+                Platforms::Linux(_) => Some(&unpacker as &dyn Layers),
+            };
             match registry
                 .client
-                .pull(&wanted.reference, &wanted.platforms, cache, reporter)
+                .pull(&wanted.reference, &wanted.platforms, cache, layers, reporter)
             {
                 Ok(pulled) => reporter.info(&format!("pulled {}", store::with_digest(name, &pulled.digest))),
                 Err(error) => {

@@ -227,13 +227,13 @@ impl LayerCache {
     }
 
     fn path(&self, layer: &Layer) -> Option<PathBuf> {
-        Some(self.dir.as_ref()?.join(file_name(layer)?))
+        Some(self.dir.as_ref()?.join(file_name(&layer.diff_id)?))
     }
 
     /// Opens and verifies a layer of the caches of others. What is corrupt there cannot be removed, and is
     /// decompressed into the own cache.
     fn open_shared(&self, layer: &Layer, compressed: &Slice) -> Option<Arc<FileBlob>> {
-        let name = file_name(layer)?;
+        let name = file_name(&layer.diff_id)?;
         self.shared.iter().find_map(|dir| {
             let shared = identify(layer, compressed, FileBlob::open(&dir.join(name)).ok()?);
             let found = digest_of(&content(shared.clone()));
@@ -316,9 +316,15 @@ impl LayerCache {
     }
 }
 
+/// Returns the path of a layer in a cache directory; none for a digest that is not SHA-256.
+#[cfg(feature = "registry")]
+pub(super) fn path(cache: &Path, diff_id: &str) -> Option<PathBuf> {
+    Some(cache.join(DIR).join(file_name(diff_id)?))
+}
+
 /// Returns the name of a layer's file.
-fn file_name(layer: &Layer) -> Option<&str> {
-    let hex = layer.diff_id.strip_prefix("sha256:")?;
+fn file_name(diff_id: &str) -> Option<&str> {
+    let hex = diff_id.strip_prefix("sha256:")?;
     let is_safe = hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_safe.then_some(hex)
 }

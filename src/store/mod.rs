@@ -12,6 +12,8 @@
 
 pub mod flatten;
 mod layer_cache;
+#[cfg(feature = "registry")]
+mod unpack;
 pub mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +32,8 @@ pub use crate::oci::{Error, Image, ImageDigests, ImageGraph, Layer, Layout, Loca
 use crate::oci::{docker_archive, reference, referrers};
 use crate::reporter::Progress;
 pub use layer_cache::LayerCache;
+#[cfg(feature = "registry")]
+pub use unpack::Unpacker;
 
 /// Options of [`Store::open`].
 #[derive(Clone, Debug, Default)]

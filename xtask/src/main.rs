@@ -35,8 +35,8 @@ cargo xtask fuzz [SECONDS]
                           run each fuzz target for a minute, or for so many seconds
                           `fuzz --ci [SECONDS]` runs those whose input comes from others
 cargo xtask fuzz check    compile the fuzz targets
-cargo xtask soak          kill builds, fill their disks and race them: 500, 200 and 100 times
-                          --kills N, --full-disks N, --races N, --seed N; --sample runs a few of each
+cargo xtask soak          kill builds, fill their disks, race them, and kill pulls: 500, 200, 100 and 200 times
+                          --kills N, --full-disks N, --races N, --pulls N, --seed N; --sample runs a few of each
 cargo xtask windows       build moby.exe, run it under wine, and compare its output with Linux
                           `windows build` and `windows run` do one of the two
 cargo xtask package       package the crates of formats/, and build each from its package

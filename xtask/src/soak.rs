@@ -2,7 +2,10 @@
 //! time. Each output must be absent or identical to that of an undisturbed build.
 //!
 //! The images are built from files, and the formats are those without a boot loader, so that
-//! neither a network nor another program is needed.
+//! neither a network nor another program is needed, but docker-registry on loopback for builds that
+//! pull.
+
+mod pulls;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +17,7 @@ use crate::command::root;
 use crate::compare;
 use crate::error::{Error, Result, cannot};
 
-const HELP: &str = "use --kills N, --full-disks N, --races N, --seed N or --sample";
+const HELP: &str = "use --kills N, --full-disks N, --races N, --pulls N, --seed N or --sample";
 /// Formats that need no boot loader.
 const FORMATS: &str =
     "kernel+initrd,kernel+squashfs,kernel+erofs,kernel+ext4,kernel+iso,tar-kernel-initrd,tar,oci,docker-archive";
@@ -29,6 +32,7 @@ struct Options {
     kills: u32,
     full_disks: u32,
     races: u32,
+    pulls: u32,
     seed: u64,
 }
 
@@ -39,12 +43,14 @@ impl Options {
             kills: 500,
             full_disks: 200,
             races: 100,
+            pulls: 200,
             seed: now.map_or(1, |now| now.as_secs()),
         };
         let mut arguments = arguments.iter();
         while let Some(name) = arguments.next() {
             if name == "--sample" {
                 (options.kills, options.full_disks, options.races) = (15, 10, 4);
+                options.pulls = 5;
                 continue;
             }
             let value = arguments
@@ -55,6 +61,7 @@ impl Options {
                 "--kills" => options.kills = number,
                 "--full-disks" => options.full_disks = number,
                 "--races" => options.races = number,
+                "--pulls" => options.pulls = number,
                 "--seed" => options.seed = number.into(),
                 _ => return Err(Error::new(format!("unknown option {name}")).help(HELP)),
             }
@@ -77,6 +84,7 @@ pub fn run(arguments: &[String]) -> Result {
     soak.kills(options.kills)?;
     soak.full_disks(options.full_disks)?;
     soak.races(options.races)?;
+    soak.pulls(options.pulls)?;
     fs::remove_dir_all(&soak.directory).map_err(cannot(format!("remove {}", soak.directory.display())))
 }
 
@@ -409,7 +417,10 @@ mod tests {
     #[test]
     fn rounds_are_parsed() {
         let options = parse("--sample --races 9 --seed 7").unwrap();
-        assert_eq!((options.kills, options.races, options.seed), (15, 9, 7));
+        assert_eq!(
+            (options.kills, options.races, options.pulls, options.seed),
+            (15, 9, 5, 7)
+        );
         assert!(parse("--races").is_err() && parse("--races x").is_err() && parse("--rounds 1").is_err());
     }
 }

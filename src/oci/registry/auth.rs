@@ -77,7 +77,7 @@ fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")))
 }
 
-/// Gets a token for a scope; none when the token server denies it.
+/// Gets a token for scopes; none when the token server denies it.
 fn token(
     agent: &Agent,
     host: &str,
@@ -107,7 +107,7 @@ fn token(
     } else {
         let mut request = agent
             .get(realm)
-            .query_pairs([("scope", scope)].into_iter().chain(service));
+            .query_pairs(scope.split(' ').map(|scope| ("scope", scope)).chain(service));
         if let Some(Credential::Password { user, password }) = credential {
             request = request
                 .query("account", user)

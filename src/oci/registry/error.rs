@@ -193,7 +193,10 @@ impl Error {
                 Some(user) => format!("`moby login {host}` stores other credentials than those of {user}"),
                 None => format!("`moby login {host}` stores credentials; the name of the image may also be wrong"),
             }],
-            Error::NotFound { similar, .. } => similar.iter().cloned().collect(),
+            Error::NotFound { similar, .. } => {
+                let unknown = || "check the name; a registry may also hide what needs a login".to_owned();
+                vec![similar.clone().unwrap_or_else(unknown)]
+            }
             Error::Platform { .. } => vec!["--arch chooses another architecture".into()],
             Error::Incomplete { reference, .. } => {
                 vec![format!(

@@ -191,7 +191,11 @@ pub(super) fn failure(host: &str, error: ureq::Error) -> Failure {
         _ => {}
     }
     Failure::Error(match error {
-        ureq::Error::ConnectProxyFailed(message) => Error::Proxy { host, message },
+        // "proxy server responded 403/403"
+        ureq::Error::ConnectProxyFailed(message) => Error::Proxy {
+            host,
+            message: message.split('/').next().unwrap_or_default().to_owned(),
+        },
         error => Error::Connect {
             host,
             source: Box::new(error),

@@ -29,7 +29,7 @@ pub use endpoint::Mirror;
 use endpoint::{Endpoint, Scheme};
 pub use error::Error;
 use http::{Failure, Http};
-pub use pull::{Platforms, Pulled};
+pub use pull::{LayerStream, Layers, Platforms, Pulled};
 
 /// The maximum size of a response that is not a blob, in bytes. Registries stop at 4 MiB for a
 /// manifest.
@@ -85,6 +85,8 @@ struct Request<'a> {
     repository: &'a str,
     /// The actions for which a token is asked.
     actions: &'a str,
+    /// A repository that the token must be able to read, too.
+    mount_from: Option<&'a str>,
 }
 
 impl Client {
@@ -294,6 +296,7 @@ impl<'a> Request<'a> {
             content: Content::None,
             repository,
             actions: "pull",
+            mount_from: None,
         }
     }
 }
@@ -319,11 +322,16 @@ fn address(endpoint: &Endpoint, path: &str, is_tls: bool) -> String {
     }
 }
 
+/// Returns the scopes of the token for a request, separated by spaces.
 fn scope(request: &Request<'_>) -> String {
     if request.repository.is_empty() {
         return String::new();
     }
-    format!("repository:{}:{}", request.repository, request.actions)
+    let own = format!("repository:{}:{}", request.repository, request.actions);
+    match request.mount_from {
+        Some(from) => format!("{own} repository:{from}:pull"),
+        None => own,
+    }
 }
 
 fn key(endpoint: &Endpoint, request: &Request<'_>) -> (String, String) {

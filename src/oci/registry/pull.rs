@@ -13,11 +13,13 @@ use sha2::{Digest, Sha256};
 use super::endpoint::{self, Endpoint};
 use super::{Client, Error, MAX_RESPONSE, Request, header};
 use crate::arch::Arch;
+use crate::bounded;
 use crate::oci::graph::{INDEX, MANIFEST};
 use crate::oci::layout::is_index;
 use crate::oci::reference::{self, Reference};
 use crate::oci::{ImageDigests, PlatformDigests, Referrers, Writer, digest, digests};
 use crate::reporter::{Reporter, Silent};
+pub use download::{LayerStream, Layers};
 use download::{Wanted, write_error};
 
 /// Media types of manifests and indexes, as a request lists them.
@@ -57,7 +59,8 @@ pub(super) struct Fetched {
 
 impl Client {
     /// Pulls an image into a cache directory under its canonical name. Blobs that are there stay,
-    /// and a download that was interrupted continues, be it by this process or another.
+    /// and a download that was interrupted continues, be it by this process or another. `layers`
+    /// receives the layers that are downloaded.
     ///
     /// # Errors
     /// An invalid reference, a registry that cannot be reached or denies access, an image or platform
@@ -67,9 +70,12 @@ impl Client {
         name: &str,
         platforms: &Platforms,
         cache: &Path,
+        layers: Option<&dyn Layers>,
         reporter: &dyn Reporter,
     ) -> Result<Pulled, Error> {
-        self.ask(name, cache, reporter, &|pull| pull.run(name, platforms).map(Some))
+        self.ask(name, cache, layers, reporter, &|pull| {
+            pull.run(name, platforms).map(Some)
+        })
     }
 
     /// Returns the digests of an image, without its layers.
@@ -77,7 +83,7 @@ impl Client {
     /// # Errors
     /// As of [`Client::pull`].
     pub fn digests(&self, name: &str) -> Result<ImageDigests, Error> {
-        self.ask(name, Path::new(""), &Silent, &|pull| pull.digests(name).map(Some))
+        self.ask(name, Path::new(""), None, &Silent, &|pull| pull.digests(name).map(Some))
     }
 
     /// Pulls the signatures of digests of an image that the cache has, from the first endpoint that has any.
@@ -91,7 +97,7 @@ impl Client {
         cache: &Path,
         reporter: &dyn Reporter,
     ) -> Result<(), Error> {
-        self.ask(name, cache, reporter, &|pull| {
+        self.ask(name, cache, None, reporter, &|pull| {
             let mut found = None;
             for digest in digests {
                 let referrers = pull.referrers(digest)?;
@@ -114,6 +120,7 @@ impl Client {
         &self,
         name: &str,
         cache: &Path,
+        layers: Option<&dyn Layers>,
         reporter: &dyn Reporter,
         question: &dyn Fn(&Pull<'_>) -> Result<Option<T>, Error>,
     ) -> Result<T, Error> {
@@ -131,6 +138,7 @@ impl Client {
                 endpoint,
                 reference: &reference,
                 cache,
+                layers,
                 reporter,
             };
             match question(&pull) {
@@ -150,6 +158,7 @@ pub(super) struct Pull<'a> {
     pub(super) reference: &'a Reference,
     /// Cache directory, which signatures are not written to.
     pub(super) cache: &'a Path,
+    pub(super) layers: Option<&'a dyn Layers>,
     pub(super) reporter: &'a dyn Reporter,
 }
 
@@ -246,10 +255,17 @@ impl Pull<'_> {
                 blobs.insert(descriptor.digest().to_string(), descriptor.size());
             }
         }
-        let wanted: Vec<Wanted> = blobs
-            .into_iter()
-            .map(|(digest, size)| Wanted { digest, size })
-            .collect();
+        // The configurations have the digests of the decompressed layers.
+        let diff_ids = match self.layers {
+            Some(_) => self.diff_ids(&manifests)?,
+            None => BTreeMap::new(),
+        };
+        let wanted = blobs.into_iter().map(|(digest, size)| Wanted {
+            diff_id: diff_ids.get(&digest).cloned(),
+            digest,
+            size,
+        });
+        let wanted: Vec<Wanted> = wanted.collect();
         let bytes = self.download_all(name, &wanted)?;
         let signatures = self.signatures(
             name,
@@ -293,6 +309,37 @@ impl Pull<'_> {
             }
         }
         all
+    }
+
+    /// Downloads the configurations of manifests, and returns the diff_ids in them by the digests of the
+    /// layers. A configuration that is none is reported when the image is used.
+    fn diff_ids(&self, manifests: &[Fetched]) -> Result<BTreeMap<String, String>, Error> {
+        let mut diff_ids = BTreeMap::new();
+        for manifest in manifests {
+            let blobs = blobs_of(manifest).unwrap_or_default();
+            let Some((config, layers)) = blobs.split_first() else {
+                continue;
+            };
+            if config.size() > MAX_RESPONSE {
+                continue;
+            }
+            let wanted = Wanted {
+                digest: config.digest().to_string(),
+                size: config.size(),
+                diff_id: None,
+            };
+            if !self.has(&wanted) {
+                self.download(&wanted)?;
+            }
+            let path = self.blob(&wanted.digest)?;
+            let bytes = bounded::read(&path, MAX_RESPONSE).map_err(write_error(&path))?;
+            let Ok(parsed) = serde_json::from_slice::<ImageConfiguration>(&bytes) else {
+                continue;
+            };
+            let pairs = layers.iter().zip(parsed.rootfs().diff_ids());
+            diff_ids.extend(pairs.map(|(layer, diff_id)| (layer.digest().to_string(), diff_id.clone())));
+        }
+        Ok(diff_ids)
     }
 
     /// Fetches the manifests of the platforms below an index, or takes a single manifest as it is.

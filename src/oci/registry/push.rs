@@ -14,7 +14,8 @@ use crate::reporter::{Progress, Reporter};
 
 impl Client {
     /// Pushes an image under a name, with its signatures beside those that the registry has, and returns its
-    /// digest. Blobs that the registry has are not sent.
+    /// digest. Blobs that the registry has are not sent: in the repository, or in that of `source`, the name
+    /// that the image has in the cache.
     ///
     /// # Errors
     /// An invalid reference, and a registry that cannot be reached or denies access.
@@ -22,16 +23,20 @@ impl Client {
         &self,
         graph: &ImageGraph,
         referrers: &[(String, Referrers)],
+        source: &str,
         name: &str,
         reporter: &dyn Reporter,
     ) -> Result<String, Error> {
         let reference = reference::parse(name)?;
         let (registry, repository) = endpoint::split(&reference.repository);
+        let source = reference::parse(source)?.repository;
+        let source = Some(endpoint::split(&source)).filter(|(host, path)| *host == registry && *path != repository);
         let push = Push {
             client: self,
             endpoint: endpoint::own(registry, &self.options.plain_http),
             registry,
             repository,
+            mount_from: source.map(|(_, repository)| repository),
         };
         let missing = missing(graph);
         if !missing.is_empty() {
@@ -86,6 +91,7 @@ impl Client {
                 endpoint: endpoint::own(registry, &self.options.plain_http),
                 reference: &reference,
                 cache: Path::new(""),
+                layers: None,
                 reporter,
             };
             let mut all = there.referrers(digest)?;
@@ -96,12 +102,22 @@ impl Client {
     }
 }
 
+/// A response to a request to mount a blob.
+enum Mount {
+    /// The repository has the blob now.
+    Done,
+    /// The registry waits for an upload.
+    Upload(ureq::http::Response<ureq::Body>),
+}
+
 /// One image to one endpoint.
 struct Push<'a> {
     client: &'a Client,
     endpoint: Endpoint,
     registry: &'a str,
     repository: &'a str,
+    /// The repository of the registry that may have the blobs.
+    mount_from: Option<&'a str>,
 }
 
 impl Push<'_> {
@@ -119,6 +135,7 @@ impl Push<'_> {
             content,
             repository: self.repository,
             actions: "pull,push",
+            mount_from: None,
         }
     }
 
@@ -129,10 +146,10 @@ impl Push<'_> {
         if response.status().as_u16() == 200 {
             return Ok(());
         }
-        let path = format!("{}/blobs/uploads/", self.repository);
-        let post = self.request("POST", &path, &[("Content-Length", "0")], Content::Bytes(&[]));
-        let response = self.client.send(&self.endpoint, self.registry, &post)?;
-        let response = self.client.success(&self.endpoint, &post, response)?;
+        let response = match self.mount(digest)? {
+            Mount::Done => return Ok(()),
+            Mount::Upload(response) => response,
+        };
         let location = header(&response, "location").ok_or_else(|| Error::Response {
             host: self.endpoint.host.clone(),
             what: "it names no location for an upload".into(),
@@ -147,6 +164,30 @@ impl Push<'_> {
         );
         let response = self.client.send(&self.endpoint, self.registry, &put)?;
         self.client.success(&self.endpoint, &put, response).map(drop)
+    }
+
+    /// Mounts a blob of another repository (distribution specification, "Mounting a blob from another
+    /// repository"), or begins its upload.
+    fn mount(&self, digest: &str) -> Result<Mount, Error> {
+        let path = format!("{}/blobs/uploads/", self.repository);
+        let headers = [("Content-Length", "0")];
+        if let Some(from) = self.mount_from {
+            let path = format!("{path}?mount={digest}&from={from}");
+            let post = Request {
+                mount_from: Some(from),
+                ..self.request("POST", &path, &headers, Content::Bytes(&[]))
+            };
+            // A registry that refuses may still take the upload.
+            match self.client.send(&self.endpoint, self.registry, &post) {
+                Ok(response) if response.status().as_u16() == 201 => return Ok(Mount::Done),
+                Ok(response) if response.status().as_u16() == 202 => return Ok(Mount::Upload(response)),
+                Ok(_) | Err(Error::Denied { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let post = self.request("POST", &path, &headers, Content::Bytes(&[]));
+        let response = self.client.send(&self.endpoint, self.registry, &post)?;
+        self.client.success(&self.endpoint, &post, response).map(Mount::Upload)
     }
 
     /// Pushes what refers to a digest: payloads under cosign's tag, and manifests with a subject, for which

@@ -626,3 +626,165 @@ fn lock_pins_what_a_tag_was() {
     good(moby(&site, &update));
     assert_eq!(lock()["images"][0]["digest"], new.as_str());
 }
+
+#[test]
+fn layers_are_decompressed_while_they_arrive() {
+    let site = site(300_000);
+    let registry = Registry::start(&site.path(""), "", "");
+    push(&site, &registry, "team/app:v1");
+    // The first answer with a blob of a layer breaks in its middle.
+    let cut = std::sync::atomic::AtomicBool::new(false);
+    let proxy = Proxy::start(&registry, move |_, head| {
+        let is_rest = head.header("range").is_some();
+        let is_blob = head.line.contains("/blobs/") && !is_rest;
+        if is_blob && !cut.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            return Action::Cut(150_000);
+        }
+        Action::Pass
+    });
+    let name = format!("{}/team/app:v1", proxy.host());
+    // The second image does not exist, so that nothing but the pull can have decompressed the first.
+    let missing = format!("{}/team/zzz:v1", proxy.host());
+    site.write("app.yml", &format!("init: [\"{name}\", \"{missing}\"]\n"));
+    let build = ["build", "--arch", "amd64", "-o", "app.tar", "app.yml"];
+    let said = message(moby(&site, &build));
+    assert!(said.contains(&format!("cannot pull {missing}")), "{said}");
+    assert_eq!(files(&site.path("cache/moby/layers/sha256")).len(), 2);
+    good(moby(&site, &["cache", "verify"]));
+    site.write("app.yml", &format!("init: [\"{name}\"]\n"));
+    good(moby(&site, &build));
+    // `cache pull` leaves layers as they are.
+    good(moby(
+        &site,
+        &["--cache", "other", "cache", "pull", &name, "--arch", "amd64"],
+    ));
+    assert!(!site.path("other/moby/layers").exists());
+}
+
+/// The whole text of each failure, with the host and the site's directory left out.
+#[test]
+fn messages_say_what_failed_and_what_to_do() {
+    let site = site(1000);
+    let registry = Registry::start(&site.path(""), "", "");
+    push(&site, &registry, "team/app:v1");
+    let refusing = |status: &'static str, headers: &'static str, body: &'static str| {
+        Proxy::start(&registry, move |_, _| {
+            let (headers, body) = (headers.into(), body.into());
+            Action::Respond(Response { status, headers, body })
+        })
+    };
+    let denied = refusing(
+        "401 Unauthorized",
+        "WWW-Authenticate: Basic realm=\"test\"\r\n",
+        "{\"errors\": [{\"code\": \"UNAUTHORIZED\", \"message\": \"authentication required\"}]}",
+    );
+    let limited = refusing(
+        "429 Too Many Requests",
+        "Retry-After: 0\r\n",
+        "{\"errors\": [{\"code\": \"TOOMANYREQUESTS\", \"message\": \"slow down\"}]}",
+    );
+    let proxy = refusing("403 Forbidden", "", "no\n");
+    // me:wrong
+    let auths = format!(
+        "{{\"auths\": {{\"{}\": {{\"auth\": \"bWU6d3Jvbmc=\"}}}}}}",
+        denied.host()
+    );
+    let texts = [
+        ("wrong password", denied.host(), "team/app:v1", &[][..], None),
+        ("no credentials", denied.host(), "team/app:v1", &[], None),
+        ("no such tag", registry.host(), "team/app:v2", &[], None),
+        ("no such repository", registry.host(), "team/none:v1", &[], None),
+        (
+            "no such platform",
+            registry.host(),
+            "team/app:v1",
+            &["--arch", "s390x"],
+            None,
+        ),
+        ("rate limit", limited.host(), "team/app:v1", &[], None),
+        (
+            "proxy refuses",
+            "registry.invalid".to_owned(),
+            "team/app:v1",
+            &[],
+            Some(proxy.host()),
+        ),
+    ];
+    let texts = texts.map(|(case, host, image, more, through)| {
+        if case == "wrong password" {
+            site.write("docker/config.json", &auths);
+        } else {
+            fs::remove_file(site.path("docker/config.json")).ok();
+        }
+        let name = format!("{host}/{image}");
+        let mut command = command(&site, &[&["cache", "pull", &name], more].concat());
+        for variable in [
+            "HTTPS_PROXY",
+            "https_proxy",
+            "ALL_PROXY",
+            "all_proxy",
+            "NO_PROXY",
+            "no_proxy",
+        ] {
+            command.env_remove(variable);
+        }
+        if let Some(through) = through {
+            command.env("HTTPS_PROXY", format!("http://{through}"));
+        }
+        let text = message(command.output().unwrap()).replace(&host, "HOST");
+        format!(
+            "# {case}\n\n{}\n",
+            text.replace(&site.path("").display().to_string(), "SITE/")
+        )
+    });
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/golden/registry-messages.md");
+    if std::env::var_os("MOBY_BLESS").is_some() {
+        fs::write(&path, texts.concat()).unwrap();
+    }
+    assert_eq!(texts.concat(), fs::read_to_string(&path).unwrap());
+}
+
+#[test]
+fn blobs_are_mounted_from_the_repository_of_the_image() {
+    let site = site(100_000);
+    let registry = Registry::start(&site.path(""), "", "");
+    push(&site, &registry, "team/app:v1");
+    let proxy = Proxy::start(&registry, |_, _| Action::Pass);
+    let name = format!("{}/team/app:v1", proxy.host());
+    let uploads = |repository: &str| {
+        let requests = proxy.requests.lock().unwrap();
+        let start = format!("/v2/{repository}/blobs/uploads/");
+        let of = |method: &str| {
+            requests
+                .iter()
+                .filter(|line| line.starts_with(&format!("{method} {start}")))
+                .count()
+        };
+        (of("POST"), of("PUT"))
+    };
+    good(moby(&site, &["cache", "pull", &name, "--all-platforms"]));
+    good(moby(
+        &site,
+        &["cache", "push", &name, &format!("{}/other/copy:v1", proxy.host())],
+    ));
+    let (mounted, uploaded) = uploads("other/copy");
+    assert!(mounted > 3 && uploaded == 0, "{mounted} {uploaded}");
+    let copy = format!("docker://{}/other/copy:v1", registry.host());
+    skopeo(
+        &site,
+        &["copy", "-q", "--all", "--src-tls-verify=false", &copy, "oci:back:copy"],
+    );
+    // Blobs that the other repository does not have are uploaded.
+    good(moby(&site, &["-q", "cache", "import", "images"]));
+    good(moby(
+        &site,
+        &[
+            "cache",
+            "push",
+            "example.org/app:v1",
+            &format!("{}/third:v1", proxy.host()),
+        ],
+    ));
+    let (begun, uploaded) = uploads("third");
+    assert_eq!(begun, uploaded);
+}

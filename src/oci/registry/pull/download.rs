@@ -16,11 +16,28 @@ use crate::reporter::Progress;
 /// The number of blobs that are downloaded at once.
 const MAX_DOWNLOADS: usize = 4;
 
+/// A receiver of the layers of images that are pulled, while they arrive.
+pub trait Layers: Sync {
+    /// Begins a layer of a diff_id and a compressed size in bytes. None if it is not needed.
+    fn begin(&self, diff_id: &str, size: u64) -> Option<Box<dyn LayerStream>>;
+}
+
+/// A layer that arrives. If it is dropped before its end, nothing of it is kept.
+pub trait LayerStream {
+    /// Passes the next compressed bytes on.
+    fn write(&mut self, bytes: &[u8]);
+
+    /// Ends the layer, after its compressed digest was found right.
+    fn finish(self: Box<Self>);
+}
+
 /// A blob that an image needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub digest: String,
     pub size: u64,
+    /// The digest of the decompressed layer, if it is passed on while it arrives.
+    pub diff_id: Option<String>,
 }
 
 impl Pull<'_> {
@@ -85,7 +102,7 @@ impl Pull<'_> {
         let mut file = partial.file.try_clone().map_err(write_error(&partial.path))?;
         let mut wait = FIRST_WAIT;
         let mut tries = 0;
-        let found = loop {
+        let (found, stream) = loop {
             tries += 1;
             let before = file.metadata().map_err(write_error(&partial.path))?.len();
             match self.transfer_blob(blob, &mut file) {
@@ -111,19 +128,30 @@ impl Pull<'_> {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).map_err(write_error(directory))?;
         }
-        fs::rename(&partial.path, &path).map_err(write_error(&path))
+        fs::rename(&partial.path, &path).map_err(write_error(&path))?;
+        if let Some(stream) = stream {
+            stream.finish();
+        }
+        Ok(())
     }
 
-    /// Transfers the rest of a blob behind the part that is there, and returns the digest of all.
-    fn transfer_blob(&self, blob: &Wanted, file: &mut File) -> Result<String, Error> {
+    /// Transfers the rest of a blob behind the part that is there, and returns the digest of all. A layer
+    /// is passed on from its begin.
+    fn transfer_blob(&self, blob: &Wanted, file: &mut File) -> Result<(String, Option<Box<dyn LayerStream>>), Error> {
         let failed = |error: io::Error| self.transfer(&blob.digest, error);
         let path = format!("{}/blobs/{}", self.repository(), blob.digest);
+        let begin = || self.layers?.begin(blob.diff_id.as_deref()?, blob.size);
+        let mut stream = begin();
         let mut hash = Sha256::new();
         file.seek(SeekFrom::Start(0)).map_err(failed)?;
-        let mut there = hash_prefix(file, blob.size, &mut hash).map_err(failed)?;
+        let read = read_prefix(file, blob.size, &mut |bytes| {
+            hash.update(bytes);
+            stream.iter_mut().for_each(|stream| stream.write(bytes));
+        });
+        let mut there = read.map_err(failed)?;
         if there == blob.size {
             file.set_len(there).map_err(failed)?;
-            return Ok(digest(hash));
+            return Ok((digest(hash), stream));
         }
         let range = format!("bytes={there}-");
         let headers = [("Range", range.as_str())];
@@ -145,6 +173,7 @@ impl Pull<'_> {
             // The registry sends all of it.
             there = 0;
             hash = Sha256::new();
+            stream = begin();
         }
         file.set_len(there).map_err(failed)?;
         file.seek(SeekFrom::Start(there)).map_err(failed)?;
@@ -160,13 +189,16 @@ impl Pull<'_> {
                 return Err(self.invalid(format!("it sends more than the {} bytes of {}", blob.size, blob.digest)));
             }
             hash.update(bytes);
+            if let Some(stream) = &mut stream {
+                stream.write(bytes);
+            }
             file.write_all(bytes).map_err(write_error(Path::new(&blob.digest)))?;
             self.reporter.progress(Progress::Advance(count as u64));
         }
         if there < blob.size {
             return Err(failed(io::ErrorKind::UnexpectedEof.into()));
         }
-        Ok(digest(hash))
+        Ok((digest(hash), stream))
     }
 }
 
@@ -211,8 +243,8 @@ pub(super) fn write_error(path: &Path) -> impl Fn(io::Error) -> Error {
     }
 }
 
-/// Hashes up to `limit` bytes of a file, and returns their number.
-fn hash_prefix(file: &mut File, limit: u64, hash: &mut Sha256) -> io::Result<u64> {
+/// Reads up to `limit` bytes of a file, and returns their number.
+fn read_prefix(file: &mut File, limit: u64, receive: &mut dyn FnMut(&[u8])) -> io::Result<u64> {
     let mut reader = BufReader::with_capacity(128 << 10, file.take(limit));
     let mut len = 0;
     loop {
@@ -220,7 +252,7 @@ fn hash_prefix(file: &mut File, limit: u64, hash: &mut Sha256) -> io::Result<u64
         if bytes.is_empty() {
             return Ok(len);
         }
-        hash.update(bytes);
+        receive(bytes);
         let count = bytes.len();
         reader.consume(count);
         len += count as u64;
