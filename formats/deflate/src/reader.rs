@@ -28,6 +28,8 @@ pub struct GzipReader<R> {
     /// Position at which the member begins.
     member: u64,
     ended: bool,
+    /// Error to return when what was decompressed before it has been read.
+    failure: Option<Error>,
 }
 
 impl<R: Read> GzipReader<R> {
@@ -45,6 +47,7 @@ impl<R: Read> GzipReader<R> {
             sum: crc32fast::Hasher::new(),
             member: 0,
             ended: false,
+            failure: None,
         }
     }
 
@@ -96,7 +99,15 @@ impl<R: Read> GzipReader<R> {
 impl<R: Read> Read for GzipReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.read == self.window.bytes.len() && !self.ended && !buffer.is_empty() {
-            self.fill()?;
+            if self.failure.is_none() {
+                self.failure = self.fill().err();
+            }
+            if let Some(failure) = &mut self.failure
+                && self.read == self.window.bytes.len()
+            {
+                // Whoever reads on finds no end.
+                return Err(std::mem::replace(failure, Error::Truncated).into());
+            }
         }
         let mut ready = self.window.bytes.get(self.read..).unwrap_or_default();
         let len = ready.read(buffer)?;

@@ -1,5 +1,5 @@
 //! Gzip files of other programs are inflated, and parts of them are used again in new files, which other programs
-//! inflate (Debian packages `gzip`, `pigz`, `zopfli`, `isal`, `libdeflate-tools`, `p7zip-full`).
+//! inflate (Debian packages `gzip`, `pigz`, `zopfli`, `isal`, `libdeflate-tools`, `p7zip-full`, `umoci`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -84,6 +84,20 @@ fn run_on_file(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     run(program, &arguments, &[])
 }
 
+/// Returns a content as umoci compresses it, with the package `pgzip` of Go.
+fn umoci(content: &[u8]) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("layer"), content).unwrap();
+    let image = format!("{}:tag", path("layout"));
+    run("umoci", &["init", "--layout", &path("layout")], &[]);
+    run("umoci", &["new", "--image", &image], &[]);
+    run("umoci", &["raw", "add-layer", "--image", &image, &path("layer")], &[]);
+    let blobs = std::fs::read_dir(path("layout/blobs/sha256")).unwrap();
+    let mut blobs = blobs.map(|blob| std::fs::read(blob.unwrap().path()).unwrap());
+    blobs.find(|blob| blob.starts_with(&HEADER[..3])).unwrap()
+}
+
 /// Compresses with zlib-rs, with a flush every `step` bytes.
 fn zlib(content: &[u8], level: u32, step: usize, flush: FlushCompress) -> Vec<u8> {
     let mut compressor = Compress::new(Compression::new(level), false);
@@ -152,6 +166,7 @@ fn files(content: &[u8]) -> Vec<(String, Vec<u8>)> {
             run("libdeflate-gzip", &["-c", level], content),
         );
     }
+    add("umoci".into(), umoci(content));
     for level in [0, 1, 3, 6, 9] {
         for (step, flush) in [
             (usize::MAX, FlushCompress::None),
@@ -446,6 +461,26 @@ fn damaged_members_are_refused() {
         "wrong checksum of the gzip header",
     );
     assert!(inflated(&[]).is_err());
+}
+
+#[test]
+fn what_precedes_damage_is_read() {
+    let content = sample(500_000, 14);
+    let mut file = zlib(&content, 6, 10_000, FlushCompress::Full);
+    let at = file.len() - 8;
+    file[at] ^= 1;
+    for (file, min) in [(&file[..], content.len()), (&file[..file.len() / 2], content.len() / 4)] {
+        let mut reader = GzipReader::new(file);
+        let mut read = Vec::new();
+        assert!(reader.read_to_end(&mut read).is_err());
+        assert!(
+            read.len() >= min && content.starts_with(&read),
+            "{} of {min}",
+            read.len()
+        );
+        assert!(reader.read(&mut [0]).is_err());
+        assert!(reader.into_recorded(Extents::new()).is_none());
+    }
 }
 
 #[test]
