@@ -51,7 +51,7 @@ pub fn build(request: &Request, reporter: &dyn Reporter) -> Result<Built, Diagno
         Ok(built) => return Ok(built),
         Err(Failure::Errors(errors)) => return Err(errors),
         Err(Failure::CachedLayer(error)) => {
-            reporter.warn(&format!("a cached layer is corrupt, rebuilding it: {error}"));
+            reporter.warn(&format!("{error}; rebuilding it"));
             attempt(request, reporter)
         }
     };
@@ -71,7 +71,9 @@ fn attempt(request: &Request, reporter: &dyn Reporter) -> Result<Built, Failure>
         let system = assemble::assemble(request, &resolved, reporter);
         report_whiteouts(&resolved.store, reporter);
         if let Some(error) = resolved.store.unwritable_cache() {
-            reporter.warn(&format!("{error}; every build decompresses the layers again"));
+            reporter.warn(&format!(
+                "{error}; this build and later ones decompress the layers again"
+            ));
         }
         // Cached layers are verified while outputs are planned and written.
         // Where no thread can be started, this one does all of it at the end.
@@ -137,6 +139,6 @@ fn report_whiteouts(store: &Store, reporter: &dyn Reporter) {
             "{image}: ignoring opaque whiteouts, as LinuxKit does: /{} keep the files of lower layers",
             directories.join(", /")
         ));
-        reporter.notice(&note.help("--opaque-whiteouts hides them, as Docker does"));
+        reporter.notice(&note.help("pass --opaque-whiteouts to hide them, as Docker does"));
     }
 }

@@ -46,7 +46,10 @@ pub fn check(config: &Config) -> Result<(), Diagnostics> {
 fn file(file: &File, ids: &Ids) -> Result<(), Diagnostic> {
     let path = &file.path;
     if files::normal(path).is_empty() {
-        return Err(Diagnostic::field("path", "a file needs a path"));
+        return Err(Diagnostic::field(
+            "path",
+            "`path` is missing or names the root directory",
+        ));
     }
     let kind = match (file.directory, file.symlink.as_str()) {
         (true, _) => Kind::directory(),
@@ -80,14 +83,14 @@ fn file(file: &File, ids: &Ids) -> Result<(), Diagnostic> {
     ];
     match given.into_iter().filter(|given| *given).count() {
         0 => {
-            let message = format!("contents of file ({path}) not specified");
+            let message = format!("{path} has no contents");
             let help = "add contents, a source, a symlink, metadata, or directory: true";
             Err(Diagnostic::field("path", message).help(help))
         }
         1 => Ok(()),
         _ => {
             let message = format!("{path} has more than one of contents, source and metadata");
-            Err(Diagnostic::field("path", message))
+            Err(Diagnostic::field("path", message).help("keep one of `contents:`, `source:` and `metadata:`"))
         }
     }
 }

@@ -68,7 +68,10 @@ impl Builder<'_> {
         let spec = spec::compose(&yaml, &label, &image.config, ids).map_err(|errors| {
             let errors = errors.into_iter().map(|error| {
                 // The YAML alone has passed [`super::check`].
-                let message = format!("with the label and configuration of {name}: {}", error.message);
+                let message = format!(
+                    "cannot combine the YAML with the image configuration of {name}: {}",
+                    error.message
+                );
                 Diagnostic { message, ..error }.below(field)
             });
             self.config.locate_all(errors.collect())

@@ -40,7 +40,7 @@ pub use check::check;
 /// Assembles the system that a request describes.
 ///
 /// # Errors
-/// Layers that are missing or damaged, and images that do not fit what the YAML says of them, each
+/// Layers that are missing or corrupt, and images that do not fit what the YAML says of them, each
 /// with the line of the YAML that names the image.
 pub fn assemble(request: &Request, resolved: &Resolved, reporter: &dyn Reporter) -> Result<System, Diagnostics> {
     let images: Vec<Image> = resolved.images.values().cloned().collect();
@@ -74,7 +74,7 @@ pub fn assemble(request: &Request, resolved: &Resolved, reporter: &dyn Reporter)
 /// Unpacks the images of boot loaders.
 ///
 /// # Errors
-/// Layers that are missing or damaged.
+/// Layers that are missing or corrupt.
 pub fn boot_files(resolved: &Resolved) -> Result<BootFiles, Diagnostics> {
     let mut files = BootFiles::default();
     for (loader, image) in &resolved.boot_loaders {

@@ -92,7 +92,7 @@ impl Builder<'_> {
     /// packages.
     ///
     /// # Errors
-    /// Attestations of the image that are damaged.
+    /// Attestations of the image that are corrupt.
     pub(super) fn take_sboms(&mut self, field: &str, image: &str, files: &Tree, path: &str) -> Result<(), Diagnostics> {
         if self.request.sbom.is_none() {
             return Ok(());

@@ -125,7 +125,7 @@ impl Bundle {
     /// Opens a bundle; none if the layout is another one. It may be unpacked.
     ///
     /// # Errors
-    /// A path that is missing or is not a layout, and a manifest that is damaged or of another version.
+    /// A path that is missing or is not a layout, and a manifest that is corrupt or of another version.
     pub fn open(path: &Path) -> Result<Option<Bundle>, Error> {
         let layout = Layout::open(path)?;
         let Some(manifest) = layout.json_file::<Manifest>(MANIFEST, "the manifest of a bundle")? else {
@@ -152,7 +152,7 @@ impl Bundle {
     /// Finds a file by its path, and verifies it.
     ///
     /// # Errors
-    /// A file that is missing or damaged.
+    /// A file that is missing or corrupt.
     pub fn file(&self, kind: Kind, path: &str) -> Result<Option<Slice>, Error> {
         let found = self
             .manifest
@@ -165,7 +165,7 @@ impl Bundle {
     /// Opens and verifies a file.
     ///
     /// # Errors
-    /// A file that is missing or damaged.
+    /// A file that is missing or corrupt.
     pub fn content(&self, file: &File) -> Result<Slice, Error> {
         self.layout.file(&file.member, file.size, &file.digest)
     }

@@ -20,7 +20,7 @@ pub struct Verified {
 /// is completed by those that may hold the blobs of its base.
 ///
 /// # Errors
-/// Everything that is missing, damaged or not in the manifest.
+/// Everything that is missing, corrupt or not in the manifest.
 pub fn verify(bundle: &Bundle, reporter: &dyn Reporter) -> Result<Verified, Vec<Diagnostic>> {
     let (manifest, layout) = (&bundle.manifest, &bundle.layout);
     let path = layout.path().display();
@@ -87,7 +87,7 @@ fn explained(error: Error, has_base: bool) -> Diagnostic {
     let is_missing = matches!(error, Error::Missing { .. });
     let diagnostic = Diagnostic::from(error);
     if is_missing && has_base {
-        return diagnostic.help("name the bundle that this one adds to with --layout");
+        return diagnostic.help("pass the base bundle with --layout");
     }
     diagnostic
 }

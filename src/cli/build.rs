@@ -38,8 +38,8 @@ pub struct Build {
     /// extension]
     #[arg(long, conflicts_with = "output")]
     name: Option<String>,
-    /// Write the output to this file; `-` writes to standard output. Needs one format that is a
-    /// single file
+    /// Write the output to this file; `-` writes to standard output. Needs exactly one format
+    /// that writes a single file
     #[arg(short, long, value_name = "FILE", visible_alias = "o")]
     output: Option<PathBuf>,
     /// Target architecture: amd64, arm64, riscv64 or s390x [default: the host's]
@@ -90,7 +90,7 @@ pub struct Build {
     /// Record the current time in the SBOM, so that the build is not reproducible
     #[arg(long)]
     sbom_current_time: bool,
-    /// Ignored: the tar of an earlier build, which must exist
+    /// Ignored, but the file must exist: the tar of an earlier build
     #[arg(long, value_name = "FILE", help_heading = linuxkit::COMPATIBILITY)]
     input_tar: Option<PathBuf>,
     /// Use only images that this policy file allows, in place of the policy that the YAML names
@@ -99,11 +99,12 @@ pub struct Build {
     /// Do not contact registries: use only images in --layout and the cache
     #[arg(long, conflicts_with = "pull")]
     offline: bool,
-    /// Pull images even if they are cached, because tags may have moved. Images of a lock stay
+    /// Pull images even if they are cached, because tags may have moved. Locked images are not
+    /// affected
     #[arg(long)]
     pull: bool,
-    /// Fail unless there is a lock that fits the YAML. Without this flag, a lock is used for what it
-    /// has
+    /// Fail if the lock file is missing or does not match the YAML. Without this flag, a partial lock
+    /// file is used as far as it applies
     #[arg(long)]
     locked: bool,
     #[command(flatten)]
@@ -265,7 +266,7 @@ impl Build {
                 .find_map(|other| Some((other.name, format.clashes(other)?)));
             if let Some((other, file)) = clash {
                 let message = format!("{name} and {other} both write NAME{file}");
-                let help = "make them in two runs, with another --name or --dir";
+                let help = "build them separately, with another --name or --dir";
                 errors.push(Diagnostic::error(message).help(help));
             }
             if !formats.iter().any(|other| other.name == format.name) {
@@ -292,14 +293,13 @@ impl Build {
         let names: Vec<&str> = formats.iter().map(|format| format.name).collect();
         let names = names.join(", ");
         if self.compress_disk.is_some() && !formats.iter().any(|format| format.takes_disk_compression()) {
-            let message = "--compress-disk is for uncompressed disk images, and there is none among the formats";
-            let help = "`moby formats` lists them; --compress is for initrds and squashfs";
+            let message = format!("--compress-disk does not apply to {names}: none is an uncompressed disk image");
+            let help = "choose a disk format with -f, such as raw-bios, or omit --compress-disk";
             errors.push(Diagnostic::error(message).help(help));
         }
         if self.compress.is_some() && !formats.iter().any(|format| format.takes_compression()) {
-            let message = format!(
-                "--compress is for initrds, squashfs and OCI layers, and there is none in the formats: {names}"
-            );
+            let message =
+                format!("--compress does not apply to {names}: it compresses initrds, squashfs, EROFS and OCI layers");
             let help = "compress the output of `-o -` with another program";
             errors.push(Diagnostic::error(message).help(help));
         }
@@ -309,22 +309,22 @@ impl Build {
                 .iter()
                 .any(|format| format.layout == Layout::Archive(Archive::Oci))
         {
-            let message = format!("--compress {compression} is not for the layers of the format oci");
+            let message = format!("--compress {compression} does not apply to the layers of the format oci");
             errors.push(Diagnostic::error(message).help("use gzip, zstd or none"));
         }
         if let Some(root) = self.root
             && !formats.iter().any(|format| format.takes_root(root))
         {
             let message = if root == Root::On(Filesystem::Iso9660) {
-                format!("--root iso is for ISO images, and none of the formats takes it: {names}")
+                format!("--root iso does not apply to {names}: none is an ISO image")
             } else {
-                format!("--root is for disks and ISO images, and none of the formats takes it: {names}")
+                format!("--root does not apply to {names}: none is a disk or ISO image")
             };
-            errors.push(Diagnostic::error(message).help("`moby formats` lists them"));
+            errors.push(Diagnostic::error(message).help("choose a disk or ISO format with -f, or omit --root"));
         }
         if self.output.is_some() && !matches!(formats, [one] if one.is_stream()) {
-            let help = "--dir and --name choose where other formats go";
-            errors.push(Diagnostic::error("--output needs one format that is a single file").help(help));
+            let message = "--output needs exactly one format that writes a single file";
+            errors.push(Diagnostic::error(message).help("use --dir and --name instead"));
         }
         errors
     }

@@ -30,19 +30,19 @@ enum Command {
     /// List the images and files of a bundle
     #[command(visible_alias = "list")]
     Ls {
-        /// Bundle
+        /// Bundle file
         #[arg(value_name = "BUNDLE")]
         path: PathBuf,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Read everything in a bundle, and compare it with its digests
+    /// Check every blob and file of a bundle against its digest
     Verify {
-        /// Bundle
+        /// Bundle file
         #[arg(value_name = "BUNDLE")]
         path: PathBuf,
-        /// Bundle that this one adds to; repeatable
+        /// Base bundle, as given to `bundle create --base`; repeatable
         #[arg(long, value_name = "PATH")]
         layout: Vec<PathBuf>,
     },
@@ -51,23 +51,23 @@ enum Command {
 /// Arguments of `moby bundle create`.
 #[derive(Debug, Args)]
 struct Create {
-    /// YAML files. Each is a build of its own
+    /// YAML files, each built separately
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Bundle to write
+    /// Bundle file to write
     #[arg(short, long, value_name = "BUNDLE")]
     output: PathBuf,
     /// Architecture to build for; repeatable [default: the host's]
     #[arg(long, value_name = "ARCH")]
     arch: Vec<Arch>,
-    /// Take every platform of the images. Packages are built for --arch
+    /// Include every platform of each image. Packages are built for --arch only
     #[arg(long)]
     all_platforms: bool,
-    /// Output formats, separated by commas, whose boot loaders are taken [default: all boot loaders
-    /// that are there]
+    /// Include the boot loaders of these output formats, separated by commas [default: all that are
+    /// available]
     #[arg(short, long = "format", value_name = "FORMAT", value_delimiter = ',')]
     formats: Vec<String>,
-    /// Leave out what this bundle has. A build then needs both
+    /// Omit content of this base bundle. Builds then need both bundles
     #[arg(long, value_name = "BUNDLE")]
     base: Option<PathBuf>,
     /// Read images from this OCI layout directory, OCI archive or `docker save` tar, before the
@@ -131,8 +131,10 @@ impl Create {
         for name in &self.formats {
             let format = super::build::format(name).map_err(|error| Failure::Usage(error.into()))?;
             if !format.arches.iter().any(|arch| arches.contains(arch)) {
-                let message = format!("the format {name} is for none of the architectures");
-                return Err(Failure::Usage(Diagnostic::error(message).into()));
+                let arches: Vec<&str> = arches.iter().map(|arch| arch.name()).collect();
+                let message = format!("format {name} does not support {}", arches.join(", "));
+                let help = "`moby formats` lists the architectures";
+                return Err(Failure::Usage(Diagnostic::error(message).help(help).into()));
             }
             formats.push(format);
         }

@@ -37,7 +37,7 @@ impl Check {
             return Err(Failure::Usage(config.locate_all(missing)));
         }
         for file in &self.files {
-            reporter.info(&format!("{}: no mistakes found", file.display()));
+            reporter.info(&format!("{}: valid", file.display()));
         }
         Ok(())
     }

@@ -40,7 +40,7 @@ impl Inputs {
     /// Reads a file of the bundle; none if it is on disk.
     ///
     /// # Errors
-    /// A file that is damaged.
+    /// A file that is corrupt.
     pub fn read(&self, kind: Kind, file: &Path) -> Result<Option<Vec<u8>>, Diagnostic> {
         let Some(bundle) = self.bundle.as_ref().filter(|_| !file.exists()) else {
             return Ok(None);
@@ -74,7 +74,7 @@ impl Inputs {
     /// Returns the files that the YAML names, by their paths in it; none if the YAML is on disk.
     ///
     /// # Errors
-    /// Files that are damaged.
+    /// Files that are corrupt.
     pub fn sources(&self) -> Result<Option<BTreeMap<String, Slice>>, Failure> {
         let Some(bundle) = &self.bundle else { return Ok(None) };
         let mut sources = BTreeMap::new();

@@ -60,7 +60,7 @@ impl Inspect {
                 "{name} is compressed beyond the limit: {} not inspected",
                 count(report.skipped.len(), "compressed file")
             ));
-            reporter.notice(&warning.help("--all lifts the limit"));
+            reporter.notice(&warning.help("pass --all to inspect everything"));
         }
         errors(&name, report)
     }

@@ -19,11 +19,12 @@ use crate::resolve::{self, packages};
 /// Arguments of `moby lock`.
 #[derive(Debug, Args)]
 pub struct LockCommand {
-    /// YAML files, merged from left to right as in `moby build`. The lock is written beside the last
+    /// YAML files, merged from left to right as in `moby build`. The lock file is written next to
+    /// the last one
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Look up images and Debian packages again: all, or those of an image name or `@pkg:` reference;
-    /// repeatable
+    /// Update all locked images and Debian packages, or only those of an image name or `@pkg:`
+    /// reference; repeatable
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     update: Vec<String>,
     /// Architecture whose Debian packages are locked; repeatable [default: the host's]. Images are

@@ -41,13 +41,14 @@ Exit status:
 Environment:
   MOBY_CACHE         image cache directory
   LINUXKIT_CACHE     image cache directory, if MOBY_CACHE is not set
-  MOBY_CACHE_FROM    cache directories of others, as --cache-from takes them, separated as in PATH
-  MOBY_OFFLINE       if set, moby build contacts no registry, as with --offline
-  LINUXKIT_MIRROR    mirrors, as --mirror takes them, separated by spaces
+  MOBY_CACHE_FROM    read-only cache directories, as with --cache-from; separated as in PATH
+  MOBY_OFFLINE       if set and not empty, `moby build`, `moby lock` and `moby bundle create`
+                     contact no registry
+  LINUXKIT_MIRROR    mirrors, as with --mirror; separated by spaces
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY
                      proxies for registries
   REGISTRY_AUTH_FILE, DOCKER_CONFIG
-                     files with credentials, as podman and Docker have them
+                     credentials file of podman, configuration directory of Docker
   COSIGN_PASSWORD    password of the private key of moby sign
   SOURCE_DATE_EPOCH  time of generated files, in seconds since 1970 [default: 1492533000, as in LinuxKit]";
 
@@ -72,8 +73,7 @@ struct Moby {
     /// Image cache directory [default: $MOBY_CACHE, $LINUXKIT_CACHE or ~/.linuxkit/cache]
     #[arg(long, global = true, value_name = "DIR")]
     cache: Option<PathBuf>,
-    /// Take what the cache lacks from this cache directory, which is not changed; repeatable
-    /// [default: $MOBY_CACHE_FROM]
+    /// Read-only cache directory, searched after --cache; repeatable [default: $MOBY_CACHE_FROM]
     #[arg(long, global = true, value_name = "DIR")]
     cache_from: Vec<PathBuf>,
     #[cfg(feature = "registry")]
@@ -97,9 +97,9 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Build packages
     Pkg(pkg::Pkg),
-    /// Write the digests of a YAML's images and the versions of its packages to a lock file
+    /// Write a lock file with the digests of images and the versions of Debian packages
     Lock(lock::LockCommand),
-    /// Carry everything that YAML files need in one archive, across an air gap
+    /// Create, list and verify bundles: archives with everything that YAML files need, for offline builds
     Bundle(Box<bundle::BundleCommand>),
     /// Manage the image cache
     Cache(cache::Cache),

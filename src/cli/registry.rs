@@ -92,7 +92,12 @@ impl Login {
         let password = password.map_err(|error| failure_text(format!("cannot read the password: {error}")))?;
         let password = password.trim_end_matches(['\r', '\n']);
         if password.is_empty() {
-            return Err(usage("the password is empty", "give it on standard input"));
+            let help = if self.password_stdin {
+                "pipe the password into the command"
+            } else {
+                "enter the password or access token at the prompt"
+            };
+            return Err(usage("the password is empty", help));
         }
         let credential = Credential::Password {
             user: user.clone(),
@@ -155,11 +160,12 @@ impl Pull {
         let platforms = if self.all_platforms {
             Platforms::All
         } else if self.arch.is_empty() {
-            Platforms::Linux(vec![
-                host_arch()
-                    .parse()
-                    .map_err(|_| usage("this host's architecture is unknown", "give --arch"))?,
-            ])
+            Platforms::Linux(vec![host_arch().parse().map_err(|_| {
+                usage(
+                    "moby does not know this host's architecture",
+                    "pass --arch amd64 or --arch arm64",
+                )
+            })?])
         } else {
             Platforms::Linux(self.arch)
         };

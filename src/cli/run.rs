@@ -12,7 +12,8 @@ use crate::run::{self, Data, Machine};
 /// The arguments of `moby run`.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// Name of a build with kernel and initrd, or a disk, ISO or root filesystem image
+    /// Name of a build (the prefix of its -kernel and -initrd files), or a disk, ISO or root filesystem
+    /// image
     name: PathBuf,
     /// Boot a disk or ISO image with UEFI instead of BIOS
     #[arg(long)]
@@ -41,7 +42,8 @@ pub struct Run {
     /// Architecture of the machine [default: the host's]
     #[arg(long, default_value = host_arch(), hide_default_value = true)]
     arch: String,
-    /// QEMU accelerator: kvm, hvf, whpx or tcg [default: the host's, or tcg if guests failed under it]
+    /// QEMU accelerator: kvm, hvf, whpx or tcg [default: the host's; tcg after a guest has failed under
+    /// it]
     #[arg(long)]
     accel: Option<String>,
     /// Show the machine's screen in a window

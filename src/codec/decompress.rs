@@ -26,7 +26,7 @@ pub fn limit(compressed: u64) -> u64 {
 /// Decompresses an input of `len` bytes into memory, or into a temporary file if the result is large.
 ///
 /// # Errors
-/// Read errors, unsupported or damaged compression, and input that expands beyond its [`limit`].
+/// Read errors, unsupported or corrupt compression, and input that expands beyond its [`limit`].
 pub fn to_extents(compressed: impl Read, len: u64) -> io::Result<Extents> {
     let limit = limit(len);
     let mut reader = reader(compressed)?.take(limit + 1);
@@ -104,11 +104,11 @@ fn unsupported(name: &str) -> io::Error {
     )
 }
 
-/// Returns the error of damaged zstd data.
-fn damaged(reason: &str) -> io::Error {
+/// Returns the error of corrupt zstd data.
+fn corrupt(reason: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
-        format!("the zstd data is damaged: {reason}"),
+        format!("the zstd data is corrupt: {reason}"),
     )
 }
 
@@ -156,9 +156,9 @@ impl<R: Read> Frames<R> {
                     }
                 }
                 Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::BadMagicNumber(_))) => {
-                    return Err(damaged("other bytes follow the last frame"));
+                    return Err(corrupt("other bytes follow the last frame"));
                 }
-                Err(error) => return Err(damaged(&cause(&error))),
+                Err(error) => return Err(corrupt(&cause(&error))),
             }
         }
     }
@@ -177,7 +177,7 @@ impl<R: Read> Read for Frames<R> {
             while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
                 self.decoder
                     .decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBytes(128 << 10))
-                    .map_err(|error| damaged(&cause(&error)))?;
+                    .map_err(|error| corrupt(&cause(&error)))?;
             }
             let read = self.decoder.read(buffer)?;
             if read > 0 {
@@ -187,7 +187,7 @@ impl<R: Read> Read for Frames<R> {
                 self.open = false;
                 let stored = self.decoder.get_checksum_from_data();
                 if stored.is_some() && stored != self.decoder.get_calculated_checksum() {
-                    return Err(damaged("wrong checksum"));
+                    return Err(corrupt("wrong checksum"));
                 }
             }
         }

@@ -16,7 +16,7 @@ const FASTEST: u8 = 4;
 pub struct GzipOrigin {
     file: Slice,
     digest: String,
-    /// Record of the file; none if it is damaged.
+    /// Record of the file; none if it is corrupt.
     recorded: OnceLock<Option<Recorded>>,
 }
 
@@ -53,7 +53,7 @@ impl GzipOrigin {
         self.recorded.set(Some(recorded)).ok();
     }
 
-    /// Returns the record of the file, which is read now if it was not before. None if the file is damaged.
+    /// Returns the record of the file, which is read now if it was not before. None if the file is corrupt.
     ///
     /// # Errors
     /// The file cannot be read.

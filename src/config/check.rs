@@ -19,7 +19,7 @@ impl Config {
                     diagnostic = diagnostic
                         .help("moby merges all YAML files of a command into one machine; to build several machines, run moby once for each");
                 }
-                diagnostics.push(diagnostic);
+                diagnostics.push(diagnostic.help("rename one of them"));
             }
         }
         for (section, containers) in self.sections() {
@@ -46,7 +46,8 @@ impl Config {
             if before.any(|(before, other)| {
                 other.name == volume.name && (other != volume || span_of(before).source == span.source)
             }) {
-                diagnostics.push(Diagnostic::at(span, format!("duplicate volume name: {}", volume.name)));
+                let message = format!("duplicate volume name: {}", volume.name);
+                diagnostics.push(Diagnostic::at(span, message).help("rename one of them"));
             }
         }
         let volumes: Vec<&str> = self.volumes.iter().map(|volume| volume.name.as_str()).collect();

@@ -109,7 +109,7 @@ impl Disk {
             let mut found = partition.check(volumes);
             if is_duplicate {
                 let message = format!("duplicate partition label: {}", partition.label);
-                found.push(Diagnostic::field("label", message));
+                found.push(Diagnostic::field("label", message).help("rename one of them"));
             }
             let field = format!("disk.partitions[{at}]");
             errors.extend(found.into_iter().map(|error| error.below(&field)));
@@ -170,8 +170,11 @@ impl Partition {
         if self.is_own() {
             let has_content = self.filesystem.is_some() || !self.files.is_empty() || !self.volume.is_empty();
             if has_content {
-                let message = format!("the content of the partition {} is the format's", self.label);
-                error("label", message, "use another label for a partition of your own".into());
+                let message = format!(
+                    "partition {} is created by the output format and cannot have content of its own",
+                    self.label
+                );
+                error("label", message, "use another label".into());
             }
             return errors;
         }
@@ -180,8 +183,8 @@ impl Partition {
             error("", message, "add filesystem: ext4".into());
         }
         if !self.files.is_empty() && !self.volume.is_empty() {
-            let message = "a partition has either files or the content of a volume".to_owned();
-            error("volume", message, "put the files into the volume's image".into());
+            let message = "a partition cannot have both files and a volume".to_owned();
+            error("volume", message, "remove `files:` or `volume:`".into());
         }
         if !self.volume.is_empty() && !volumes.contains(&self.volume.as_str()) {
             let message = format!("volume {} not found", self.volume);

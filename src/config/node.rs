@@ -149,7 +149,7 @@ impl<'a> Reader<'a> {
                 // An empty document, such as that after a last `---`.
                 (Event::Scalar(text, ScalarStyle::Plain, ..), _) if text.is_empty() || &*text == "~" => {}
                 (_, span) => {
-                    let message = "a second YAML document begins here, and only one is read";
+                    let message = "multiple YAML documents in one file are not supported";
                     let diagnostic = Diagnostic::at(document.unwrap_or(span), message);
                     return Err(
                         diagnostic.help("put it into a file of its own: moby merges the files that it is given")
@@ -260,8 +260,8 @@ impl<'a> Reader<'a> {
                 continue;
             }
             if let Some(first) = lines.insert(key.clone(), span.line) {
-                let message = format!("`{key}` is here a second time");
-                return Err(Diagnostic::at(span, message).help(format!("the first is in line {first}")));
+                let message = format!("duplicate key `{key}`");
+                return Err(Diagnostic::at(span, message).help(format!("the first is on line {first}")));
             }
             entries.push((key, span, value));
         }
@@ -426,7 +426,7 @@ mod tests {
         for yaml in ["a: 1\n---\nb: 2\n", "a: 1\n...\n---\n[b]\n", "---\na: 1\n---\nb\n"] {
             let error = parse(yaml.as_bytes(), 0).unwrap_err();
             assert!(
-                error.message.contains("second YAML document"),
+                error.message.contains("multiple YAML documents"),
                 "{yaml:?}: {}",
                 error.message
             );

@@ -260,7 +260,7 @@ impl<'a> Checker<'a> {
             Some((key, span, help)) => Diagnostic::at(span, format!("unknown field `{key}`")).help(help),
             None => {
                 let all = names().collect::<Vec<_>>().join(", ");
-                Diagnostic::at(node.span, format!("{} has no field that gives its type", shown(path)))
+                Diagnostic::at(node.span, format!("cannot tell the type of {}", shown(path)))
                     .help(format!("add one of the fields {all}"))
             }
         });

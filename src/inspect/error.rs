@@ -58,7 +58,7 @@ pub enum Error {
         limit: u64,
     },
     /// A reader panicked.
-    #[error("its reader fails on corrupt content: {reason}")]
+    #[error("moby's reader crashed, perhaps on corrupt content: {reason}")]
     Panicked {
         /// Message of the panic.
         reason: String,

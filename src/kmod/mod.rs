@@ -287,12 +287,12 @@ mod tests {
     }
 
     #[test]
-    fn a_module_whose_compression_is_damaged_is_named() {
+    fn a_module_whose_compression_is_corrupt_is_named() {
         let mut tree = Tree::default();
         let (path, meta) = ("lib/modules/6.12.1/kernel/a.ko.xz", Meta::default());
-        let mut damaged = xz(&module(&["depends="]));
-        damaged.truncate(damaged.len() / 2);
-        let kind = Kind::File(Extents::from_bytes(damaged));
+        let mut corrupt = xz(&module(&["depends="]));
+        corrupt.truncate(corrupt.len() / 2);
+        let kind = Kind::File(Extents::from_bytes(corrupt));
         tree.insert(path.as_bytes(), meta.clone(), kind, &meta).unwrap();
         let error = index(&mut tree).unwrap_err();
         assert!(

@@ -241,7 +241,7 @@ impl Lock {
             let near = near(name, known.into_iter());
             error
                 .help
-                .extend(near.map(|near| format!("it has {near} in its place, perhaps")));
+                .extend(near.map(|near| format!("did you mean `{near}`, which is locked?")));
             error
         };
         for (name, field) in &images {
@@ -257,8 +257,7 @@ impl Lock {
             match self.package(name) {
                 None => found.push(missing(name, field, Vec::new())),
                 Some(locked) if locked != now => {
-                    let message =
-                        format!("the sources of {name} have changed: {file} has {locked}, and they are {now}");
+                    let message = format!("{name} has changed since {file} was written: locked {locked}, now {now}");
                     found.push(Diagnostic::field(field.clone(), message));
                 }
                 Some(_) => {}
@@ -271,7 +270,7 @@ impl Lock {
             .filter(|name| !images.contains_key(*name));
         let more = self.packages.iter().map(|package| &package.name);
         for name in surplus.chain(more.filter(|name| !packages.contains_key(*name))) {
-            let message = format!("{file} has {name}, which the YAML does not name");
+            let message = format!("{file} locks {name}, which the YAML does not use");
             found.push(Diagnostic::error(message));
         }
         found

@@ -20,7 +20,7 @@ impl Layout {
     /// Reads the SPDX documents about an image for an architecture.
     ///
     /// # Errors
-    /// Attestations that the index lists and that are missing or damaged.
+    /// Attestations that the index lists and that are missing or corrupt.
     pub fn sboms(&self, name: &str, arch: Arch, descriptor: &Descriptor) -> Result<Vec<Value>, Error> {
         if !is_index(descriptor.media_type()) {
             return Ok(Vec::new());

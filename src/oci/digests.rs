@@ -35,7 +35,7 @@ impl Layout {
     /// Returns the digests of an image; none if the layout has no image of the name.
     ///
     /// # Errors
-    /// Indexes and manifests that are damaged.
+    /// Indexes and manifests that are corrupt.
     pub fn digests(&self, name: &str) -> Result<Option<ImageDigests>, Error> {
         let Some(top) = self.find(name) else {
             return self.saved_digests(name);

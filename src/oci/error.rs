@@ -66,7 +66,7 @@ pub enum Error {
         location: Location,
     },
     /// A blob that does not match its descriptor.
-    #[error("{name}: {location} is damaged: its {property} should be {expected} and is {found}")]
+    #[error("{name}: {location} is corrupt: expected {property} {expected}, found {found}")]
     Mismatch {
         /// Image with the blob.
         name: String,
@@ -149,8 +149,8 @@ pub enum Error {
         /// Message of the system or of the parser.
         reason: String,
     },
-    /// A layer with a damaged tar.
-    #[error("{name}: the layer {digest} is damaged: {source}")]
+    /// A layer with a corrupt tar.
+    #[error("{name}: the layer {digest} is corrupt: {source}")]
     Tar {
         /// Image with the layer.
         name: String,
@@ -238,9 +238,15 @@ impl Error {
             }
             Error::Architecture { .. } => "select another architecture with --arch",
             Error::EmptyIndex { name, .. } => {
-                return vec![format!("`moby cache pull {name}` pulls the image with its manifests")];
+                return vec![format!("run `moby cache pull {name}`, which also pulls the manifests")];
             }
-            Error::Missing { .. } | Error::Mismatch { .. } => "copy the image into the layout again",
+            Error::Missing { name, location } | Error::Mismatch { name, location, .. } => {
+                return vec![if location.file.starts_with(name) {
+                    format!("replace {name} with a good copy")
+                } else {
+                    format!("run `moby cache pull {name}`, or copy the image into the --layout again")
+                }];
+            }
             Error::Bomb { .. } => "to use this layer, store it uncompressed in the layout",
             Error::Write { .. } => "choose another directory with --cache",
             Error::Unreadable { .. } => {

@@ -87,7 +87,7 @@ impl Layout {
     /// Opens and verifies a blob.
     ///
     /// # Errors
-    /// A blob that is missing or damaged.
+    /// A blob that is missing or corrupt.
     pub fn blob_of(&self, digest: &str, size: u64) -> Result<Slice, Error> {
         if !is_sha256(digest) {
             return Err(Error::NotAnImage {
@@ -101,7 +101,7 @@ impl Layout {
     /// Opens and verifies a file beside the blobs.
     ///
     /// # Errors
-    /// A file that is missing, damaged or outside of the layout.
+    /// A file that is missing, corrupt or outside of the layout.
     pub fn file(&self, path: &str, size: u64, digest: &str) -> Result<Slice, Error> {
         let inside = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(['\\', ':', '\0']);
         if !path.split('/').all(inside) {

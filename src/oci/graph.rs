@@ -249,7 +249,7 @@ impl Layout {
     /// which it returns none and that are not here: a cache often has one platform only.
     ///
     /// # Errors
-    /// A blob that is missing or damaged, and an index without a wanted manifest.
+    /// A blob that is missing or corrupt, and an index without a wanted manifest.
     pub fn graph(&self, name: &str, wanted: &dyn Fn(&Descriptor) -> Option<bool>) -> Result<Option<ImageGraph>, Error> {
         if let Some(graph) = self.saved_graph(name)? {
             return Ok(Some(graph));
@@ -261,7 +261,7 @@ impl Layout {
     /// Reads the image of a descriptor; `name` is for messages.
     ///
     /// # Errors
-    /// A blob that is missing or damaged, and an index without a wanted manifest.
+    /// A blob that is missing or corrupt, and an index without a wanted manifest.
     pub fn graph_of(
         &self,
         name: &str,

@@ -17,7 +17,7 @@ impl Layout {
     /// Lists the platforms whose manifests are here, as `linux/amd64`.
     ///
     /// # Errors
-    /// An index that is missing or damaged.
+    /// An index that is missing or corrupt.
     pub fn platforms(&self, name: &str, descriptor: &Descriptor) -> Result<Vec<String>, Error> {
         if !is_index(descriptor.media_type()) {
             return match self.platform_of(name, descriptor) {
@@ -39,7 +39,7 @@ impl Layout {
     /// Returns the sizes of the blobs of an image that are here, in bytes, by digest. Layers are not read.
     ///
     /// # Errors
-    /// Indexes and manifests that are damaged.
+    /// Indexes and manifests that are corrupt.
     pub fn sizes(&self, name: &str, top: &Descriptor) -> Result<BTreeMap<String, u64>, Error> {
         let mut sizes = BTreeMap::new();
         let listed = self.below(name, top)?;
@@ -118,7 +118,7 @@ impl Layout {
             return Ok(None);
         };
         for (_, top) in self.descriptors() {
-            // A damaged index of another image does not matter here.
+            // A corrupt index of another image does not matter here.
             let listed = self.below(name, top).unwrap_or_default();
             if let Some(descriptor) = listed.iter().find(|listed| listed.digest().as_ref() == digest) {
                 return self.resolve(name, arch, descriptor, MAX_DEPTH, &mut 0).map(Some);

@@ -24,7 +24,7 @@ pub(crate) type ProgressFn<'a> = &'a (dyn Fn(Progress<'_>) + Sync);
 /// Verifies both digests of a layer.
 ///
 /// # Errors
-/// A layer that is damaged or cannot be read.
+/// A layer that is corrupt or cannot be read.
 pub(super) fn verify(layer: &Layer, compressed: &Slice) -> Result<(), Error> {
     copy(layer, compressed, &mut io::sink(), &|_| {}, &|source| {
         unreadable(layer, source)
@@ -37,7 +37,7 @@ pub(super) fn verify(layer: &Layer, compressed: &Slice) -> Result<(), Error> {
 /// that parts of it can be used again.
 ///
 /// # Errors
-/// A layer that is damaged, cannot be read or expands without end, and write errors as `unwritable`
+/// A layer that is corrupt, cannot be read or expands without end, and write errors as `unwritable`
 /// returns them.
 pub(crate) fn copy(
     layer: &Layer,

@@ -208,7 +208,7 @@ impl Layout {
     /// Reads and verifies a JSON blob.
     ///
     /// # Errors
-    /// A blob that is missing, damaged, or of another kind.
+    /// A blob that is missing, corrupt, or of another kind.
     pub fn json<T: DeserializeOwned>(
         &self,
         name: &str,

@@ -20,7 +20,7 @@ impl Layout {
     /// Finds the image of a name for an architecture.
     ///
     /// # Errors
-    /// An image that is here, but not for the architecture, or damaged.
+    /// An image that is here, but not for the architecture, or corrupt.
     pub fn image(&self, name: &str, arch: Arch) -> Result<Option<Image>, Error> {
         if let Some(saved) = self.saved(name) {
             return self.saved_image(name, saved)?.for_arch(arch).map(Some);
@@ -41,7 +41,7 @@ impl Layout {
     /// Returns configuration and layers of an image of a `docker save` archive.
     ///
     /// # Errors
-    /// Parts that are missing or damaged.
+    /// Parts that are missing or corrupt.
     pub(super) fn saved_parts(&self, name: &str) -> Result<Option<(Extents, Vec<Extents>)>, Error> {
         let Some(saved) = self.saved(name) else {
             return Ok(None);
@@ -89,7 +89,7 @@ impl Layout {
     /// Finds the image for an architecture below a descriptor. `opened` counts the indexes that were read.
     ///
     /// # Errors
-    /// An image for other architectures only, and blobs that are missing or damaged.
+    /// An image for other architectures only, and blobs that are missing or corrupt.
     pub(super) fn resolve(
         &self,
         name: &str,

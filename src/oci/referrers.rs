@@ -170,7 +170,7 @@ impl Layout {
     /// Reads the signatures of a digest, and other manifests that refer to it.
     ///
     /// # Errors
-    /// Blobs that are missing or damaged.
+    /// Blobs that are missing or corrupt.
     pub fn referrers(&self, digest: &str) -> Result<Referrers, Error> {
         let mut referrers = Referrers::default();
         for descriptor in self.referring().get(digest).into_iter().flatten() {
@@ -223,7 +223,7 @@ impl Layout {
     /// Reads what refers to an image and to the manifests of it, by their digests.
     ///
     /// # Errors
-    /// Blobs that are missing or damaged.
+    /// Blobs that are missing or corrupt.
     pub fn referrers_of(&self, graph: &ImageGraph) -> Result<Vec<(String, Referrers)>, Error> {
         let mut all = Vec::new();
         for blob in &graph.blobs {

@@ -67,7 +67,7 @@ impl Writer {
         for blob in &image.blobs {
             let path = self.dir.join(blob_path(&blob.digest));
             let there = std::fs::metadata(&path).is_ok_and(|file| file.len() == blob.content.len());
-            // A damaged blob is replaced.
+            // A corrupt blob is replaced.
             if !there || super::graph::digest_of(&file(&path)?).ok().as_ref() != Some(&blob.digest) {
                 emit::to_path(&blob.content, &path).map_err(|source| update(&path, source))?;
             }
@@ -109,7 +109,7 @@ impl Writer {
     /// those that are here, and names them.
     ///
     /// # Errors
-    /// Signatures that are here and damaged, and a directory that cannot be written.
+    /// Signatures that are here and corrupt, and a directory that cannot be written.
     pub fn attach(&self, name: &str, digest: &str, referrers: Referrers) -> Result<(), Error> {
         let mut all = if self.dir.join("index.json").exists() {
             Layout::open(&self.dir)?.referrers(digest)?

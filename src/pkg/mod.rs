@@ -124,10 +124,7 @@ pub fn build(dir: &Path, options: &Options, reporter: &dyn Reporter) -> Result<S
     let name = image_name(dir, &recipe)?;
     if !recipe.arches.iter().any(|arch| arch == options.arch.name()) {
         let message = format!("cannot build {name} for {}: build.yml excludes it", options.arch);
-        let help = format!(
-            "choose --arch {}, or extend `arches:`",
-            recipe.arches.join(" or --arch ")
-        );
+        let help = format!("add {} to `arches:` in build.yml", options.arch);
         return Err(Diagnostic::error(message).help(help).into());
     }
     // The lock of the layout is also that of apt-get's state.

@@ -303,10 +303,7 @@ mod tests {
                 "image: a\ncontents:\n  - {to: /a}\n",
                 "3:5",
                 "  - {to: /a}",
-                &[
-                    "`contents[0]` has no field that gives its type",
-                    "debian, cargo, copy, file",
-                ],
+                &["cannot tell the type of `contents[0]`", "debian, cargo, copy, file"],
             ),
             (
                 "image: a\ncontents:\n  - cargo: a\n",

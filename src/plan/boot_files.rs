@@ -71,7 +71,7 @@ impl BootFiles {
     /// Reads syslinux's loader for filesystems.
     ///
     /// # Errors
-    /// A missing image or file, an image that cannot be read, and a loader that is damaged.
+    /// A missing image or file, an image that cannot be read, and a loader that is corrupt.
     pub fn ldlinux(&self) -> Result<Ldlinux, Error> {
         let sector = self.boot_code("syslinux/ldlinux.bss")?;
         let system = self.boot_code("syslinux/ldlinux.sys")?;

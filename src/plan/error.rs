@@ -90,7 +90,7 @@ pub enum Error {
     #[error("{0}")]
     MissingLoader(Box<Diagnostics>),
     /// A boot loader that was not looked for.
-    #[error("the boot loader {0:?} was not resolved")]
+    #[error("internal error: boot loader {0:?} was not resolved")]
     UnresolvedLoader(Loader),
     /// A file that the image of a boot loader lacks.
     #[error("the image of the boot loader has no file {0}")]
@@ -157,6 +157,7 @@ impl Error {
             Error::Driver { .. } => "choose another --root, or a kernel that has the driver",
             Error::LoaderFile(_) => "use an image with the files of pkg/syslinux, pkg/systemd-boot or pkg/init",
             Error::Firmware(_) => "use an image with the files of pkg/rpi-firmware",
+            Error::UnresolvedLoader(_) => "report it at https://github.com/moby-rs/moby/issues",
             Error::NoKernel => "set `kernel.image` in the YAML",
             Error::DeviceTrees(_) => "use the package kernel/rpi, which has them in its kernel.tar",
             Error::Cmdline { .. } => "shorten it, or use a format for UEFI",

@@ -331,14 +331,15 @@ impl<'a> Planner<'a> {
         let mut with = files.filter(|item| item.node.meta.xattrs.contains_key(b"security.capability".as_slice()));
         let Some(first) = with.next() else { return };
         let more = match with.count() {
-            0 => "loses".into(),
-            more => format!("and {more} more lose"),
+            0 => String::new(),
+            1 => " and 1 more file".into(),
+            more => format!(" and {more} more files"),
         };
         let note = Diagnostic::note(format!(
-            "{place} has no extended attributes: /{} {more} the capabilities of the file",
+            "{place} cannot store extended attributes: file capabilities of /{}{more} are lost",
             tree::show(&first.path)
         ));
-        self.notice(&note.help("squashfs keeps them: `--root squashfs`"));
+        self.notice(&note.help("use `--root squashfs`, which stores them"));
     }
 
     /// Warns of an initrd that needs more memory than machines usually have: while it is unpacked,

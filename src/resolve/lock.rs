@@ -110,8 +110,8 @@ impl Work<'_> {
             None => Ok(()),
             Some(name) => {
                 let help = crate::diagnostic::nearest(name, known.iter().map(String::as_str));
-                let help = help.unwrap_or_else(|| format!("it names {}", known.join(", ")));
-                Err(Diagnostic::error(format!("cannot update {name}: the YAML does not name it")).help(help))
+                let help = help.unwrap_or_else(|| format!("images and packages in the YAML: {}", known.join(", ")));
+                Err(Diagnostic::error(format!("cannot update {name}: the YAML does not use it")).help(help))
             }
         }
     }
@@ -125,7 +125,7 @@ impl Work<'_> {
             Ok(digests) => lock.add_image(name, &digests),
             // Without a registry, the digest that was locked is the newest one that is known.
             Err(_) if !self.is_online() && self.old.is_some_and(|old| lock.copy_image(name, old)) => {
-                let note = format!("{name} stays as it is locked: no layout has it under its name");
+                let note = format!("cannot update {name} offline: no layout has it; keeping the locked digest");
                 self.reporter.notice(&Diagnostic::note(note));
             }
             Err(error) => return Err(error),
@@ -151,7 +151,7 @@ impl Work<'_> {
             return match (registry.client.digests(&canonical(name)), local) {
                 (Ok(digests), _) => Ok(digests),
                 (Err(error), Some(local)) if error.is_absence() => {
-                    let note = format!("{name} stays as it is in the cache: {error}");
+                    let note = format!("cannot update {name}: {error}; locking the cached image");
                     self.reporter.notice(&Diagnostic::note(note));
                     Ok(local)
                 }

@@ -220,8 +220,8 @@ impl<'a> Packages<'a> {
                 at_reference(error, field, &dir)
             })?;
             if !is_built {
-                let message = format!("a layout has {name} with other Debian packages than the lock");
-                let help = "leave out the --layout that has it, or run `moby lock --update`";
+                let message = format!("{name} in a --layout was built from other Debian packages than those locked");
+                let help = "remove that --layout, or run `moby lock --update`";
                 return Err(vec![Diagnostic::field(field, message).help(help)]);
             }
         }

@@ -65,7 +65,7 @@ impl Pulls {
                 found,
                 Some(store::Error::NotFound { .. } | store::Error::Architecture { .. })
             );
-            // Damaged images are not pulled again: the user should know of them.
+            // Corrupt images are not pulled again: the user should know of them.
             if is_refreshed || is_missing || signatures.is_some() {
                 let platforms = if is_layout {
                     Platforms::All

@@ -27,7 +27,7 @@ pub fn check(file: &File, bundled: Option<&Bundled>) -> Result<bool, Diagnostic>
     if let Some(bundled) = bundled {
         let is_there = bundled.contains_key(&file.source);
         if !is_there && !file.optional {
-            let message = format!("the bundle of the YAML lacks {}", file.source);
+            let message = format!("cannot find {} in the bundle", file.source);
             return Err(Diagnostic::field("source", message).help("create the bundle again with `moby bundle create`"));
         }
         return Ok(is_there);
@@ -43,7 +43,7 @@ pub fn check(file: &File, bundled: Option<&Bundled>) -> Result<bool, Diagnostic>
         }
         Ok(found) if !found.is_file() => {
             let message = format!("{} is not a regular file", path.display());
-            Err(Diagnostic::field("source", message))
+            Err(Diagnostic::field("source", message).help("name a file, or package the directory as an image"))
         }
         Ok(_) => Ok(true),
     }

@@ -47,7 +47,7 @@ pub enum Error {
     },
     /// A guest that failed under an accelerator, after it had perhaps written to its disks.
     #[error(
-        "the guest failed under the accelerator {accelerator}: {symptom}; it had written to its disks, which are now as after a power failure"
+        "the guest failed under the accelerator {accelerator}: {symptom}; it may have written to its disks, which are now in the state after a power failure"
     )]
     Written {
         /// The accelerator.
@@ -124,20 +124,29 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns the remedy, where there is one.
-    pub fn help(&self) -> Option<String> {
-        Some(match self {
-            Error::NoQemu { package, .. } => format!(
-                "on Debian: apt-get install {package}; on macOS: brew install qemu; on Windows: the installer of qemu.org, and its directory in PATH"
-            ),
-            Error::Guest { .. } => "`--accel tcg` emulates the CPU and works on every host".into(),
-            Error::Written { .. } => "run it again: moby uses TCG on this host until the next boot; to keep the disks as they are now, copy them first".into(),
+    /// Returns the remedies, each one command or edit.
+    pub fn help(&self) -> Vec<String> {
+        let help = match self {
+            Error::NoQemu { package, .. } => {
+                return vec![
+                    format!("on Debian, run `apt-get install {package}`"),
+                    "on macOS, run `brew install qemu`".into(),
+                    "on Windows, run the installer from qemu.org and add its directory to PATH".into(),
+                ];
+            }
+            Error::Guest { .. } => "pass `--accel tcg`, which emulates the CPU and works on every host".into(),
+            Error::Written { .. } => {
+                return vec![
+                    "run it again: moby uses TCG on this host until the next boot".into(),
+                    "to keep the disks as they are now, copy them first".into(),
+                ];
+            }
             Error::NoDisk(path) => format!("create an empty disk with `truncate -s 1G {}`", path.display()),
             Error::SameDisk(_) => "attach each disk once, and do not attach the boot disk".into(),
             Error::Port { .. } => "stop the program that uses the port (`ss -ltnp` lists programs), or publish another port".into(),
-            Error::NoBootRecord(path) => format!("`moby inspect {}` shows its content", path.display()),
+            Error::NoBootRecord(path) => format!("to see its content, run `moby inspect {}`", path.display()),
             Error::Yaml(path) => format!(
-                "`moby build {}` builds the image; `moby run {}` then boots it",
+                "run `moby build {}`, then `moby run {}`",
                 path.display(),
                 path.with_extension("").display()
             ),
@@ -149,9 +158,13 @@ impl Error {
             }
             Error::NoInitrd { beside: None, .. } => "build it with `moby build -f kernel+initrd`".into(),
             Error::NoFirmware { package, .. } => {
-                format!("on Debian: apt-get install {package}; on macOS it comes with qemu")
+                return vec![
+                    format!("on Debian, run `apt-get install {package}`"),
+                    "on macOS, run `brew install qemu`, which includes the firmware".into(),
+                ];
             }
-            _ => return None,
-        })
+            _ => return Vec::new(),
+        };
+        vec![help]
     }
 }

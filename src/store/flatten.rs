@@ -31,7 +31,7 @@ pub fn empty() -> Tree {
 /// Lists the opaque directories of a layer that are not empty in the tree of the layers below.
 ///
 /// # Errors
-/// A damaged tar.
+/// A corrupt tar.
 pub fn opaque(tree: &Tree, archive: &Extents, name: &str, layer: &Layer) -> Result<Vec<Vec<u8>>, Error> {
     let mut dirs = Vec::new();
     // Nothing is below the lowest layer.
@@ -39,7 +39,7 @@ pub fn opaque(tree: &Tree, archive: &Extents, name: &str, layer: &Layer) -> Resu
         return Ok(dirs);
     }
     for entry in pax::entries(archive) {
-        let entry = entry.map_err(|source| damaged(source, name, layer))?;
+        let entry = entry.map_err(|source| corrupt(source, name, layer))?;
         let path = clean(&entry.path);
         let (dir, base) = split(&path);
         if base == OPAQUE
@@ -56,11 +56,11 @@ pub fn opaque(tree: &Tree, archive: &Extents, name: &str, layer: &Layer) -> Resu
 /// Applies a layer to the tree. Ignores opaque whiteouts, which [`opaque`] lists.
 ///
 /// # Errors
-/// A damaged tar, and entries that leave the tree.
+/// A corrupt tar, and entries that leave the tree.
 pub fn apply(tree: &mut Tree, archive: &Extents, name: &str, layer: &Layer) -> Result<(), Error> {
     let parents = implied();
     for entry in pax::entries(archive) {
-        let entry = entry.map_err(|source| damaged(source, name, layer))?;
+        let entry = entry.map_err(|source| corrupt(source, name, layer))?;
         let refused = |source| Error::Entry {
             name: name.to_owned(),
             digest: layer.digest().to_owned(),
@@ -90,7 +90,7 @@ pub fn apply(tree: &mut Tree, archive: &Extents, name: &str, layer: &Layer) -> R
     Ok(())
 }
 
-fn damaged(source: pax::ReadError, name: &str, layer: &Layer) -> Error {
+fn corrupt(source: pax::ReadError, name: &str, layer: &Layer) -> Error {
     Error::Tar {
         name: name.to_owned(),
         digest: layer.digest().to_owned(),

@@ -66,7 +66,7 @@ impl LayerCache {
     /// Verifies the layers that were used unverified. Several threads may call it to share the work.
     ///
     /// # Errors
-    /// A layer that is damaged in its layout or in the cache. It is removed from the cache, and
+    /// A layer that is corrupt in its layout or in the cache. It is removed from the cache, and
     /// [`LayerCache::has_corrupt`] returns true.
     pub fn verify_pending(&self) -> Result<(), Error> {
         let next = || locked(&self.pending).pop_front();
@@ -125,7 +125,7 @@ impl LayerCache {
     /// Makes all layers of the images ready, in `jobs` threads, the largest first.
     ///
     /// # Errors
-    /// A layer that is missing, damaged or expands without end, and a full disk.
+    /// A layer that is missing, corrupt or expands without end, and a full disk.
     pub fn prepare(&self, images: &[Image], jobs: usize, progress: ProgressFn<'_>) -> Result<(), Error> {
         let mut wanted: Vec<&Layer> = images.iter().flat_map(|image| &image.layers).collect();
         wanted.sort_by_key(|layer| {
@@ -175,7 +175,7 @@ impl LayerCache {
     /// Returns the tar of a layer.
     ///
     /// # Errors
-    /// A layer that is missing, damaged or expands without end, and a full disk.
+    /// A layer that is missing, corrupt or expands without end, and a full disk.
     pub fn get(&self, layer: &Layer) -> Result<Arc<FileBlob>, Error> {
         self.get_with_progress(layer, &|_| {})
     }
@@ -218,7 +218,7 @@ impl LayerCache {
         Ok(blob)
     }
 
-    /// Verifies the blob of a cached layer: a damaged layout is an error even if nothing is read from it.
+    /// Verifies the blob of a cached layer: a corrupt layout is an error even if nothing is read from it.
     fn verify_compressed(&self, layer: &Layer, compressed: &Slice) -> Result<(), Error> {
         match &layer.expected {
             Some((size, digest)) => verify(&layer.image, &layer.location, compressed, Some(*size), digest),

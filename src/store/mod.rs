@@ -156,7 +156,7 @@ impl Store {
     /// for an architecture.
     ///
     /// # Errors
-    /// An image that is missing, has no such architecture, or has a damaged manifest or configuration.
+    /// An image that is missing, has no such architecture, or has a corrupt manifest or configuration.
     pub fn image(&self, name: &str, arch: Arch) -> Result<Image, Error> {
         let mut wrong_arch = None;
         for layout in &self.layouts {
@@ -199,7 +199,7 @@ impl Store {
     /// Returns the digests of an image in the first layout that has it.
     ///
     /// # Errors
-    /// Indexes and manifests that are damaged.
+    /// Indexes and manifests that are corrupt.
     pub fn digests(&self, name: &str) -> Result<Option<ImageDigests>, Error> {
         for layout in &self.layouts {
             if let Some(digests) = layout.digests(&self.pinned(name))? {
@@ -255,7 +255,7 @@ impl Store {
     /// Decompresses and verifies the layers of the images in `jobs` threads, for [`Store::tree`].
     ///
     /// # Errors
-    /// A layer that is missing, damaged, or expands without end.
+    /// A layer that is missing, corrupt, or expands without end.
     pub fn prepare(
         &self,
         images: &[Image],
@@ -274,7 +274,7 @@ impl Store {
     /// work. Until all have returned, no output may get its name.
     ///
     /// # Errors
-    /// A layer that is damaged, in its layout or in the cache.
+    /// A layer that is corrupt, in its layout or in the cache.
     pub fn verify_pending(&self) -> Result<(), Error> {
         self.layers.verify_pending()
     }
@@ -292,7 +292,7 @@ impl Store {
     /// Builds the tree of an image from its layers.
     ///
     /// # Errors
-    /// A layer that is missing or damaged, and entries that cannot be unpacked.
+    /// A layer that is missing or corrupt, and entries that cannot be unpacked.
     pub fn tree(&self, image: &Image) -> Result<tree::Tree, Error> {
         let mut flat = flatten::empty();
         for layer in &image.layers {
@@ -314,7 +314,7 @@ impl Store {
     /// [`Layout::graph`].
     ///
     /// # Errors
-    /// An image that is missing, a blob that is missing or damaged, and an index without a wanted
+    /// An image that is missing, a blob that is missing or corrupt, and an index without a wanted
     /// manifest.
     pub fn graph(&self, name: &str, wanted: &dyn Fn(&Descriptor) -> Option<bool>) -> Result<ImageGraph, Error> {
         let wanted_name = self.pinned(name);
@@ -339,7 +339,7 @@ impl Store {
     /// it has in a registry.
     ///
     /// # Errors
-    /// Blobs that are missing or damaged.
+    /// Blobs that are missing or corrupt.
     pub fn referring(&self, name: &str, graph: &ImageGraph) -> Result<Vec<(String, ImageGraph)>, Error> {
         let named = referrers::named(name, &self.referrers_of(graph)?);
         named.map_err(|error| Error::Unreadable {
@@ -355,7 +355,7 @@ impl Store {
     /// Reads what refers to an image and to the manifests of it, such as signatures, by their digests.
     ///
     /// # Errors
-    /// Signatures that are damaged.
+    /// Signatures that are corrupt.
     pub fn referrers_of(&self, graph: &ImageGraph) -> Result<Vec<(String, Referrers)>, Error> {
         let mut all: Vec<(String, Referrers)> = Vec::new();
         for layout in &self.layouts {
@@ -383,7 +383,7 @@ impl Store {
     /// Reads the SPDX documents in the attestations of an image for an architecture.
     ///
     /// # Errors
-    /// Attestations that the index lists and that are missing or damaged.
+    /// Attestations that the index lists and that are missing or corrupt.
     pub fn sboms(&self, name: &str, arch: Arch) -> Result<Vec<Value>, Error> {
         for layout in &self.layouts {
             if let Some(descriptor) = layout.find(&self.pinned(name)) {
@@ -396,7 +396,7 @@ impl Store {
     /// Builds the files of a `docker load` archive of an image.
     ///
     /// # Errors
-    /// Layers that are missing or damaged.
+    /// Layers that are missing or corrupt.
     pub fn docker_archive(&self, image: &Image, time: Time) -> Result<Tree, Error> {
         let layers: Result<Vec<Extents>, Error> = image
             .layers

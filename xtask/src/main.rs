@@ -32,8 +32,8 @@ cargo xtask test --all    run all tests and those that compile a kernel, half an
 cargo xtask bench         time the formats against the programs that write the same
                           --peer PATH compares `moby build` with the linuxkit program at PATH
 cargo xtask fuzz [SECONDS]
-                          run each fuzz target for a minute, or for so many seconds
-                          `fuzz --ci [SECONDS]` runs those whose input comes from others
+                          run each fuzz target for SECONDS [default: 60]
+                          `fuzz --ci [SECONDS]` runs only the parsers of untrusted input
 cargo xtask fuzz check    compile the fuzz targets
 cargo xtask soak          kill builds, fill their disks, race them, and kill pulls: 500, 200, 100 and 200 times
                           --kills N, --full-disks N, --races N, --pulls N, --seed N; --sample runs a few of each

@@ -26,7 +26,7 @@ pub enum ReadError {
         source: io::Error,
     },
     /// The block at `offset` is not a header.
-    #[error("the tar header at offset {offset} is damaged: {what}")]
+    #[error("the tar header at offset {offset} is corrupt: {what}")]
     Header {
         /// Offset in the archive in bytes.
         offset: u64,
@@ -357,7 +357,7 @@ fn until_nul(mut bytes: Vec<u8>) -> Vec<u8> {
 fn records(mut bytes: &[u8], at: u64) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, ReadError> {
     let bad = ReadError::Header {
         offset: at,
-        what: "its pax records are damaged",
+        what: "its pax records are invalid",
     };
     let mut records = BTreeMap::new();
     while !bytes.is_empty() {

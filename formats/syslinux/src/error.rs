@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum Error {
     /// A part of the loader has the wrong length.
-    #[error("{part} has {len} bytes, not {expected}: it is damaged or of another version")]
+    #[error("{part} has {len} bytes, not {expected}: it is corrupt or of another version")]
     Length {
         /// The part.
         part: &'static str,
@@ -15,8 +15,8 @@ pub enum Error {
         len: usize,
     },
     /// A part of the loader has the wrong content.
-    #[error("{part} is damaged or of another version: {found}")]
-    Damaged {
+    #[error("{part} is corrupt or of another version: {found}")]
+    Corrupt {
         /// The part.
         part: &'static str,
         /// Finding in a few words.

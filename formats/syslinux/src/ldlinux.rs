@@ -34,18 +34,18 @@ impl Ldlinux {
     /// Checks a boot sector and an ldlinux.sys that were not installed yet.
     ///
     /// # Errors
-    /// One of them is not a part of the loader, is damaged, or has an unknown version.
+    /// One of them is not a part of the loader, is corrupt, or has an unknown version.
     pub fn new(boot_sector: &[u8], system: &[u8]) -> Result<Ldlinux, Error> {
         let length = |part, expected, len| Error::Length { part, expected, len };
-        let damaged = |part, found| Error::Damaged { part, found };
+        let corrupt = |part, found| Error::Corrupt { part, found };
         if boot_sector.len() != SECTOR {
             return Err(length("the boot sector of syslinux", SECTOR, boot_sector.len()));
         }
         if !boot_sector.starts_with(b"\xeb\x58\x90SYSLINUX") || !boot_sector.ends_with(&[0x55, 0xaa]) {
-            return Err(damaged("the boot sector of syslinux", "its signatures are missing"));
+            return Err(corrupt("the boot sector of syslinux", "its signatures are missing"));
         }
         if !system.starts_with(b"\r\nSYSLINUX") {
-            return Err(damaged("ldlinux.sys", "it does not begin with its name"));
+            return Err(corrupt("ldlinux.sys", "it does not begin with its name"));
         }
         if system.len() < 2 * SECTOR || !system.len().is_multiple_of(SECTOR) {
             return Err(length(

@@ -34,17 +34,17 @@ pub(crate) struct Area {
 impl Area {
     /// Finds the fields of an ldlinux.sys.
     pub(crate) fn find(system: &[u8]) -> Result<Area, Error> {
-        let damaged = |found| Error::Damaged {
+        let corrupt = |found| Error::Corrupt {
             part: "ldlinux.sys",
             found,
         };
         let start = (0..SECTOR)
             .step_by(4)
             .find(|at| dword(system, *at) == Some(MAGIC))
-            .ok_or_else(|| damaged("there is no patch area in its first sector"))?;
-        let extension = word(system, start + EXTENSION).ok_or_else(|| damaged("its patch area is truncated"))?;
+            .ok_or_else(|| corrupt("there is no patch area in its first sector"))?;
+        let extension = word(system, start + EXTENSION).ok_or_else(|| corrupt("its patch area is truncated"))?;
         let field = |index: usize| {
-            word(system, extension + 2 * index).ok_or_else(|| damaged("its extended patch area is truncated"))
+            word(system, extension + 2 * index).ok_or_else(|| corrupt("its extended patch area is truncated"))
         };
         let area = Area {
             start,
@@ -63,7 +63,7 @@ impl Area {
             && inside(area.first_low, 4, SECTOR - 2)
             && inside(area.first_high, 4, SECTOR - 2);
         all.then_some(area)
-            .ok_or_else(|| damaged("its patch area has offsets beyond its end"))
+            .ok_or_else(|| corrupt("its patch area has offsets beyond its end"))
     }
 }
 

@@ -15,17 +15,17 @@ const SYSTEM: &[u8] = b"\r\nSYSLINUX";
 /// # Errors
 /// The program is not for x86-64, or has no boot sector or no ldlinux.sys of a known version.
 pub fn from_program(program: &[u8]) -> Result<Ldlinux, Error> {
-    let damaged = |found| Error::Damaged {
+    let corrupt = |found| Error::Corrupt {
         part: "the program extlinux",
         found,
     };
     if !program.starts_with(b"\x7fELF\x02\x01") {
-        return Err(damaged("it is not a 64-bit ELF file"));
+        return Err(corrupt("it is not a 64-bit ELF file"));
     }
     let sector = find_all(program, BOOT_SECTOR)
         .filter_map(|at| program.get(at..at + SECTOR))
         .find(|sector| sector.ends_with(&[0x55, 0xaa]))
-        .ok_or_else(|| damaged("there is no boot sector in it"))?;
+        .ok_or_else(|| corrupt("there is no boot sector in it"))?;
     let sections = sections(program).unwrap_or_default();
     for at in find_all(program, SYSTEM) {
         let end = section_end(&sections, at).unwrap_or(at);
@@ -34,7 +34,7 @@ pub fn from_program(program: &[u8]) -> Result<Ldlinux, Error> {
             return Ok(found);
         }
     }
-    Err(damaged("there is no ldlinux.sys in it"))
+    Err(corrupt("there is no ldlinux.sys in it"))
 }
 
 fn find_all<'a>(bytes: &'a [u8], pattern: &'a [u8]) -> impl Iterator<Item = usize> + 'a {

@@ -153,12 +153,12 @@ fn reinstall(image: &Path, name: &str, directory: &str) {
 #[test]
 fn impossible_installations_are_refused() {
     let loader = loader();
-    let damaged = |sector: &[u8], system: &[u8]| Ldlinux::new(sector, system).unwrap_err().to_string();
+    let corrupt = |sector: &[u8], system: &[u8]| Ldlinux::new(sector, system).unwrap_err().to_string();
     let (sector, system) = (loader.boot_sector(), loader.system());
-    assert!(damaged(&sector[1..], system).contains("511 bytes"));
-    assert!(damaged(sector, &system[..system.len() - 1]).contains("ldlinux.sys has"));
-    assert!(damaged(sector, &[&system[..0x18], &vec![0; system.len() - 0x18]].concat()).contains("no patch area"));
-    assert!(damaged(system, sector).contains("damaged") || damaged(system, sector).contains("bytes"));
+    assert!(corrupt(&sector[1..], system).contains("511 bytes"));
+    assert!(corrupt(sector, &system[..system.len() - 1]).contains("ldlinux.sys has"));
+    assert!(corrupt(sector, &[&system[..0x18], &vec![0; system.len() - 0x18]].concat()).contains("no patch area"));
+    assert!(corrupt(system, sector).contains("corrupt") || corrupt(system, sector).contains("bytes"));
     assert!(from_program(b"\x7fELF").unwrap_err().to_string().contains("extlinux"));
 
     let mut other = Extents::zeros(1 << 20);

@@ -33,7 +33,7 @@ pub fn disks() -> impl Strategy<Value = Extents> {
 /// which must have equal bytes. QEMU cannot check, only compare, the format `vpc`.
 ///
 /// # Panics
-/// The image is damaged, or differs.
+/// The image is corrupt, or differs from the expected bytes.
 pub fn check(format: &str, disk: &Extents, image: &Extents, again: &Extents) {
     let dir = tempfile::tempdir().unwrap();
     let (raw, image_path, twice) = (

@@ -17,11 +17,11 @@ pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 /// Directory in which runc keeps the state of every container.
 const RUNC_STATE: &str = "/run/runc";
 
-/// A container's bundle below /containers.
+/// OCI runtime bundle of a container, a directory below /containers.
 pub struct Container {
-    /// Absolute path of the bundle.
+    /// Absolute path of the OCI runtime bundle.
     pub directory: String,
-    /// Name of the bundle's directory.
+    /// Last component of the path.
     pub name: String,
     pub runtime: Runtime,
 }

@@ -51,11 +51,11 @@ pub fn id(id: Option<&Id>, field: &str, ids: &Ids) -> Result<u32, Diagnostic> {
         Some(Id::Name(name)) if name.is_empty() || name == "root" => Ok(0),
         Some(Id::Name(name)) => ids.get(name).copied().ok_or_else(|| {
             let help = match name.parse::<u32>() {
-                Ok(number) => format!("in quotes it is a name; the number is {number} without them"),
+                Ok(number) => format!("remove the quotes to use the number {number}"),
                 Err(_) => nearest(name, ids.keys().map(String::as_str))
                     .unwrap_or_else(|| "use a number, root, or the name of a container".into()),
             };
-            Diagnostic::field(field, format!("cannot find id: {name}")).help(help)
+            Diagnostic::field(field, format!("unknown user or group {name:?}")).help(help)
         }),
     }
 }
@@ -369,7 +369,7 @@ mod tests {
     fn advice_leads_to_what_is_right() {
         let ids = Ids::from([("a".to_owned(), 100), ("web".to_owned(), 101)]);
         for (yaml, expected) in [
-            ("additionalGids: [\"5\"]", "the number is 5 without them"),
+            ("additionalGids: [\"5\"]", "remove the quotes to use the number 5"),
             ("uid: wep", "did you mean `web`?"),
             ("uid: b", "use a number, root, or the name"),
             ("capabilities: [CHOWN]", "did you mean `CAP_CHOWN`?"),
@@ -379,7 +379,7 @@ mod tests {
                 "all and none cannot be combined with other capabilities",
             ),
             ("rlimits: [\"nofiles,1,2\"]", "did you mean `nofile`?"),
-            ("rlimits: [\"bogus,1,2\"]", "there are cpu, fsize,"),
+            ("rlimits: [\"bogus,1,2\"]", "use one of cpu, fsize,"),
         ] {
             let yaml = parse_label(yaml, "yaml").unwrap();
             let composed = compose(&yaml, &ContainerConfig::default(), &ImageConfiguration::default(), &ids);

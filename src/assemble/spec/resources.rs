@@ -106,7 +106,7 @@ fn rlimit(Item { field, text }: &Item) -> Result<Value, Diagnostic> {
             .map(|limit| limit.trim_start_matches("RLIMIT_").to_lowercase())
             .collect();
         let help = nearest(&own, known.iter().map(String::as_str));
-        let help = help.unwrap_or_else(|| format!("there are {}", known.join(", ")));
+        let help = help.unwrap_or_else(|| format!("use one of {}", known.join(", ")));
         return Err(Diagnostic::field(field, format!("unknown limit: {name}")).help(help));
     }
     let number = |text: &str| match text.to_lowercase().as_str() {

@@ -30,9 +30,9 @@ pub struct Listed {
     pub last_used: u64,
 }
 
-/// Lists all images, including damaged ones, and fails if there are any.
+/// Lists all images, including corrupt ones, and fails if there are any.
 pub fn ls(dir: &Path, only_names: bool, is_json: bool) -> Result<(), Failure> {
-    let (mut images, damaged) = images(dir)?;
+    let (mut images, errors) = images(dir)?;
     images.retain(|image| subject(&image.name).is_none());
     let text = if only_names {
         images.iter().map(|image| format!("{}\n", image.name)).collect()
@@ -55,12 +55,12 @@ pub fn ls(dir: &Path, only_names: bool, is_json: bool) -> Result<(), Failure> {
         table(["IMAGE", "DIGEST", "SIZE", "USED", "PLATFORMS"], &rows)
     };
     print(&text)?;
-    fail(damaged)
+    fail(errors)
 }
 
-/// Returns the images of the cache, sorted by name, and the errors of those that are damaged.
+/// Returns the images of the cache, sorted by name, and the errors of those that are corrupt.
 fn images(dir: &Path) -> Result<(Vec<Listed>, Vec<Diagnostic>), Failure> {
-    let (mut images, mut damaged) = (Vec::new(), Vec::new());
+    let (mut images, mut errors) = (Vec::new(), Vec::new());
     for layout in store(dir)?.layouts() {
         for (name, descriptor) in layout.descriptors() {
             let Some(name) = name else { continue };
@@ -68,7 +68,7 @@ fn images(dir: &Path) -> Result<(Vec<Listed>, Vec<Diagnostic>), Failure> {
             let mut listed = Listed {
                 last_used: seconds(usage::last(dir, &digest)),
                 digest,
-                platforms: vec!["damaged".to_owned()],
+                platforms: vec!["corrupt".to_owned()],
                 size: 0,
                 name,
             };
@@ -78,14 +78,14 @@ fn images(dir: &Path) -> Result<(Vec<Listed>, Vec<Diagnostic>), Failure> {
                     listed.platforms = platforms;
                     listed.size = sizes.values().fold(0, |sum, size| sum.saturating_add(*size));
                 }
-                Err(error) => damaged.push(error.into()),
+                Err(error) => errors.push(error.into()),
             }
             images.push(listed);
         }
     }
     images.sort();
     images.dedup();
-    Ok((images, damaged))
+    Ok((images, errors))
 }
 
 fn seconds(time: Option<SystemTime>) -> u64 {

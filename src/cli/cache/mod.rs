@@ -56,8 +56,8 @@ enum Command {
         /// Output file; `-` writes to standard output
         #[arg(short, long, value_name = "FILE", visible_alias = "outfile")]
         output: PathBuf,
-        /// Archive format
-        #[arg(long, value_enum, default_value_t = Format::Oci)]
+        /// `oci` (OCI archive), `docker` (for `docker load`) or `filesystem` (root filesystem as a tar)
+        #[arg(long, value_enum, default_value_t = Format::Oci, hide_possible_values = true)]
         format: Format,
         /// Architecture to export, for docker and filesystem [default: the host's]. An OCI archive
         /// holds every architecture of the image
@@ -79,14 +79,13 @@ enum Command {
         #[arg(long, value_name = "TIME", value_parser = crate::time::duration, conflicts_with = "images")]
         unused_for: Option<Duration>,
     },
-    /// Remove blobs and cached layers that no image needs, and what is corrupt
+    /// Remove corrupt files, and blobs and cached layers that no image uses
     Clean {
-        /// Then remove images, the longest unused first, until the cache has at most this size, such as
-        /// 20G
+        /// Also remove the least recently used images until the cache is at most this size, such as 20G
         #[arg(long, value_name = "SIZE", value_parser = crate::size::parse)]
         keep_size: Option<u64>,
     },
-    /// Compare everything in the cache with its digest
+    /// Check every blob and cached file against its digest
     Verify {
         /// Also verify the signatures of the images, as this policy file requires
         #[arg(long, value_name = "FILE")]
@@ -197,12 +196,12 @@ fn graph(layout: &Layout, name: &str) -> Result<ImageGraph, Failure> {
     let known = layout.names();
     let help = nearest(name, known.iter().map(String::as_str)).unwrap_or_else(|| {
         if known.is_empty() {
-            "no image there has a name".into()
+            "no image in it has a name".into()
         } else {
-            format!("there is {}", known.join(", "))
+            format!("images in it: {}", known.join(", "))
         }
     });
-    let message = format!("no image {name} in {}", layout.path().display());
+    let message = format!("cannot import {name}: no such image in {}", layout.path().display());
     Err(Diagnostic::error(message).help(help).into())
 }
 
@@ -275,8 +274,9 @@ fn shrink(dir: &Path, writer: &Writer, keep: Option<u64>, reporter: &dyn Reporte
     reporter.info(&format!("the cache has {}", size(total)));
     if total > keep {
         reporter.warn(&format!(
-            "what remains is not of images, and has more than {}",
-            size(keep)
+            "the cache still exceeds --keep-size {}: no images are left to remove, other files take {}",
+            size(keep),
+            size(total)
         ));
     }
     Ok(())

@@ -17,11 +17,11 @@ use crate::resolve::kernel;
 use crate::store::LayerCache;
 use crate::trust::{self, Policy, Verdict};
 
-/// Reads everything in a cache directory, and fails if any of it is damaged, or if an image is not signed as
+/// Reads everything in a cache directory, and fails if any of it is corrupt, or if an image is not signed as
 /// the policy requires.
 pub fn verify(dir: &Path, policy: Option<&Path>, reporter: &dyn Reporter) -> Result<(), Failure> {
     let policy = policy.map(Policy::read).transpose().map_err(Failure::Usage)?;
-    let mut damaged: Vec<Diagnostic> = Vec::new();
+    let mut errors: Vec<Diagnostic> = Vec::new();
     let mut verified: BTreeSet<String> = BTreeSet::new();
     for layout in store(dir)?.layouts() {
         for (name, descriptor) in layout.descriptors() {
@@ -36,14 +36,14 @@ pub fn verify(dir: &Path, policy: Option<&Path>, reporter: &dyn Reporter) -> Res
                         .transpose()
                     {
                         Ok(signer) => reporter.info(&format!("{name}: intact{}", signer.unwrap_or_default())),
-                        Err(error) => damaged.push(error.into()),
+                        Err(error) => errors.push(error.into()),
                     }
                 }
-                Err(error) => damaged.push(error.into()),
+                Err(error) => errors.push(error.into()),
             }
         }
     }
-    damaged.extend(other_blobs(dir, &verified));
+    errors.extend(other_blobs(dir, &verified));
     let count = |what: &str, intact: usize| {
         if intact > 0 {
             reporter.info(&format!("{what}: {intact} intact"));
@@ -51,20 +51,20 @@ pub fn verify(dir: &Path, policy: Option<&Path>, reporter: &dyn Reporter) -> Res
     };
     let (intact, corrupt) = LayerCache::verify(dir);
     count("decompressed layers", intact);
-    damaged.extend(corrupt.into_iter().map(Diagnostic::from));
+    errors.extend(corrupt.into_iter().map(Diagnostic::from));
     let (intact, corrupt) = kernel::verify(dir);
     count("drivers of kernels", intact);
-    damaged.extend(corrupt.iter().map(|path| {
-        corrupt_file(path, "it does not have its own digest")
+    errors.extend(corrupt.iter().map(|path| {
+        corrupt_file(path, "the digest in it is wrong")
             .help("run `moby cache clean`; the next build reads the kernel again")
     }));
     let (intact, corrupt) = debian::verify(dir);
     count("Debian packages", intact);
-    damaged.extend(corrupt.iter().map(|path| {
-        corrupt_file(path, "it is not the file that was downloaded")
+    errors.extend(corrupt.iter().map(|path| {
+        corrupt_file(path, "it differs from the file that was downloaded")
             .help("run `moby cache clean`; the next build of a package downloads it again")
     }));
-    fail(damaged)
+    fail(errors)
 }
 
 /// Verifies that an image is signed as the policy requires: the image itself, or each platform that is here.
@@ -83,7 +83,7 @@ fn signer(policy: &Policy, name: &str, layout: &Layout, descriptor: &Descriptor)
 }
 
 fn corrupt_file(path: &Path, found: &str) -> Diagnostic {
-    Diagnostic::error(format!("{} is damaged: {found}", path.display()))
+    Diagnostic::error(format!("{} is corrupt: {found}", path.display()))
 }
 
 /// Verifies the blobs that no image has.

@@ -402,18 +402,18 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_gzip_file_is_not_used() {
+    fn a_corrupt_gzip_file_is_not_used() {
         let content = testing::sample::text(100_000, 3);
         let mut tree = tree::Tree::default();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&content).unwrap();
-        let damaged = Slice::from_blob(Arc::new({
+        let corrupt = Slice::from_blob(Arc::new({
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(&filtered("gzip", &["-c"], content.clone())[..8000])
                 .unwrap();
             FileBlob::new(file).unwrap()
         }));
-        let origin = GzipOrigin::new(&damaged, "sha256:1").unwrap();
+        let origin = GzipOrigin::new(&corrupt, "sha256:1").unwrap();
         let blob = FileBlob::new(file).unwrap().with_origin(origin);
         let kind = tree::Kind::File(Extents::from_slice(Slice::from_blob(Arc::new(blob))));
         let meta = tree::Meta::new(0o644, tree::Time::from_seconds(1));

@@ -186,21 +186,23 @@ impl Error {
                 "check the name and the network; HTTPS_PROXY names a proxy, --mirror another registry".into(),
                 "without a network: `moby build --layout FILE` takes images from an OCI archive".into(),
             ],
-            Error::NotTls { host } => vec![format!("--plain-http {host} connects without TLS")],
-            Error::Certificate { .. } => vec!["--cert-file FILE trusts the certificate authority in a PEM file".into()],
+            Error::NotTls { host } => vec![format!("to connect without TLS, pass `--plain-http {host}`")],
+            Error::Certificate { .. } => {
+                vec!["to trust another certificate authority, pass its PEM file with --cert-file".into()]
+            }
             Error::Proxy { .. } => vec!["check HTTPS_PROXY; NO_PROXY lists hosts that need no proxy".into()],
             Error::Denied { host, user, .. } => vec![match user {
-                Some(user) => format!("`moby login {host}` stores other credentials than those of {user}"),
-                None => format!("`moby login {host}` stores credentials; the name of the image may also be wrong"),
+                Some(user) => format!("log in as another user than {user}: `moby login {host}`"),
+                None => format!("check the name of the image, or log in: `moby login {host}`"),
             }],
             Error::NotFound { similar, .. } => {
                 let unknown = || "check the name; a registry may also hide what needs a login".to_owned();
                 vec![similar.clone().unwrap_or_else(unknown)]
             }
-            Error::Platform { .. } => vec!["--arch chooses another architecture".into()],
+            Error::Platform { .. } => vec!["select another architecture with --arch".into()],
             Error::Incomplete { reference, .. } => {
                 vec![format!(
-                    "`moby cache pull {reference} --all-platforms` gets the rest of an image that was pulled"
+                    "to pull the missing platforms, run `moby cache pull {reference} --all-platforms`"
                 )]
             }
             Error::RateLimit { host, .. } => vec![format!(

@@ -156,7 +156,7 @@ fn bundle_on_a_base_has_only_what_is_new() {
     good(other.moby(&["bundle", "verify", "new.tar", "--layout", "old.tar"]));
     let message = refused(other.moby(&["bundle", "verify", "new.tar"]), 1);
     assert!(
-        message.contains("is missing") && message.contains("help: name the bundle that this one adds to with --layout"),
+        message.contains("is missing") && message.contains("help: pass the base bundle with --layout"),
         "{message}"
     );
     // The cache may have the base.
@@ -178,16 +178,16 @@ fn damaged_bundle_is_refused_by_name() {
         let message = refused(site.moby(&["bundle", "verify", "site.tar"]), 1);
         assert!(message.contains(expected), "{message}");
     };
-    check(find(b"hello\n"), "files/etc/banner in site.tar is damaged");
+    check(find(b"hello\n"), "files/etc/banner in site.tar is corrupt");
     check(find(b"a signature"), &digest(b"a signature")[7..]);
-    check(find(b"init:\n  - \"@pkg"), "files/site/app.yml in site.tar is damaged");
+    check(find(b"init:\n  - \"@pkg"), "files/site/app.yml in site.tar is corrupt");
     // A build notices, too.
     let message = refused(
         beyond(&site, &["site.tar"]).build(&["--layout", "site.tar", "-o", "o", "site/app.yml"]),
         2,
     );
     assert!(
-        message.contains("files/site/app.yml in site.tar is damaged"),
+        message.contains("files/site/app.yml in site.tar is corrupt"),
         "{message}"
     );
     fs::write(site.path("site.tar"), &whole[..whole.len() / 2]).unwrap();

@@ -142,7 +142,7 @@ fn help_names_a_working_command() {
         let message = refused(site.moby(&["cache", "import", from]), 1);
         assert!(message.contains(&format!("skopeo copy {transport} ")), "{message}");
         let message = refused(site.moby(&["cache", "import", from, "a"]), 1);
-        assert!(message.contains("help: no image there has a name"), "{message}");
+        assert!(message.contains("help: no image in it has a name"), "{message}");
     }
     let digest = format!("sha256:{}", "0".repeat(64));
     for (name, asked) in [
@@ -378,7 +378,7 @@ fn bad_index_harms_no_other_image() {
     );
     let lines = &lines[1..];
     assert!(
-        lines[0].starts_with("example.org/one ") && lines[0].ends_with(" damaged"),
+        lines[0].starts_with("example.org/one ") && lines[0].ends_with(" corrupt"),
         "{listed}"
     );
     assert!(
@@ -386,7 +386,7 @@ fn bad_index_harms_no_other_image() {
         "{listed}"
     );
     assert!(
-        lines[2].starts_with("example.org/two ") && lines[2].ends_with(" damaged"),
+        lines[2].starts_with("example.org/two ") && lines[2].ends_with(" corrupt"),
         "{listed}"
     );
     let message = refused(output, 1);

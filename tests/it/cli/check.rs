@@ -80,7 +80,10 @@ fn nul_characters_and_second_documents_are_refused() {
             "onboot: [{name: a, image: b, env: [\"A=\\0\"]}]\n",
             "`onboot[0].env[0]` has a NUL character",
         ),
-        ("init: [a]\n---\ninit: [b]\n", "a second YAML document begins here"),
+        (
+            "init: [a]\n---\ninit: [b]\n",
+            "multiple YAML documents in one file are not supported",
+        ),
         ("onboot:\n  - name: a\n image: b\n", "belongs to none"),
     ] {
         site.write("a.yml", yaml);

@@ -141,7 +141,11 @@ fn mistakes_have_their_lines() {
             "volume: nope",
             "volume nope not found",
         ),
-        ("- {label: root, filesystem: ext4}", "root", "is the format's"),
+        (
+            "- {label: root, filesystem: ext4}",
+            "root",
+            "is created by the output format",
+        ),
         (
             "- {label: a, size: 1M}\n    - {label: a, size: 1M}",
             "label: a",
@@ -160,7 +164,7 @@ fn mistakes_have_their_lines() {
         (
             "- {label: a, filesystem: ext4, files: [{path: x}]}",
             "path: x",
-            "contents of file (x) not specified",
+            "x has no contents",
         ),
     ] {
         let site = Site::new();

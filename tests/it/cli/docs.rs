@@ -104,8 +104,13 @@ fn option(arg: &Arg) -> String {
     let mut names: Vec<String> = Vec::new();
     names.extend(arg.get_short().map(|short| format!("`-{short}`")));
     let value = if arg.get_action().takes_values() {
-        let name = arg.get_value_names().map(|names| names.join(" "));
-        format!(" {}", name.unwrap())
+        let name = arg.get_value_names().unwrap().join(" ");
+        let is_optional = arg.get_num_args().is_some_and(|count| count.min_values() == 0);
+        if is_optional {
+            format!("[={name}]")
+        } else {
+            format!(" {name}")
+        }
     } else {
         String::new()
     };
@@ -118,7 +123,7 @@ fn option(arg: &Arg) -> String {
 fn help(arg: &Arg) -> String {
     let mut help = arg.get_help().map(ToString::to_string).unwrap_or_default();
     assert!(!help.is_empty(), "{} has no help", arg.get_id());
-    let values = if arg.get_action().takes_values() {
+    let values = if arg.get_action().takes_values() && !arg.is_hide_possible_values_set() {
         arg.get_possible_values()
     } else {
         Vec::new()

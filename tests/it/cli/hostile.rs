@@ -181,7 +181,7 @@ fn damaged_tars_are_refused() {
         ("path of 500,000 directories", long_name),
         ("link to 500,000 directories", deep),
         (
-            "damaged pax records",
+            "invalid pax records",
             tar(&[(b'x', "p", "", b"99 path=a\n"), (b'0', "x", "", b"")]),
         ),
         ("a device that is too large", {
@@ -260,7 +260,7 @@ fn nested_indexes_with_many_entries_end_soon() {
     let mut image = layout.manifest("amd64", &[]);
     image["size"] = json!(1);
     layout.name("docker.io/library/wrong", image);
-    for (image, expected) in [("evil", "nested more than 4 deep"), ("wrong", "size should be 1 bytes")] {
+    for (image, expected) in [("evil", "nested more than 4 deep"), ("wrong", "expected size 1 bytes")] {
         site.write("evil.yml", &format!("init: [{image}]\n"));
         let output = site.build(&["--layout", "layout", "--arch", "amd64", "-f", "tar", "evil.yml"]);
         let message = refused(output, 1);

@@ -148,7 +148,7 @@ fn locked_build_names_what_differs() {
     assert!(message.contains("one.lock lacks example.org/on2"), "{message}");
     assert!(message.contains("one.yml:2:5"), "{message}");
     assert!(
-        message.contains("one.lock has example.org/one, which the YAML does not name"),
+        message.contains("one.lock locks example.org/one, which the YAML does not use"),
         "{message}"
     );
     // Without --locked they are notes.
@@ -164,7 +164,10 @@ fn locked_build_names_what_differs() {
     good(site.build(&locked));
     site.write("init/noise", "other");
     let message = stale(second);
-    assert!(message.contains("the sources of @pkg:init have changed"), "{message}");
+    assert!(
+        message.contains("@pkg:init has changed since one.lock was written"),
+        "{message}"
+    );
     let mut command = site.command(&["build", "--locked", "-o", "out.tar", "-"]);
     let yaml = fs::File::open(site.path("one.yml")).unwrap();
     let message = refused(command.stdin(yaml).output().unwrap(), 1);

@@ -117,7 +117,7 @@ fn files_that_lose_capabilities_are_listed() {
         assert!(output.status.success());
         String::from_utf8(output.stderr).unwrap()
     };
-    let note = "/bin/ping loses the capabilities of the file";
+    let note = "file capabilities of /bin/ping are lost";
     assert!(said("kernel+initrd").contains(note));
     assert!(!said("kernel+squashfs,tar").contains(note));
 }

@@ -339,7 +339,7 @@ fn signatures_travel_with_their_image() {
     bytes[0] ^= 1;
     fs::write(&path, bytes).unwrap();
     let message = refused(site.moby(&verify), 1);
-    assert!(message.contains("is damaged"), "{message}");
+    assert!(message.contains("is corrupt"), "{message}");
 }
 
 #[test]

@@ -446,7 +446,7 @@ fn damaged_debs_are_refused() {
         (
             "a tar that is none",
             with(&[b'x'; 600]),
-            "tar header at offset 0 is damaged",
+            "tar header at offset 0 is corrupt",
         ),
         ("a bomb", with(&bomb), "expand to more than"),
     ] {
