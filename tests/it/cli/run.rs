@@ -172,7 +172,7 @@ fn accelerator_that_was_asked_for_is_kept() {
                     messages.contains(&format!("under the accelerator kvm: {reason}")),
                     "{behaviour}: {messages}"
                 );
-                assert!(messages.contains("help: `--accel tcg`"), "{behaviour}: {messages}");
+                assert!(messages.contains("help: pass `--accel tcg`"), "{behaviour}: {messages}");
                 assert_eq!(messages.contains("RAX="), behaviour == "internal-error", "{messages}");
                 assert_eq!(calls(&site), 1, "{behaviour}");
             });
@@ -191,7 +191,7 @@ fn disk_that_was_written_is_not_booted_again() {
     };
     let (_, messages) = text(&start("3"));
     assert!(
-        messages.contains("as after a power failure") && messages.contains("help: run it again"),
+        messages.contains("in the state after a power failure") && messages.contains("help: run it again"),
         "{messages}"
     );
     assert_eq!(calls(&site), 2);
