@@ -16,6 +16,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use render::printable;
 pub use size::size;
 
 /// A place in one of several source files.
@@ -214,8 +215,15 @@ pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<S
     near(name, known).map(|other| format!("did you mean `{other}`?"))
 }
 
+/// Maximum length of a name for which similar ones are searched, in bytes.
+const MAX_NAME: usize = 256;
+
 /// Returns the name that is likely meant, if there is one: at most half of it differs.
 pub fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // The comparison takes the product of the lengths.
+    if name.len() > MAX_NAME {
+        return None;
+    }
     let lower = name.to_lowercase();
     let longest = |other: &str| lower.chars().count().max(other.chars().count());
     known

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::diagnostic::printable;
 use crate::reporter::{Progress, Reporter};
 
 /// Interval at which a terminal is updated.
@@ -42,7 +43,8 @@ impl Reporter for TerminalReporter {
         if self.quiet {
             return;
         }
-        // Standard error may be closed.
+        // The name of an image may have control characters. Standard error may be closed.
+        let text = printable(text);
         let print = || {
             let _ = writeln!(std::io::stderr(), "{text}");
         };

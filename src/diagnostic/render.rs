@@ -6,6 +6,8 @@ use super::Diagnostic;
 
 /// Maximum length of the part of a line that is shown, in characters.
 const MAX_LINE: usize = 160;
+/// Maximum length of a message, a cause or a remedy, in characters: an input may be part of it.
+const MAX_TEXT: usize = 16_000;
 
 pub(super) fn diagnostic(diagnostic: &Diagnostic, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "{}", printable(&diagnostic.message))?;
@@ -35,8 +37,9 @@ fn notes(diagnostic: &Diagnostic, indent: &str, f: &mut fmt::Formatter<'_>) -> f
     Ok(())
 }
 
-/// Replaces control characters, which a terminal would obey, except line feeds and tabs.
-fn printable(text: &str) -> String {
+/// Replaces control characters, which a terminal would obey, except line feeds and tabs, and cuts a text
+/// that is too long.
+pub fn printable(text: &str) -> String {
     let replace = |c: char| {
         if c.is_control() && !['\n', '\t'].contains(&c) {
             '\u{fffd}'
@@ -44,7 +47,12 @@ fn printable(text: &str) -> String {
             c
         }
     };
-    text.chars().map(replace).collect()
+    let mut rest = text.chars();
+    let mut shown: String = rest.by_ref().take(MAX_TEXT).map(replace).collect();
+    if rest.next().is_some() {
+        shown.push_str("...");
+    }
+    shown
 }
 
 /// Returns the part of a line to show, and the position of the column in it, both in characters:

@@ -128,26 +128,40 @@ pub(super) fn read_json<T: DeserializeOwned>(
     slice: &Slice,
     expected: &'static str,
 ) -> Result<T, Error> {
-    let wrong = |message: String| Error::Json {
-        name: name.to_owned(),
-        location: location.clone(),
-        expected,
-        message,
-    };
-    if slice.len() > MAX_JSON {
-        return Err(wrong(format!(
-            "it has {}; at most {} are read",
-            size(slice.len()),
-            size(MAX_JSON)
-        )));
-    }
+    check_json_len(name, location, slice, expected)?;
     let mut bytes = vec![0; slice.len() as usize];
     slice.read_exact_at(&mut bytes, 0).map_err(|source| Error::Read {
         name: name.to_owned(),
         location: location.clone(),
         source,
     })?;
-    serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))
+    serde_json::from_slice(&bytes).map_err(|error| Error::Json {
+        name: name.to_owned(),
+        location: location.clone(),
+        expected,
+        message: error.to_string(),
+    })
+}
+
+/// Checks that a JSON file is not too long, before anything is read of it.
+///
+/// # Errors
+/// A file of more than 16 MiB.
+pub(super) fn check_json_len(
+    name: &str,
+    location: &Location,
+    slice: &Slice,
+    expected: &'static str,
+) -> Result<(), Error> {
+    if slice.len() <= MAX_JSON {
+        return Ok(());
+    }
+    Err(Error::Json {
+        name: name.to_owned(),
+        location: location.clone(),
+        expected,
+        message: format!("it has {}; at most {} are read", size(slice.len()), size(MAX_JSON)),
+    })
 }
 
 /// Checks that the algorithm of a digest is supported.

@@ -10,7 +10,7 @@ use oci_spec::image::{Descriptor, MediaType};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
-use super::blob::{Location, describe, read_json, verify};
+use super::blob::{Location, check_json_len, describe, read_json, verify};
 use super::docker_save::Saved;
 use super::files::Files;
 use super::referrers::is_attachment;
@@ -216,6 +216,8 @@ impl Layout {
         expected: &'static str,
     ) -> Result<T, Error> {
         let location = self.blob_location(descriptor.digest().as_ref());
+        // The digest of a file without end would take as long.
+        check_json_len(name, &location, &location.open(name)?, expected)?;
         let slice = self.blob(name, descriptor)?;
         read_json(name, &location, &slice, expected)
     }

@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use extents::{Extents, Slice};
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
 
-use super::blob::{Location, known_digest, read_json, verify};
+use super::blob::{Location, check_json_len, known_digest, read_json, verify};
 use super::docker_save::Saved;
 use super::layout::is_index;
 use super::{Error, Image, ImageDigests, Layer, Layout, PlatformDigests, layer};
@@ -155,8 +155,9 @@ impl Layout {
 
     fn manifest(&self, name: &str, descriptor: &Descriptor) -> Result<Image, Error> {
         let manifest: ImageManifest = self.json(name, descriptor, "an image manifest")?;
-        let source = self.blob(name, manifest.config())?;
         let location = self.blob_location(manifest.config().digest().as_ref());
+        check_json_len(name, &location, &location.open(name)?, "an image configuration")?;
+        let source = self.blob(name, manifest.config())?;
         for layer in manifest.layers() {
             known_digest(name, layer.digest().as_ref())?;
         }

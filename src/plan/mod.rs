@@ -131,7 +131,7 @@ pub enum WrongSize {
         min: u64,
     },
     /// A disk beyond the limit of the disk image format or the partition table.
-    #[error("--size is too large for {format}: {}, but it takes at most {}", show(*size), show(*max))]
+    #[error("--size is too large for {format}: {}, but it takes at most {}", show(*size), exact(*max))]
     TooLarge {
         /// Name of the format.
         format: &'static str,
@@ -140,6 +140,15 @@ pub enum WrongSize {
         /// Maximum size in bytes.
         max: u64,
     },
+}
+
+/// Returns a limit as people read it, without rounding: the next attempt may use it.
+fn exact(bytes: u64) -> String {
+    let units = [(1 << 40, "TiB"), (1 << 30, "GiB")];
+    match units.iter().find(|(unit, _)| bytes.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{} {name}", bytes / unit),
+        None => format!("{} ({bytes} bytes)", show(bytes)),
+    }
 }
 
 impl WrongSize {

@@ -92,23 +92,25 @@ impl<'a> Planner<'a> {
             .options
             .disk_compression
             .filter(|_| format.takes_disk_compression());
-        let contents = match format.layout {
+        let mut contents = match format.layout {
             Layout::Kernel => self.kernel(format, root)?,
             layout => vec![(Part::Image, self.image_of(format, layout, root)?)],
         };
         let mut planned = Vec::new();
         for file in format.files {
-            let Some((_, content)) = contents.iter().find(|(part, _)| *part == file.part) else {
+            let Some(at) = contents.iter().position(|(part, _)| *part == file.part) else {
                 continue;
             };
+            // A copy would take memory for each file of an archive.
+            let (_, content) = contents.swap_remove(at);
             planned.push(match compression {
                 None => File {
                     suffix: file.suffix.to_owned(),
-                    content: content.clone(),
+                    content,
                 },
                 Some(compression) => File {
                     suffix: format!("{}{}", file.suffix, compression.suffix()),
-                    content: disk_image::compressed(content, compression, self.options, self.reporter)?,
+                    content: disk_image::compressed(&content, compression, self.options, self.reporter)?,
                 },
             });
         }

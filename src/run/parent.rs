@@ -10,9 +10,11 @@ const EXEC: &str = "exec-with-parent";
 
 /// Creates a command for a program that does not outlive moby.
 ///
-/// On Linux moby starts itself, ties the new process to its parent, and lets it become the program.
-/// Elsewhere the program outlives a moby that is killed.
+/// On Linux moby starts itself, ties the new process to its parent, and lets it become the program. On
+/// Windows moby enters a job object, which ends its processes with moby. Elsewhere the program outlives
+/// a moby that is killed.
 pub fn command(program: &str) -> Command {
+    enter_job();
     if cfg!(target_os = "linux") {
         let mut command = Command::new("/proc/self/exe");
         command.args([EXEC, &std::process::id().to_string(), program]);
@@ -21,6 +23,29 @@ pub fn command(program: &str) -> Command {
         Command::new(program)
     }
 }
+
+/// Enters a job object for this process and those that it starts. The system ends them when the last
+/// handle of the job is closed, which is with this process.
+#[cfg(windows)]
+fn enter_job() {
+    use std::sync::Once;
+
+    use win32job::{ExtendedLimitInfo, Job};
+
+    static ENTER: Once = Once::new();
+    ENTER.call_once(|| {
+        let mut limits = ExtendedLimitInfo::new();
+        limits.limit_kill_on_job_close();
+        let job = Job::create_with_limit_info(&limits).and_then(|job| job.assign_current_process().map(|()| job));
+        // Without a job the program runs all the same.
+        if let Ok(job) = job {
+            std::mem::forget(job);
+        }
+    });
+}
+
+#[cfg(not(windows))]
+fn enter_job() {}
 
 /// Becomes the program that a [`command`] is for, if these are its arguments. Returns only if they
 /// are not, or with the error that prevented it.

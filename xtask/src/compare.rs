@@ -67,8 +67,8 @@ mod tests {
 
     #[test]
     fn differences_are_found() {
-        let directory = std::env::temp_dir().join(format!("moby-xtask-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
+        let temporary = tempfile::tempdir().unwrap();
+        let directory = temporary.path();
         let write = |name: &str, bytes: &[u8]| std::fs::write(directory.join(name), bytes).unwrap();
         let long = vec![7; (1 << 20) + 5];
         let mut other = long.clone();
@@ -81,7 +81,6 @@ mod tests {
         assert_eq!(check("b"), Ok(long.len() as u64));
         assert!(check("c").unwrap_err().contains("at byte 1048576"));
         assert!(check("d").unwrap_err().contains("1048581 and 1048580 bytes"));
-        assert_eq!(files(&directory).unwrap().len(), 4);
-        std::fs::remove_dir_all(&directory).unwrap();
+        assert_eq!(files(directory).unwrap().len(), 4);
     }
 }

@@ -273,16 +273,20 @@ impl Extents {
         let len = len.min(self.len - offset);
         let end = offset + len;
         let first = self.extents.partition_point(|e| e.end() <= offset);
-        let mut part = Extents::zeros(len);
-        for extent in self.extents.iter().skip(first).take_while(|e| e.offset < end) {
+        let last = self.extents.partition_point(|e| e.offset < end);
+        let parts = self.extents.get(first..last).filter(|_| len > 0).unwrap_or_default();
+        let cut = |extent: &Extent| {
             let from = extent.offset.max(offset);
-            let data = extent.data.part(from - extent.offset, end.min(extent.end()) - from);
-            part.extents.push(Extent {
+            Extent {
                 offset: from - offset,
-                data,
-            });
+                data: extent.data.part(from - extent.offset, end.min(extent.end()) - from),
+            }
+        };
+        // No more memory than needed: an archive of many files has as many parts.
+        Extents {
+            len,
+            extents: parts.iter().map(cut).collect(),
         }
-        part
     }
 
     /// Returns the first offset at which `other` is a part of this file: made of one and the same

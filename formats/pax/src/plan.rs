@@ -95,17 +95,26 @@ fn archive(tree: &Tree, headers: Headers) -> Extents {
     let headers = Arc::new(headers);
     let blob: Arc<dyn Blob> = headers.clone();
     let mut archive = Extents::new();
-    for header in headers.iter() {
-        if let Some(slice) = Slice::new(blob.clone(), header.start, header.len) {
+    // Headers without contents between them are one slice.
+    let push_headers = |archive: &mut Extents, start: u64, end: u64| {
+        if let Some(slice) = Slice::new(blob.clone(), start, end - start) {
             archive.push_slice(slice);
         }
+    };
+    let (mut start, mut end) = (0, 0);
+    for header in headers.iter() {
+        end = header.start + header.len;
         if let Kind::File(content) = &tree.node(header.node).kind
             && !header.is_link
+            && !content.is_empty()
         {
+            push_headers(&mut archive, start, end);
             archive.push(content);
             archive.align_to(BLOCK);
+            start = end;
         }
     }
+    push_headers(&mut archive, start, end);
     archive.push_zeros(2 * BLOCK);
     archive
 }

@@ -40,7 +40,13 @@ impl Nodes {
         let id = NodeId(self.capacity() as u32);
         match self.0.last_mut() {
             Some(last) if last.len() < CHUNK_LEN => Arc::make_mut(last).push(node),
-            _ => self.0.push(Arc::new(vec![node])),
+            // Small trees have one chunk, which grows.
+            last => {
+                let capacity = if last.is_some() { CHUNK_LEN } else { 1 };
+                let mut chunk = Vec::with_capacity(capacity);
+                chunk.push(node);
+                self.0.push(Arc::new(chunk));
+            }
         }
         id
     }

@@ -145,7 +145,8 @@ mod tests {
         if !is_isolated("fstab::tests::mounts_have_all_their_options", &through) {
             return;
         }
-        let path = std::env::temp_dir().join(format!("moby-init-mounts-{}", std::process::id()));
+        let temporary = std::env::temp_dir();
+        let path = temporary.join("mounts");
         let path = path.to_str().unwrap();
         let below = format!("{path}/below");
         let apply = |path: &str, kind: &str, options: &[&str]| {
@@ -153,6 +154,8 @@ mod tests {
             mount("", path, kind, &options).unwrap();
         };
         let propagations = || (mounted(path).1, mounted(&below).1);
+        // The mount points are created in it, not in the host's directory.
+        apply(temporary.to_str().unwrap(), "tmpfs", &[]);
         apply(path, "tmpfs", &["nosuid", "size=1m"]);
         apply(&below, "tmpfs", &[]);
         let of = |one: &str, other: &str| (one.to_owned(), other.to_owned());

@@ -115,9 +115,8 @@ mod tests {
         }
         // Orphans become children of this process, as they become PID 1's.
         rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
-        let directory = std::env::temp_dir().join(format!("moby-init-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let file = directory.join("pid");
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("pid");
         // As `runc create` does: the container is a child of PID 1's when runc has ended.
         let script = format!("(sleep 0.2; exit 5) & echo $! > {}", file.display());
         assert_eq!(run(shell(&script)).unwrap(), 0);
@@ -137,6 +136,5 @@ mod tests {
         assert!(wait_for(container).is_err());
         endless.kill().unwrap();
         endless.wait().unwrap();
-        std::fs::remove_dir_all(&directory).unwrap();
     }
 }

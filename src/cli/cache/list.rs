@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::super::{Failure, print, table};
 use super::{fail, store};
-use crate::diagnostic::{Diagnostic, size};
+use crate::diagnostic::{Diagnostic, printable, size};
 use crate::json_lines;
 use crate::oci::referrers;
 use crate::store::usage;
@@ -49,7 +49,7 @@ pub fn ls(dir: &Path, only_names: bool, is_json: bool) -> Result<(), Failure> {
             let used = time::rfc3339(i64::try_from(image.last_used).unwrap_or(i64::MAX));
             let platforms = image.platforms.join(",");
             let day = used.split('T').next().unwrap_or_default().to_owned();
-            [image.name.clone(), digest, size(image.size), day, platforms]
+            [printable(&image.name), digest, size(image.size), day, platforms]
         });
         let rows: Vec<[String; 5]> = rows.collect();
         table(["IMAGE", "DIGEST", "SIZE", "USED", "PLATFORMS"], &rows)

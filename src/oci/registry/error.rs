@@ -222,7 +222,15 @@ impl Error {
     /// Returns whether a later try may succeed.
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            Error::Connect { .. } | Error::Transfer { .. } => true,
+            Error::Connect { source, .. } => !matches!(
+                **source,
+                ureq::Error::BadUri(_)
+                    | ureq::Error::Protocol(_)
+                    | ureq::Error::RedirectFailed
+                    | ureq::Error::TooManyRedirects
+                    | ureq::Error::LargeResponseHeader(..)
+            ),
+            Error::Transfer { .. } => true,
             Error::Status { status, .. } => *status >= 500,
             _ => false,
         }

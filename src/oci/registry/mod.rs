@@ -181,8 +181,8 @@ impl Client {
         for (name, value) in request.headers {
             builder = builder.header(*name, *value);
         }
-        // Another host, as blobs are often redirected to, must not see them.
-        if address.contains(&format!("://{}/", endpoint.host)) {
+        // Another host, as blobs are often redirected to, must not see them, nor anybody on the way.
+        if address.starts_with(&self::address(endpoint, "/", is_tls)) {
             let authorizations = self.authorizations.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(authorization) = authorizations.get(&key(endpoint, request)) {
                 builder = builder.header("Authorization", authorization);

@@ -98,6 +98,11 @@ fn generated_yaml_is_judged() {
             format!("init:\n{}", "- 5\n".repeat(100_000)),
             "more errors after this one",
         ),
+        (
+            "many unknown fields",
+            (0..50_000).fold(String::new(), |text, at| text + &format!("k{at}: 1\n")),
+            "unknown field `k0`",
+        ),
         ("long key", format!("{}: a\n", "k".repeat(1 << 20)), "error: "),
         (
             "long line",
@@ -176,6 +181,62 @@ fn image_configurations_are_judged() {
         let output = moby(&site, &BUILD);
         judge(&case.to_string(), &output, case["error"].as_str(), 1);
         assert_eq!(site.path("out/evil.tar").exists(), case["error"].is_null(), "{case}");
+    }
+}
+
+#[test]
+fn long_values_are_cut_in_messages() {
+    let site = site(|layout| {
+        let config = format!(
+            r#"{{"architecture":"amd64","os":"linux","config":"{}"}}"#,
+            "x".repeat(1 << 20)
+        );
+        let config = layout.blob(config.as_bytes(), "application/vnd.oci.image.config.v1+json");
+        let manifest = json!({"schemaVersion": 2, "config": config, "layers": []});
+        layout.blob(
+            manifest.to_string().as_bytes(),
+            "application/vnd.oci.image.manifest.v1+json",
+        )
+    });
+    judge(
+        "a long field",
+        &moby(&site, &BUILD),
+        Some("is not an image configuration"),
+        1,
+    );
+    let format = "x".repeat(100_000);
+    let output = moby(&site, &["build", "-f", &format, "evil.yml"]);
+    judge("a long format", &output, Some("unknown format"), 2);
+}
+
+#[test]
+fn a_manifest_of_terabytes_is_not_read() {
+    let site = site(|layout| {
+        let mut image = layout.manifest("amd64", &[]);
+        image["size"] = json!(1u64 << 40);
+        image
+    });
+    let blobs = site.path("layout/blobs/sha256");
+    for name in files(&blobs) {
+        let file = fs::File::options().write(true).open(blobs.join(name)).unwrap();
+        file.set_len(1 << 40).unwrap();
+    }
+    judge("a manifest", &moby(&site, &BUILD), Some("at most 16 MiB are read"), 1);
+    let output = moby(&site, &["cache", "import", "layout"]);
+    judge("import", &output, Some("at most 16 MiB are read"), 1);
+}
+
+#[test]
+fn names_of_images_cannot_control_the_terminal() {
+    let site = Site::new();
+    let mut layout = Layout::new(&site.path("layout"));
+    let image = layout.manifest("amd64", &[]);
+    layout.name("\u{1b}[2Jevil", image);
+    for arguments in [["cache", "import", "layout"].as_slice(), &["cache", "ls"]] {
+        let output = moby(&site, arguments);
+        assert!(output.status.success());
+        let text = [output.stdout, output.stderr].concat();
+        assert!(!text.contains(&0x1b), "{}", String::from_utf8_lossy(&text));
     }
 }
 

@@ -254,3 +254,60 @@ fn a_cache_that_cannot_be_written_is_a_warning() {
     );
     assert_eq!(message.matches("warning: ").count(), 1, "{message}");
 }
+
+#[test]
+fn sizes_beyond_a_format_are_refused() {
+    let site = site();
+    for (format, size, given, max) in [
+        ("raw-bios", "100T", "100 TiB", "2 TiB (2199023255040 bytes)"),
+        ("raw-ext4", "2T", "2 TiB", "2 TiB (2199023255040 bytes)"),
+        ("azure", "100T", "100 TiB", "2040 GiB"),
+        ("dynamic-vhd", "2T", "2 TiB", "2040 GiB"),
+        ("vhdx", "100T", "100 TiB", "64 TiB"),
+        ("vmdk", "2T", "2 TiB", "1 TiB (1099511627520 bytes)"),
+        ("ova", "2T", "2 TiB", "1 TiB (1099511627520 bytes)"),
+        ("vdi", "2000T", "2 PiB", "1048064 GiB"),
+        ("openstack", "3000T", "2.9 PiB", "2048 TiB"),
+        ("digitalocean", "100T", "100 TiB", "93.1 GiB (100000000000 bytes)"),
+        ("hetzner", "100T", "100 TiB", "2 TiB"),
+    ] {
+        let arguments = [
+            "build",
+            "--offline",
+            "--layout",
+            "layout",
+            "--arch",
+            "amd64",
+            "-f",
+            format,
+        ];
+        let mut arguments = arguments.to_vec();
+        arguments.extend(["--size", size, "a.yml"]);
+        let output = ends(&mut site.command(&arguments));
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success());
+        let expected = format!("--size is too large for {format}: {given}, but it takes at most {max}");
+        assert!(message.contains(&expected), "{format}: {message}");
+    }
+}
+
+#[test]
+fn a_build_needs_no_threads() {
+    let site = site();
+    let build = |jobs: &str, dir: &str, environment: &[(&str, &str)]| {
+        let mut command = site.command(&["-q", "build", "--offline", "--layout", "layout", "--arch", "amd64"]);
+        command.args(["-f", "tar,tar-kernel-initrd,oci", "-j", jobs, "--dir", dir, "a.yml"]);
+        command.envs(environment.iter().copied());
+        ends(&mut command)
+    };
+    good(build("1", "one", &[]));
+    good(build("100000", "many", &[]));
+    // A stack as large as the address space: no thread can be started.
+    good(build("4", "none", &[("RUST_MIN_STACK", "140737488355328")]));
+    for suffix in [".tar", "-initrd.tar", "-oci.tar"] {
+        let read = |dir: &str| fs::read(site.path(&format!("{dir}/a{suffix}"))).unwrap();
+        assert!(read("one") == read("many") && read("one") == read("none"), "{suffix}");
+    }
+    let message = refused(build("0", "out", &[]), 2);
+    assert!(message.contains("invalid value '0' for '--jobs <N>'"), "{message}");
+}

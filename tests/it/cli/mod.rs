@@ -13,6 +13,7 @@ mod golden;
 mod hostile;
 #[cfg(feature = "inspect")]
 mod hostile_inspect;
+mod hostile_registry;
 mod initrd;
 mod kernel;
 mod limits;
