@@ -218,6 +218,7 @@ impl Lock {
             let own = self.platforms.iter().filter(|platform| platform.name == image.name);
             let pin = Pin {
                 digest: image.digest.clone(),
+                manifests: own.clone().map(|platform| platform.digest.clone()).collect(),
                 configs: own.filter_map(|platform| platform.config.clone()).collect(),
             };
             (store::pin_key(&image.reference), pin)

@@ -55,6 +55,8 @@ pub struct Options {
 pub struct Pin {
     /// Digest of the index or manifest.
     pub digest: String,
+    /// Digests of the manifests of the platforms: an index also changes when another platform does.
+    pub manifests: Vec<String>,
     /// Digests of the configurations, as far as they are known: `docker save` archives have no
     /// manifests.
     pub configs: Vec<String>,
@@ -179,6 +181,14 @@ impl Store {
         };
         if let Some(image) = layout.image(&with_digest(name, &pin.digest), arch)? {
             return Ok(Some(image.named(name)));
+        }
+        for manifest in &pin.manifests {
+            // The manifests of other architectures.
+            match layout.image(&with_digest(name, manifest), arch) {
+                Ok(Some(image)) => return Ok(Some(image.named(name))),
+                Ok(None) | Err(Error::Architecture { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         if !layout.is_saved() {
             return Ok(None);

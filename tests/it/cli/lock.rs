@@ -116,6 +116,23 @@ fn moved_tag_does_not_change_a_locked_build() {
 }
 
 #[test]
+fn platform_stays_although_another_one_was_added() {
+    let site = site();
+    lock(&site, &[]);
+    // The same image for amd64 in an index with another one for arm64.
+    let mut other = Layout::new(&site.path("other"));
+    let manifests = [("amd64", "old for amd64"), ("arm64", "new for arm64")]
+        .map(|(arch, content)| other.manifest(arch, &[Layer::gzip(&tar(&[(b'0', "a", "", content.as_bytes())]))]));
+    let index = other.index(&manifests);
+    other.name("example.org/one", index);
+    fs::remove_dir_all(site.path("cache")).unwrap();
+    assert_eq!(built(&site, &["--layout", "other", "--locked"]), "old for amd64");
+    let build = ["--arch", "arm64", "-o", "out.tar", "--layout", "other", "one.yml"];
+    let message = refused(site.build(&build), 1);
+    assert!(message.contains("no image example.org/one@sha256:"), "{message}");
+}
+
+#[test]
 fn forged_name_is_not_taken_for_a_digest() {
     let site = site();
     lock(&site, &[]);
