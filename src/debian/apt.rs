@@ -113,7 +113,7 @@ pub fn verify(cache: &Path) -> (usize, Vec<PathBuf>) {
 /// build has fetched, else from the package archive.
 ///
 /// # Errors
-/// As of [`fetch`], and a version that the package archive does not have.
+/// The errors of [`fetch`], and a version that the package archive does not have.
 pub fn fetch_locked(query: &Query, locked: &[&LockedDeb], options: &Options) -> Result<Vec<PathBuf>, Error> {
     let state = state(query, options);
     let digests: Vec<&str> = locked.iter().map(|deb| deb.sha256.as_str()).collect();

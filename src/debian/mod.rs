@@ -94,7 +94,7 @@ pub fn fetch(query: &Query, options: &Options) -> Result<Vec<PathBuf>, Error> {
 /// Returns what a lock records about the .deb files of a query.
 ///
 /// # Errors
-/// As of [`fetch`].
+/// The errors of [`fetch`].
 pub fn lock(query: &Query, options: &Options) -> Result<Vec<LockedDeb>, Error> {
     let files = fetch(query, options)?;
     files

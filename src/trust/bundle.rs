@@ -4,6 +4,8 @@
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::{Deserialize, Deserializer};
 
+use super::Malformed;
+
 /// Media type of a bundle, version 0.3.
 pub const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 /// Media types of the versions that are read.
@@ -247,7 +249,7 @@ struct OldPayload {
 ///
 /// # Errors
 /// Text that is not such JSON.
-pub fn parse_entry(text: &str) -> Result<LogEntry, String> {
+pub fn parse_entry(text: &str) -> Result<LogEntry, Malformed> {
     let OldEntry {
         signed_entry_timestamp,
         payload,
@@ -271,21 +273,18 @@ pub fn parse_entry(text: &str) -> Result<LogEntry, String> {
 ///
 /// # Errors
 /// Text that is not such JSON, an unknown version, and a bundle without exactly one signature.
-pub fn parse(bytes: &[u8]) -> Result<Bundle, String> {
-    let bundle: Bundle = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+pub fn parse(bytes: &[u8]) -> Result<Bundle, Malformed> {
+    let bundle: Bundle = serde_json::from_slice(bytes)?;
     if !is_bundle(&bundle.media_type) {
-        return Err(format!("its media type {:?} is unknown", bundle.media_type));
+        return Err(format!("its media type {:?} is unknown", bundle.media_type).into());
     }
     if bundle.dsse_envelope.is_some() == bundle.message_signature.is_some() {
-        return Err("it needs either a dsseEnvelope or a messageSignature".into());
+        return Err("it needs either a dsseEnvelope or a messageSignature".to_owned().into());
     }
     if let Some(envelope) = &bundle.dsse_envelope
         && envelope.signatures.len() != 1
     {
-        return Err(format!(
-            "its envelope has {} signatures, not 1",
-            envelope.signatures.len()
-        ));
+        return Err(format!("its envelope has {} signatures, not 1", envelope.signatures.len()).into());
     }
     Ok(bundle)
 }

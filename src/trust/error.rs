@@ -99,6 +99,35 @@ pub enum Refusal {
     TooMany(usize),
 }
 
+/// Part of a signature that cannot be parsed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Malformed(String);
+
+impl From<Malformed> for Refusal {
+    fn from(error: Malformed) -> Self {
+        Refusal::Malformed(error.0)
+    }
+}
+
+impl From<String> for Malformed {
+    fn from(found: String) -> Self {
+        Malformed(found)
+    }
+}
+
+impl From<&str> for Malformed {
+    fn from(found: &str) -> Self {
+        Malformed(found.to_owned())
+    }
+}
+
+impl From<serde_json::Error> for Malformed {
+    fn from(error: serde_json::Error) -> Self {
+        Malformed(error.to_string())
+    }
+}
+
 struct Refusals<'a>(&'a [Refusal]);
 
 impl fmt::Display for Refusals<'_> {

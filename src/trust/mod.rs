@@ -18,7 +18,7 @@ pub mod simple_signing;
 pub mod statement;
 mod verify;
 
-pub use error::{Error, Refusal};
+pub use error::{Error, Malformed, Refusal};
 pub use key::{Fingerprint, InvalidKey, PublicKey};
 pub use policy::Policy;
 pub use verify::{Signer, Verdict, verify};

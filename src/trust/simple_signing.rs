@@ -4,6 +4,8 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::Malformed;
+
 /// Media type of a payload.
 pub const MEDIA_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 /// Annotation of the layer with a payload: the signature of the payload's bytes, in base64.
@@ -58,10 +60,10 @@ struct Image {
 ///
 /// # Errors
 /// Text that is not such JSON, or states something else than the signature of an image.
-pub fn parse(bytes: &[u8]) -> Result<Payload, String> {
-    let document: Document = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+pub fn parse(bytes: &[u8]) -> Result<Payload, Malformed> {
+    let document: Document = serde_json::from_slice(bytes)?;
     if document.critical.r#type != TYPE {
-        return Err(format!("its type is {:?}, not {TYPE:?}", document.critical.r#type));
+        return Err(format!("its type is {:?}, not {TYPE:?}", document.critical.r#type).into());
     }
     Ok(Payload {
         digest: document.critical.image.digest,

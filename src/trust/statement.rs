@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::Malformed;
+
 /// Payload type of a DSSE envelope with a statement.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 /// Predicate type of cosign's signatures of images. Statements of other types, such as provenance or
@@ -46,10 +48,10 @@ impl Subject {
 ///
 /// # Errors
 /// Text that is not such JSON.
-pub fn parse(bytes: &[u8]) -> Result<Statement, String> {
-    let statement: Statement = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+pub fn parse(bytes: &[u8]) -> Result<Statement, Malformed> {
+    let statement: Statement = serde_json::from_slice(bytes)?;
     if !TYPES.contains(&statement.statement_type.as_str()) {
-        return Err(format!("its type {:?} is unknown", statement.statement_type));
+        return Err(format!("its type {:?} is unknown", statement.statement_type).into());
     }
     Ok(statement)
 }

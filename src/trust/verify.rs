@@ -153,7 +153,7 @@ impl Image<'_> {
                 let certificate = spki::der::Document::from_pem(certificate.trim());
                 let (_, certificate) = certificate.map_err(|error| Refusal::Malformed(error.to_string()))?;
                 let entry = annotation(simple_signing::BUNDLE).map(bundle::parse_entry).transpose();
-                let entries: Vec<LogEntry> = entry.map_err(Refusal::Malformed)?.into_iter().collect();
+                let entries: Vec<LogEntry> = entry?.into_iter().collect();
                 signers.identity(&Evidence {
                     certificate: certificate.as_bytes(),
                     subject: Subject::Message(&bytes),
@@ -164,14 +164,14 @@ impl Image<'_> {
                 })?
             }
         };
-        let payload = simple_signing::parse(&bytes).map_err(Refusal::Malformed)?;
+        let payload = simple_signing::parse(&bytes)?;
         self.covers(&payload.digest, &payload.reference)?;
         Ok(signer)
     }
 
     /// Verifies a sigstore bundle.
     fn bundle(&self, signers: &Signers, content: &Extents) -> Result<Signer, Refusal> {
-        let bundle = bundle::parse(&read(content)?).map_err(Refusal::Malformed)?;
+        let bundle = bundle::parse(&read(content)?)?;
         let Some(envelope) = &bundle.dsse_envelope else {
             return Err(Refusal::Malformed("the bundle is for a file, not for an image".into()));
         };
@@ -179,7 +179,7 @@ impl Image<'_> {
         if envelope.payload_type != statement::PAYLOAD_TYPE {
             return Err(Refusal::Attestation(envelope.payload_type.clone()));
         }
-        let statement = statement::parse(&envelope.payload.0).map_err(Refusal::Malformed)?;
+        let statement = statement::parse(&envelope.payload.0)?;
         if statement.predicate_type != statement::SIGNED {
             return Err(Refusal::Attestation(statement.predicate_type));
         }

@@ -79,7 +79,7 @@ pub fn plan(tree: &Tree) -> Result<Extents, Error> {
 /// Plans the archive of a tree as [`plan`] does, and its division into pieces.
 ///
 /// # Errors
-/// Those of [`plan`].
+/// The errors of [`plan`].
 pub fn plan_pieces(tree: &Tree) -> Result<Archive, Error> {
     let mut names: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();
     for item in tree.walk().filter(shares_inode) {

@@ -32,7 +32,7 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
 /// their sum is that of the lengths of all files.
 ///
 /// # Errors
-/// Those of [`plan`].
+/// The errors of [`plan`].
 pub fn plan_with_progress(tree: &Tree, options: &Options, progress: &dyn Fn(u64)) -> Result<Image, Error> {
     options.check()?;
     let inventory = Inventory::collect(tree)?;

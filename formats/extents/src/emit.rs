@@ -29,7 +29,7 @@ pub fn stream(file: &Extents, out: &mut dyn Write) -> io::Result<()> {
 /// Writes a file as [`stream`] does. `progress` gets the numbers of bytes that are written.
 ///
 /// # Errors
-/// Those of [`stream`].
+/// The errors of [`stream`].
 pub fn stream_with_progress(file: &Extents, out: &mut dyn Write, progress: &dyn Fn(u64)) -> io::Result<()> {
     chunks(file, |chunk| {
         out.write_all(chunk)?;

@@ -81,7 +81,7 @@ impl Client {
     /// Returns the digests of an image, without its layers.
     ///
     /// # Errors
-    /// As of [`Client::pull`].
+    /// The errors of [`Client::pull`].
     pub fn digests(&self, name: &str) -> Result<ImageDigests, Error> {
         self.ask(name, Path::new(""), None, &Silent, &|pull| pull.digests(name).map(Some))
     }

@@ -11,6 +11,7 @@ use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, SubjectAltName};
 use super::error::Untrusted;
 use super::root::TrustedRoot;
 use super::tlv;
+use crate::trust::Malformed;
 use crate::trust::key::PublicKey;
 
 const CODE_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3");
@@ -42,7 +43,7 @@ impl Certificate {
     ///
     /// # Errors
     /// Bytes that are not a certificate.
-    pub fn parse(der: &[u8]) -> Result<Certificate, String> {
+    pub fn parse(der: &[u8]) -> Result<Certificate, Malformed> {
         let parsed = x509_cert::Certificate::from_der(der).map_err(|error| error.to_string())?;
         let (_, body) = tlv::split(der).ok_or("it is damaged")?;
         let tbs = tlv::elements(body.content).and_then(|parts| Some(parts.first()?.whole.to_vec()));

@@ -76,7 +76,8 @@ impl Identity {
     /// # Errors
     /// A signature of another signer, or one that authorities and logs do not confirm.
     pub fn verify(&self, evidence: &Evidence<'_>) -> Result<String, Untrusted> {
-        let certificate = Certificate::parse(evidence.certificate).map_err(Untrusted::Certificate)?;
+        let certificate =
+            Certificate::parse(evidence.certificate).map_err(|error| Untrusted::Certificate(error.to_string()))?;
         let message = evidence.subject.signed_bytes();
         if !certificate.key()?.verifies(&message, evidence.signature) {
             return Err(Untrusted::OtherKey);

@@ -8,6 +8,7 @@ use spki::der::DateTime;
 
 use super::certificate::Certificate;
 use crate::bounded;
+use crate::trust::Malformed;
 use crate::trust::bundle::Bytes;
 use crate::trust::key::PublicKey;
 
@@ -114,7 +115,7 @@ impl TrustedRoot {
     ///
     /// # Errors
     /// A file that cannot be read, is not such JSON, or has no authority and no log that can be used.
-    pub fn read(path: &Path) -> Result<TrustedRoot, String> {
+    pub fn read(path: &Path) -> Result<TrustedRoot, Malformed> {
         let bytes = bounded::read(path, MAX_ROOT).map_err(|error| error.to_string())?;
         Self::parse(&bytes)
     }
@@ -124,7 +125,7 @@ impl TrustedRoot {
     ///
     /// # Errors
     /// Text that is not such JSON, or has no authority and no log that can be used.
-    pub fn parse(bytes: &[u8]) -> Result<TrustedRoot, String> {
+    pub fn parse(bytes: &[u8]) -> Result<TrustedRoot, Malformed> {
         let document: Document = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         let root = TrustedRoot {
             authorities: authorities(document.certificate_authorities)?,
@@ -139,7 +140,7 @@ impl TrustedRoot {
     }
 }
 
-fn authorities(fields: Vec<AuthorityFields>) -> Result<Vec<Authority>, String> {
+fn authorities(fields: Vec<AuthorityFields>) -> Result<Vec<Authority>, Malformed> {
     let mut authorities = Vec::new();
     for authority in fields {
         let chain = authority.cert_chain.certificates;
@@ -152,7 +153,7 @@ fn authorities(fields: Vec<AuthorityFields>) -> Result<Vec<Authority>, String> {
     Ok(authorities)
 }
 
-fn logs(fields: Vec<LogFields>) -> Result<Vec<Log>, String> {
+fn logs(fields: Vec<LogFields>) -> Result<Vec<Log>, Malformed> {
     let mut logs = Vec::new();
     for log in fields {
         if let Ok(key) = PublicKey::from_der(&log.public_key.raw_bytes.0) {
@@ -167,7 +168,7 @@ fn logs(fields: Vec<LogFields>) -> Result<Vec<Log>, String> {
 }
 
 /// Parses a period; it must have a start.
-fn period(fields: Option<PeriodFields>) -> Result<Period, String> {
+fn period(fields: Option<PeriodFields>) -> Result<Period, Malformed> {
     let start = fields.as_ref().and_then(|fields| fields.start.as_deref());
     let start = start.ok_or("a period `validFor` has no start")?;
     let end = fields.as_ref().and_then(|fields| fields.end.as_deref());
@@ -178,7 +179,7 @@ fn period(fields: Option<PeriodFields>) -> Result<Period, String> {
 }
 
 /// Parses a time in UTC (RFC 3339), without its fraction of a second.
-fn seconds(text: &str) -> Result<u64, String> {
+fn seconds(text: &str) -> Result<u64, Malformed> {
     let whole = match text.split_once('.') {
         Some((whole, _)) if text.ends_with('Z') => format!("{whole}Z"),
         _ => text.to_owned(),
