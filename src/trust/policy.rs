@@ -309,7 +309,8 @@ pub(super) fn matches(pattern: &str, repository: &str) -> bool {
     // needs another try, and only the last `**` if that fails: there is no exponential search.
     let (pattern, text) = (pattern.as_bytes(), repository.as_bytes());
     let (mut p, mut t) = (0, 0);
-    let (mut star, mut globstar): (Option<(usize, usize)>, Option<(usize, usize)>) = (None, None);
+    let mut star: Option<(usize, usize)> = None;
+    let mut globstar: Option<(usize, usize)> = None;
     loop {
         let rest = pattern.get(p..).unwrap_or_default();
         match (rest, text.get(t)) {
