@@ -13,7 +13,7 @@ impl ContentId {
     ///
     /// # Errors
     /// Content that cannot be read.
-    pub fn of(content: &Extents) -> std::io::Result<ContentId> {
+    pub fn from_content(content: &Extents) -> std::io::Result<ContentId> {
         let mut hash = Sha256::new();
         hash.update(content.len().to_le_bytes());
         for extent in content.extents() {
@@ -87,8 +87,8 @@ mod tests {
             let slice = Slice::from_blob(Arc::new(blob));
             let cut = Extents::from_slice(slice.part(10, 90_000));
             (
-                ContentId::of(&Extents::from_slice(slice)).unwrap().0,
-                ContentId::of(&cut).unwrap().0,
+                ContentId::from_content(&Extents::from_slice(slice)).unwrap().0,
+                ContentId::from_content(&cut).unwrap().0,
             )
         };
         assert_eq!(of(1, None), of(1, None));

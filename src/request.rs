@@ -28,7 +28,7 @@ pub struct Request {
     /// Name of the build, which file names begin with.
     pub name: String,
     /// Sources of images.
-    pub images: store::Options,
+    pub image_sources: store::Options,
     /// Policy for the signatures of images, if there is one.
     pub policy: Option<Policy>,
     /// Registries from which missing images are pulled, if the network may be used.
@@ -91,7 +91,7 @@ pub struct Sbom {
 
 impl Target {
     /// Returns the directory for temporary files: if possible, one from which outputs can be renamed.
-    pub fn temporary(&self) -> PathBuf {
+    pub fn temp_dir(&self) -> PathBuf {
         let or_current = |dir: PathBuf| if dir.as_os_str().is_empty() { ".".into() } else { dir };
         match self {
             Target::Directory(dir) => or_current(dir.clone()),
@@ -115,7 +115,7 @@ impl Request {
             size: self.size,
             timeout: self.config.boot.timeout.unwrap_or(0),
             time: self.time,
-            temporary: self.target.temporary(),
+            temp_dir: self.target.temp_dir(),
             jobs: self.jobs,
         }
     }

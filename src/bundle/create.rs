@@ -48,7 +48,7 @@ pub struct Options<'a> {
     /// Output formats whose boot loaders are taken; without formats, all that are there.
     pub formats: Vec<&'static Format>,
     /// Sources of images.
-    pub images: store::Options,
+    pub image_sources: store::Options,
     /// Registries from which missing images are pulled, if the network may be used.
     #[cfg(feature = "registry")]
     pub registry: Option<Registry>,
@@ -89,7 +89,7 @@ struct Content {
 
 impl Content {
     fn add(&mut self, yaml: &Yaml, options: &Options<'_>, reporter: &dyn Reporter) -> Result<(), Diagnostics> {
-        let mut images = options.images.clone();
+        let mut images = options.image_sources.clone();
         images.pins = yaml.lock.as_ref().map(Lock::pins).unwrap_or_default();
         #[cfg(feature = "registry")]
         if options.all_platforms {
@@ -139,7 +139,7 @@ impl Content {
             Some(platform.os().to_string() == "linux" && arches.any(|wanted| wanted.name() == arch))
         };
         let graph = store.graph(name, &wanted).map_err(Diagnostic::from)?;
-        for (name, graph) in store.referring(name, &graph).map_err(Diagnostic::from)? {
+        for (name, graph) in store.referrers(name, &graph).map_err(Diagnostic::from)? {
             self.insert(name, graph);
         }
         self.insert(name.to_owned(), graph);
@@ -296,7 +296,7 @@ fn request(yaml: &Yaml, arch: Arch, images: &store::Options, options: &Options<'
         formats: formats.copied().collect(),
         target: Target::Directory(PathBuf::new()),
         name: "bundle".into(),
-        images: images.clone(),
+        image_sources: images.clone(),
         // Builds from the bundle verify signatures.
         policy: None,
         #[cfg(feature = "registry")]
@@ -319,7 +319,7 @@ fn request(yaml: &Yaml, arch: Arch, images: &store::Options, options: &Options<'
 fn lock(yaml: &Yaml, options: &Options<'_>) -> Result<Lock, Diagnostics> {
     let options = lock::Options {
         arches: Vec::new(),
-        images: options.images.clone(),
+        image_sources: options.image_sources.clone(),
         #[cfg(feature = "registry")]
         registry: None,
         debs: None,

@@ -58,7 +58,7 @@ pub struct Build {
     #[arg(long, value_name = "ALGORITHM[:LEVEL]")]
     compress: Option<Compression>,
     /// Compress disk image files: gzip, zstd, lz4 or xz, with levels as for --compress
-    #[arg(long, value_name = "ALGORITHM[:LEVEL]", value_parser = Compression::of_disk)]
+    #[arg(long, value_name = "ALGORITHM[:LEVEL]", value_parser = Compression::parse_for_disk)]
     compress_disk: Option<Compression>,
     /// Root filesystem of disks and ISOs: initramfs, squashfs, erofs, ext4, or iso (ISOs only)
     /// [default: depends on the format]
@@ -146,10 +146,10 @@ impl Build {
             formats,
             target: self.target(),
             name: self.name(),
-            images: store::Options {
+            image_sources: store::Options {
                 opaque_whiteouts: self.opaque_whiteouts,
                 pins: lock.as_ref().map(Lock::pins).unwrap_or_default(),
-                ..environment.images(&self.layout)
+                ..environment.image_sources(&self.layout)
             },
             lock,
             sources,
@@ -322,7 +322,7 @@ impl Build {
             };
             errors.push(Diagnostic::error(message).help("choose a disk or ISO format with -f, or omit --root"));
         }
-        if self.output.is_some() && !matches!(formats, [one] if one.is_stream()) {
+        if self.output.is_some() && !matches!(formats, [one] if one.is_single_file()) {
             let message = "--output needs exactly one format that writes a single file";
             errors.push(Diagnostic::error(message).help("use --dir and --name instead"));
         }

@@ -109,7 +109,7 @@ impl Create {
             all_platforms: self.all_platforms,
             #[cfg(feature = "registry")]
             registry: environment.registry.access(self.offline, false),
-            images: environment.images(&self.layout),
+            image_sources: environment.image_sources(&self.layout),
             debs: self.debs,
             base: base.as_ref(),
             time: environment.time,

@@ -60,7 +60,7 @@ impl LockCommand {
             },
             #[cfg(feature = "registry")]
             registry: environment.registry.access(self.offline, false),
-            images: environment.images(&self.layout),
+            image_sources: environment.image_sources(&self.layout),
             debs: self.debs,
             update: if self.update.iter().any(String::is_empty) {
                 Update::All
@@ -114,7 +114,7 @@ pub fn of_build(
     };
     let tagged = packages::tag(config, Some(&lock)).map_err(Failure::Usage)?;
     let mut differences = lock.differences(config, &tagged, &path);
-    if is_locked && differences.is_empty() && !lock.is_of(config) {
+    if is_locked && differences.is_empty() && !lock.matches(config) {
         let message = format!("the configuration has changed since {} was written", path.display());
         differences.push(Diagnostic::error(message));
     }

@@ -218,7 +218,7 @@ impl Environment {
 
 impl Environment {
     /// Returns the sources of images: layouts, the cache, and those of others.
-    pub fn images(&self, layouts: &[PathBuf]) -> store::Options {
+    pub fn image_sources(&self, layouts: &[PathBuf]) -> store::Options {
         store::Options {
             cache: self.cache.clone(),
             layouts: layouts.to_vec(),

@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-use disk::{MAX_LABEL, PartitionType};
+use disk::{MAX_LABEL_LEN, PartitionType};
 use serde::{Deserialize, Serialize};
 
 use super::File;
@@ -90,7 +90,7 @@ impl Filesystem {
         match self {
             Filesystem::Ext4 | Filesystem::Erofs => 16,
             Filesystem::Fat => 11,
-            Filesystem::Squashfs => MAX_LABEL,
+            Filesystem::Squashfs => MAX_LABEL_LEN,
         }
     }
 }
@@ -147,7 +147,7 @@ impl Partition {
         let mut error = |field: &str, message: String, help: String| {
             errors.push(Diagnostic::field(field, message).help(help));
         };
-        let max = self.filesystem.map_or(MAX_LABEL, Filesystem::max_label);
+        let max = self.filesystem.map_or(MAX_LABEL_LEN, Filesystem::max_label);
         let is_ascii = self.label.chars().all(|c| c.is_ascii_graphic());
         if self.label.is_empty() || !is_ascii || self.label.len() > max {
             let message = format!("invalid partition label: {:?}", self.label);

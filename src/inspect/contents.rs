@@ -30,7 +30,7 @@ pub enum Descend {
 
 impl Descend {
     /// Returns whether to inspect the file at `path`.
-    pub fn into(self, path: &str) -> bool {
+    pub fn includes(self, path: &str) -> bool {
         match self {
             Descend::All => true,
             Descend::Nothing => false,

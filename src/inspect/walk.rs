@@ -147,7 +147,7 @@ impl Walk {
                 format!("{path}/{name}")
             };
             self.report.files.push((path.clone(), content.clone()));
-            if contents.descend.into(&name) {
+            if contents.descend.includes(&name) {
                 self.visit(&path, &content, depth + 1);
             }
             match summary::describe(&name, &content) {

@@ -227,7 +227,7 @@ impl Lock {
     }
 
     /// Returns whether the lock was made of exactly this configuration.
-    pub fn is_of(&self, config: &Config) -> bool {
+    pub fn matches(&self, config: &Config) -> bool {
         self.config == config_digest(config)
     }
 

@@ -87,7 +87,7 @@ impl Writer {
     ///
     /// # Errors
     /// An `index.json` that cannot be read.
-    pub fn named(&self, name: &str) -> Result<Vec<Value>, Error> {
+    pub fn descriptors_named(&self, name: &str) -> Result<Vec<Value>, Error> {
         let (_, mut entries) = self.index()?;
         entries.retain(|entry| is_named(entry, name));
         Ok(entries)
@@ -97,7 +97,7 @@ impl Writer {
     ///
     /// # Errors
     /// An `index.json` that cannot be read, and a directory that cannot be written.
-    pub fn name(&self, name: &str, mut descriptor: Value) -> Result<(), Error> {
+    pub fn set_name(&self, name: &str, mut descriptor: Value) -> Result<(), Error> {
         set(&mut descriptor, "annotations", json!({ REF_NAME: name }));
         let (top, mut entries) = self.index()?;
         entries.retain(|entry| !is_named(entry, name));
@@ -120,7 +120,7 @@ impl Writer {
         let named = referrers::named(name, &[(digest.to_owned(), all)]);
         for (name, graph) in named.map_err(|source| update(&self.dir, source))? {
             self.write(&graph)?;
-            self.name(&name, graph.top)?;
+            self.set_name(&name, graph.top)?;
         }
         Ok(())
     }

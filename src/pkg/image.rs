@@ -50,7 +50,7 @@ pub fn write(
     let mut image = image.map_err(cannot("read the layer"))?;
 
     let mut manifests = vec![image.top.clone()];
-    for entry in layout.named(name)? {
+    for entry in layout.descriptors_named(name)? {
         let digest = entry.get("digest").and_then(Value::as_str);
         let old = digest.map(|digest| layout.json(digest)).transpose();
         let old = old?.flatten();
@@ -65,6 +65,6 @@ pub fn write(
     let index = image.add_json(&index, graph::INDEX);
     let index = index.map_err(cannot("write the index"))?;
     layout.write(&image)?;
-    layout.name(name, index)?;
+    layout.set_name(name, index)?;
     Ok(())
 }

@@ -20,7 +20,7 @@ const INITS: [&str; 3] = ["/bin/rc.init", "/sbin/init", "/init"];
 pub fn oci(root: &Tree, options: &Options, reporter: &dyn Reporter) -> Result<Extents, Error> {
     let tar = pax::plan(root)?;
     let compression = options.compression.unwrap_or_default();
-    let dir = options.temporary.clone();
+    let dir = options.temp_dir.clone();
     reporter.progress(Progress::Begin {
         operation: "compressing the layer",
         total: tar.len(),

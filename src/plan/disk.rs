@@ -105,7 +105,7 @@ impl Bootable<'_> {
         let volume = self.boot_volume(firmware)?;
         let id = match &root {
             Some(root) => root.id,
-            None => ContentId::of(&volume)?,
+            None => ContentId::from_content(&volume)?,
         };
         let (table, boot_code) = match table {
             Table::Mbr => (mbr(&id), "syslinux/mbr/mbr.bin"),
@@ -169,7 +169,7 @@ pub fn sd_card(files: &Tree, time: i64) -> Result<Disk, Error> {
     let mut options = boot_options(time);
     options.size = Some(fat::plan(files, &options)?.into_extents().len() + SD_CARD_FREE);
     let volume = fat::plan(files, &options)?.into_extents();
-    let id = ContentId::of(&volume)?;
+    let id = ContentId::from_content(&volume)?;
     let mut layout = DiskLayout::new(mbr(&id));
     layout.partitions.push(partition(
         PartitionType::BasicData,
@@ -188,7 +188,7 @@ pub const MAX_MBR_LEN: u64 = u32::MAX as u64 * disk::SECTOR;
 /// # Errors
 /// Partitions that the table cannot hold.
 pub fn min_len(table: Table, unit: u64, time: i64) -> Result<u64, Error> {
-    let id = ContentId::of(&Extents::new())?;
+    let id = ContentId::from_content(&Extents::new())?;
     let table = match table {
         Table::Mbr => mbr(&id),
         Table::Gpt => gpt(&id),

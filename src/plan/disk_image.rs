@@ -41,7 +41,7 @@ pub fn wrap(
             // Every reader has zlib; for the level see Compression::DISK.
             qcow2.compressor = Some(qcow2::Compressor::Zlib(9));
             qcow2.jobs = options.jobs;
-            qcow2.temp_dir = options.temporary.clone();
+            qcow2.temp_dir = options.temp_dir.clone();
             qcow2::plan(disk, &qcow2)?
         }
         DiskImage::FixedVhd => vhd(vhd::Kind::Fixed)?,
@@ -84,7 +84,7 @@ fn vmdk(disk: &Extents, kind: vmdk::Kind, name: &str, id: &ContentId, options: &
     vmdk.content_id = id.number("container");
     vmdk.file_name = name.to_owned();
     vmdk.jobs = options.jobs;
-    vmdk.temp_dir = options.temporary.clone();
+    vmdk.temp_dir = options.temp_dir.clone();
     Ok(vmdk::plan(disk, &vmdk)?)
 }
 
@@ -103,7 +103,7 @@ pub fn compressed(
         total: plain.len(),
     });
     let progress = |bytes| reporter.progress(Progress::Advance(bytes));
-    let dir = options.temporary.clone();
+    let dir = options.temp_dir.clone();
     let compressed = compress::compress(plain, compression, options.jobs, &dir, &progress);
     compressed.map_err(|source| Error::Write { path: dir, source })
 }

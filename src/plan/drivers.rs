@@ -94,7 +94,7 @@ pub struct Support {
 impl Support {
     /// Determines the drivers of a kernel from its `modules.builtin`, or without that file from
     /// the configuration in the kernel, and from the modules that are installed.
-    pub fn of(installed: Option<&Installed>, kernel: Option<&Extents>) -> Support {
+    pub fn from_kernel(installed: Option<&Installed>, kernel: Option<&Extents>) -> Support {
         let mut support = Support::default();
         if let Some(installed) = installed {
             let known = OPTIONS.iter().map(|(name, _)| name).chain(STORAGE);
@@ -200,7 +200,7 @@ impl<'a> Drivers<'a> {
     }
 
     /// Returns whether the kernel needs an initrd to load drivers.
-    pub fn need_initrd(&self) -> bool {
+    pub fn needs_initrd(&self) -> bool {
         self.support.needs_initrd(&self.filesystems)
     }
 
@@ -214,7 +214,7 @@ impl<'a> Drivers<'a> {
             .collect();
         let (names, built_in) = (names.join(" and "), built_in.join(" and "));
         let count = self.modules.len();
-        if self.need_initrd() {
+        if self.needs_initrd() {
             if built_in.is_empty() {
                 format!(
                     "the kernel has {names} and disk drivers as modules: an initrd with {count} modules mounts the root filesystem"
@@ -304,9 +304,9 @@ mod tests {
             root.insert(path.as_bytes(), meta.clone(), kind, &meta).unwrap();
         }
         let installed = Installed::find(&root).unwrap().unwrap();
-        let support = Support::of(Some(&installed), None);
+        let support = Support::from_kernel(Some(&installed), None);
         let drivers = Drivers::new(Some(&installed), &support, &[Filesystem::Squashfs]).unwrap();
-        assert!(drivers.need_initrd());
+        assert!(drivers.needs_initrd());
         let missing = support.check(&[Filesystem::Ext4]).unwrap_err().to_string();
         assert!(missing.contains("ext4"), "{missing}");
         let initrd = drivers

@@ -56,7 +56,7 @@ pub struct Options {
     /// Time of generated files, in seconds since 1970.
     pub time: i64,
     /// Directory for temporary files.
-    pub temporary: PathBuf,
+    pub temp_dir: PathBuf,
     /// Number of threads.
     pub jobs: usize,
 }

@@ -60,7 +60,7 @@ fn planned(partition: &Partition, options: &Options) -> Result<disk::Partition, 
 fn id(partition: &Partition) -> Result<ContentId, Error> {
     match &partition.content {
         Some(filesystem) => root_filesystem::content_id(filesystem.tree()),
-        None => Ok(ContentId::of(&Extents::new())?),
+        None => Ok(ContentId::from_content(&Extents::new())?),
     }
 }
 
@@ -97,14 +97,14 @@ fn content(partition: &Partition, len: Option<u64>, start: u64, options: &Option
         Filesystem::Squashfs(tree) => {
             let mut squashfs = squashfs::Options::default();
             (squashfs.jobs, squashfs.time) = (options.jobs, time);
-            squashfs.temp_dir.clone_from(&options.temporary);
+            squashfs.temp_dir.clone_from(&options.temp_dir);
             squashfs::plan(tree, &squashfs)?.into_extents()
         }
         Filesystem::Erofs(tree) => {
             let mut erofs = erofs::Options::default();
             (erofs.jobs, erofs.time, erofs.uuid) = (options.jobs, time, Some(uuid));
             erofs.label.clone_from(label);
-            erofs.temp_dir.clone_from(&options.temporary);
+            erofs.temp_dir.clone_from(&options.temp_dir);
             erofs::plan(tree, &erofs)?.into_extents()
         }
     })

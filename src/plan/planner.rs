@@ -259,7 +259,7 @@ impl<'a> Planner<'a> {
         }
         self.report_lost_attributes("an initrd");
         let compression = self.options.compression.unwrap_or_default();
-        let (jobs, dir) = (self.options.jobs, &self.options.temporary);
+        let (jobs, dir) = (self.options.jobs, &self.options.temp_dir);
         let parts = self
             .parts
             .with_initrd(&self.system.root, compression, jobs, dir, self.reporter)?;
@@ -279,18 +279,18 @@ impl<'a> Planner<'a> {
         let installed = self.installed.as_ref();
         let support = self
             .support
-            .get_or_insert_with(|| Support::of(installed, self.system.kernel.as_ref()));
+            .get_or_insert_with(|| Support::from_kernel(installed, self.system.kernel.as_ref()));
         let drivers = Drivers::new(installed, support, filesystems)?;
         let summary = drivers.summary();
         if self.reported.borrow_mut().insert(summary.clone()) {
             self.reporter.info(&summary);
         }
-        if !drivers.need_initrd() && !always {
+        if !drivers.needs_initrd() && !always {
             return Ok(parts.clone());
         }
         let time = self.options.time;
         let tree = drivers.initrd(&self.system.root, self.boot_files.init()?, defaults, time)?;
-        let (jobs, dir) = (self.options.jobs, &self.options.temporary);
+        let (jobs, dir) = (self.options.jobs, &self.options.temp_dir);
         parts.with_initrd(&tree, Default::default(), jobs, dir, self.reporter)
     }
 

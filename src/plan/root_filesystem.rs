@@ -78,7 +78,7 @@ fn mount_point(root: &Tree, mount: &Mount) -> Kind {
 /// # Errors
 /// A tree that cannot be read.
 pub fn content_id(tree: &Tree) -> Result<ContentId, Error> {
-    Ok(ContentId::of(&pax::plan(tree)?)?)
+    Ok(ContentId::from_content(&pax::plan(tree)?)?)
 }
 
 /// Returns the volume identifier of an ISO image, by which the init finds it.
@@ -111,7 +111,7 @@ pub fn plan(
             squashfs.compressor = squashfs_compressor(options.compression)?;
             squashfs.jobs = options.jobs;
             squashfs.time = time;
-            squashfs.temp_dir = options.temporary.clone();
+            squashfs.temp_dir = options.temp_dir.clone();
             begin("building squashfs");
             let content = squashfs::plan_with_progress(tree, &squashfs, &progress)?.into_extents();
             let superblock = content.part(0, 48).to_vec()?;
@@ -129,7 +129,7 @@ pub fn plan(
             erofs.time = time;
             erofs.uuid = Some(disk::Uuid::from_u128(uuid));
             erofs.label = "root".into();
-            erofs.temp_dir = options.temporary.clone();
+            erofs.temp_dir = options.temp_dir.clone();
             begin("building EROFS");
             Image {
                 content: erofs::plan_with_progress(tree, &erofs, &progress)?.into_extents(),

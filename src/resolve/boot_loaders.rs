@@ -15,15 +15,15 @@ use crate::store::{self, Image, Store};
 
 /// Need for a boot loader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wanted {
+pub enum Need {
     /// Some kernels need it, and the one of the build is not known well enough.
-    Perhaps,
+    IfKernelNeeds,
     /// No output boots without it.
     Always,
 }
 
-/// Names of a boot loader.
-struct Names<'a> {
+/// Source of the image of a boot loader: the YAML, else a package of moby.
+struct LoaderSource<'a> {
     /// Field of the YAML that names its image.
     field: &'static str,
     /// Value of the field.
@@ -34,7 +34,7 @@ struct Names<'a> {
     purpose: &'static str,
 }
 
-fn names(loader: Loader, config: &Config) -> Names<'_> {
+fn loader_source(loader: Loader, config: &Config) -> LoaderSource<'_> {
     let boot = &config.boot;
     let (field, image, package, purpose) = match loader {
         Loader::Bios => ("boot.bios", &boot.bios, "syslinux", "BIOS boot"),
@@ -42,7 +42,7 @@ fn names(loader: Loader, config: &Config) -> Names<'_> {
         Loader::Init => ("boot.initrd", &boot.initrd, "init", "a root filesystem on a disk"),
         Loader::RaspberryPi => ("boot.rpi", &boot.rpi, "rpi-firmware", "a Raspberry Pi"),
     };
-    Names {
+    LoaderSource {
         field,
         image,
         package,
@@ -51,9 +51,9 @@ fn names(loader: Loader, config: &Config) -> Names<'_> {
 }
 
 /// Returns the boot loaders that the formats need whatever the kernel.
-pub fn always(request: &Request) -> BTreeMap<Loader, Wanted> {
+pub fn always(request: &Request) -> BTreeMap<Loader, Need> {
     let loaders = request.formats.iter().flat_map(|format| format.loaders(request.arch));
-    loaders.map(|loader| (loader, Wanted::Always)).collect()
+    loaders.map(|loader| (loader, Need::Always)).collect()
 }
 
 /// Returns whether some format mounts a root filesystem.
@@ -63,7 +63,7 @@ pub fn may_mount(request: &Request) -> bool {
 }
 
 /// Returns the need of a format that mounts filesystems for moby's init.
-pub fn init(format: &Format, config: &Config, support: &Support, filesystems: &[Filesystem]) -> Option<Wanted> {
+pub fn init(format: &Format, config: &Config, support: &Support, filesystems: &[Filesystem]) -> Option<Need> {
     // No kernel finds an ISO image by its label, or an image in a file.
     let gives_root = config
         .kernel
@@ -72,11 +72,11 @@ pub fn init(format: &Format, config: &Config, support: &Support, filesystems: &[
         .any(|word| word.starts_with("root="));
     let is_iso = matches!(format.layout, Layout::Iso(_));
     if support.needs_initrd(filesystems) || filesystems.len() > 1 || is_iso && !gives_root {
-        Some(Wanted::Always)
+        Some(Need::Always)
     } else if support.is_indexed() {
         None
     } else {
-        Some(Wanted::Perhaps)
+        Some(Need::IfKernelNeeds)
     }
 }
 
@@ -92,10 +92,10 @@ pub fn store_options(images: &store::Options) -> store::Options {
 pub fn implied(config: &Config, store: &Store) -> Vec<(&'static str, String)> {
     let loaders = [Loader::Bios, Loader::Efi, Loader::Init, Loader::RaspberryPi].into_iter();
     let found = loaders.filter_map(|loader| {
-        let names = names(loader, config);
-        let is_implied = names.image.is_empty() && source(names.package).is_none();
-        let name = is_implied.then(|| store.last_of(&repository(names.package)))??;
-        Some((names.field, name))
+        let loader = loader_source(loader, config);
+        let is_implied = loader.image.is_empty() && source(loader.package).is_none();
+        let name = is_implied.then(|| store.last_of(&repository(loader.package)))??;
+        Some((loader.field, name))
     });
     found.collect()
 }
@@ -105,7 +105,7 @@ pub fn available(request: &Request, config: &Config, store: &Store) -> Vec<Strin
     let mut packages = Packages::new(request);
     let loaders = [Loader::Bios, Loader::Efi, Loader::Init, Loader::RaspberryPi].into_iter();
     let found = loaders.filter_map(|loader| {
-        let found = find((loader, Wanted::Perhaps), request, config, store, &mut packages);
+        let found = find((loader, Need::IfKernelNeeds), request, config, store, &mut packages);
         Some(found.ok()??.name)
     });
     found.collect()
@@ -123,22 +123,22 @@ fn repository(package: &str) -> String {
 /// # Errors
 /// An image that is not there, or is not signed as the policy requires.
 pub fn find(
-    (loader, wanted): (Loader, Wanted),
+    (loader, wanted): (Loader, Need),
     request: &Request,
     config: &Config,
     store: &Store,
     packages: &mut Packages<'_>,
 ) -> Result<Option<Image>, Diagnostics> {
-    let Names {
+    let LoaderSource {
         field,
         image,
         package,
         purpose,
-    } = names(loader, config);
+    } = loader_source(loader, config);
     let (origin, name) = match (image.is_empty(), source(package)) {
         (false, _) => (field, Some(canonical(image))),
-        (true, Some(dir)) if wanted == Wanted::Always => ("", Some(packages.name(&dir)?)),
-        (true, Some(dir)) => ("", packages.built(&dir)?),
+        (true, Some(dir)) if wanted == Need::Always => ("", Some(packages.require(&dir)?)),
+        (true, Some(dir)) => ("", packages.name_if_built(&dir)?),
         (true, None) => {
             let lock = request.lock.as_ref();
             let locked = lock.and_then(|lock| lock.loader(field)).map(str::to_owned);

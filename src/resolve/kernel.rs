@@ -40,7 +40,7 @@ pub fn support(request: &Request, config: &Config, images: &Images, reporter: &d
     }
     let image = images.get(&canonical(&config.kernel.image))?;
     let path = cache_path(&config.kernel, image);
-    let images = &request.images;
+    let images = &request.image_sources;
     let mut caches = images.cache.iter().chain(&images.shared);
     if let Some(support) = caches.find_map(|cache| load(&cache.join(&path))) {
         return Some(support);
@@ -127,7 +127,7 @@ pub fn tar_name(kernel: &Kernel) -> Option<&str> {
 /// Reads the drivers from the layers. They are verified first, as what is cached here is not
 /// verified again.
 fn read(request: &Request, kernel: &Kernel, image: &Image, reporter: &dyn Reporter) -> Option<Support> {
-    let store = Store::open(&request.images).ok()?;
+    let store = Store::open(&request.image_sources).ok()?;
     let image = std::slice::from_ref(image);
     store
         .prepare(image, request.jobs, &|progress| reporter.progress(progress))
@@ -137,7 +137,7 @@ fn read(request: &Request, kernel: &Kernel, image: &Image, reporter: &dyn Report
         Some(tar) => Installed::find(&unpack(&tar)?).ok()?,
         None => None,
     };
-    Some(Support::of(
+    Some(Support::from_kernel(
         installed.as_ref(),
         file(&files, file_name(kernel)).as_ref(),
     ))

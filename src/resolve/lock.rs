@@ -44,7 +44,7 @@ pub struct Options {
     /// Architectures whose Debian packages are looked up.
     pub arches: Vec<Arch>,
     /// Sources of images.
-    pub images: store::Options,
+    pub image_sources: store::Options,
     /// Registries, if the network may be used.
     #[cfg(feature = "registry")]
     pub registry: Option<Registry>,
@@ -71,7 +71,7 @@ pub fn lock(
         old,
         options,
         reporter,
-        store: Store::open(&options.images).map_err(Diagnostic::from)?,
+        store: Store::open(&options.image_sources).map_err(Diagnostic::from)?,
     };
     if let Update::Names(names) = &options.update {
         work.check(names)?;
@@ -172,7 +172,7 @@ impl Work<'_> {
         let given = store::Options {
             cache: None,
             shared: Vec::new(),
-            ..self.options.images.clone()
+            ..self.options.image_sources.clone()
         };
         Ok(Store::open(&given)?.has(&canonical(name)))
     }
@@ -224,7 +224,7 @@ impl Work<'_> {
         if !is_wanted || (is_known && !is_update) {
             return Ok(all);
         }
-        let Some(cache) = &self.options.images.cache else {
+        let Some(cache) = &self.options.image_sources.cache else {
             return Err(store::no_cache().into());
         };
         let options = pkg::Options {
@@ -240,7 +240,7 @@ impl Work<'_> {
 
     /// Locks the boot loaders that the YAML does not name, as far as they are in the layouts.
     fn loaders(&self, lock: &mut Lock) -> Result<(), Diagnostics> {
-        let store = Store::open(&boot_loaders::store_options(&self.options.images)).map_err(Diagnostic::from)?;
+        let store = Store::open(&boot_loaders::store_options(&self.options.image_sources)).map_err(Diagnostic::from)?;
         for (field, found) in boot_loaders::implied(self.config, &store) {
             let old = self.old.filter(|_| self.options.update != Update::All);
             let reference = old.and_then(|old| old.loader(field)).unwrap_or(&found).to_owned();

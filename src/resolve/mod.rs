@@ -22,7 +22,7 @@ use crate::plan::boot_files::Loader;
 use crate::reporter::Reporter;
 use crate::request::Request;
 use crate::store::{self, Image, Store};
-use boot_loaders::Wanted;
+use boot_loaders::Need;
 pub use images::{Images, named};
 use packages::Packages;
 
@@ -74,7 +74,7 @@ pub fn resolve(request: &Request, reporter: &dyn Reporter) -> Result<Resolved, D
         return Err(request.config.locate_all(errors));
     }
     match resolved {
-        Some(resolved) if packages.are_complete() => {
+        Some(resolved) if packages.is_complete() => {
             resolved.record_use();
             return Ok(resolved);
         }
@@ -105,8 +105,8 @@ fn survey(
     let mut errors = check::request(request);
     let config = packages.replace(&request.config, &mut errors);
     errors.extend(trust::check_names(request, &config));
-    let boot_options = boot_loaders::store_options(&request.images);
-    let (store, boot_store) = match (Store::open(&request.images), Store::open(&boot_options)) {
+    let boot_options = boot_loaders::store_options(&request.image_sources);
+    let (store, boot_store) = match (Store::open(&request.image_sources), Store::open(&boot_options)) {
         (Ok(store), Ok(boot_store)) => (store, boot_store),
         (Err(error), _) | (_, Err(error)) => {
             errors.push(error.into());
@@ -135,12 +135,12 @@ fn survey(
             }
         }
     } else if boot_loaders::may_mount(request) {
-        wanted.entry(Loader::Init).or_insert(Wanted::Perhaps);
+        wanted.entry(Loader::Init).or_insert(Need::IfKernelNeeds);
     }
     let mut found = BTreeMap::new();
     for (loader, wanted) in wanted {
         match boot_loaders::find((loader, wanted), request, &config, &boot_store, packages) {
-            Err(found) if wanted == Wanted::Always => errors.extend(found.0),
+            Err(found) if wanted == Need::Always => errors.extend(found.0),
             Ok(None) => {}
             Ok(Some(image)) => drop(found.insert(loader, Ok(image))),
             Err(missing) => drop(found.insert(loader, Err(missing))),

@@ -100,11 +100,11 @@ impl<'a> Packages<'a> {
         }
     }
 
-    /// Returns the name of a package, and notes whether it is yet to be built.
+    /// Returns the name of a package, which is queued for a build if its image does not exist.
     ///
     /// # Errors
     /// A directory without a recipe, and a recipe that cannot be read.
-    pub fn name(&mut self, dir: &Path) -> Result<String, Diagnostics> {
+    pub fn require(&mut self, dir: &Path) -> Result<String, Diagnostics> {
         if let Some(name) = self.names.get(dir) {
             return Ok(name.clone());
         }
@@ -120,11 +120,11 @@ impl<'a> Packages<'a> {
         Ok(name)
     }
 
-    /// Returns whether the image of a package is there, with the Debian packages of the lock.
+    /// Returns whether the image of a package exists, with the Debian packages of the lock.
     fn is_built(&self, name: &str, dir: &Path) -> Result<bool, Diagnostics> {
         let options = store::Options {
             pins: BTreeMap::new(),
-            ..self.request.images.clone()
+            ..self.request.image_sources.clone()
         };
         let found = Store::open(&options).and_then(|store| store.image(name, self.request.arch));
         let Ok(image) = found else { return Ok(false) };
@@ -148,13 +148,13 @@ impl<'a> Packages<'a> {
         Ok(Some(all))
     }
 
-    /// Returns the name of a package unless it is yet to be built, which it is not for this.
+    /// Returns the name of a package whose image exists, else `None`, without queueing it for a build.
     ///
     /// # Errors
     /// A directory without a recipe, and a recipe that cannot be read.
-    pub fn built(&mut self, dir: &Path) -> Result<Option<String>, Diagnostics> {
+    pub fn name_if_built(&mut self, dir: &Path) -> Result<Option<String>, Diagnostics> {
         let noted = self.names.contains_key(dir);
-        let name = self.name(dir)?;
+        let name = self.require(dir)?;
         let is_pending = self.is_pending(&name);
         if is_pending && !noted {
             self.pending.remove(&name);
@@ -165,7 +165,7 @@ impl<'a> Packages<'a> {
 
     /// Replaces the `@pkg:` references of a configuration.
     pub fn replace(&mut self, config: &Config, errors: &mut Vec<Diagnostic>) -> Config {
-        replace(config, &mut |dir| self.name(dir), errors)
+        replace(config, &mut |dir| self.require(dir), errors)
     }
 
     /// Notes images that are yet to be pulled.
@@ -185,7 +185,7 @@ impl<'a> Packages<'a> {
     }
 
     /// Returns whether there is nothing to build or pull.
-    pub fn are_complete(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.pending.is_empty() && self.awaited.is_empty()
     }
 
@@ -195,7 +195,7 @@ impl<'a> Packages<'a> {
     /// A user without a cache directory, and the first package that fails.
     pub fn build(&mut self, reporter: &dyn Reporter) -> Result<(), Vec<Diagnostic>> {
         let request = self.request;
-        let Some(cache) = &request.images.cache else {
+        let Some(cache) = &request.image_sources.cache else {
             return Err(vec![store::no_cache()]);
         };
         let options = pkg::Options {

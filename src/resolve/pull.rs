@@ -36,7 +36,7 @@ impl Pulls {
             return Pulls(pulls);
         };
         // A store that cannot be opened is reported later.
-        let Ok(store) = Store::open(&request.images) else {
+        let Ok(store) = Store::open(&request.image_sources) else {
             return Pulls(pulls);
         };
         for (field, image) in request.config.images() {
@@ -49,7 +49,7 @@ impl Pulls {
                 .volumes
                 .iter()
                 .any(|volume| volume.format == "oci" && volume.image == image);
-            let pin = request.images.pins.get(&store::pin_key(&name));
+            let pin = request.image_sources.pins.get(&store::pin_key(&name));
             let is_refreshed = registry.refresh && !name.contains('@') && pin.is_none();
             let looked_up = lookup(&store, &name, request, is_layout);
             let signatures = looked_up.as_ref().ok().and_then(|digests| {
@@ -99,7 +99,7 @@ impl Pulls {
         let (Some(registry), false) = (&request.registry, self.0.is_empty()) else {
             return Ok(());
         };
-        let Some(cache) = &request.images.cache else {
+        let Some(cache) = &request.image_sources.cache else {
             return Err(vec![store::no_cache()]);
         };
         let mut errors = Vec::new();

@@ -82,7 +82,7 @@ pub fn arguments(
     } else {
         ""
     };
-    match (rootfs::of(&machine.name), machine.name.is_file()) {
+    match (rootfs::detect(&machine.name), machine.name.is_file()) {
         (Some(root), _) => arguments.extend(rootfs::arguments(&root, kernel_arguments)),
         (None, true) => arguments.extend(boot_disk::arguments(machine)?),
         (None, false) => arguments.extend(kernel(&machine.name, kernel_arguments)?),

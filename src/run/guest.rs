@@ -14,7 +14,7 @@ use super::parent;
 /// Interval at which QEMU's process is polled.
 const TICK: Duration = Duration::from_millis(200);
 /// Maximum time for QEMU to end after it was asked to.
-const PATIENCE: Duration = Duration::from_secs(5);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The head of QEMU's report of an internal error (accel/kvm/kvm-all.c); registers follow it.
 const INTERNAL_ERROR: &[u8] = b"internal error";
 
@@ -157,7 +157,7 @@ fn failed(symptom: Symptom, commands: &mut Commands) -> Ending {
 fn end(child: &mut Child, commands: &mut Commands) -> io::Result<()> {
     if child.try_wait()?.is_none() {
         commands.quit();
-        let last = Instant::now() + PATIENCE;
+        let last = Instant::now() + EXIT_TIMEOUT;
         while child.try_wait()?.is_none() && Instant::now() < last {
             std::thread::sleep(TICK / 4);
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 /// Maximum time for an answer of QEMU.
-const PATIENCE: Duration = Duration::from_secs(2);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A message of QEMU's that matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,12 +125,12 @@ impl Commands {
     /// Executes a command and returns its result; nothing when QEMU does not answer.
     fn execute(&mut self, command: &str) -> Option<Value> {
         if self.connected.is_none() {
-            self.connected = self.stream.recv_timeout(PATIENCE).ok();
+            self.connected = self.stream.recv_timeout(REPLY_TIMEOUT).ok();
         }
         let socket = self.connected.as_mut()?;
         writeln!(socket, "{}", json!({"execute": command, "id": command})).ok()?;
         loop {
-            let answer = self.answers.recv_timeout(PATIENCE).ok()?;
+            let answer = self.answers.recv_timeout(REPLY_TIMEOUT).ok()?;
             if answer.get("id").is_some_and(|id| id == command) {
                 return answer.get("return").cloned();
             }

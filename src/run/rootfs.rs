@@ -27,7 +27,7 @@ pub struct Rootfs {
 }
 
 /// Finds the kernel that was built with a root filesystem image, if the file is one.
-pub fn of(image: &Path) -> Option<Rootfs> {
+pub fn detect(image: &Path) -> Option<Rootfs> {
     let name = image.to_str()?;
     let (stem, initrd) = SUFFIXES
         .iter()
@@ -45,7 +45,7 @@ pub fn of(image: &Path) -> Option<Rootfs> {
 /// Finds a root filesystem image that was built under a name.
 pub fn beside(name: &Path) -> Option<PathBuf> {
     let image = |(suffix, _): &(&str, &str)| PathBuf::from(format!("{}{suffix}", name.display()));
-    SUFFIXES.iter().map(image).find(|image| of(image).is_some())
+    SUFFIXES.iter().map(image).find(|image| detect(image).is_some())
 }
 
 /// Returns whether firmware boots an ISO image (El Torito 1.0, 2.0: the boot record volume

@@ -350,7 +350,7 @@ impl Store {
     ///
     /// # Errors
     /// Blobs that are missing or corrupt.
-    pub fn referring(&self, name: &str, graph: &ImageGraph) -> Result<Vec<(String, ImageGraph)>, Error> {
+    pub fn referrers(&self, name: &str, graph: &ImageGraph) -> Result<Vec<(String, ImageGraph)>, Error> {
         let named = referrers::named(name, &self.referrers_of(graph)?);
         named.map_err(|error| Error::Unreadable {
             path: self

@@ -30,7 +30,7 @@ pub fn files(directory: &Path) -> Result<BTreeMap<String, PathBuf>> {
 }
 
 /// Compares two files, and returns their length in bytes.
-pub fn same(one: &Path, other: &Path) -> Result<u64> {
+pub fn ensure_equal(one: &Path, other: &Path) -> Result<u64> {
     let open = |path: &Path| {
         let reading = || format!("read {}", path.display());
         let file = fs::File::open(path).map_err(cannot(reading()))?;
@@ -63,7 +63,7 @@ pub fn same(one: &Path, other: &Path) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{files, same};
+    use super::{ensure_equal, files};
 
     #[test]
     fn differences_are_found() {
@@ -77,7 +77,8 @@ mod tests {
         write("b", &long);
         write("c", &other);
         write("d", &long[1..]);
-        let check = |name: &str| same(&directory.join("a"), &directory.join(name)).map_err(|error| error.to_string());
+        let check =
+            |name: &str| ensure_equal(&directory.join("a"), &directory.join(name)).map_err(|error| error.to_string());
         assert_eq!(check("b"), Ok(long.len() as u64));
         assert!(check("c").unwrap_err().contains("at byte 1048576"));
         assert!(check("d").unwrap_err().contains("1048581 and 1048580 bytes"));

@@ -200,7 +200,7 @@ impl Soak {
                 .expected
                 .get(name)
                 .ok_or_else(|| Error::new(format!("{} is left over: the build does not write it", path.display())))?;
-            compare::same(expected, path)?;
+            compare::ensure_equal(expected, path)?;
         }
         Ok(if found.is_empty() {
             Outcome::Absent

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::command::{root, succeed};
-use crate::compare::{files, same};
+use crate::compare::{ensure_equal, files};
 use crate::cross;
 use crate::error::{Error, Result, cannot};
 use crate::{debian, inputs};
@@ -134,7 +134,7 @@ impl Pair {
     }
 
     /// Runs both, which must end with `status` and print equal text.
-    fn ends(&mut self, status: i32, arguments: &[&str]) -> Result<Vec<u8>> {
+    fn run_expecting(&mut self, status: i32, arguments: &[&str]) -> Result<Vec<u8>> {
         self.runs += 1;
         let mut outputs = Vec::new();
         for mut command in self.commands(arguments) {
@@ -162,8 +162,8 @@ impl Pair {
         }
     }
 
-    fn good(&mut self, arguments: &[&str]) -> Result<Vec<u8>> {
-        self.ends(0, arguments)
+    fn run(&mut self, arguments: &[&str]) -> Result<Vec<u8>> {
+        self.run_expecting(0, arguments)
     }
 
     /// Fails unless both directories have equal files. Returns the number of files, and of bytes.
@@ -173,7 +173,7 @@ impl Pair {
         for (name, path) in &linux {
             let other = windows.get(name);
             let other = other.ok_or_else(|| Error::new(format!("{name} exists on Linux only")))?;
-            bytes += same(path, other)?;
+            bytes += ensure_equal(path, other)?;
         }
         if let Some(name) = windows.keys().find(|name| !linux.contains_key(*name)) {
             return Err(Error::new(format!("{name} exists on Windows only")));
@@ -189,7 +189,7 @@ fn text(out: &Output) -> String {
 }
 
 /// Finds the newest file with this beginning and end of its name, to which cargo adds a hash.
-fn only(directory: &Path, start: &str, end: &str) -> Result<PathBuf> {
+fn newest_file(directory: &Path, start: &str, end: &str) -> Result<PathBuf> {
     let listed = fs::read_dir(directory).map_err(cannot(format!("read {}", directory.display())))?;
     let named = |path: &PathBuf| {
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
@@ -210,7 +210,7 @@ fn compare() -> Result {
         fs::remove_dir_all(&work).map_err(cannot(format!("remove {}", work.display())))?;
     }
     fs::create_dir_all(&work).map_err(cannot(format!("create {}", work.display())))?;
-    let copied = fs::copy(only(&built, "moby", ".exe")?, work.join("moby.exe"));
+    let copied = fs::copy(newest_file(&built, "moby", ".exe")?, work.join("moby.exe"));
     copied.map_err(cannot("copy moby.exe"))?;
     let (linux, windows) = (work.join("linux"), work.join("windows"));
     inputs::write(&linux)?;
@@ -219,7 +219,7 @@ fn compare() -> Result {
     succeed(copy)?;
     let wine = Wine::start(&work)?;
     let mut tests = wine.command("wine");
-    tests.arg(only(&built.join("deps"), "image_extents-", ".exe")?);
+    tests.arg(newest_file(&built.join("deps"), "image_extents-", ".exe")?);
     succeed(tests)?;
     let mut pair = Pair {
         wine,
@@ -242,11 +242,11 @@ fn compare() -> Result {
 
 /// Compares packages of files and of .debs: names and bits.
 fn packages(pair: &mut Pair) -> Result {
-    let names = pair.good(&[&["pkg", "show-tag"], inputs::PACKAGES].concat())?;
+    let names = pair.run(&[&["pkg", "show-tag"], inputs::PACKAGES].concat())?;
     let arguments = [
         "-q", "pkg", "build", "--arch", "amd64", "--cache", "images", "--debs", "debs",
     ];
-    let built = pair.good(&[&arguments, inputs::PACKAGES].concat())?;
+    let built = pair.run(&[&arguments, inputs::PACKAGES].concat())?;
     if names != built || names.iter().filter(|&&byte| byte == b'\n').count() != inputs::PACKAGES.len() {
         let names = String::from_utf8_lossy(&names);
         return Err(Error::new(format!("unexpected names of packages: {names}")));
@@ -271,13 +271,13 @@ fn packages(pair: &mut Pair) -> Result {
 
 /// Compares messages about valid and invalid YAMLs.
 fn yaml(pair: &mut Pair) -> Result {
-    pair.good(&["check", "machine.yml"])?;
-    pair.good(&["check", "crlf.yml"])?;
-    pair.ends(2, &["check", "wrong.yml"])?;
-    pair.ends(1, &["build", "--layout", "images", "--cache", "cache", "no-image.yml"])?;
-    pair.good(&["schema"])?;
-    let yaml = pair.good(&["build", "--dry-run", "--cache", "images", "machine.yml"])?;
-    let crlf = pair.good(&["build", "--dry-run", "--cache", "images", "crlf.yml"])?;
+    pair.run(&["check", "machine.yml"])?;
+    pair.run(&["check", "crlf.yml"])?;
+    pair.run_expecting(2, &["check", "wrong.yml"])?;
+    pair.run_expecting(1, &["build", "--layout", "images", "--cache", "cache", "no-image.yml"])?;
+    pair.run(&["schema"])?;
+    let yaml = pair.run(&["build", "--dry-run", "--cache", "images", "machine.yml"])?;
+    let crlf = pair.run(&["build", "--dry-run", "--cache", "images", "crlf.yml"])?;
     if yaml != crlf {
         return Err(Error::new(
             "crlf.yml, machine.yml with CRLF line ends, has another meaning",
@@ -288,8 +288,8 @@ fn yaml(pair: &mut Pair) -> Result {
 
 /// Compares builds: every format and compression, archives, pipes, and existing output files.
 fn builds(pair: &mut Pair) -> Result {
-    pair.good(&["formats", "--names"])?;
-    let table = String::from_utf8_lossy(&pair.good(&["formats"])?).into_owned();
+    pair.run(&["formats", "--names"])?;
+    let table = String::from_utf8_lossy(&pair.run(&["formats"])?).into_owned();
     let rows = table.lines().filter(|row| row.contains("amd64"));
     let build = [
         "-q", "build", "--arch", "amd64", "--cache", "cache", "--layout", "images",
@@ -297,11 +297,11 @@ fn builds(pair: &mut Pair) -> Result {
     for name in rows.filter_map(|row| row.split_whitespace().next()) {
         eprintln!("windows: {name}");
         let dir = format!("out/{name}");
-        pair.good(&[&build[..], &["-f", name, "--dir", &dir, "machine.yml"]].concat())?;
+        pair.run(&[&build[..], &["-f", name, "--dir", &dir, "machine.yml"]].concat())?;
     }
     for compression in ["gzip:9", "zstd", "zstd:19", "lz4", "xz", "none"] {
         let name = compression.replace(':', "-");
-        pair.good(&[&build[..], &["--compress", compression, "--name", &name, "machine.yml"]].concat())?;
+        pair.run(&[&build[..], &["--compress", compression, "--name", &name, "machine.yml"]].concat())?;
     }
     let archive = [
         "-q",
@@ -314,7 +314,7 @@ fn builds(pair: &mut Pair) -> Result {
         "images.tar",
     ];
     for file in ["machine.yml", "crlf.yml", "machine.yml"] {
-        pair.good(
+        pair.run(
             &[
                 &archive[..],
                 &["-f", "kernel+initrd,raw-bios,tar", "--name", "again", file],
@@ -322,21 +322,21 @@ fn builds(pair: &mut Pair) -> Result {
             .concat(),
         )?;
     }
-    pair.good(&[&build[..], &["-f", "tar", "-o", "one.tar", "machine.yml"]].concat())?;
-    let piped = pair.good(&[&build[..], &["-f", "tar", "-o", "-", "machine.yml"]].concat())?;
+    pair.run(&[&build[..], &["-f", "tar", "-o", "one.tar", "machine.yml"]].concat())?;
+    let piped = pair.run(&[&build[..], &["-f", "tar", "-o", "-", "machine.yml"]].concat())?;
     if piped.is_empty() || fs::read(pair.windows.join("one.tar")).ok() != Some(piped) {
         return Err(Error::new("the tar in a pipe differs from the tar in a file"));
     }
     for file in ["out/raw/machine.img", "out/iso/machine-hybrid.iso"] {
-        pair.good(&["inspect", file])?;
-        pair.good(&["inspect", "--ls", file])?;
+        pair.run(&["inspect", file])?;
+        pair.run(&["inspect", "--ls", file])?;
     }
     Ok(())
 }
 
 /// Compares the default cache, which is in the home directory.
 fn home(pair: &mut Pair) -> Result {
-    pair.good(&["-q", "pkg", "build", "hello"])?;
+    pair.run(&["-q", "pkg", "build", "hello"])?;
     let users = pair.wine.work.join("wine/drive_c/users");
     let listed = fs::read_dir(&users).map_err(cannot(format!("read {}", users.display())))?;
     let index = |home: &Path| home.join(".linuxkit/cache/index.json");
@@ -346,7 +346,7 @@ fn home(pair: &mut Pair) -> Result {
     let windows = found
         .next()
         .ok_or_else(|| Error::new("moby.exe wrote no cache in the home directory"))?;
-    same(&index(&pair.linux), &windows)?;
+    ensure_equal(&index(&pair.linux), &windows)?;
     Ok(())
 }
 

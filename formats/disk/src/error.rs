@@ -1,6 +1,6 @@
 //! Reasons why a layout cannot become a disk.
 
-use crate::{MAX_BOOT_CODE, MAX_LABEL};
+use crate::{MAX_BOOT_CODE_LEN, MAX_LABEL_LEN};
 
 /// A layout that cannot become a disk. Partitions are numbered from 1.
 #[derive(Debug, thiserror::Error)]
@@ -16,26 +16,26 @@ pub enum Error {
     },
     /// The partitions do not fit the size of the disk.
     #[error(
-        "the partitions need {needed} bytes, but the disk has {size}: {} bytes are missing",
-        needed.saturating_sub(*size)
+        "the partitions need {needed} bytes, but the disk has {len}: {} bytes are missing",
+        needed.saturating_sub(*len)
     )]
     TooSmall {
         /// Minimum length of the disk in bytes.
         needed: u64,
         /// Length of the disk in bytes.
-        size: u64,
+        len: u64,
     },
     /// The table cannot address the whole disk.
-    #[error("the disk has {size} bytes, but an MBR can address at most 2 TiB")]
+    #[error("the disk has {len} bytes, but an MBR can address at most 2 TiB")]
     TooLarge {
         /// Length of the disk in bytes.
-        size: u64,
+        len: u64,
     },
     /// Sizes that add up to more than 64 bits.
     #[error("the partitions need more than 2^64 bytes")]
     Overflow,
     /// The boot code reaches into the table.
-    #[error("the boot code has {len} bytes, but an MBR has {MAX_BOOT_CODE} for it")]
+    #[error("the boot code has {len} bytes, but an MBR has {MAX_BOOT_CODE_LEN} for it")]
     BootCode {
         /// Length of the code in bytes.
         len: usize,
@@ -47,7 +47,7 @@ pub enum Error {
         partition: usize,
     },
     /// The label does not fit the entry of a GPT.
-    #[error("the label of partition {partition} has {len} UTF-16 code units, but a GPT stores at most {MAX_LABEL}")]
+    #[error("the label of partition {partition} has {len} UTF-16 code units, but a GPT stores at most {MAX_LABEL_LEN}")]
     Label {
         /// Number of the partition.
         partition: usize,

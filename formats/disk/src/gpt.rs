@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::device::Device;
 use crate::layout::{DiskLayout, Partition, attribute};
-use crate::{Error, MAX_BOOT_CODE, SECTOR};
+use crate::{Error, MAX_BOOT_CODE_LEN, SECTOR};
 
 /// Sectors at the end of the disk: 32 of entries, and the backup header.
 pub(crate) const TAIL_SECTORS: u64 = 33;
@@ -30,7 +30,7 @@ fn encode_error(source: impl std::error::Error + Send + Sync + 'static) -> Error
 pub(crate) fn put_protective_mbr(disk: &mut Extents, boot_code: &[u8]) -> Result<(), Error> {
     let sectors = (disk.len() / SECTOR).saturating_sub(1);
     let mut mbr = ProtectiveMBR::with_lb_size(u32::try_from(sectors).unwrap_or(u32::MAX));
-    let mut code = [0; MAX_BOOT_CODE];
+    let mut code = [0; MAX_BOOT_CODE_LEN];
     for (to, from) in code.iter_mut().zip(boot_code) {
         *to = *from;
     }

@@ -13,7 +13,7 @@ use crate::PartitionType;
 pub struct DiskLayout {
     /// Kind of partition table, with the disk's identifiers.
     pub table: Table,
-    /// Code before the table of the MBR, at most [`crate::MAX_BOOT_CODE`] bytes.
+    /// Code before the table of the MBR, at most [`crate::MAX_BOOT_CODE_LEN`] bytes.
     pub boot_code: Vec<u8>,
     /// Partitions in the order of the table, which is the order on the disk.
     pub partitions: Vec<Partition>,
@@ -67,7 +67,7 @@ pub struct Geometry {
 pub struct Partition {
     /// Purpose of the partition, which the table stores as a GUID or a byte.
     pub kind: PartitionType,
-    /// Name in a GPT, at most [`crate::MAX_LABEL`] UTF-16 code units. An MBR has no names.
+    /// Name in a GPT, at most [`crate::MAX_LABEL_LEN`] UTF-16 code units. An MBR has no names.
     pub label: String,
     /// Identifier in a GPT (PARTUUID). An MBR has no identifiers of partitions.
     pub guid: Uuid,

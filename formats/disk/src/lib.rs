@@ -42,9 +42,9 @@ pub const MAX_GPT_PARTITIONS: usize = 128;
 /// Maximum number of partitions that a hybrid MBR repeats; its first entry protects the GPT.
 pub const MAX_HYBRID_PARTITIONS: usize = 3;
 /// Maximum length of the boot code before the table of an MBR, in bytes.
-pub const MAX_BOOT_CODE: usize = 440;
+pub const MAX_BOOT_CODE_LEN: usize = 440;
 /// Maximum length of a partition's label in a GPT, in UTF-16 code units (UEFI 2.10, table 5.7).
-pub const MAX_LABEL: usize = 36;
+pub const MAX_LABEL_LEN: usize = 36;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -53,7 +53,7 @@ fn entry(
     geometry: Option<Geometry>,
     size: u64,
 ) -> Result<MBRPartitionEntry, Error> {
-    let too_large = |_| Error::TooLarge { size };
+    let too_large = |_| Error::TooLarge { len: size };
     let start = u32::try_from(range.start / SECTOR).map_err(too_large)?;
     let sectors = u32::try_from(range.end.saturating_sub(range.start) / SECTOR).map_err(too_large)?;
     Ok(MBRPartitionEntry {
@@ -76,7 +76,7 @@ fn chs(lba: u32, geometry: Option<Geometry>) -> CHS {
 
 fn encode(disk: &mut Extents, layout: &DiskLayout, entries: &[MBRPartitionEntry], signature: u32) -> Result<(), Error> {
     let size = disk.len();
-    u32::try_from(size / SECTOR).map_err(|_| Error::TooLarge { size })?;
+    u32::try_from(size / SECTOR).map_err(|_| Error::TooLarge { len: size })?;
     let mut header = MBRHeader::new(signature.to_le_bytes());
     for (to, from) in header.bootstrap_code.iter_mut().zip(&layout.boot_code) {
         *to = *from;

@@ -43,7 +43,7 @@ impl DiskLayout {
         let min_len = end.saturating_add(tail).max(self.base.len());
         let needed = round_up(min_len.max(ALIGNMENT), ALIGNMENT)?;
         let len = match size {
-            Some(size) if size < min_len => return Err(Error::TooSmall { needed, size }),
+            Some(size) if size < min_len => return Err(Error::TooSmall { needed, len: size }),
             Some(size) => size / SECTOR * SECTOR,
             None => needed,
         };

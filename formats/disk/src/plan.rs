@@ -3,8 +3,8 @@
 use extents::Extents;
 
 use crate::{
-    DiskLayout, Error, MAX_BOOT_CODE, MAX_GPT_PARTITIONS, MAX_HYBRID_PARTITIONS, MAX_LABEL, MAX_MBR_PARTITIONS, Table,
-    gpt, mbr,
+    DiskLayout, Error, MAX_BOOT_CODE_LEN, MAX_GPT_PARTITIONS, MAX_HYBRID_PARTITIONS, MAX_LABEL_LEN, MAX_MBR_PARTITIONS,
+    Table, gpt, mbr,
 };
 
 /// Plans a disk. `size` and `unit` are those of [`DiskLayout::place`], in bytes.
@@ -47,7 +47,7 @@ fn check(layout: &DiskLayout) -> Result<(), Error> {
     if count > max {
         return Err(Error::TooManyPartitions { count, max });
     }
-    if layout.boot_code.len() > MAX_BOOT_CODE {
+    if layout.boot_code.len() > MAX_BOOT_CODE_LEN {
         return Err(Error::BootCode {
             len: layout.boot_code.len(),
         });
@@ -69,7 +69,7 @@ fn check(layout: &DiskLayout) -> Result<(), Error> {
             });
         }
         let len = partition.label.encode_utf16().count();
-        if has_gpt && len > MAX_LABEL {
+        if has_gpt && len > MAX_LABEL_LEN {
             return Err(Error::Label { partition: number, len });
         }
     }

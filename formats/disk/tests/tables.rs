@@ -247,7 +247,7 @@ fn impossible_layouts_are_refused() {
 
     let small = error(&layout(GPT, &[1 << 20; 4]), Some(4 << 20));
     assert!(
-        matches!(small, Error::TooSmall { needed, size } if (needed, size) == (6 << 20, 4 << 20)),
+        matches!(small, Error::TooSmall { needed, len } if (needed, len) == (6 << 20, 4 << 20)),
         "{small}"
     );
     assert!(matches!(error(&layout(MBR, &[3 << 40]), None), Error::TooLarge { .. }));

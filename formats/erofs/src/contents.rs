@@ -130,7 +130,7 @@ impl Compressed {
             .filter(|(_, file)| worth_trying(file))
             .flat_map(|(index, file)| (0..file.content.len().div_ceil(PIECE)).map(move |number| (index, file, number)));
         let spill_error = |source: io::Error| Error::Spill {
-            directory: options.temp_dir.clone(),
+            temp_dir: options.temp_dir.clone(),
             source,
         };
         let mut spill = Spill::new(&options.temp_dir);

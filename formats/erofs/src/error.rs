@@ -86,10 +86,10 @@ pub enum Error {
         source: io::Error,
     },
     /// The temporary file of compressed blocks could not be created or written.
-    #[error("cannot store compressed blocks in {}: {source}", directory.display())]
+    #[error("cannot store compressed blocks in {}: {source}", temp_dir.display())]
     Spill {
         /// Directory of the file.
-        directory: PathBuf,
+        temp_dir: PathBuf,
         /// Error of the write.
         source: io::Error,
     },

@@ -104,7 +104,7 @@ pub(crate) fn put(image: Extents, hybrid: &Hybrid, boots: &[Boot<'_>], id: u128)
     let size = image.len();
     let layout = layout(image, hybrid, boots, id)?;
     disk::plan(&layout, Some(size), disk::SECTOR).map_err(|error| match error {
-        disk::Error::TooLarge { size } => Error::LargeDisk { size },
+        disk::Error::TooLarge { len } => Error::LargeDisk { size: len },
         error => Error::Disk(error),
     })
 }

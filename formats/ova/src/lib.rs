@@ -18,7 +18,7 @@ pub use extents::Extents;
 use sha2::{Digest, Sha256};
 
 /// Maximum length of an appliance's name in bytes: the names of its files fit a tar header.
-pub const MAX_NAME: usize = 80;
+pub const MAX_NAME_LEN: usize = 80;
 /// Maximum length of an appliance's disk image in bytes: the length that a tar header can express.
 pub const MAX_IMAGE_LEN: u64 = u64::MAX >> 8;
 
@@ -35,10 +35,10 @@ pub enum Error {
         reason: &'static str,
     },
     /// The disk image does not fit the archive.
-    #[error("the disk image has {size} bytes, but an appliance holds at most {MAX_IMAGE_LEN}")]
+    #[error("the disk image has {len} bytes, but an appliance holds at most {MAX_IMAGE_LEN}")]
     TooLarge {
         /// Length of the image in bytes.
-        size: u64,
+        len: u64,
     },
     /// The disk image cannot be read.
     #[error("cannot read the disk image: {source}")]
@@ -62,7 +62,7 @@ pub enum Firmware {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// Name of the machine, with which the names of the files begin: 1 to [`MAX_NAME`] letters,
+    /// Name of the machine, with which the names of the files begin: 1 to [`MAX_NAME_LEN`] letters,
     /// digits, `.`, `_` and `-`.
     pub name: String,
     /// Capacity of the disk in bytes, which the disk image does not tell by its length.
@@ -99,7 +99,7 @@ impl Default for Options {
 pub fn plan(image: &Extents, options: &Options) -> Result<Extents, Error> {
     check_name(&options.name)?;
     if image.len() > MAX_IMAGE_LEN {
-        return Err(Error::TooLarge { size: image.len() });
+        return Err(Error::TooLarge { len: image.len() });
     }
     let name = &options.name;
     let files = [
@@ -129,7 +129,7 @@ fn check_name(name: &str) -> Result<(), Error> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     let reason = if name.is_empty() {
         "it is empty"
-    } else if name.len() > MAX_NAME {
+    } else if name.len() > MAX_NAME_LEN {
         "it has more than 80 bytes"
     } else if !name.bytes().all(is_plain) {
         "it has characters other than letters, digits, `.`, `_` and `-`"

@@ -10,10 +10,10 @@ use crate::{Compressor, MAX_DISK_LEN};
 #[non_exhaustive]
 pub enum Error {
     /// The disk is longer than QEMU accepts.
-    #[error("the disk has {size} bytes, but a qcow2 image with clusters of 64 KiB holds at most {MAX_DISK_LEN}")]
+    #[error("the disk has {len} bytes, but a qcow2 image with clusters of 64 KiB holds at most {MAX_DISK_LEN}")]
     TooLarge {
         /// Length of the disk in bytes.
-        size: u64,
+        len: u64,
     },
     /// The compressor does not have the level.
     #[error(

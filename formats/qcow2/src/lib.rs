@@ -47,7 +47,7 @@ const SECTOR: u64 = 512;
 pub fn plan(disk: &Extents, options: &Options) -> Result<Extents, Error> {
     let size = disk.len().checked_next_multiple_of(SECTOR).unwrap_or(u64::MAX);
     if size > MAX_DISK_LEN {
-        return Err(Error::TooLarge { size });
+        return Err(Error::TooLarge { len: size });
     }
     match options.compressor {
         None => Ok(plain::plan(disk, size)),

@@ -181,7 +181,7 @@ pub(crate) fn store(files: &[File<'_>], options: &Options, base: u64, progress: 
     };
 
     let spill_error = |source: io::Error| Error::Spill {
-        directory: options.temp_dir.clone(),
+        temp_dir: options.temp_dir.clone(),
         source,
     };
     let mut spill = Spill::new(&options.temp_dir);

@@ -41,10 +41,10 @@ pub const MAX_DISK_LEN: u64 = ((4094 << 20) / 4) * BLOCK;
 #[non_exhaustive]
 pub enum Error {
     /// The disk is longer than the format can hold.
-    #[error("the disk has {size} bytes, but a VDI image holds at most {MAX_DISK_LEN}")]
+    #[error("the disk has {len} bytes, but a VDI image holds at most {MAX_DISK_LEN}")]
     TooLarge {
         /// Length of the disk in bytes.
-        size: u64,
+        len: u64,
     },
 }
 
@@ -65,7 +65,7 @@ pub struct Options {
 pub fn plan(disk: &Extents, options: &Options) -> Result<Extents, Error> {
     let size = disk.len().checked_next_multiple_of(SECTOR.into()).unwrap_or(u64::MAX);
     if size > MAX_DISK_LEN {
-        return Err(Error::TooLarge { size });
+        return Err(Error::TooLarge { len: size });
     }
     let blocks = size.div_ceil(BLOCK);
     let data_start = BLOCK + (blocks * 4).next_multiple_of(BLOCK);

@@ -34,10 +34,10 @@ pub const MAX_DISK_LEN: u64 = 2040 << 30;
 #[non_exhaustive]
 pub enum Error {
     /// The disk is longer than the format can hold.
-    #[error("the disk has {size} bytes, but a VHD image holds at most {MAX_DISK_LEN}")]
+    #[error("the disk has {len} bytes, but a VHD image holds at most {MAX_DISK_LEN}")]
     TooLarge {
         /// Length of the disk in bytes.
-        size: u64,
+        len: u64,
     },
 }
 
@@ -71,7 +71,7 @@ pub struct Options {
 pub fn plan(disk: &Extents, options: &Options) -> Result<Extents, Error> {
     let size = disk.len().checked_next_multiple_of(SECTOR).unwrap_or(u64::MAX);
     if size > MAX_DISK_LEN {
-        return Err(Error::TooLarge { size });
+        return Err(Error::TooLarge { len: size });
     }
     let footer = footer(size, options);
     Ok(match options.kind {

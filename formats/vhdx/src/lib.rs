@@ -36,7 +36,7 @@ const CHUNK_RATIO: u64 = (1 << 23) * SECTOR as u64 / BLOCK;
 /// Maximum length of a disk in bytes ("2.6.2.2 Virtual Disk Size").
 pub const MAX_DISK_LEN: u64 = 64 << 40;
 /// Maximum length of [`Options::creator`] in UTF-16 code units ("2.2.1 File Type Identifier").
-pub const MAX_CREATOR: usize = 256;
+pub const MAX_CREATOR_LEN: usize = 256;
 
 const HEADERS: [u64; 2] = [64 * KIB, 128 * KIB];
 const REGION_TABLES: [u64; 2] = [192 * KIB, 256 * KIB];
@@ -52,13 +52,13 @@ const FULLY_PRESENT: u64 = 6;
 #[non_exhaustive]
 pub enum Error {
     /// The disk is longer than the format can hold.
-    #[error("the disk has {size} bytes, but a VHDX image holds at most {MAX_DISK_LEN}")]
+    #[error("the disk has {len} bytes, but a VHDX image holds at most {MAX_DISK_LEN}")]
     TooLarge {
         /// Length of the disk in bytes.
-        size: u64,
+        len: u64,
     },
     /// The creator does not fit its field.
-    #[error("the creator has {len} UTF-16 code units, but a VHDX image stores at most {MAX_CREATOR}")]
+    #[error("the creator has {len} UTF-16 code units, but a VHDX image stores at most {MAX_CREATOR_LEN}")]
     Creator {
         /// Length of the creator in UTF-16 code units.
         len: usize,
@@ -79,14 +79,14 @@ pub struct Options {
 /// take no space.
 ///
 /// # Errors
-/// A disk longer than [`MAX_DISK_LEN`], a creator longer than [`MAX_CREATOR`].
+/// A disk longer than [`MAX_DISK_LEN`], a creator longer than [`MAX_CREATOR_LEN`].
 pub fn plan(disk: &Extents, options: &Options) -> Result<Extents, Error> {
     let size = disk.len().checked_next_multiple_of(SECTOR.into()).unwrap_or(u64::MAX);
     if size > MAX_DISK_LEN {
-        return Err(Error::TooLarge { size });
+        return Err(Error::TooLarge { len: size });
     }
     let len = options.creator.encode_utf16().count();
-    if len > MAX_CREATOR {
+    if len > MAX_CREATOR_LEN {
         return Err(Error::Creator { len });
     }
     let blocks = size.div_ceil(BLOCK);

@@ -10,10 +10,10 @@ use crate::MAX_DISK_LEN;
 #[non_exhaustive]
 pub enum Error {
     /// The disk is longer than the format can hold.
-    #[error("the disk has {size} bytes, but a sparse VMDK image holds at most {MAX_DISK_LEN}")]
+    #[error("the disk has {len} bytes, but a sparse VMDK image holds at most {MAX_DISK_LEN}")]
     TooLarge {
         /// Length of the disk in bytes.
-        size: u64,
+        len: u64,
     },
     /// The disk cannot be read.
     #[error("cannot read the disk at byte {offset}: {source}")]

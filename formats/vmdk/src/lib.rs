@@ -87,7 +87,7 @@ impl Default for Options {
 pub fn plan(disk: &Extents, options: &Options) -> Result<Extents, Error> {
     let size = disk.len().checked_next_multiple_of(GRAIN).unwrap_or(u64::MAX);
     if size > MAX_DISK_LEN {
-        return Err(Error::TooLarge { size });
+        return Err(Error::TooLarge { len: size });
     }
     match options.kind {
         Kind::Sparse => Ok(sparse::plan(disk, size / SECTOR, options)),

@@ -27,7 +27,7 @@ use rustix::stdio::{dup2_stderr, dup2_stdout};
 /// Names of the kernel's consoles below /dev, between blanks (drivers/tty/tty_io.c).
 const ACTIVE: &str = "/sys/class/tty/console/active";
 /// Longest time that a console may take to accept more bytes. Flow control can stop one for ever.
-const PATIENCE: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+const WRITE_TIMEOUT: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 /// Longest wait for the last lines when the copying ends.
 const FLUSH: Duration = Duration::from_secs(3);
 
@@ -43,7 +43,7 @@ struct Copy {
 }
 
 /// Writes a line of PID 1.
-pub fn say(text: &str) {
+pub fn log(text: &str) {
     // A console that is gone must not stop the machine.
     let _ = writeln!(io::stdout().lock(), "moby-init: {text}");
 }
@@ -69,7 +69,7 @@ pub fn open() {
     if !enough && copy.is_none() {
         match start_copy() {
             Ok(started) => *copy = Some(started),
-            Err(error) => say(&format!("cannot write to several consoles: {error}")),
+            Err(error) => log(&format!("cannot write to several consoles: {error}")),
         }
     }
 }
@@ -168,7 +168,7 @@ impl Console {
     /// Waits until the console accepts more. Returns `false` when it does not.
     fn wait(&self) -> bool {
         let mut fds = [PollFd::new(&self.file, PollFlags::OUT)];
-        match poll(&mut fds, Some(&PATIENCE)) {
+        match poll(&mut fds, Some(&WRITE_TIMEOUT)) {
             Ok(ready) => ready > 0,
             Err(error) => error == Errno::INTR,
         }

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::process::{list, run, start, wait_for};
 use crate::runtime::Runtime;
 use crate::supervisor::Supervisor;
-use crate::{containerd, fstab, say, shutdown};
+use crate::{containerd, fstab, log, shutdown};
 
 /// Directories where programs are looked up, also by runc and containerd.
 pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -31,7 +31,7 @@ impl Container {
     /// run.
     fn prepare(section: &str, directory: String) -> Option<Container> {
         let name = directory.rsplit('/').next().unwrap_or_default().to_owned();
-        say(&format!("{section} {name}"));
+        log(&format!("{section} {name}"));
         let prepared = Runtime::read(&directory).and_then(|runtime| runtime.prepare().map(|()| runtime));
         match prepared {
             Ok(runtime) => Some(Container {
@@ -40,7 +40,7 @@ impl Container {
                 runtime,
             }),
             Err(error) => {
-                say(&format!("{section} {name}: {error}"));
+                log(&format!("{section} {name}: {error}"));
                 None
             }
         }
@@ -59,7 +59,7 @@ pub fn volumes() {
         let mounted = fstab::mount("tmpfs", &tmp, "tmpfs", &[])
             .and_then(|()| fstab::mount("overlay", &format!("{directory}/merged"), "overlay", &options));
         if let Err(error) = mounted {
-            say(&format!("volume {directory}: {error}"));
+            log(&format!("volume {directory}: {error}"));
         }
     }
 }
@@ -74,8 +74,8 @@ pub fn run_in_order(section: &str) {
         let name = &container.name;
         match run_to_end(&container, &format!("{section}-{name}")) {
             Ok(0) => {}
-            Ok(status) => say(&format!("{section} {name} failed: exit status {status}")),
-            Err(error) => say(&format!("{section} {name}: {error}")),
+            Ok(status) => log(&format!("{section} {name} failed: exit status {status}")),
+            Err(error) => log(&format!("{section} {name}: {error}")),
         }
         // Orphans that it left behind.
         shutdown::reap();
@@ -139,7 +139,7 @@ pub fn start_services() -> Supervisor {
         let start = move |again| {
             let started = start_service(&container, again);
             started
-                .map_err(|error| say(&format!("service {}: {error}", container.name)))
+                .map_err(|error| log(&format!("service {}: {error}", container.name)))
                 .ok()
         };
         services.add(&name, policy, Box::new(start));
@@ -155,10 +155,10 @@ fn start_service(container: &Container, again: bool) -> Result<Pid, Error> {
         // A runc that was killed has not removed it.
         let _ = run(runc(&["delete", "--force", id]));
     }
-    let log = log(id);
+    let output = log_file(id);
     let logged = |arguments: &[&str]| {
         let mut command = runc(arguments);
-        command.stdout(log()).stderr(log());
+        command.stdout(output()).stderr(output());
         command
     };
     if !container.runtime.needs_process() {
@@ -169,16 +169,16 @@ fn start_service(container: &Container, again: bool) -> Result<Pid, Error> {
     Ok(pid)
 }
 
-/// Opens the log of a program. What is returned makes copies of it; they lead nowhere when it cannot
-/// be opened.
-pub fn log(name: &str) -> impl Fn() -> Stdio + use<> {
+/// Opens the log file of a program. Returns a function that copies its handle, or discards output if the
+/// file cannot be opened.
+pub fn log_file(name: &str) -> impl Fn() -> Stdio + use<> {
     let path = format!("/var/log/{name}.log");
     // A disk may have been mounted on /var since the directory was created.
     let _ = fs::create_dir_all("/var/log");
-    let log = fs::File::options().create(true).append(true).open(&path);
-    let log = log.map_err(|error| say(&format!("{path}: {error}"))).ok();
+    let file = fs::File::options().create(true).append(true).open(&path);
+    let file = file.map_err(|error| log(&format!("{path}: {error}"))).ok();
     move || {
-        let copy = log.as_ref().and_then(|log| log.try_clone().ok());
+        let copy = file.as_ref().and_then(|file| file.try_clone().ok());
         copy.map_or_else(Stdio::null, Stdio::from)
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, UnmountFlags, mount_remount, unmount};
 
-use crate::{process, say};
+use crate::{log, process};
 
 /// Longest time that an unmount, or the kernel's release of a device, is waited for.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -32,7 +32,7 @@ pub fn release() {
     }
     for mount in mounts().iter().filter(|mount| mount.is_writable_disk()) {
         if let Err(error) = mount_remount(mount.path.as_str(), MountFlags::RDONLY, c"") {
-            say(&format!("{} stays mounted: {error}", mount.path));
+            log(&format!("{} stays mounted: {error}", mount.path));
         }
     }
     rustix::fs::sync();
@@ -46,7 +46,7 @@ pub fn release() {
         return;
     }
     if let Err(error) = emergency_remount() {
-        say(&format!("disks are still written to: {}: {error}", left.join(", ")));
+        log(&format!("disks are still written to: {}: {error}", left.join(", ")));
     }
 }
 

@@ -49,7 +49,7 @@ mod supervisor;
 mod terminate;
 
 #[cfg(target_os = "linux")]
-use console::say;
+use console::log;
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
@@ -83,7 +83,7 @@ fn boot() -> ! {
     mounts::leave_ramfs();
     mounts::all();
     console::open();
-    say("starting");
+    log("starting");
     raise_limits();
     modules::load();
     // Drivers may have brought more.
@@ -97,7 +97,7 @@ fn boot() -> ! {
     containers::volumes();
     containers::run_in_order("onboot");
     let services = containers::start_services();
-    say("started");
+    log("started");
     shutdown::supervise(&children, services)
 }
 
@@ -111,7 +111,7 @@ fn raise_limits() {
             maximum: value,
         };
         if let Err(error) = setrlimit(resource, limit) {
-            say(&format!("limit {resource:?}: {error}"));
+            log(&format!("limit {resource:?}: {error}"));
         }
     }
 }
@@ -131,6 +131,6 @@ fn set_hostname() {
     if !name.is_empty()
         && let Err(error) = rustix::system::sethostname(name.as_bytes())
     {
-        say(&format!("hostname {name}: {error}"));
+        log(&format!("hostname {name}: {error}"));
     }
 }

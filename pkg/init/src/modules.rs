@@ -7,7 +7,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use crate::process::list;
-use crate::{hotplug, say};
+use crate::{hotplug, log};
 
 /// Modules that containers need besides drivers.
 const ALWAYS: [&str; 2] = ["overlay", "af_packet"];
@@ -61,7 +61,7 @@ pub fn load() {
             break;
         }
     }
-    say(&format!("{} modules loaded", index.loaded.len()));
+    log(&format!("{} modules loaded", index.loaded.len()));
     let following = match events {
         Ok(events) => {
             let follow = move || {
@@ -74,7 +74,7 @@ pub fn load() {
         Err(error) => Err(error),
     };
     if let Err(error) = following {
-        say(&format!("devices that appear later get no modules: {error}"));
+        log(&format!("devices that appear later get no modules: {error}"));
     }
 }
 
@@ -224,7 +224,7 @@ impl Index {
             let file = match fs::File::open(format!("{}/{needed}", self.directory)) {
                 Ok(file) => file,
                 Err(error) => {
-                    say(&format!("{needed}: {error}"));
+                    log(&format!("{needed}: {error}"));
                     continue;
                 }
             };
@@ -232,7 +232,7 @@ impl Index {
             match rustix::system::finit_module(&file, &given, flags(needed)) {
                 // A driver without a device reports ENODEV.
                 Ok(()) | Err(rustix::io::Errno::EXIST | rustix::io::Errno::NODEV) => {}
-                Err(error) => say(&format!("{needed}: {error}")),
+                Err(error) => log(&format!("{needed}: {error}")),
             }
         }
     }

@@ -9,18 +9,18 @@ use rustix::mount::{
     MountFlags, MountPropagationFlags, mount, mount_bind_recursive, mount_change, mount_move, mount_remount,
 };
 
-use crate::say;
+use crate::log;
 
 /// `f_type` of ramfs and tmpfs (include/uapi/linux/magic.h).
 const RAMFS_MAGIC: u64 = 0x8584_58f6;
 const TMPFS_MAGIC: u64 = 0x0102_1994;
 /// Directory that the root is bound to for a moment.
-const STEP: &str = "/.root";
+const TEMP_ROOT: &str = "/.root";
 
 /// Reports a failure, and goes on: half a machine shows more than none.
 fn report<E: std::fmt::Display>(what: &str, result: Result<(), E>) {
     if let Err(error) = result {
-        say(&format!("{what}: {error}"));
+        log(&format!("{what}: {error}"));
     }
 }
 
@@ -31,9 +31,9 @@ pub fn leave_ramfs() {
     if ![RAMFS_MAGIC, TMPFS_MAGIC].contains(&(found.f_type as u64)) {
         return;
     }
-    let _ = fs::create_dir(STEP);
-    let moved = mount_bind_recursive("/", STEP)
-        .and_then(|()| rustix::process::chdir(STEP))
+    let _ = fs::create_dir(TEMP_ROOT);
+    let moved = mount_bind_recursive("/", TEMP_ROOT)
+        .and_then(|()| rustix::process::chdir(TEMP_ROOT))
         .and_then(|()| mount_move(".", "/"))
         .and_then(|()| rustix::process::chroot("."))
         .and_then(|()| rustix::process::chdir("/"));

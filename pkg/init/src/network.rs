@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-use crate::say;
+use crate::log;
 
 /// Message type (linux/rtnetlink.h).
 const RTM_NEWLINK: u16 = 16;
@@ -40,7 +40,7 @@ const MAX_NAME_LEN: usize = 15;
 pub fn loopback_up() {
     let message = Message::new(0, &interface(1, IFF_UP));
     if let Err(error) = message.send() {
-        say(&format!("lo: {error}"));
+        log(&format!("lo: {error}"));
     }
 }
 

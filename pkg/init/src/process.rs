@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, WaitOptions, wait, waitpid};
 
 use crate::error::Error;
-use crate::{say, shutdown};
+use crate::{log, shutdown};
 
 /// Exit status of a process that was killed by a signal.
 const KILLED: i32 = 255;
@@ -48,13 +48,13 @@ pub fn run(command: Command) -> Result<i32, Error> {
 /// Runs the programs of a directory, sorted by their names.
 pub fn run_parts(directory: &str) {
     for path in list(directory).into_iter().filter(|path| Path::new(path).is_file()) {
-        say(&path);
+        log(&path);
         let mut command = Command::new(&path);
         command.stdin(Stdio::null());
         match run(command) {
             Ok(0) => {}
-            Ok(status) => say(&format!("{path} failed: exit status {status}")),
-            Err(error) => say(&error.to_string()),
+            Ok(status) => log(&format!("{path} failed: exit status {status}")),
+            Err(error) => log(&error.to_string()),
         }
     }
 }
@@ -88,7 +88,7 @@ pub fn wait_for(child: Pid) -> Result<i32, Error> {
 }
 
 /// Reaps the children that have ended, without waiting. Returns their exit statuses.
-pub fn ended() -> Vec<(Pid, i32)> {
+pub fn reap() -> Vec<(Pid, i32)> {
     let mut ended = Vec::new();
     while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
         ended.push((pid, status.exit_status().unwrap_or(KILLED)));
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn children_that_end_meanwhile_keep_their_status() {
-        // `ended` reaps what other tests wait for.
+        // `reap` reaps what other tests wait for.
         if !is_isolated("process::tests::children_that_end_meanwhile_keep_their_status", &[]) {
             return;
         }
@@ -131,7 +131,7 @@ mod tests {
         assert!(!is_running(service));
         assert_eq!(wait_for(container).unwrap(), 5);
         assert!(!is_running(container));
-        assert_eq!(ended(), [(service, 7)]);
+        assert_eq!(reap(), [(service, 7)]);
         // It has been reaped.
         assert!(wait_for(container).is_err());
         endless.kill().unwrap();

@@ -7,7 +7,7 @@ const MIN_DELAY: Duration = Duration::from_secs(1);
 /// Longest delay.
 const MAX_DELAY: Duration = Duration::from_secs(60);
 /// Run time after which a service counts as healthy, and the delays begin again at the shortest.
-const HEALTHY: Duration = Duration::from_secs(10);
+const MIN_HEALTHY_RUN: Duration = Duration::from_secs(10);
 
 /// Restart policy of a service: `restart` in its `runtime.json`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Backoff {
         if self.policy == Policy::No {
             return None;
         }
-        if ran >= HEALTHY {
+        if ran >= MIN_HEALTHY_RUN {
             self.next = MIN_DELAY;
         }
         let delay = self.next;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::restart::Policy;
-use crate::{fstab, network, say};
+use crate::{fstab, log, network};
 
 /// Content of a container's `runtime.json`.
 pub struct Runtime {
@@ -136,7 +136,7 @@ fn add_interface(entry: &Value, pid: u32) -> Result<(), Error> {
     if moves {
         network::move_to(name, pid).map_err(failed("move"))?;
     }
-    say(&format!("interface {name} for process {pid}"));
+    log(&format!("interface {name} for process {pid}"));
     Ok(())
 }
 

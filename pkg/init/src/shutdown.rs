@@ -16,10 +16,10 @@ use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use crate::supervisor::Supervisor;
-use crate::{console, containers, disks, process, say, terminate};
+use crate::{console, containers, disks, log, process, terminate};
 
 /// Time after which the main thread looks for children that have ended, should a signal get lost.
-const LOOK: Duration = Duration::from_secs(10);
+const REAP_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The thread that stops the machine. Locked while children are reaped, so that no other thread
 /// takes the exit status of a child that this one waits for.
@@ -83,7 +83,7 @@ pub fn listen() -> Receiver<()> {
     let signals = Signals::new([SIGCHLD, SIGINT, SIGTERM, SIGUSR1, SIGUSR2]);
     let started = signals.and_then(|signals| std::thread::Builder::new().spawn(receive(signals)));
     if let Err(error) = started {
-        say(&format!("cannot receive signals: {error}"));
+        log(&format!("cannot receive signals: {error}"));
     }
     children
 }
@@ -92,9 +92,9 @@ pub fn listen() -> Receiver<()> {
 pub fn supervise(children: &Receiver<()>, mut services: Supervisor) -> ! {
     loop {
         for (pid, status) in reap() {
-            services.ended(pid, status);
+            services.child_ended(pid, status);
         }
-        let next = services.restart().unwrap_or(LOOK).min(LOOK);
+        let next = services.restart().unwrap_or(REAP_INTERVAL).min(REAP_INTERVAL);
         if let Err(RecvTimeoutError::Disconnected) = children.recv_timeout(next) {
             // Without signals.
             std::thread::sleep(next.min(Duration::from_secs(1)));
@@ -109,7 +109,7 @@ pub fn reap() -> Vec<(Pid, i32)> {
         drop(stopping);
         park();
     }
-    process::ended()
+    process::reap()
 }
 
 /// Returns whether the machine stops.
@@ -153,7 +153,7 @@ fn power_button(mut device: std::fs::File) {
     let mut event = [0; 24];
     while device.read_exact(&mut event).is_ok() {
         if event.get(16..24) == Some(&[1, 0, 116, 0, 1, 0, 0, 0]) {
-            say("power button");
+            log("power button");
             let _ = kill_process(Pid::INIT, Signal::USR2);
         }
     }
@@ -162,12 +162,12 @@ fn power_button(mut device: std::fs::File) {
 /// Runs the onshutdown containers, ends all processes, releases the disks and stops the machine.
 fn stop(action: Action) {
     *stopping() = Some(std::thread::current().id());
-    say("stopping");
+    log("stopping");
     containers::run_in_order("onshutdown");
     process::run_parts("/etc/shutdown.d");
     terminate::all();
     disks::release();
-    say("down");
+    log("down");
     console::close();
     let command = match action {
         Action::PowerOff => RebootCommand::PowerOff,
@@ -175,7 +175,7 @@ fn stop(action: Action) {
         Action::Halt => RebootCommand::Halt,
     };
     if let Err(error) = reboot(command) {
-        say(&format!("cannot stop the machine: {error}"));
+        log(&format!("cannot stop the machine: {error}"));
     }
     park()
 }

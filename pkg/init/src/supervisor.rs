@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
 
+use crate::log;
 use crate::restart::{Backoff, Policy, outlook};
-use crate::say;
 
 /// Starts a service, and returns the process to wait for. `None` means that the start failed, and that
 /// the reason has been printed. The argument is `true` from the second start on.
@@ -43,7 +43,7 @@ impl Supervisor {
     }
 
     /// Takes note that a child of PID 1 has ended.
-    pub fn ended(&mut self, child: Pid, status: i32) {
+    pub fn child_ended(&mut self, child: Pid, status: i32) {
         for service in &mut self.0 {
             if let State::Running { pid, since } = service.state
                 && pid == child
@@ -85,7 +85,7 @@ impl Service {
 
     fn wait(&mut self, what: &str, ran: Duration) {
         let delay = self.backoff.delay(ran);
-        say(&format!("service {} {what}{}", self.name, outlook(delay)));
+        log(&format!("service {} {what}{}", self.name, outlook(delay)));
         self.state = match delay.and_then(|delay| Instant::now().checked_add(delay)) {
             Some(until) => State::Waiting { until },
             None => State::Stopped,
@@ -125,9 +125,9 @@ mod tests {
         );
         assert_eq!(supervisor.restart(), None);
         // Somebody else's process.
-        supervisor.ended(pid(99), 0);
+        supervisor.child_ended(pid(99), 0);
         assert_eq!(supervisor.restart(), None);
-        supervisor.ended(pid(11), 0);
+        supervisor.child_ended(pid(11), 0);
         let wait = supervisor.restart().unwrap();
         assert!(
             wait > Duration::from_millis(500) && wait <= Duration::from_secs(1),
@@ -144,9 +144,9 @@ mod tests {
         assert_eq!(supervisor.restart(), None);
         assert_eq!(*starts.borrow(), [false, true, true]);
         // It runs under another number now.
-        supervisor.ended(pid(11), 0);
+        supervisor.child_ended(pid(11), 0);
         assert_eq!(supervisor.restart(), None);
-        supervisor.ended(pid(13), 1);
+        supervisor.child_ended(pid(13), 1);
         assert!(supervisor.restart().is_some());
     }
 
@@ -156,9 +156,9 @@ mod tests {
         let mut supervisor = Supervisor::default();
         supervisor.add("once", Policy::No, recorded(&once, 10));
         supervisor.add("restarted", Policy::Always, recorded(&restarted, 20));
-        supervisor.ended(pid(11), 1);
+        supervisor.child_ended(pid(11), 1);
         assert_eq!(supervisor.restart(), None);
-        supervisor.ended(pid(21), 1);
+        supervisor.child_ended(pid(21), 1);
         assert!(supervisor.restart().is_some());
         assert_eq!(*once.borrow(), [false]);
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::SIGTERM;
 
-use crate::{process, say};
+use crate::{log, process};
 
 /// Longest time from SIGTERM to SIGKILL, as in LinuxKit.
 const GRACE: Duration = Duration::from_secs(5);
@@ -31,19 +31,19 @@ pub fn all() {
         let start = Instant::now();
         while some().any(|process| process.handles_term()) && start.elapsed() < GRACE {
             std::thread::sleep(INTERVAL);
-            process::ended();
+            process::reap();
         }
     }
     let start = Instant::now();
     loop {
-        process::ended();
+        process::reap();
         let left = running();
         if left.is_empty() {
             return;
         }
         if start.elapsed() > KILL_TIMEOUT {
             let names: Vec<String> = left.iter().map(Process::to_string).collect();
-            say(&format!("processes that cannot be killed: {}", names.join(", ")));
+            log(&format!("processes that cannot be killed: {}", names.join(", ")));
             return;
         }
         // Every time, since one that forked meanwhile has children that were not seen before.

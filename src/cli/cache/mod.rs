@@ -57,8 +57,8 @@ enum Command {
         #[arg(short, long, value_name = "FILE", visible_alias = "outfile")]
         output: PathBuf,
         /// `oci` (OCI archive), `docker` (for `docker load`) or `filesystem` (root filesystem as a tar)
-        #[arg(long, value_enum, default_value_t = Format::Oci, hide_possible_values = true)]
-        format: Format,
+        #[arg(long, value_enum, default_value_t = ExportFormat::Oci, hide_possible_values = true)]
+        format: ExportFormat,
         /// Architecture to export, for docker and filesystem [default: the host's]. An OCI archive
         /// holds every architecture of the image
         #[arg(long, default_value = host_arch(), hide_default_value = true)]
@@ -95,7 +95,7 @@ enum Command {
 
 /// Archive format of an export.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
+enum ExportFormat {
     /// OCI archive
     Oci,
     /// Archive for `docker load`
@@ -182,7 +182,7 @@ fn import(dir: &Path, from: &Path, images: Vec<String>, reporter: &dyn Reporter)
         for (digest, referrers) in layout.referrers_of(&graph)? {
             writer.attach(&name, &digest, referrers)?;
         }
-        writer.name(&name, graph.top)?;
+        writer.set_name(&name, graph.top)?;
         reporter.info(&format!("imported {name}"));
     }
     Ok(())
@@ -205,17 +205,17 @@ fn graph(layout: &Layout, name: &str) -> Result<ImageGraph, Failure> {
     Err(Diagnostic::error(message).help(help).into())
 }
 
-fn export(dir: &Path, image: &str, format: Format, arch: Arch, time: Time) -> Result<Extents, Failure> {
+fn export(dir: &Path, image: &str, format: ExportFormat, arch: Arch, time: Time) -> Result<Extents, Failure> {
     let (store, name) = (store(dir)?, canonical(image));
     let tree = match format {
-        Format::Oci => {
+        ExportFormat::Oci => {
             let graph = store.graph(&name, &|_| None)?;
             let mut images = vec![(name.clone(), graph.clone())];
-            images.extend(store.referring(&name, &graph)?);
+            images.extend(store.referrers(&name, &graph)?);
             graph::layout(&images, time)
         }
-        Format::Docker => store.docker_archive(&store.image(&name, arch)?, time)?,
-        Format::Filesystem => store.tree(&store.image(&name, arch)?)?,
+        ExportFormat::Docker => store.docker_archive(&store.image(&name, arch)?, time)?,
+        ExportFormat::Filesystem => store.tree(&store.image(&name, arch)?)?,
     };
     pax::plan(&tree).map_err(|error| {
         let message = format!("cannot export {name}: {error}");

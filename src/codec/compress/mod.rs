@@ -46,7 +46,7 @@ impl Compression {
     ///
     /// # Errors
     /// An unknown algorithm or level.
-    pub fn of_disk(text: &str) -> Result<Compression, Invalid> {
+    pub fn parse_for_disk(text: &str) -> Result<Compression, Invalid> {
         match text {
             "gzip" => Ok(Compression::DISK),
             text => text.parse(),
@@ -163,7 +163,7 @@ pub fn compress(
     if compression == Compression::None {
         return Ok(plain.clone());
     }
-    let digest = ContentId::of(plain)?.derive(&compression.to_string());
+    let digest = ContentId::from_content(plain)?.derive(&compression.to_string());
     keep(dir, digest, |out| write(plain, compression, jobs, out, progress))
 }
 
@@ -184,7 +184,7 @@ pub fn compress_archive(
         return compress(plain, compression, jobs, dir, progress);
     }
     let origins: Vec<&str> = gzip::origins(plain).iter().map(|origin| origin.digest()).collect();
-    let digest = ContentId::of(plain)?.derive(&format!("gzip of {}", origins.join(" ")));
+    let digest = ContentId::from_content(plain)?.derive(&format!("gzip of {}", origins.join(" ")));
     keep(dir, digest, |out| {
         gzip::write_pieces(plain, &archive.pieces, jobs, out, progress).map(drop)
     })
@@ -391,7 +391,7 @@ mod tests {
         let digest = |origin| {
             let archive = pack(origin, 1).3;
             let kept = compress_archive(&archive, Compression::default(), 1, dir.path(), &|_| {}).unwrap();
-            ContentId::of(&kept).unwrap().derive("")
+            ContentId::from_content(&kept).unwrap().derive("")
         };
         assert_ne!(digest(true), digest(false));
         // A level compresses anew.

@@ -14,7 +14,7 @@ use super::endpoint::{Endpoint, Scheme};
 use crate::bounded;
 
 /// Maximum time for connecting.
-const CONNECT: Duration = Duration::from_secs(15);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Maximum time until a response begins, and until a read brings something.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -47,7 +47,7 @@ impl Http {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .user_agent(concat!("moby/", env!("CARGO_PKG_VERSION")))
-            .timeout_connect(Some(CONNECT))
+            .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_recv_response(Some(RESPONSE_TIMEOUT))
             .timeout_per_read(Some(RESPONSE_TIMEOUT))
             // Layers are read in parallel.

@@ -282,7 +282,7 @@ impl Pull<'_> {
             write(&path, &manifest.bytes)?;
         }
         let descriptor = json!({"mediaType": top.media_type, "digest": top.digest, "size": top.bytes.len()});
-        writer.name(name, descriptor).map_err(Box::new)?;
+        writer.set_name(name, descriptor).map_err(Box::new)?;
         for (digest, referrers) in signatures {
             writer.attach(name, &digest, referrers).map_err(Box::new)?;
         }

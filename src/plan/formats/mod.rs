@@ -278,7 +278,7 @@ impl Format {
     }
 
     /// Returns whether the format is a single file, so that `--output` can name it.
-    pub fn is_stream(&self) -> bool {
+    pub fn is_single_file(&self) -> bool {
         self.files.len() == 1
     }
 

@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::process::{is_running, start};
 use crate::restart::{Backoff, Policy, outlook};
 use crate::supervisor::Supervisor;
-use crate::{say, shutdown};
+use crate::{log, shutdown};
 use client::{Client, SOCKET, connect};
 
 const PROGRAM: &str = "/usr/bin/containerd";
@@ -29,7 +29,7 @@ const NAMESPACE: &str = "services.linuxkit";
 /// Time between two looks for the socket: while the boot waits, and later.
 const INTERVALS: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
 /// Longest time that the boot waits for the socket.
-const PATIENCE: Duration = Duration::from_secs(120);
+const SOCKET_TIMEOUT: Duration = Duration::from_secs(120);
 /// Number of lines of containerd's log that are shown when it does not listen.
 const LOG_LINES: usize = 5;
 
@@ -41,31 +41,31 @@ pub fn is_installed() -> bool {
 /// Starts containerd and, when it listens, the services. Returns when they are started, or cannot be:
 /// a thread keeps trying.
 pub fn start_services(services: Vec<Container>, supervisor: &mut Supervisor) {
-    let start = |_| start_daemon().map_err(|error| say(&error.to_string())).ok();
+    let start = |_| start_daemon().map_err(|error| log(&error.to_string())).ok();
     let pid = supervisor.add("containerd", Policy::Always, Box::new(start));
     let (started, wait) = channel();
     let serve = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match runtime {
             Ok(runtime) => runtime.block_on(serve(pid, services, started)),
-            Err(error) => say(&format!("containerd: {error}")),
+            Err(error) => log(&format!("containerd: {error}")),
         }
     };
     if let Err(error) = std::thread::Builder::new().spawn(serve) {
-        say(&format!("containerd: {error}"));
+        log(&format!("containerd: {error}"));
     }
     // Ends when the thread has started everything, or is gone.
     let _ = wait.recv();
 }
 
 fn start_daemon() -> Result<Pid, Error> {
-    let log = containers::log("containerd");
+    let output = containers::log_file("containerd");
     let mut command = Command::new(PROGRAM);
     command.env("PATH", containers::PATH).stdin(Stdio::null());
     if Path::new(CONFIG).exists() {
         command.args(["--config", CONFIG]);
     }
-    command.stdout(log()).stderr(log());
+    command.stdout(output()).stderr(output());
     // A socket that a crash left on a disk would be taken for the new one.
     let _ = fs::remove_file(SOCKET);
     start(command)
@@ -74,7 +74,7 @@ fn start_daemon() -> Result<Pid, Error> {
 /// Starts the services one after the other, and restarts those that end.
 async fn serve(daemon: Option<Pid>, services: Vec<Container>, started: Sender<()>) {
     let channel = first_connection(daemon, &started).await;
-    say("containerd listens");
+    log("containerd listens");
     let mut seen = BTreeSet::new();
     let mut tasks = Vec::new();
     for service in services {
@@ -85,7 +85,7 @@ async fn serve(daemon: Option<Pid>, services: Vec<Container>, started: Sender<()
         if seen.insert(client.namespace.clone())
             && let Err(error) = client.forget_containers().await
         {
-            say(&format!("containers of an earlier boot: {error}"));
+            log(&format!("containers of an earlier boot: {error}"));
         }
         let result = client.start(&service).await;
         tasks.push(tokio::spawn(keep(client, service, result)));
@@ -102,7 +102,7 @@ async fn first_connection(daemon: Option<Pid>, started: &Sender<()>) -> Channel 
     let start = Instant::now();
     let mut reported = false;
     loop {
-        let hopeless = !daemon.is_some_and(is_running) || start.elapsed() > PATIENCE;
+        let hopeless = !daemon.is_some_and(is_running) || start.elapsed() > SOCKET_TIMEOUT;
         if Path::new(SOCKET).exists() || hopeless && !reported {
             match connect().await {
                 Ok(channel) => return channel,
@@ -121,11 +121,11 @@ async fn first_connection(daemon: Option<Pid>, started: &Sender<()>) -> Channel 
 
 /// Shows the end of containerd's log: without services, there may be no shell to look at it.
 fn report(error: &Error) {
-    say(&format!("containerd does not answer on {SOCKET}: {error}"));
-    let log = fs::read_to_string(LOG).unwrap_or_default();
-    let lines: Vec<&str> = log.lines().collect();
+    log(&format!("containerd does not answer on {SOCKET}: {error}"));
+    let text = fs::read_to_string(LOG).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
     for line in lines.iter().skip(lines.len().saturating_sub(LOG_LINES)) {
-        say(&format!("containerd: {line}"));
+        log(&format!("containerd: {line}"));
     }
 }
 
@@ -146,11 +146,11 @@ async fn keep(client: Client, service: Container, mut started: Result<(), Error>
             Err(error) => format!("service {name}: {error}"),
         };
         if shutdown::is_stopping() {
-            say(&what);
+            log(&what);
             return;
         }
         let delay = backoff.delay(since.elapsed());
-        say(&format!("{what}{}", outlook(delay)));
+        log(&format!("{what}{}", outlook(delay)));
         let Some(delay) = delay else { return };
         tokio::time::sleep(delay).await;
         if shutdown::is_stopping() {

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_move, unmount};
 
 use crate::error::Error;
-use crate::{console, modules, say};
+use crate::{console, log, modules};
 use cmdline::Cmdline;
 
 /// Mount point of the root filesystem before it is the root.
@@ -32,7 +32,7 @@ const OUTER: &str = "/outer";
 /// File that marks an initrd (systemd's INITRD_INTERFACE).
 const MARKER: &str = "/etc/initrd-release";
 /// Longest time that a device may take to appear.
-const PATIENCE: Duration = Duration::from_secs(60);
+const DEVICE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Returns whether the root is an initrd, not the machine's own filesystem.
 pub fn is_here() -> bool {
@@ -45,7 +45,7 @@ pub fn run() -> std::process::ExitCode {
     match enter() {
         Ok(never) => match never {},
         Err(error) => {
-            say(&format!("cannot mount the root filesystem: {error}"));
+            log(&format!("cannot mount the root filesystem: {error}"));
             console::close();
             std::process::ExitCode::FAILURE
         }
@@ -62,7 +62,7 @@ fn enter() -> Result<Infallible, Error> {
     console::open();
     let cmdline = Cmdline::read();
     let device = wait_for(&cmdline.root)?;
-    say(&format!("root={} is {device}", cmdline.root));
+    log(&format!("root={} is {device}", cmdline.root));
     for path in [SYSROOT, OUTER] {
         fs::create_dir_all(path).map_err(Error::file("create", path))?;
     }
@@ -96,7 +96,7 @@ fn wait_for(root: &str) -> Result<String, Error> {
         if let Some(device) = device::find(root) {
             return Ok(device);
         }
-        if start.elapsed() > PATIENCE {
+        if start.elapsed() > DEVICE_TIMEOUT {
             return Err(Error::RootNotFound {
                 root: root.to_owned(),
                 devices: device::all().join(" "),
