@@ -44,8 +44,8 @@ impl<T: Into<Diagnostics>> From<T> for Failure {
 /// Builds the outputs of a request.
 ///
 /// # Errors
-/// Every error that is known before a layer is read, else the first that occurs. No output has its
-/// name then.
+/// All errors that can be found without reading layers, else the first later one. On error no output is
+/// renamed into place.
 pub fn build(request: &Request, reporter: &dyn Reporter) -> Result<Built, Diagnostics> {
     let repeated = match attempt(request, reporter) {
         Ok(built) => return Ok(built),

@@ -169,7 +169,7 @@ pub fn program(kernel: &Extents) -> Result<Extents, Error> {
     }
 }
 
-/// Reads the version in a kernel's header or banner; none if there is none.
+/// Reads the version in a kernel's header or banner; `None` if there is none.
 ///
 /// # Errors
 /// A file that cannot be read.

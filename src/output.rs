@@ -37,7 +37,7 @@ pub struct Staged(Vec<(PathBuf, Pending)>);
 /// Remaining work for a file.
 #[derive(Debug)]
 enum Pending {
-    /// To give it its name.
+    /// To rename it into place.
     Name(emit::StagedFile),
     /// To write it to a device or a pipe, which cannot be taken back.
     Stream(Extents),

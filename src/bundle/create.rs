@@ -45,7 +45,7 @@ pub struct Options<'a> {
     pub arches: Vec<Arch>,
     /// Takes every platform of the images.
     pub all_platforms: bool,
-    /// Output formats whose boot loaders are taken; without formats, all that are there.
+    /// Output formats whose boot loaders are taken; without formats, all that are available.
     pub formats: Vec<&'static Format>,
     /// Sources of images.
     pub image_sources: store::Options,

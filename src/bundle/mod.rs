@@ -122,7 +122,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Opens a bundle; none if the layout is another one. It may be unpacked.
+    /// Opens a bundle; `None` if the layout is another one. It may be unpacked.
     ///
     /// # Errors
     /// A path that is missing or is not a layout, and a manifest that is corrupt or of another version.

@@ -1,4 +1,4 @@
-//! Verifying a bundle: all of it, and nothing else.
+//! Verification of a bundle: every listed file is intact, and no blob is unlisted.
 
 use std::collections::BTreeSet;
 

@@ -158,7 +158,7 @@ fn yaml(file: &Path) -> Result<Yaml, Failure> {
     })
 }
 
-/// Opens a bundle, which another layout is not.
+/// Opens a bundle; fails for a layout without bundle.json.
 fn open(path: &Path) -> Result<Bundle, Failure> {
     Bundle::open(path)?.ok_or_else(|| {
         let message = format!("{} is not a bundle: it has no bundle.json", path.display());

@@ -10,7 +10,7 @@ use crate::bundle::{Bundle, Kind};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::lock::{self, Lock};
 
-/// Place of the YAML files of a build, and of everything that they name.
+/// Source of a build's files: the disk, or a bundle.
 #[derive(Debug, Default)]
 pub struct Inputs {
     bundle: Option<Bundle>,
@@ -37,7 +37,7 @@ impl Inputs {
         Ok(Inputs::default())
     }
 
-    /// Reads a file of the bundle; none if it is on disk.
+    /// Reads a file of the bundle; `None` if it is on disk.
     ///
     /// # Errors
     /// A file that is corrupt.
@@ -71,7 +71,7 @@ impl Inputs {
         Ok(found.map_err(Diagnostics::from)?)
     }
 
-    /// Returns the files that the YAML names, by their paths in it; none if the YAML is on disk.
+    /// Returns the files that the YAML names, by their paths in it; `None` if the YAML is on disk.
     ///
     /// # Errors
     /// Files that are corrupt.

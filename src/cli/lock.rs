@@ -87,7 +87,7 @@ fn write(lock: &Lock, path: &Path) -> Result<(), Diagnostic> {
     })
 }
 
-/// Reads the lock of a build, if there is one. With `is_locked`, it must be there and fit.
+/// Reads the lock of a build, if there is one. With `is_locked`, it must exist and match the YAML.
 ///
 /// # Errors
 /// A file that is not a lock, and every difference between it and the YAML if it must fit.

@@ -237,7 +237,7 @@ fn shared_caches() -> Vec<PathBuf> {
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
-    // Not a command for people: arguments of another program follow.
+    // Internal re-execution that ties QEMU to this process.
     if let Some(error) = crate::run::parent::exec_if_asked(std::env::args_os()) {
         let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("error: {error}\n").as_bytes());
         return ExitCode::FAILURE;
@@ -257,7 +257,7 @@ pub fn main() -> ExitCode {
         }
     };
     let text: String = errors.0.iter().map(show).collect();
-    // Nobody has to listen.
+    // A closed standard error must not change the exit status.
     let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
     ExitCode::from(code)
 }
@@ -290,7 +290,7 @@ fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
     text
 }
 
-/// Writes results to standard output. A reader that has gone away is no failure.
+/// Writes results to standard output. A closed pipe is not an error.
 fn print(text: &str) -> Result<(), Failure> {
     use std::io::Write;
     match std::io::stdout().write_all(text.as_bytes()) {

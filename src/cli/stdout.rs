@@ -35,7 +35,7 @@ pub fn write(content: &Extents) -> Result<(), Failure> {
     })
 }
 
-/// Returns true if standard output was closed when the program was started. Rust's runtime then opens
+/// Returns whether standard output was closed when the program was started. Rust's runtime then opens
 /// `/dev/null` in its place, for reading and writing, where a redirection opens it for writing only.
 #[cfg(target_os = "linux")]
 fn is_closed() -> bool {

@@ -16,7 +16,7 @@ const FASTEST: u8 = 4;
 pub struct GzipOrigin {
     file: Slice,
     digest: String,
-    /// Record of the file; none if it is corrupt.
+    /// Record of the file; `None` if it is corrupt.
     recorded: OnceLock<Option<Recorded>>,
 }
 

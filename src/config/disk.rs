@@ -30,7 +30,7 @@ pub struct Partition {
     /// Type: a name, a GUID, or a byte such as `0x83`.
     #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
     pub kind: String,
-    /// Filesystem; none if not given.
+    /// Filesystem; `None` if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filesystem: Option<Filesystem>,
     /// Size as `--size` takes it: the minimum.
@@ -85,7 +85,7 @@ impl Size {
 }
 
 impl Filesystem {
-    /// Most characters in a label.
+    /// Maximum number of characters in a label.
     fn max_label(self) -> usize {
         match self {
             Filesystem::Ext4 | Filesystem::Erofs => 16,
@@ -132,7 +132,7 @@ impl Partition {
         OWN_LABELS.contains(&self.label.as_str())
     }
 
-    /// Returns the type; none if it is not given, or invalid.
+    /// Returns the type; `None` if it is not given, or invalid.
     pub fn partition_type(&self) -> Option<PartitionType> {
         PartitionType::from_str(&self.kind).ok()
     }

@@ -183,7 +183,7 @@ impl Trust {
         self.policy.is_empty()
     }
 
-    /// Returns true if LinuxKit's form names an image, or its organization.
+    /// Returns whether LinuxKit's form names an image, or its organization.
     pub fn names(&self, name: &str) -> bool {
         let Ok(wanted) = reference::parse(name) else {
             return false;

@@ -70,7 +70,7 @@ impl Node {
     }
 }
 
-/// Parses a text of one document; none if it is empty.
+/// Parses a text of one document; `None` if it is empty.
 ///
 /// # Errors
 /// Text that is not UTF-8 or not YAML, a second document, and values beyond the limits.

@@ -15,7 +15,7 @@ const FORMAT: &str = "cpio archive";
 /// Length of a header, in bytes.
 const HEADER: usize = 110;
 const MAGIC: &[u8] = b"070701";
-/// Longest name, in bytes: Linux's PATH_MAX.
+/// Maximum length of a name, in bytes: Linux's PATH_MAX.
 const MAX_NAME: u64 = 4096;
 /// Type bits of a mode, and their value for a regular file.
 const TYPE: u64 = 0o170_000;

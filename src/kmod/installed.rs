@@ -28,7 +28,7 @@ pub struct Installed {
 }
 
 impl Installed {
-    /// Reads `modules.dep` and `modules.builtin` of the first kernel version in a tree; none if it
+    /// Reads `modules.dep` and `modules.builtin` of the first kernel version in a tree; `None` if it
     /// has neither file.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use crate::json_lines::{self, line, list};
 /// Maximum length of a lock file, in bytes.
 const MAX_LEN: u64 = 16 << 20;
 
-/// Reads a lock file; none if there is no such file.
+/// Reads a lock file; `None` if there is no such file.
 ///
 /// # Errors
 /// A file that cannot be read or is not a lock.

@@ -47,7 +47,7 @@ impl Layout {
     }
 }
 
-/// Returns true if a manifest has attestations about an image.
+/// Returns whether a manifest has attestations about an image.
 fn attests(manifest: &Descriptor, image: &Descriptor) -> bool {
     manifest.annotations().as_ref().is_some_and(|annotations| {
         annotations.get(TYPE.0).map(String::as_str) == Some(TYPE.1)

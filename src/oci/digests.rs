@@ -32,7 +32,7 @@ pub struct PlatformDigests {
 }
 
 impl Layout {
-    /// Returns the digests of an image; none if the layout has no image of the name.
+    /// Returns the digests of an image; `None` if the layout has no image of the name.
     ///
     /// # Errors
     /// Indexes and manifests that are corrupt.

@@ -122,7 +122,7 @@ pub enum Error {
         location: Location,
         /// Compressed size, in bytes.
         compressed: u64,
-        /// Limit of the decompressed size, in bytes.
+        /// Maximum decompressed size, in bytes.
         limit: u64,
     },
     /// A decompressed layer that cannot be written.

@@ -35,7 +35,7 @@ impl Files {
         })
     }
 
-    /// Returns true if there is a file of this path.
+    /// Returns whether there is a file of this path.
     pub(super) fn has(&self, path: &str) -> bool {
         match &self.members {
             Some(members) => members.contains(path),
@@ -79,7 +79,7 @@ impl Layout {
             .location(&path)
     }
 
-    /// Returns true if a blob is in this layout, and not in one that completes it.
+    /// Returns whether a blob is in this layout, and not in one that completes it.
     pub fn has_digest(&self, digest: &str) -> bool {
         is_sha256(digest) && self.files.has(&blob_path(digest))
     }
@@ -120,7 +120,7 @@ impl Layout {
         Ok(slice)
     }
 
-    /// Reads a JSON file at the top of the layout; none if it is not there.
+    /// Reads a JSON file at the top of the layout; `None` if it is not there.
     ///
     /// # Errors
     /// A file of another kind.

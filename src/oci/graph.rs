@@ -128,7 +128,7 @@ impl ImageGraph {
         Ok(graph)
     }
 
-    /// Lists the platforms whose manifests are here, as `linux/amd64`.
+    /// Lists the platforms whose manifests are in this layout, as `linux/amd64`.
     pub fn platforms(&self) -> Vec<String> {
         let is_here = |digest: &str| self.blobs.iter().any(|blob| blob.digest == digest);
         let mut platforms = BTreeSet::new();
@@ -244,7 +244,7 @@ pub(crate) fn digest_of(content: &Extents) -> io::Result<String> {
 }
 
 impl Layout {
-    /// Reads an image with all its blobs, verified; none if the layout has no image of the name.
+    /// Reads an image with all its blobs, verified; `None` if the layout has no image of the name.
     /// From an index, takes the manifests for which `wanted` returns true, and leaves out those for
     /// which it returns none and that are not here: a cache often has one platform only.
     ///

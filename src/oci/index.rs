@@ -14,7 +14,7 @@ use crate::arch::Arch;
 const MAX_LISTED: usize = 100_000;
 
 impl Layout {
-    /// Lists the platforms whose manifests are here, as `linux/amd64`.
+    /// Lists the platforms whose manifests are in this layout, as `linux/amd64`.
     ///
     /// # Errors
     /// An index that is missing or corrupt.
@@ -36,7 +36,8 @@ impl Layout {
             .collect())
     }
 
-    /// Returns the sizes of the blobs of an image that are here, in bytes, by digest. Layers are not read.
+    /// Returns the sizes of the blobs of an image that are in this layout, in bytes, by digest. Layers are
+    /// not read.
     ///
     /// # Errors
     /// Indexes and manifests that are corrupt.
@@ -59,8 +60,8 @@ impl Layout {
         Ok(sizes)
     }
 
-    /// Lists the platforms of an image that are here, each as the digests of its manifest and of the index
-    /// above it, of which one is to be signed. An image without platforms is one itself.
+    /// Lists the platforms of an image that are in this layout, each as the digests of its manifest and of
+    /// the index above it, of which one is to be signed. An image without platforms is one itself.
     pub fn chains(&self, name: &str, descriptor: &Descriptor) -> Vec<Vec<String>> {
         let top = descriptor.digest().to_string();
         let listed = self.below(name, descriptor).unwrap_or_default();
@@ -78,7 +79,7 @@ impl Layout {
     }
 
     /// Lists the descriptors below an index: manifests, and nested indexes before their manifests, as far
-    /// as they are here. A manifest has none.
+    /// as this layout has them. A manifest has none.
     pub(super) fn below(&self, name: &str, top: &Descriptor) -> Result<Vec<Descriptor>, Error> {
         let too_much = |reason: String| Error::NotAnImage {
             name: name.to_owned(),
@@ -92,7 +93,7 @@ impl Layout {
             if nested {
                 all.push(descriptor.clone());
             }
-            // Listed twice, or an index of other platforms that is not here.
+            // Listed twice, or an index of other platforms that this layout lacks.
             if !is_index || !opened.insert(descriptor.digest().to_string()) || (nested && !self.has_blob(&descriptor)) {
                 continue;
             }

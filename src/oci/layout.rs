@@ -134,7 +134,7 @@ impl Layout {
         self.candidates(name).first().copied()
     }
 
-    /// Returns true if this is a `docker save` archive with an image of the name.
+    /// Returns whether this is a `docker save` archive with an image of the name.
     pub(crate) fn has_saved(&self, name: &str) -> bool {
         self.saved(name).is_some()
     }
@@ -186,7 +186,7 @@ impl Layout {
         Ok(slice)
     }
 
-    /// Returns true if the blob of a descriptor is here.
+    /// Returns whether the blob of a descriptor is in this layout.
     pub fn has_blob(&self, descriptor: &Descriptor) -> bool {
         let name = descriptor.digest().to_string();
         self.blob_location(descriptor.digest().as_ref()).open(&name).is_ok()

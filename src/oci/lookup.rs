@@ -20,7 +20,7 @@ impl Layout {
     /// Finds the image of a name for an architecture.
     ///
     /// # Errors
-    /// An image that is here, but not for the architecture, or corrupt.
+    /// An image that exists, but not for the architecture, or is corrupt.
     pub fn image(&self, name: &str, arch: Arch) -> Result<Option<Image>, Error> {
         if let Some(saved) = self.saved(name) {
             return self.saved_image(name, saved)?.for_arch(arch).map(Some);

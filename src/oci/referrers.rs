@@ -78,7 +78,7 @@ pub fn subject(name: &str) -> Option<(String, bool)> {
     is_hex.then(|| (format!("sha256:{hex}"), is_signature))
 }
 
-/// Returns true if a descriptor is `cosign save`'s entry for signatures or other attachments of an image.
+/// Returns whether a descriptor is `cosign save`'s entry for signatures or other attachments of an image.
 pub(super) fn is_attachment(descriptor: &Descriptor) -> bool {
     let annotations = descriptor.annotations().as_ref();
     let kind = annotations.and_then(|annotations| annotations.get(KIND));
@@ -101,7 +101,7 @@ pub fn named(name: &str, referrers: &[(String, Referrers)]) -> io::Result<Vec<(S
 }
 
 impl Referrers {
-    /// Returns true if nothing refers to the image.
+    /// Returns whether nothing refers to the image.
     pub fn is_empty(&self) -> bool {
         self.payloads.is_empty() && self.manifests.is_empty()
     }

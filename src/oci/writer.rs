@@ -75,7 +75,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Reads a JSON blob; none if it is not here.
+    /// Reads a JSON blob; `None` if it is not here.
     ///
     /// # Errors
     /// A blob that cannot be read or is not JSON.
@@ -106,10 +106,10 @@ impl Writer {
     }
 
     /// Adds manifests that refer to `digest`, the digest of an image with this name or of a manifest of it, to
-    /// those that are here, and names them.
+    /// those in the layout, and names them.
     ///
     /// # Errors
-    /// Signatures that are here and corrupt, and a directory that cannot be written.
+    /// Signatures in the layout that are corrupt, and a directory that cannot be written.
     pub fn attach(&self, name: &str, digest: &str, referrers: Referrers) -> Result<(), Error> {
         let mut all = if self.dir.join("index.json").exists() {
             Layout::open(&self.dir)?.referrers(digest)?
@@ -234,7 +234,7 @@ impl Writer {
     }
 }
 
-/// Removes a regular file, and returns its length; none if it is not regular or already gone.
+/// Removes a regular file, and returns its length; `None` if it is not regular or already gone.
 fn remove(file: &DirEntry) -> io::Result<Option<u64>> {
     let removed = file.metadata().and_then(|meta| {
         if meta.is_file() {
@@ -261,14 +261,14 @@ fn file(path: &Path) -> Result<Extents, Error> {
     Ok(Extents::from_blob(std::sync::Arc::new(opened)))
 }
 
-/// Returns true if a descriptor has a name, with or without `:latest`.
+/// Returns whether a descriptor has a name, with or without `:latest`.
 fn is_named(entry: &Value, name: &str) -> bool {
     let annotations = entry.get("annotations");
     let its = name_among(|key| annotations?.get(key)?.as_str());
     its.is_some_and(|its| plain(its) == plain(name))
 }
 
-/// Reads a JSON file; none if there is no such file.
+/// Reads a JSON file; `None` if there is no such file.
 fn read(path: &Path) -> Result<Option<Value>, Error> {
     let mut bytes = Vec::new();
     let opened = extents::FileBlob::open(path).and_then(|blob| {

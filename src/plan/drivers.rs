@@ -79,7 +79,7 @@ fn needed(filesystems: &[Filesystem]) -> Vec<&'static str> {
 /// Drivers that a kernel has for mounting a root filesystem.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Support {
-    /// File or part of the kernel that lists what is built in; none if nothing does.
+    /// File or part of the kernel that lists what is built in; `None` if nothing does.
     source: Option<String>,
     /// Drivers that are built in.
     built_in: BTreeSet<String>,
@@ -118,8 +118,8 @@ impl Support {
         support
     }
 
-    /// Checks that the kernel can mount the filesystems, where the last is in a file on the one
-    /// before.
+    /// Checks that the kernel can mount the filesystems; each but the first is an image file on the
+    /// previous one.
     ///
     /// # Errors
     /// A driver that is neither built in nor a module.
@@ -177,7 +177,7 @@ pub struct Drivers<'a> {
 }
 
 impl<'a> Drivers<'a> {
-    /// Selects the modules for filesystems, where the last is in a file on the one before.
+    /// Selects the modules for filesystems; each but the first is an image file on the previous one.
     ///
     /// # Errors
     /// A driver that the kernel does not have.

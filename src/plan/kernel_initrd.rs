@@ -23,7 +23,7 @@ pub struct BootParts {
     pub cmdline: String,
     /// Uncompressed cpio archive with microcode, which precedes the initrd.
     pub microcode: Option<Extents>,
-    /// Compressed initrd; none if the kernel mounts its root filesystem without one.
+    /// Compressed initrd; `None` if the kernel mounts its root filesystem without one.
     pub initrd: Option<Extents>,
     /// Length of the decompressed initrd in bytes.
     pub initrd_len: u64,
@@ -91,7 +91,7 @@ impl BootParts {
         }
     }
 
-    /// Returns microcode and initrd in one file; none if there is neither.
+    /// Returns microcode and initrd in one file; `None` if there is neither.
     pub fn combined_initrd(&self) -> Option<Extents> {
         let mut all = self.microcode.clone().unwrap_or_default();
         // The kernel looks for the next archive at a multiple of 4 bytes.
@@ -100,7 +100,7 @@ impl BootParts {
         (!all.is_empty()).then_some(all)
     }
 
-    /// Returns the command line as a file; none if it is empty.
+    /// Returns the command line as a file; `None` if it is empty.
     pub fn cmdline_file(&self) -> Option<Extents> {
         (!self.cmdline.is_empty()).then(|| files::text(self.cmdline.as_str()))
     }

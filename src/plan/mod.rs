@@ -1,4 +1,4 @@
-//! Outputs as extents: files that are described by the origins of their bytes, and not yet written.
+//! Plans outputs as extents: where each byte comes from, before anything is written.
 //!
 //! ```text
 //! System ──▶ initrd or image of the root filesystem ──▶ kernel, initrd, cmdline

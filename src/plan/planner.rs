@@ -267,8 +267,9 @@ impl<'a> Planner<'a> {
         Ok(self.with_initramfs.insert(parts).clone())
     }
 
-    /// Adds an initrd that loads drivers, if the kernel or `always` the way to the root filesystem
-    /// needs one; `defaults` are the arguments for a command line without a root filesystem.
+    /// Adds an initrd that loads drivers if the kernel needs one, or if `always` is set because the kernel
+    /// cannot find the root filesystem by itself. `defaults` are the kernel arguments used when the
+    /// command line has no `root=`.
     fn with_drivers(
         &mut self,
         parts: &BootParts,

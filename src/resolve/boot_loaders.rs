@@ -100,7 +100,7 @@ pub fn implied(config: &Config, store: &Store) -> Vec<(&'static str, String)> {
     found.collect()
 }
 
-/// Returns the names of the boot loaders' images that are there.
+/// Returns the names of the boot loaders' images that are available.
 pub fn available(request: &Request, config: &Config, store: &Store) -> Vec<String> {
     let mut packages = Packages::new(request);
     let loaders = [Loader::Bios, Loader::Efi, Loader::Init, Loader::RaspberryPi].into_iter();

@@ -92,7 +92,7 @@ fn save(support: &Support, path: &Path) -> std::io::Result<()> {
     emit::to_path(&Extents::from_bytes(serde_json::to_vec(&cached)?), path)
 }
 
-/// Reads cached drivers; none if they are corrupt.
+/// Reads cached drivers; `None` if they are corrupt.
 fn load(path: &Path) -> Option<Support> {
     let cached: Cached = serde_json::from_slice(&bounded::read(path, MAX_SUPPORT).ok()?).ok()?;
     let is_intact = checksum(&cached.support) == cached.sha256;

@@ -20,7 +20,7 @@ use crate::store::{self, Store};
 pub enum Update {
     /// All items.
     All,
-    /// Items with these names; none if there are no names.
+    /// Items with these names; `None` if there are no names.
     Names(Vec<String>),
 }
 

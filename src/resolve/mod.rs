@@ -47,7 +47,7 @@ pub fn with_installed(images: &store::Options) -> store::Options {
 }
 
 /// Returns the names of the boot loaders' images: those that the formats of a request need, or without
-/// formats all that are there.
+/// formats all that are available.
 pub fn loader_names(request: &Request, resolved: &Resolved) -> Vec<String> {
     if request.formats.is_empty() {
         return boot_loaders::available(request, &resolved.config, &resolved.boot_store);
@@ -96,7 +96,7 @@ pub fn resolve(request: &Request, reporter: &dyn Reporter) -> Result<Resolved, D
     Ok(resolved)
 }
 
-/// Resolves what is there. Packages that are yet to be built are noted, and nothing depends on them.
+/// Resolves everything that needs no pull or build. Packages to build are queued in `packages`.
 fn survey(
     request: &Request,
     packages: &mut Packages<'_>,

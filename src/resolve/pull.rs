@@ -20,7 +20,7 @@ struct Wanted {
     platforms: Platforms,
     /// Error about the image as the layouts have it, if they have it for other architectures.
     found: Option<store::Error>,
-    /// Digests whose signatures are pulled, of an image that is here.
+    /// Digests whose signatures are pulled, of an image in the cache.
     signatures: Vec<String>,
 }
 

@@ -19,18 +19,18 @@ pub fn path(file: &File) -> PathBuf {
 /// Sources that come from a bundle, by their paths in the YAML.
 pub type Bundled = BTreeMap<String, Slice>;
 
-/// Checks that the source of a file is there; false if it is missing and may be.
+/// Checks that a file's source exists; returns false if it is missing and `optional`.
 ///
 /// # Errors
 /// A source that is missing or is not a regular file.
 pub fn check(file: &File, bundled: Option<&Bundled>) -> Result<bool, Diagnostic> {
     if let Some(bundled) = bundled {
-        let is_there = bundled.contains_key(&file.source);
-        if !is_there && !file.optional {
+        let is_known = bundled.contains_key(&file.source);
+        if !is_known && !file.optional {
             let message = format!("cannot find {} in the bundle", file.source);
             return Err(Diagnostic::field("source", message).help("create the bundle again with `moby bundle create`"));
         }
-        return Ok(is_there);
+        return Ok(is_known);
     }
     let path = path(file);
     match std::fs::metadata(&path) {

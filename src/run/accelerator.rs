@@ -29,7 +29,8 @@ pub fn choose(program: &str, machine: &str, cache: Option<&Path>) -> &'static st
     of_host().filter(usable).unwrap_or(TCG)
 }
 
-/// Returns whether QEMU can set up a machine with an accelerator. That says little of how a guest fares.
+/// Returns whether QEMU can set up a machine with an accelerator. A guest may still fail
+/// under it.
 fn works(program: &str, machine: &str, accelerator: &str) -> bool {
     let child = Command::new(program)
         .args([

@@ -23,7 +23,7 @@ const DIR: &str = "moby/layers/sha256";
 pub struct LayerCache {
     dir: Option<PathBuf>,
     cache: Option<PathBuf>,
-    /// Layer caches of others, which are only read.
+    /// Read-only layer caches of other users.
     shared: Vec<PathBuf>,
     ready: Mutex<BTreeMap<String, Arc<FileBlob>>>,
     /// Leaves the verification of cached layers to [`LayerCache::verify_pending`].
@@ -58,7 +58,7 @@ impl LayerCache {
     }
 
     /// Lets cached layers be used before they are verified. Until [`LayerCache::verify_pending`] has
-    /// returned, no output that depends on them may get its name.
+    /// returned, no output that depends on them may be renamed into place.
     pub fn defer_verification(&mut self) {
         self.deferred = true;
     }
@@ -82,7 +82,7 @@ impl LayerCache {
         Ok(())
     }
 
-    /// Returns true after a corrupt cached layer was found: a second attempt decompresses it again.
+    /// Returns whether a corrupt cached layer was found; a second attempt decompresses it again.
     pub fn has_corrupt(&self) -> bool {
         self.corrupt.load(Ordering::Relaxed)
     }
@@ -230,8 +230,8 @@ impl LayerCache {
         Some(self.dir.as_ref()?.join(file_name(&layer.diff_id)?))
     }
 
-    /// Opens and verifies a layer of the caches of others. What is corrupt there cannot be removed, and is
-    /// decompressed into the own cache.
+    /// Opens and verifies a layer in the read-only caches. A corrupt one cannot be removed there, and is
+    /// decompressed into the user's cache.
     fn open_shared(&self, layer: &Layer, compressed: &Slice) -> Option<Arc<FileBlob>> {
         let name = file_name(&layer.diff_id)?;
         self.shared.iter().find_map(|dir| {

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A blob is used only after its size and digest were compared with its descriptor. Cached layers are
-//! verified while a build is planned and written, before any of its files has its name. moby's own files
+//! verified while a build is planned and written, before any of its files is renamed into place. moby's own files
 //! are in the directory `moby` beside `blobs`, which no other tool uses.
 
 pub mod flatten;
@@ -42,7 +42,7 @@ pub struct Options {
     pub cache: Option<PathBuf>,
     /// Further layouts, read only: directories or archives.
     pub layouts: Vec<PathBuf>,
-    /// Cache directories of others, read only, which are searched after the own one.
+    /// Read-only caches of other users, searched after `cache`.
     pub shared: Vec<PathBuf>,
     /// Applies opaque whiteouts, as containerd does. LinuxKit ignores them.
     pub opaque_whiteouts: bool,
@@ -149,7 +149,7 @@ impl Store {
         }
     }
 
-    /// Returns true if a layout has an image of this name.
+    /// Returns whether a layout has an image of this name.
     pub fn has(&self, name: &str) -> bool {
         self.layouts.iter().any(|layout| layout.find(name).is_some())
     }
@@ -281,7 +281,7 @@ impl Store {
     }
 
     /// Verifies the cached layers that were used unverified. Several threads may call it to share the
-    /// work. Until all have returned, no output may get its name.
+    /// work. Until all have returned, no output may be renamed into place.
     ///
     /// # Errors
     /// A layer that is corrupt, in its layout or in the cache.
@@ -289,7 +289,7 @@ impl Store {
         self.layers.verify_pending()
     }
 
-    /// Returns true after a corrupt cached layer was found and removed: a second attempt makes it again.
+    /// Returns whether a corrupt cached layer was removed; a second attempt rebuilds it.
     pub fn has_corrupt_layer(&self) -> bool {
         self.layers.has_corrupt()
     }

@@ -147,7 +147,7 @@ fn hash(path: &[u8]) -> u64 {
     hash ^ (hash >> 33)
 }
 
-/// Returns true if the node is stored once for several names. The kernel creates a symbolic link
+/// Returns whether the node is stored once for several names. The kernel creates a symbolic link
 /// for each of its names, so each of them is stored with the target.
 fn shares_inode(item: &Item<'_>) -> bool {
     item.node.nlink() > 1 && !matches!(item.node.kind, Kind::Symlink(_))

@@ -17,6 +17,7 @@ mod sync;
 
 pub use compressor::Deflate;
 pub use error::Error;
+pub use extents::Extents;
 pub use reader::GzipReader;
 pub use record::Recorded;
 pub use reuse::{Encoder, Segment, Stats};

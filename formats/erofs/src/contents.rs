@@ -42,7 +42,7 @@ pub(crate) struct Contents {
     pub(crate) stored: Vec<Stored>,
 }
 
-/// Returns true if the tail of a content follows its inode: if both fit one block.
+/// Returns whether the tail of a content follows its inode: if both fit one block.
 pub(crate) fn is_inline(head: u64, size: u64) -> bool {
     let tail = size % BLOCK;
     tail > 0 && head + tail <= BLOCK
@@ -96,7 +96,7 @@ fn piece_len(file: &File<'_>, number: u64) -> u64 {
 /// Offset among all compressed bytes and number of blocks; `None` for a piece that stays plain.
 type EncodedPiece = Option<(u64, u16)>;
 
-/// Returns true if pieces and their index take less space than the plain content.
+/// Returns whether pieces and their index take less space than the plain content.
 fn is_worthwhile(file: &File<'_>, encoded: &[EncodedPiece]) -> bool {
     let size = file.content.len();
     let blocks = |(number, piece): (u64, &EncodedPiece)| match piece {

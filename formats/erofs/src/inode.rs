@@ -40,7 +40,7 @@ pub(crate) struct Inode {
     pub(crate) mtime: Time,
 }
 
-/// Returns true if an inode needs the long form.
+/// Returns whether an inode needs the long form.
 pub(crate) fn is_extended(size: u64, nlink: u32, meta: &tree::Meta, build_time: Time) -> bool {
     let short = |number: u32| u16::try_from(number).is_ok();
     meta.mtime != build_time || !(short(meta.uid) && short(meta.gid) && short(nlink)) || u32::try_from(size).is_err()

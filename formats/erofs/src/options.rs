@@ -21,7 +21,7 @@ pub struct Options {
     pub time: Time,
     /// UUID of the volume; by default derived from names, lengths, attributes and times.
     pub uuid: Option<Uuid>,
-    /// Label of the volume: at most 16 bytes; none if empty.
+    /// Label of the volume: at most 16 bytes; `None` if empty.
     pub label: String,
     /// Directory of the unnamed file that holds compressed blocks.
     pub temp_dir: PathBuf,

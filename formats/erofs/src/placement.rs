@@ -46,7 +46,7 @@ impl Placement {
         }
     }
 
-    /// Returns true if the last block has no free space.
+    /// Returns whether the last block has no free space.
     pub(crate) fn is_full(&self) -> bool {
         self.open.iter().all(|(_, block)| block + 1 != self.next)
     }

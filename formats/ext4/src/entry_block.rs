@@ -43,7 +43,7 @@ pub struct Directory {
     /// Seed of the checksums, if the filesystem has checksums ([`Checksum::of_inode`]).
     pub checksum: Option<Checksum>,
     pub hash_seed: [u32; 4],
-    /// Lower limit of the number of blocks of a directory without index.
+    /// Minimum number of blocks of a directory without index.
     pub min_blocks: usize,
 }
 

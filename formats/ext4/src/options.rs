@@ -19,7 +19,7 @@ pub enum Journal {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Options {
-    /// Label of the volume: at most 16 bytes; none if empty.
+    /// Label of the volume: at most 16 bytes; `None` if empty.
     pub label: String,
     /// UUID of the volume; by default derived from names, lengths, attributes and times.
     pub uuid: Option<Uuid>,

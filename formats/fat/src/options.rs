@@ -55,7 +55,7 @@ impl fmt::Display for Type {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// Label of the volume: at most 11 characters of ASCII, converted to upper case; none if empty.
+    /// Label of the volume: at most 11 characters of ASCII, converted to upper case; `None` if empty.
     pub label: String,
     /// Serial number of the volume; by default derived from names, lengths and times.
     pub serial: Option<u32>,

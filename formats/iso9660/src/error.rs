@@ -78,7 +78,7 @@ pub enum Error {
         index: usize,
         /// Length of the image in bytes.
         len: u64,
-        /// Lower limit of the length in bytes.
+        /// Minimum length in bytes.
         min: u64,
     },
     /// The boot images exceed the catalog.

@@ -104,7 +104,7 @@ impl Name {
         }
     }
 
-    /// Returns true if the name equals the original, for ISO 9660 except for case.
+    /// Returns whether the name equals the original, for ISO 9660 except for case.
     fn is_faithful(&self, original: &[u8], rules: Rules) -> bool {
         let mut units = self.stem.clone();
         if !self.extension.is_empty() {

@@ -52,9 +52,9 @@ pub use options::Options;
 pub use plan::{plan, plan_with_progress};
 pub use tree::{Device, Image, Kind, Meta, Time, Tree};
 
-/// Lower limit of the size of a data block in bytes.
+/// Minimum size of a data block in bytes.
 pub const MIN_BLOCK_SIZE: u32 = 4 << 10;
-/// Limit of the size of a data block in bytes (`SQUASHFS_FILE_MAX_SIZE`).
+/// Maximum size of a data block in bytes (`SQUASHFS_FILE_MAX_SIZE`).
 pub const MAX_BLOCK_SIZE: u32 = 1 << 20;
 /// Limit of a file in bytes (rst, the table of features).
 pub const MAX_FILE_LEN: u64 = 2 << 40;

@@ -22,7 +22,7 @@ pub struct Run {
     pub count: u64,
 }
 
-/// Limit of the length of an extent in bytes: the loader reads it into one segment of memory
+/// Maximum length of an extent in bytes: the loader reads it into one segment of memory
 /// (syslxmod.c, `generate_extents`).
 const SEGMENT: u64 = 0x1_0000;
 

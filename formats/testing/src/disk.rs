@@ -10,7 +10,7 @@ use crate::program::checked;
 /// Runs qemu-img on a file and returns its output.
 ///
 /// # Panics
-/// It is missing or fails.
+/// The program is not installed or exits with an error.
 pub fn qemu_img(arguments: &[&str], file: &Path) -> String {
     checked("qemu-img", arguments, file)
 }

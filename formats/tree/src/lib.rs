@@ -1,4 +1,4 @@
-//! In-memory filesystem tree: names and metadata, with contents that are [`Extents`], and the [`Image`] that filesystem writers plan from it.
+//! In-memory filesystem trees, from which filesystem writers plan images. Contents are [`Extents`].
 //!
 //! ```text
 //! Tree ── nodes: [ 0 root directory, 1 file, 2 directory, ... ]     one node per inode

@@ -103,7 +103,7 @@ impl Tree {
         resolve(self, &path).ok().map(|(id, _)| id)
     }
 
-    /// Returns true if there is a directory at a path that is not empty.
+    /// Returns whether there is a directory at a path that is not empty.
     pub fn is_occupied(&self, path: &[u8]) -> bool {
         let kind = self.lookup(path).map(|id| &self.node(id).kind);
         matches!(kind, Some(Kind::Directory(entries)) if !entries.is_empty())

@@ -47,7 +47,7 @@ impl Tree {
         self.nodes.get_mut(id)
     }
 
-    /// Returns true if the root directory is empty.
+    /// Returns whether the root directory is empty.
     pub fn is_empty(&self) -> bool {
         matches!(&self.node(NodeId::ROOT).kind, Kind::Directory(entries) if entries.is_empty())
     }

@@ -26,9 +26,9 @@ use rustix::stdio::{dup2_stderr, dup2_stdout};
 
 /// Names of the kernel's consoles below /dev, between blanks (drivers/tty/tty_io.c).
 const ACTIVE: &str = "/sys/class/tty/console/active";
-/// Longest time that a console may take to accept more bytes. Flow control can stop one for ever.
+/// Maximum time that a console may take to accept more bytes. Flow control can stop one for ever.
 const WRITE_TIMEOUT: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
-/// Longest wait for the last lines when the copying ends.
+/// Maximum wait for the last lines when the copying ends.
 const FLUSH: Duration = Duration::from_secs(3);
 
 static CONSOLES: Mutex<Vec<Console>> = Mutex::new(Vec::new());

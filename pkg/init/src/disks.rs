@@ -12,9 +12,9 @@ use rustix::mount::{MountFlags, UnmountFlags, mount_remount, unmount};
 
 use crate::{log, process};
 
-/// Longest time that an unmount, or the kernel's release of a device, is waited for.
+/// Maximum time that an unmount, or the kernel's release of a device, is waited for.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest time that the kernel may take to make all filesystems read-only.
+/// Maximum time that the kernel may take to make all filesystems read-only.
 const REMOUNT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Time between two tries.
 const INTERVAL: Duration = Duration::from_millis(20);

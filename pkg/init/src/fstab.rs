@@ -171,7 +171,7 @@ mod tests {
             apply(path, "", &["remount", option]);
             assert_eq!(propagations(), of(above, under), "{option}");
         }
-        // A slave of nobody is private: it needs a peer, which another mount of the same is.
+        // A slave mount needs a master; without one it becomes private.
         let peer = format!("{path}-peer");
         apply(path, "", &["remount", "rshared"]);
         mount(path, &peer, "", &["rbind".to_owned(), "rslave".to_owned()]).unwrap();

@@ -17,7 +17,7 @@ const TMPFS_MAGIC: u64 = 0x0102_1994;
 /// Directory that the root is bound to for a moment.
 const TEMP_ROOT: &str = "/.root";
 
-/// Reports a failure, and goes on: half a machine shows more than none.
+/// Reports a failure, and goes on: a partly booted machine is easier to diagnose.
 fn report<E: std::fmt::Display>(what: &str, result: Result<(), E>) {
     if let Err(error) = result {
         log(&format!("{what}: {error}"));

@@ -33,7 +33,7 @@ const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
 /// Flag (linux/if.h).
 const IFF_UP: u32 = 1;
-/// Longest name of an interface in bytes (IFNAMSIZ without the NUL).
+/// Maximum length of a name of an interface in bytes (IFNAMSIZ without the NUL).
 const MAX_NAME_LEN: usize = 15;
 
 /// Brings up `lo`, which is always interface 1.

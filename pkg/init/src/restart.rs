@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Delay before the first restart.
 const MIN_DELAY: Duration = Duration::from_secs(1);
-/// Longest delay.
+/// Maximum delay.
 const MAX_DELAY: Duration = Duration::from_secs(60);
 /// Run time after which a service counts as healthy, and the delays begin again at the shortest.
 const MIN_HEALTHY_RUN: Duration = Duration::from_secs(10);

@@ -9,9 +9,9 @@ use signal_hook::consts::SIGTERM;
 
 use crate::{log, process};
 
-/// Longest time from SIGTERM to SIGKILL, as in LinuxKit.
+/// Maximum time from SIGTERM to SIGKILL, as in LinuxKit.
 const GRACE: Duration = Duration::from_secs(5);
-/// Longest time from SIGKILL to the end of a process, which may wait for a disk meanwhile.
+/// Maximum time from SIGKILL to the end of a process, which may wait for a disk meanwhile.
 const KILL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Time between two looks at the processes.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -19,7 +19,7 @@ const INTERVAL: Duration = Duration::from_millis(20);
 const PF_KTHREAD: u32 = 0x0020_0000;
 
 /// Ends all processes but this one: SIGTERM, a time of grace for those that handle it, SIGKILL.
-/// Returns when they are gone, and with them what they kept open and mounted.
+/// Returns when they have ended and released their files and mounts.
 pub fn all() {
     // containerd kills the containers of a shim that has ended, so both have to outlive them.
     for containerd in [false, true] {

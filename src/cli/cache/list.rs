@@ -100,8 +100,7 @@ pub fn unused(dir: &Path, time: Duration) -> Result<Vec<String>, Failure> {
     Ok(images.map(|image| image.name).collect())
 }
 
-/// Returns the images, those first that were not used for the longest time. What refers to an image is
-/// not among them.
+/// Returns the images, least recently used first, without referrers such as signatures.
 pub fn by_use(dir: &Path) -> Result<Vec<Listed>, Failure> {
     let (mut images, _) = images(dir)?;
     images.retain(|image| subject(&image.name).is_none());

@@ -67,7 +67,7 @@ pub fn verify(dir: &Path, policy: Option<&Path>, reporter: &dyn Reporter) -> Res
     fail(errors)
 }
 
-/// Verifies that an image is signed as the policy requires: the image itself, or each platform that is here.
+/// Verifies that an image is signed as the policy requires: the image itself, or each platform in the cache.
 /// Returns the signers, as the end of a message.
 fn signer(policy: &Policy, name: &str, layout: &Layout, descriptor: &Descriptor) -> Result<String, trust::Error> {
     let layouts = std::slice::from_ref(layout);

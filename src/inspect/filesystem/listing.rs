@@ -6,7 +6,7 @@ use crate::inspect::Error;
 
 /// Number of files and directories that are listed.
 const MAX_ENTRIES: u64 = 4 << 20;
-/// Longest path that is listed, in bytes: Linux's PATH_MAX. A directory that contains itself
+/// Maximum length of a path that is listed, in bytes: Linux's PATH_MAX. A directory that contains itself
 /// goes beyond it.
 const MAX_PATH: usize = 4096;
 

@@ -133,7 +133,7 @@ fn token(
     Ok(text("token").or(text("access_token")).map(str::to_owned))
 }
 
-/// Returns whether nobody on the way can read what is sent to an address.
+/// Returns whether an address is HTTPS or loopback, so that credentials cannot be read in transit.
 fn is_private(realm: &str) -> bool {
     let Some(rest) = realm.strip_prefix("http://") else {
         return realm.starts_with("https://");

@@ -214,7 +214,8 @@ impl Error {
         }
     }
 
-    /// Returns whether the registry has no such image, or does not say that it has.
+    /// Returns whether the image is missing or access was denied: registries deny access rather than reveal
+    /// private images.
     pub fn is_absence(&self) -> bool {
         matches!(self, Error::NotFound { .. } | Error::Denied { .. })
     }

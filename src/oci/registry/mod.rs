@@ -111,8 +111,8 @@ impl Client {
         self.success(&endpoint, &request, response).map(drop)
     }
 
-    /// Sends a request, again after failures that may pass, and with authorization where it is
-    /// asked for. Responses of status 401 and below 500 other than 429 come back.
+    /// Sends a request, retrying transient failures and answering authentication challenges. Returns 401
+    /// and other responses below 500, except 429.
     fn send(&self, endpoint: &Endpoint, registry: &str, request: &Request<'_>) -> Result<Response<Body>, Error> {
         let mut wait = FIRST_WAIT;
         let mut tries = 0;

@@ -100,7 +100,7 @@ impl Pull<'_> {
             .collect()
     }
 
-    /// Fetches the blobs of a manifest of a signature; none if they are too large for one.
+    /// Fetches the blobs of a manifest of a signature; `None` if they are too large for one.
     fn artifact(&self, manifest: &Fetched) -> Result<Option<ImageGraph>, Error> {
         let (Ok(parsed), Ok(value)) = (
             serde_json::from_slice::<ImageManifest>(&manifest.bytes),
@@ -146,7 +146,7 @@ impl Pull<'_> {
     }
 }
 
-/// Returns true if a manifest may be a signature, as far as its descriptor tells. Some indexes lack the
+/// Returns whether a manifest may be a signature, as far as its descriptor tells. Some indexes lack the
 /// artifact type (sigstore/cosign issue 4422).
 fn is_signature(descriptor: &Descriptor) -> bool {
     let artifact_type = descriptor.artifact_type().as_ref().map(ToString::to_string);

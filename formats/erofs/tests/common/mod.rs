@@ -72,7 +72,7 @@ impl OnDisk {
         to
     }
 
-    /// Returns true if the tests run as root, who can create owners and devices.
+    /// Returns whether the tests run as root, who can create owners and devices.
     pub fn is_root(&self) -> bool {
         fs::metadata(self.0.path()).unwrap().uid() == 0
     }

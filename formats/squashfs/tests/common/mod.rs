@@ -83,7 +83,7 @@ impl OnDisk {
         to.join(name)
     }
 
-    /// Returns true if the tests run as root, who can create owners and devices.
+    /// Returns whether the tests run as root, who can create owners and devices.
     pub fn is_root(&self) -> bool {
         fs::metadata(self.0.path()).unwrap().uid() == 0
     }

@@ -28,7 +28,7 @@ const LOG: &str = "/var/log/containerd.log";
 const NAMESPACE: &str = "services.linuxkit";
 /// Time between two looks for the socket: while the boot waits, and later.
 const INTERVALS: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
-/// Longest time that the boot waits for the socket.
+/// Maximum time that the boot waits for the socket.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(120);
 /// Number of lines of containerd's log that are shown when it does not listen.
 const LOG_LINES: usize = 5;

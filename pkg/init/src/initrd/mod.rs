@@ -31,7 +31,7 @@ const SYSROOT: &str = "/sysroot";
 const OUTER: &str = "/outer";
 /// File that marks an initrd (systemd's INITRD_INTERFACE).
 const MARKER: &str = "/etc/initrd-release";
-/// Longest time that a device may take to appear.
+/// Maximum time that a device may take to appear.
 const DEVICE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Returns whether the root is an initrd, not the machine's own filesystem.
