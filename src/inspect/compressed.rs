@@ -12,7 +12,7 @@ use crate::codec::decompress;
 
 /// Uncompressed block of LZ4's legacy frames, in bytes (LZ4 Frame Format, "Legacy frame").
 const LZ4_BLOCK: usize = 8 << 20;
-/// Longest compressed block, of incompressible data, in bytes.
+/// Maximum length of a compressed block, of incompressible data, in bytes.
 const MAX_LZ4_BLOCK: usize = LZ4_BLOCK + LZ4_BLOCK / 255 + 16;
 const LZ4_LEGACY: [u8; 4] = [0x02, 0x21, 0x4c, 0x18];
 

@@ -41,7 +41,7 @@ impl Descend {
     }
 }
 
-/// Largest text that is parsed or shown, in bytes.
+/// Maximum length of a text that is parsed or shown, in bytes.
 const MAX_TEXT: u64 = 4 << 20;
 
 /// Returns `content` as text, unless it is longer than 4 MiB or unreadable.

@@ -17,12 +17,12 @@ const BOOT_CONFIGURATIONS: [&str; 5] = [
 const LOADER_ENTRIES: &str = "loader/entries/";
 /// Raspberry Pi's boot configuration, at the top of its boot partition.
 const RASPBERRY_PI: &str = "config.txt";
-/// Longest boot configuration that is shown, in bytes.
+/// Maximum length of a boot configuration that is shown, in bytes.
 const MAX_BOOT_CONFIGURATION: u64 = 64 << 10;
 /// Names of files that hold kernel arguments: in a unified kernel image, a tar archive, a
 /// Raspberry Pi's boot partition.
 const KERNEL_ARGUMENTS: [&str; 3] = [".cmdline", "cmdline", "cmdline.txt"];
-/// Longest kernel command line, in bytes: the largest COMMAND_LINE_SIZE of Linux.
+/// Maximum length of a kernel command line, in bytes: the largest COMMAND_LINE_SIZE of Linux.
 const MAX_KERNEL_ARGUMENTS: u64 = 4096;
 
 /// Description of a file.

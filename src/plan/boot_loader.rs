@@ -9,7 +9,7 @@ use super::kernel_initrd::BootParts;
 use super::{Error, Options};
 use crate::kernel;
 
-/// Longest command line that syslinux passes on, in bytes (core/cmdline.inc, `max_cmd_len`).
+/// Maximum length of a command line that syslinux passes on, in bytes (core/cmdline.inc, `max_cmd_len`).
 pub const MAX_CMDLINE: usize = 2047;
 
 /// Directory of kernel and initrd on a volume that is only for booting.

@@ -1,8 +1,8 @@
 //! Drivers of the kernel that the YAML names.
 //!
 //! They are cached by the digests of the kernel image's layers, so that a kernel which cannot mount
-//! its root filesystem is refused before anything is decompressed. Only of a kernel that was never
-//! seen the layers are read.
+//! its root filesystem is refused before anything is decompressed. Layers are read
+//! only when a kernel is used for the first time.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The console of a guest that runs under an accelerator: is it alive?
+//! Detection of a hung guest from its console output.
 
 use std::fmt;
 use std::time::{Duration, Instant};

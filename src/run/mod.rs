@@ -54,8 +54,8 @@ pub struct Machine {
 
 /// Runs a machine on this terminal until it ends.
 ///
-/// Without an accelerator that was asked for, a guest that fails as guests do under an accelerator
-/// that does not work on the host is started again under TCG, unless it has written to its disks.
+/// If no accelerator was requested and the guest fails as under a broken one, restarts it under TCG, unless
+/// it has written to its disks.
 ///
 /// # Errors
 /// Missing or unusable files, a port in use, no QEMU, a guest that failed under its accelerator,

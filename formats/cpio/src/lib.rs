@@ -27,7 +27,7 @@ pub const MAGIC: &[u8; 6] = b"070701";
 pub const TRAILER: &[u8] = b"TRAILER!!!";
 /// Length of a header in bytes.
 pub const HEADER_LEN: u64 = 110;
-/// Limit of a content in bytes: its length has eight hexadecimal digits.
+/// Maximum length of a content in bytes: its length has eight hexadecimal digits.
 pub const MAX_FILE_LEN: u64 = 0xffff_ffff;
-/// Limit of a name in bytes, including its NUL: the kernel skips longer ones (`PATH_MAX`).
+/// Maximum length of a name in bytes, including its NUL: the kernel skips longer ones (`PATH_MAX`).
 pub const MAX_NAME_LEN: u64 = 4096;

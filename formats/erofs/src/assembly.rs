@@ -80,7 +80,7 @@ pub(crate) struct Assembly<'p, 'a> {
     pub(crate) files: Vec<(NodeId, FileExtent)>,
 }
 
-/// Limit of a gap between inodes that is written as zeros instead of a hole, in bytes.
+/// Maximum gap between inodes that is written as zeros instead of a hole, in bytes.
 const SHORT_GAP: u64 = 256;
 
 impl Assembly<'_, '_> {

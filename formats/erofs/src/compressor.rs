@@ -36,7 +36,7 @@ impl Compressor {
     }
 }
 
-/// Limit of the distance of LZ4 matches in bytes.
+/// Maximum distance of LZ4 matches in bytes.
 const LZ4_DISTANCE: u16 = u16::MAX;
 
 /// Reusable encoder. The result does not depend on earlier pieces.

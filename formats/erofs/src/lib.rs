@@ -56,16 +56,16 @@ pub use uuid::Uuid;
 
 /// Length of a block in bytes.
 pub const BLOCK: u64 = 4096;
-/// Limit of the blocks of a filesystem: their numbers have 32 bits, and all ones is no block.
+/// Maximum number of blocks of a filesystem: their numbers have 32 bits, and all ones is no block.
 pub const MAX_BLOCKS: u64 = u32::MAX as u64;
-/// Limit of a file in bytes: as many blocks as can be numbered.
+/// Maximum length of a file in bytes: as many blocks as can be numbered.
 pub const MAX_FILE_LEN: u64 = MAX_BLOCKS * BLOCK;
-/// Limit of a label in bytes.
+/// Maximum length of a label in bytes.
 pub const MAX_LABEL_LEN: usize = 16;
-/// Limit of the name of an extended attribute with its prefix, in bytes (`XATTR_NAME_MAX`).
+/// Maximum length of the name of an extended attribute with its prefix, in bytes (`XATTR_NAME_MAX`).
 pub const MAX_XATTR_NAME_LEN: usize = 255;
-/// Limit of the value of an extended attribute in bytes: its length has 16 bits.
+/// Maximum length of the value of an extended attribute in bytes: its length has 16 bits.
 pub const MAX_XATTR_VALUE_LEN: usize = 65_535;
-/// Limit of all extended attributes of an inode in bytes, which are counted in units of 4 bytes
+/// Maximum length of all extended attributes of an inode in bytes, which are counted in units of 4 bytes
 /// after a header of 12 (`i_xattr_icount`).
 pub const MAX_XATTRS_LEN: usize = 12 + (u16::MAX as usize - 1) * 4;

@@ -21,7 +21,7 @@ use crate::{MAX_XATTR_NAME_LEN, MAX_XATTR_VALUE_LEN, MAX_XATTRS_LEN};
 const HEADER: usize = 12;
 /// Unit of places and lengths in bytes.
 const UNIT: usize = 4;
-/// Limit of the shared attributes of an inode: their number has 8 bits.
+/// Maximum number of shared attributes of an inode: their number has 8 bits.
 const MAX_SHARED: usize = u8::MAX as usize;
 /// Numbers of prefixes (`EROFS_XATTR_INDEX_*`). Access control lists are complete names.
 const PREFIXES: [(u8, &[u8]); 5] = [

@@ -14,7 +14,7 @@ use crate::bytes::{put, put16, put32};
 use crate::checksum::Checksum;
 use crate::inode::I_BLOCK;
 
-/// Limit of the blocks of an extent (`ee_len`).
+/// Maximum number of blocks of an extent (`ee_len`).
 pub const MAX_EXTENT_BLOCKS: u64 = 1 << 15;
 const MAGIC: u16 = 0xf30a;
 /// Length of the header and of each entry in bytes.

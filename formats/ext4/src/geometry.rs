@@ -18,17 +18,17 @@ pub const GROUP: u64 = BLOCK * 8;
 /// Logarithm of the number of groups that share the place of their metadata, 16.
 pub const LOG_FLEX: u8 = 4;
 const FLEX: u64 = 1 << LOG_FLEX;
-/// Limit of the inodes of a group: as many as a block has bits.
+/// Maximum number of inodes of a group: as many as a block has bits.
 pub const MAX_INODES_PER_GROUP: u64 = BLOCK * 8;
 /// Number of inodes in a block.
 const PER_BLOCK: u64 = BLOCK / INODE as u64;
-/// Lower limit of the blocks of the last group besides its copies.
+/// Minimum number of blocks of the last group besides its copies.
 const MIN_LAST_GROUP: u64 = 64;
-/// Limit of the blocks reserved for descriptors: as many as a block has pointers.
+/// Maximum number of blocks reserved for descriptors: as many as a block has pointers.
 const MAX_RESERVED: u64 = BLOCK / 4;
 /// Factor by which a filesystem can be grown, as in mke2fs.
 const GROWTH: u64 = 1024;
-/// Lower limit of the blocks up to which every filesystem can be grown: 256 GiB.
+/// Minimum number of blocks up to which every filesystem can be grown: 256 GiB.
 const MIN_GROWN_BLOCKS: u64 = (256 << 30) / BLOCK;
 
 /// Block numbers of the metadata of a group.

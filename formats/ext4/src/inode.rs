@@ -97,7 +97,7 @@ impl Inode {
     }
 }
 
-/// Limit of seconds: 34 bits, of which half of the lower 32 count as negative (ext4, Inode
+/// Maximum number of seconds: 34 bits, of which half of the lower 32 count as negative (ext4, Inode
 /// Timestamps). The years from 2310 on, with both upper bits set, are left out: e2fsck takes them
 /// for years before 1970, as old kernels wrote those.
 const LAST_SECOND: i64 = (3 << 32) - (1 << 31) - 1;

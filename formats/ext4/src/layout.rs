@@ -10,7 +10,7 @@ use crate::{BLOCK, MAX_BLOCKS, MAX_INODES};
 
 /// Default number of bytes per inode.
 const BYTES_PER_INODE: u64 = 16 << 10;
-/// Lower limit of bytes per inode: a group has at most as many inodes as blocks.
+/// Minimum number of bytes per inode: a group has at most as many inodes as blocks.
 const MIN_BYTES_PER_INODE: u64 = BLOCK;
 
 /// Blocks of an inode.

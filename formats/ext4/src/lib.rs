@@ -58,18 +58,18 @@ pub use uuid::Uuid;
 pub const BLOCK: u64 = 4096;
 /// Length of a sector in bytes.
 const SECTOR: u64 = 512;
-/// Limit of the blocks of a filesystem, 16 TiB: their numbers have 32 bits here.
+/// Maximum number of blocks of a filesystem, 16 TiB: their numbers have 32 bits here.
 pub const MAX_BLOCKS: u64 = u32::MAX as u64;
-/// Limit of a file in bytes: the numbers of its blocks have 32 bits (ext4, Extent Tree).
+/// Maximum length of a file in bytes: the numbers of its blocks have 32 bits (ext4, Extent Tree).
 pub const MAX_FILE_LEN: u64 = MAX_BLOCKS * BLOCK;
-/// Limit of the name of an extended attribute without its prefix, in bytes (ext4, Extended
+/// Maximum length of the name of an extended attribute without its prefix, in bytes (ext4, Extended
 /// Attributes: `e_name_len`).
 pub const MAX_XATTR_NAME_LEN: usize = 255;
-/// Limit of the names of a file (ext4, Inodes: `i_links_count`).
+/// Maximum number of names of a file (ext4, Inodes: `i_links_count`).
 pub const MAX_LINKS: u32 = 65_000;
-/// Limit of the inodes of a filesystem, half of what their numbers allow.
+/// Maximum number of inodes of a filesystem, half of what their numbers allow.
 pub const MAX_INODES: u64 = 1 << 31;
-/// Lower limit of a journal in bytes: 1024 blocks, as the kernel demands.
+/// Minimum length of a journal in bytes: 1024 blocks, as the kernel demands.
 pub const MIN_JOURNAL_LEN: u64 = 1024 * BLOCK;
-/// Limit of a journal in bytes: 10,240,000 blocks, as in mke2fs.
+/// Maximum length of a journal in bytes: 10,240,000 blocks, as in mke2fs.
 pub const MAX_JOURNAL_LEN: u64 = 10_240_000 * BLOCK;

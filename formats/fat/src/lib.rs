@@ -37,8 +37,8 @@ pub use tree::{Device, Image, Kind, Meta, Time, Tree};
 pub const SECTOR: u64 = 512;
 /// Sector of the backup of the boot sector on FAT32 (FAT 1.03, BPB_BkBootSec).
 pub const BACKUP_SECTOR: u64 = 6;
-/// Limit of a file in bytes: its length has 32 bits.
+/// Maximum length of a file in bytes: its length has 32 bits.
 pub const MAX_FILE_LEN: u64 = 0xffff_ffff;
-/// Limit of the entries of a directory, 2 MiB in all (FAT 1.03, "Other Notes Relating to FAT
+/// Maximum number of entries of a directory, 2 MiB in all (FAT 1.03, "Other Notes Relating to FAT
 /// Directories").
 pub const MAX_ENTRIES: usize = 65_536;

@@ -65,7 +65,7 @@ pub struct Options {
     pub size: Option<u64>,
     /// Type; by default the smallest that suffices with small clusters.
     pub kind: Option<Type>,
-    /// Lower limit of the cluster length in bytes. Files begin at multiples of clusters.
+    /// Minimum cluster length in bytes. Files begin at multiples of clusters.
     pub min_cluster: u64,
     /// Sector of the disk at which the filesystem begins, which boot loaders read.
     pub hidden_sectors: u32,

@@ -15,7 +15,7 @@ use crate::{BLOCK, SECTION};
 const DIRECTORY: u8 = 2;
 /// Flag of the record of a file that continues in the next record (ECMA-119 9.1.6).
 const MULTI_EXTENT: u8 = 0x80;
-/// Limit of a record in bytes: its length has 8 bits and is even.
+/// Maximum length of a record in bytes: its length has 8 bits and is even.
 const MAX_RECORD_LEN: usize = 254;
 /// Length of a record before the name, in bytes (ECMA-119 9.1).
 const RECORD: usize = 33;

@@ -62,7 +62,7 @@ pub enum Error {
         field: &'static str,
         /// Text in the options.
         value: String,
-        /// Limit of the characters.
+        /// Maximum number of characters.
         limit: usize,
     },
     /// A boot image that is not a file of the tree.

@@ -13,7 +13,7 @@ use tree::{Kind, NodeId, Tree};
 
 use crate::names::{self, Name, Rules};
 
-/// Limit of the level of a directory; the root has level 1.
+/// Maximum level of a directory; the root has level 1.
 const MAX_DEPTH: usize = 8;
 /// Name of the directory of relocated ones; [`OTHER_RELOCATED`] if the tree has the name.
 const RELOCATED: &[u8] = b"rr_moved";

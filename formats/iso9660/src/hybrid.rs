@@ -23,7 +23,7 @@ use crate::boot::Boot;
 use crate::error::Error;
 use crate::options::{Hybrid, Platform, Table};
 
-/// Limit of the boot code in bytes, up to the sector number of isolinux.
+/// Maximum length of the boot code in bytes, up to the sector number of isolinux.
 const BOOT_CODE: usize = 432;
 /// Magic and its offset in bytes in an isolinux that boots from a disk (`isohybrid.c`).
 const ISOLINUX: ([u8; 4], u64) = ([0xfb, 0xc0, 0x78, 0x70], 64);

@@ -48,15 +48,15 @@ pub use tree::{Device, Image, Kind, Meta, Time, Tree};
 pub const BLOCK: u64 = 2048;
 /// Block of the primary volume descriptor, the first after the system area (ECMA-119 6.2.1).
 pub const PRIMARY: u32 = 16;
-/// Limit of a name in bytes: Linux truncates names of 254 and more (fs/isofs/rock.c).
+/// Maximum length of a name in bytes: Linux truncates names of 254 and more (fs/isofs/rock.c).
 pub const MAX_NAME_LEN: usize = 253;
-/// Limit of a section of a file in bytes: the last full block below 4 GiB.
+/// Maximum length of a section of a file in bytes: the last full block below 4 GiB.
 pub const SECTION: u64 = 0xffff_f800;
-/// Limit of a file in bytes: Linux reads 100 sections (fs/isofs/inode.c).
+/// Maximum length of a file in bytes: Linux reads 100 sections (fs/isofs/inode.c).
 pub const MAX_FILE_LEN: u64 = 100 * SECTION;
-/// Limit of the directories: the path table has 16 bits for their numbers (ECMA-119 9.4.4).
+/// Maximum number of directories: the path table has 16 bits for their numbers (ECMA-119 9.4.4).
 pub const MAX_DIRECTORIES: usize = 0xffff;
-/// Limit of the boot images: a catalog of one block, with a section for each image.
+/// Maximum number of boot images: a catalog of one block, with a section for each image.
 pub const MAX_BOOT_ENTRIES: usize = 32;
-/// Lower limit of an image in blocks: libarchive accepts no image of less than 24.
+/// Minimum length of an image in blocks: libarchive accepts no image of less than 24.
 const MIN_BLOCKS: u64 = 64;

@@ -25,7 +25,7 @@ pub(crate) struct Name {
     directory: bool,
 }
 
-/// Limit of the extension of a truncated name, in characters.
+/// Maximum length of the extension of a truncated name, in characters.
 const MAX_EXTENSION_LEN: usize = 8;
 /// Length of `_` and the digits that make a name unique, in characters.
 const MAX_SUFFIX_LEN: usize = 7;

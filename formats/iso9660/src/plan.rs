@@ -15,7 +15,7 @@ use crate::options::{Options, Platform};
 use crate::volume::{self, Descriptor};
 use crate::{BLOCK, MAX_DIRECTORIES, MAX_FILE_LEN, MAX_NAME_LEN, MIN_BLOCKS, PRIMARY};
 
-/// Limit of a directory in bytes: the last full block below 4 GiB.
+/// Maximum length of a directory in bytes: the last full block below 4 GiB.
 const MAX_DIRECTORY_LEN: u64 = 0xffff_f800;
 
 /// Allocator of blocks.

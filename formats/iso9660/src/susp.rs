@@ -18,7 +18,7 @@ use crate::number::{both32, short_time};
 
 /// Length of a CE entry in bytes (SUSP 5.1).
 const CE: usize = 28;
-/// Limit of the data of an entry after its header, in bytes.
+/// Maximum length of the data of an entry after its header, in bytes.
 const DATA: usize = 255 - 4;
 /// Flag of NM, SL and a component of SL that continue in the next one (RRIP 4.1.3, 4.1.4).
 const CONTINUE: u8 = 1;

@@ -7,9 +7,9 @@ use tree::{Device, Meta, Time};
 use crate::BLOCK;
 use crate::header::{self, Block, USTAR};
 
-/// Limit of the fields of mode, owners and device numbers: seven octal digits.
+/// Maximum value of the fields of mode, owners and device numbers: seven octal digits.
 pub const MAX_7_DIGITS: u64 = 0o777_7777;
-/// Limit of the fields of size and time: eleven octal digits.
+/// Maximum value of the fields of size and time: eleven octal digits.
 const MAX_11_DIGITS: u64 = 0o777_7777_7777;
 
 /// Fields of a header.

@@ -9,7 +9,7 @@ use tree::{Device, Kind, Meta, Time, brief};
 use crate::BLOCK;
 use crate::header::{self, Block};
 
-/// Limit of an extended header or long name in bytes. Real ones have a few hundred; it stops
+/// Maximum length of an extended header or long name in bytes. Real ones have a few hundred; it stops
 /// malicious archives.
 const MAX_RECORDS_LEN: u64 = 1 << 20;
 

@@ -17,13 +17,13 @@ use crate::METADATA_BLOCK;
 use crate::error::Error;
 use crate::metadata::{Metadata, Place};
 
-/// Limit of the entries after a header (`SQUASHFS_DIR_COUNT`).
+/// Maximum number of entries after a header (`SQUASHFS_DIR_COUNT`).
 const MAX_ENTRIES: usize = 256;
 /// Length of a header in bytes.
 const HEADER: usize = 12;
 /// Length of an entry without its name, in bytes.
 const ENTRY: usize = 8;
-/// Limit of the entries of an index: their number has 16 bits.
+/// Maximum number of entries of an index: their number has 16 bits.
 const MAX_INDICES: usize = 0xffff;
 /// Number added to the length of a listing, by which Linux counts "." and "..".
 pub(crate) const DOTS: u32 = 3;

@@ -56,13 +56,13 @@ pub use tree::{Device, Image, Kind, Meta, Time, Tree};
 pub const MIN_BLOCK_SIZE: u32 = 4 << 10;
 /// Maximum size of a data block in bytes (`SQUASHFS_FILE_MAX_SIZE`).
 pub const MAX_BLOCK_SIZE: u32 = 1 << 20;
-/// Limit of a file in bytes (rst, the table of features).
+/// Maximum length of a file in bytes (rst, the table of features).
 pub const MAX_FILE_LEN: u64 = 2 << 40;
-/// Limit of the different users and groups: their number has 16 bits.
+/// Maximum number of different users and groups: their number has 16 bits.
 pub const MAX_IDS: usize = 0xffff;
-/// Limit of the name of an extended attribute with its prefix, in bytes (`XATTR_NAME_MAX`).
+/// Maximum length of the name of an extended attribute with its prefix, in bytes (`XATTR_NAME_MAX`).
 pub const MAX_XATTR_NAME_LEN: usize = 255;
-/// Limit of the value of an extended attribute in bytes (`XATTR_SIZE_MAX`).
+/// Maximum length of the value of an extended attribute in bytes (`XATTR_SIZE_MAX`).
 pub const MAX_XATTR_VALUE_LEN: usize = 65_536;
 /// Alignment of the length of an image in bytes, so that a loop device can hold it.
 pub const PADDING: u64 = 4096;

@@ -22,7 +22,7 @@ const DISKS: [&str; 6] = [
     "virtio_pci",
     "virtio_blk",
 ];
-/// Limit of the archive, the length of its disk, in bytes.
+/// Maximum length of the archive, the length of its disk, in bytes.
 const ARCHIVE: u64 = 256 << 20;
 
 fn output(command: &mut Command) -> String {

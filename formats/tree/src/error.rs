@@ -1,10 +1,10 @@
 //! Reasons for which a tree refuses a path or a node, and paths as text.
 
-/// Limit of the resolved path of a node, in bytes. Linux opens no path above 4096 (`PATH_MAX`);
+/// Maximum length of the resolved path of a node, in bytes. Linux opens no path above 4096 (`PATH_MAX`);
 /// an image may be unpacked below another path and become the root when it runs.
 pub(crate) const MAX_PATH_LEN: usize = 8192;
 
-/// Limit of the part of a path that a message shows, in bytes.
+/// Maximum length of the part of a path that a message shows, in bytes.
 const MAX_SHOWN_LEN: usize = 400;
 
 /// Reason for which a path or node cannot be used.

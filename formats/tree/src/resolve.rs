@@ -4,11 +4,11 @@ use crate::error::{Error, MAX_PATH_LEN};
 use crate::node::{Entry, Kind, Meta, NodeId};
 use crate::store::Tree;
 
-/// Limit of symbolic links that one path may lead through, as in Linux (`MAXSYMLINKS`).
+/// Maximum number of symbolic links that one path may lead through, as in Linux (`MAXSYMLINKS`).
 const MAX_SYMLINKS: usize = 40;
-/// Limit of a name, in bytes (Linux, include/uapi/linux/limits.h: `NAME_MAX`).
+/// Maximum length of a name, in bytes (Linux, include/uapi/linux/limits.h: `NAME_MAX`).
 const MAX_NAME_LEN: usize = 255;
-/// Limit of the target of a symbolic link, in bytes (`PATH_MAX` less the NUL at its end).
+/// Maximum length of the target of a symbolic link, in bytes (`PATH_MAX` less the NUL at its end).
 const MAX_TARGET_LEN: usize = 4095;
 
 /// Iterates over the components of a path, without empty ones and `.`.

@@ -8,7 +8,7 @@ use crate::nodes::Nodes;
 
 /// Estimate of the memory that a name takes besides its text, in bytes.
 const NAME_WEIGHT: u64 = 256;
-/// Limit of the memory for names, targets and attributes, in bytes: about three million names.
+/// Maximum memory for names, targets and attributes, in bytes: about three million names.
 /// It stops malicious archives; real trees stay far below it.
 pub(crate) const MAX_WEIGHT: u64 = 1 << 30;
 

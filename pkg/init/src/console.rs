@@ -81,7 +81,7 @@ pub fn close() {
         return;
     };
     let _ = io::stdout().flush();
-    // The thread's end of the pipe sees the end of it when nobody has the other one open.
+    // The thread sees end of file once no process holds the write end.
     let restored = dup2_stdout(&before.0).and_then(|()| dup2_stderr(&before.1));
     if restored.is_ok() {
         // A process that cannot be killed may hold the pipe.

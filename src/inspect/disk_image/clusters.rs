@@ -31,7 +31,7 @@ pub struct Cluster {
     pub to: u64,
     /// Offset in the file, in bytes.
     pub from: u64,
-    /// Largest compressed length, in bytes.
+    /// Maximum compressed length, in bytes.
     pub max_len: u64,
 }
 

@@ -10,7 +10,7 @@ use crate::inspect::Error;
 const FORMAT: &str = "VMDK image";
 const MAGIC: u64 = u32::from_le_bytes(*b"KDMV") as u64;
 const SECTOR: u64 = 512;
-/// Longest grain, in bytes.
+/// Maximum length of a grain, in bytes.
 const MAX_GRAIN: u64 = 1 << 30;
 
 /// Returns the disk of a VMDK image, and whether its grains are compressed.

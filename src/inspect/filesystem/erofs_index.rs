@@ -35,7 +35,7 @@ const PLAIN: u16 = 0;
 const NOT_HEAD: u16 = 2;
 /// Marks a number of blocks (`Z_EROFS_LI_D0_CBLKCNT`).
 const BLOCK_COUNT: u16 = 1 << 11;
-/// Longest cluster, in uncompressed bytes (`Z_EROFS_PCLUSTER_MAX_SIZE`).
+/// Maximum length of a cluster, in uncompressed bytes (`Z_EROFS_PCLUSTER_MAX_SIZE`).
 const MAX_CLUSTER: u64 = 1 << 20;
 
 /// Writes the content of a file that has such an index, and returns whether the inode has one.

@@ -23,7 +23,7 @@ mod linux {
     use moby_tools::{Error, disks, flags, programs};
     use rustix::mount::{MountFlags, UnmountFlags, unmount};
 
-    /// Least free space that is worth an extension, in bytes: more than the backup of a GPT and the
+    /// Minimum free space that is worth an extension, in bytes: more than the backup of a GPT and the
     /// alignment of a partition leave.
     const MIN_FREE: u64 = 2 << 20;
     /// Mount point for filesystems that grow only when they are mounted.
