@@ -152,7 +152,7 @@ fn yaml(file: &Path) -> Result<Yaml, Failure> {
     let source = check::source(file, &Inputs::default()).map_err(|error| Failure::Usage(error.into()))?;
     Ok(Yaml {
         path: file.to_owned(),
-        config: check::parse(&[source.clone()])?,
+        config: check::parse(std::slice::from_ref(&source))?,
         text: source.text,
         lock: lock::read(&file.with_extension("lock")).map_err(Diagnostics::from)?,
     })
