@@ -15,7 +15,9 @@ pub fn check() -> Result<(), Failure> {
     if is_closed() {
         let message = "cannot write to standard output: it is closed";
         return Err(Failure::Usage(
-            Diagnostic::error(message).help("name a file with --output FILE").into(),
+            Diagnostic::error(message)
+                .help("name a file with --output FILE; --output /dev/null discards the output")
+                .into(),
         ));
     }
     Ok(())
@@ -37,6 +39,8 @@ pub fn write(content: &Extents) -> Result<(), Failure> {
 
 /// Returns whether standard output was closed when the program was started. Rust's runtime then opens
 /// `/dev/null` in its place, for reading and writing, where a redirection opens it for writing only.
+/// Programs that give moby such a `/dev/null` themselves cannot be told from that: the help names
+/// another way to discard the output.
 #[cfg(target_os = "linux")]
 fn is_closed() -> bool {
     /// Access mode O_RDWR in the octal flags of proc_pid_fdinfo(5).
