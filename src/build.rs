@@ -7,15 +7,20 @@
 use std::path::PathBuf;
 use std::thread::{self, ScopedJoinHandle};
 
+use extents::Extents;
+
 use crate::assemble;
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::documents::{self, Subject};
 use crate::output::{self, Staged};
 use crate::plan::{self, Planner};
 use crate::reporter::Reporter;
-use crate::request::Request;
+use crate::request::{Document, Request};
 use crate::resolve::{self, Resolved};
 use crate::store::{self, Store};
 use crate::system::System;
+#[cfg(feature = "sign")]
+use crate::trust::sign;
 
 /// Maximum number of threads that verify cached layers.
 const MAX_VERIFIERS: usize = 64;
@@ -114,7 +119,41 @@ fn stage(
                 .map_err(Diagnostic::from)?;
         }
     }
+    if !request.documents.is_empty() {
+        reporter.step("writing documents");
+        document(request, resolved, system, &mut staged)?;
+    }
     Ok(staged)
+}
+
+/// Writes the documents about the outputs, without names.
+fn document(request: &Request, resolved: &Resolved, system: &System, staged: &mut Staged) -> Result<(), Diagnostics> {
+    let outputs: Vec<Subject> = staged
+        .digests()
+        .map_err(Diagnostic::from)?
+        .into_iter()
+        .map(|(name, sha256)| Subject { name, sha256 })
+        .collect();
+    let mut add = |suffix: &str, bytes: Vec<u8>| -> Result<Subject, Diagnostics> {
+        let sha256 = documents::sha256(&Extents::from_bytes(bytes.clone()))
+            .map_err(|error| Diagnostic::error(format!("cannot write NAME{suffix}: {error}")))?;
+        let name = staged.add_document(suffix, bytes, &request.target, &request.name);
+        let name = name.map_err(Diagnostic::from)?;
+        Ok(Subject { name, sha256 })
+    };
+    let mut byproducts = Vec::new();
+    for (suffix, bytes) in documents::build(request, resolved, system, &outputs)? {
+        byproducts.push(add(suffix, bytes)?);
+    }
+    if request.documents.contains(&Document::Provenance) {
+        let bytes = documents::provenance::document(request, resolved, system, &outputs, &byproducts)?;
+        #[cfg(feature = "sign")]
+        if let Some(key) = &request.provenance_key {
+            add(documents::provenance::BUNDLE, sign::statement(&key.0, &bytes))?;
+        }
+        add(Document::Provenance.suffix(), bytes)?;
+    }
+    Ok(())
 }
 
 /// Waits until every cached layer that was used is verified.

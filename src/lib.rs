@@ -21,6 +21,9 @@ mod content_id;
 pub mod debian;
 pub mod diagnostic;
 #[cfg(feature = "inspect")]
+pub mod diff;
+pub mod documents;
+#[cfg(feature = "inspect")]
 pub mod inspect;
 mod json_lines;
 mod kernel;
@@ -34,6 +37,7 @@ pub mod reporter;
 pub mod request;
 pub mod resolve;
 pub mod run;
+pub mod sbom;
 pub mod size;
 pub mod store;
 pub mod system;

@@ -2,10 +2,12 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use extents::{Extents, emit};
+use extents::{Extents, FileBlob, emit};
 
 use crate::diagnostic::Diagnostic;
+use crate::oci::digest_of;
 use crate::plan::File;
 use crate::plan::formats::{Format, Layout, Part};
 use crate::reporter::{Progress, Reporter};
@@ -86,6 +88,48 @@ impl Staged {
         Ok(())
     }
 
+    /// Computes the SHA-256 of each file, in hexadecimal digits, with its name.
+    ///
+    /// # Errors
+    /// Reads that fail.
+    pub fn digests(&self) -> Result<Vec<(String, String)>, Error> {
+        let digests = self.0.iter().map(|(path, pending)| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let digest = match pending {
+                Pending::Name(file) => file
+                    .file()
+                    .try_clone()
+                    .and_then(FileBlob::new)
+                    .and_then(|blob| digest_of(&Extents::from_blob(Arc::new(blob)))),
+                Pending::Stream(content) | Pending::Stdout(content) => digest_of(content),
+            };
+            let digest = digest.map_err(unwritable(path))?;
+            Ok((name, digest.trim_start_matches("sha256:").to_owned()))
+        });
+        digests.collect()
+    }
+
+    /// Writes a document beside the outputs, and returns its file name. There is none beside standard
+    /// output.
+    ///
+    /// # Errors
+    /// Writes that fail.
+    pub fn add_document(&mut self, suffix: &str, bytes: Vec<u8>, target: &Target, name: &str) -> Result<String, Error> {
+        let path = match target {
+            Target::Stdout => return Ok(String::new()),
+            Target::File(path) => {
+                let mut path = path.clone().into_os_string();
+                path.push(suffix);
+                PathBuf::from(path)
+            }
+            Target::Directory(dir) => dir.join(format!("{name}{suffix}")),
+        };
+        let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let staged = emit::stage(&Extents::from_bytes(bytes), &path, &|_| {}).map_err(unwritable(&path))?;
+        self.0.push((path, Pending::Name(staged)));
+        Ok(file_name)
+    }
+
     /// Gives the files their names, and returns these.
     ///
     /// # Errors
@@ -137,6 +181,7 @@ pub fn check(request: &Request) -> Vec<Diagnostic> {
             (
                 dir.clone(),
                 files
+                    .chain(request.documents.iter().map(|document| document.suffix()))
                     .map(|suffix| dir.join(format!("{}{suffix}", request.name)))
                     .collect(),
             )

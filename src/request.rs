@@ -13,6 +13,8 @@ use crate::plan;
 use crate::plan::formats::{Format, Root};
 use crate::store;
 use crate::trust::Policy;
+#[cfg(feature = "sign")]
+use crate::trust::sign::PrivateKey;
 
 /// A build: what to build, from which images, and where to.
 #[derive(Clone, Debug)]
@@ -51,8 +53,13 @@ pub struct Request {
     pub size: Option<u64>,
     /// True if the kernel is stored decompressed.
     pub decompress_kernel: bool,
-    /// SBOM, if one is written.
+    /// SBOM in the root filesystem, if one is written.
     pub sbom: Option<Sbom>,
+    /// Documents that are written beside the outputs.
+    pub documents: Vec<Document>,
+    /// Key that signs the provenance.
+    #[cfg(feature = "sign")]
+    pub provenance_key: Option<ProvenanceKey>,
     /// Time of generated files, in seconds since 1970.
     pub time: i64,
     /// Number of threads.
@@ -80,7 +87,41 @@ pub enum Target {
     Stdout,
 }
 
-/// Options of the SBOM.
+/// Key that signs the provenance.
+#[cfg(feature = "sign")]
+#[derive(Clone)]
+pub struct ProvenanceKey(pub std::sync::Arc<PrivateKey>);
+
+#[cfg(feature = "sign")]
+impl std::fmt::Debug for ProvenanceKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ProvenanceKey({})", self.0.public().fingerprint())
+    }
+}
+
+/// Document about a build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Document {
+    /// SBOM in SPDX 2.3.
+    Spdx,
+    /// SBOM in CycloneDX 1.6.
+    CycloneDx,
+    /// Provenance, and the sources of files.
+    Provenance,
+}
+
+impl Document {
+    /// Suffix of the file name, after the name of the build.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Document::Spdx => ".spdx.json",
+            Document::CycloneDx => ".cdx.json",
+            Document::Provenance => ".provenance.json",
+        }
+    }
+}
+
+/// Options of the SBOM in the root filesystem.
 #[derive(Clone, Debug)]
 pub struct Sbom {
     /// Path in the root filesystem.

@@ -2,7 +2,7 @@
 
 use disk::PartitionType;
 use extents::Extents;
-use tree::Tree;
+use tree::{Meta, Tree};
 
 use crate::config::Mount;
 
@@ -26,6 +26,27 @@ pub struct System {
     pub os_release: Option<String>,
     /// Partitions that the YAML adds to disks, or changes.
     pub partitions: Vec<Partition>,
+    /// Sources of the nodes: [`tree::Meta::source`] is an index, plus one.
+    pub sources: Vec<Source>,
+}
+
+impl System {
+    /// Returns the source of a node. None for the root directory and what moby itself adds.
+    pub fn source(&self, meta: &Meta) -> Option<&Source> {
+        self.sources.get((meta.source as usize).checked_sub(1)?)
+    }
+}
+
+/// Source of nodes: a section of the YAML, and a layer of the image that it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Path of the section: `kernel`, `init[0]`, `files[2]`.
+    pub field: String,
+    /// Canonical name of the image. None for what the YAML itself describes.
+    pub image: Option<String>,
+    /// Index of the layer in the image, the lowest being 0. None for entries that moby adds to the image
+    /// or generates from it.
+    pub layer: Option<usize>,
 }
 
 /// A container of a system.

@@ -7,7 +7,7 @@ use moby::inspect::{Limits, inspect};
 
 fuzz_target!(|bytes: &[u8]| {
     let report = inspect(&Extents::from_bytes(bytes), Limits::Bounded);
-    for (_, content) in report.files.iter().take(20) {
+    for (_, content) in report.files().take(20) {
         // Only the beginning: a file may be long.
         let mut buffer = [0; 512];
         let len = content.len().min(512) as usize;

@@ -22,7 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
     let archive = Extents::from_bytes(bytes);
     let mut tree = flatten::empty();
     for _ in 0..2 {
-        if flatten::apply(&mut tree, &archive, "a", &layer()).is_err() {
+        if flatten::apply(&mut tree, &archive, "a", &layer(), 1).is_err() {
             break;
         }
     }
@@ -33,7 +33,7 @@ fuzz_target!(|bytes: &[u8]| {
     drop(cpio::plan(&tree).map(|initrd| cpio::members(&initrd).map(drop)));
     let Ok(written) = pax::plan(&tree) else { return };
     let mut again = flatten::empty();
-    let read = flatten::apply(&mut again, &written, "a", &layer());
+    let read = flatten::apply(&mut again, &written, "a", &layer(), 1);
     read.unwrap_or_else(|error| panic!("what was written cannot be read: {error}"));
     let names = |tree: &tree::Tree| -> Vec<(Vec<u8>, bool, u64)> {
         let length = |kind: &tree::Kind| match kind {

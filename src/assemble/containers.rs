@@ -51,7 +51,7 @@ impl Builder<'_> {
         unpacked: &mut BTreeMap<String, String>,
     ) -> Result<(), Diagnostics> {
         let name = canonical(&container.image);
-        let origin = self.origin(&name, field);
+        let origin = self.image_origin(&name, field, field);
         let image = self.image(&format!("{field}.image"), &container.image)?;
         let label = match image.label("org.mobyproject.config").filter(|text| !text.is_empty()) {
             Some(text) => parse_label(text, &name).map_err(|mut diagnostics| {

@@ -29,7 +29,7 @@ impl Builder<'_> {
             let Some(kind) = self.content(&field, file)? else {
                 continue;
             };
-            let origin = self.origin("linuxkit.files", &field);
+            let origin = self.origin("linuxkit.files", &field, &field);
             let default = if file.directory { 0o700 } else { 0o600 };
             let mode = u32::from_str_radix(&file.mode, 8).unwrap_or(default);
             let owner = |id, name| spec::id(id, name, &ids).map_err(|error| config.locate(error.below(&field)));

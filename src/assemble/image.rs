@@ -1,5 +1,7 @@
 //! Entries that are removed from, replaced in and added to every image that is unpacked.
 
+use std::collections::BTreeSet;
+
 use extents::Extents;
 use tree::{Kind, NodeId, Time, Tree};
 
@@ -52,10 +54,13 @@ fn put(files: &mut Tree, path: &str, mode: u32, kind: Kind, time: Time) {
     let _ = files.insert(path.as_bytes(), root_meta(mode, time), kind, &root_meta(0o755, time));
 }
 
-/// Sets the origin of every node.
+/// Sets the origin of every node; the number of its layer becomes its source among those of the system.
 pub fn mark(files: &mut Tree, origin: &Origin) {
-    let ids: Vec<NodeId> = files.walk().map(|item| item.id).collect();
+    // A node may have several names.
+    let ids: BTreeSet<NodeId> = files.walk().map(|item| item.id).collect();
     for id in ids {
-        files.node_mut(id).meta.records = Some(origin.records.clone());
+        let meta = &mut files.node_mut(id).meta;
+        meta.records = Some(origin.records.clone());
+        meta.source = meta.source.saturating_add(origin.source);
     }
 }

@@ -17,7 +17,7 @@ impl Builder<'_> {
             return Ok(());
         }
         let files = self.unpacked("kernel.image", &kernel.image)?;
-        let origin = self.origin(&canonical(&kernel.image), "kernel");
+        let origin = self.image_origin(&canonical(&kernel.image), "kernel", "kernel");
         let binary = resolve::kernel::file_name(kernel);
         let field = if kernel.binary.is_empty() {
             "kernel.image"
@@ -38,10 +38,10 @@ impl Builder<'_> {
             } else {
                 "kernel.image"
             };
-            let Some((_, content)) = file(&files, tar) else {
+            let Some((meta, content)) = file(&files, tar) else {
                 return Err(config.error_at(field, missing(&files, &kernel.image, tar)));
             };
-            self.modules(field, &content, &origin)?;
+            self.modules(field, &content, &origin, origin.source.saturating_add(meta.source))?;
         }
         self.system.cmdline.clone_from(&kernel.cmdline);
         self.system.kernel = (!content.is_empty()).then(|| content.clone());
@@ -50,7 +50,10 @@ impl Builder<'_> {
         self.put(
             field,
             "boot/kernel",
-            origin.meta(meta.mode),
+            Meta {
+                source: origin.source.saturating_add(meta.source),
+                ..origin.meta(meta.mode)
+            },
             Kind::File(content),
             &origin,
         )?;
@@ -59,15 +62,21 @@ impl Builder<'_> {
                 return Err(config.error_at("kernel.ucode", missing(&files, &kernel.image, ucode)));
             };
             self.system.microcode = (!content.is_empty()).then(|| content.clone());
-            let meta = origin.meta(meta.mode);
+            let meta = Meta {
+                source: origin.source.saturating_add(meta.source),
+                ..origin.meta(meta.mode)
+            };
             self.put("kernel.ucode", "boot/ucode.cpio", meta, Kind::File(content), &origin)?;
         }
         self.take_sboms("kernel.image", &kernel.image, &files, "")
     }
 
-    /// Unpacks the kernel's tar over the root.
-    fn modules(&mut self, field: &str, tar: &Extents, origin: &Origin) -> Result<(), Diagnostics> {
-        let parents = origin.meta(0o755);
+    /// Unpacks the kernel's tar, which is of the layer that `source` numbers, over the root.
+    fn modules(&mut self, field: &str, tar: &Extents, origin: &Origin, source: u32) -> Result<(), Diagnostics> {
+        let parents = Meta {
+            source,
+            ..origin.meta(0o755)
+        };
         for entry in pax::entries(tar) {
             let entry = entry.map_err(|error| {
                 self.config
@@ -75,6 +84,7 @@ impl Builder<'_> {
             })?;
             let meta = Meta {
                 records: Some(origin.records.clone()),
+                source,
                 ..entry.meta
             };
             let kind = match entry.body {
@@ -88,6 +98,7 @@ impl Builder<'_> {
             let inserted = self.tree.insert(&entry.path, meta, kind, &parents);
             inserted.map_err(|error| self.config.error_at(field, format!("the kernel's tar: {error}")))?;
         }
+        self.observe();
         Ok(())
     }
 }

@@ -12,7 +12,7 @@
 mod apk;
 mod check;
 mod containers;
-mod dpkg;
+mod explain;
 mod files;
 mod image;
 mod kernel;
@@ -34,8 +34,9 @@ use crate::reporter::Reporter;
 use crate::request::Request;
 use crate::resolve::Resolved;
 use crate::store::Image;
-use crate::system::{Container, System};
+use crate::system::{Container, Source, System};
 pub use check::check;
+pub use explain::{Contribution, explain};
 
 /// Assembles the system that a request describes.
 ///
@@ -43,30 +44,8 @@ pub use check::check;
 /// Layers that are missing or corrupt, and images that do not fit what the YAML says of them, each
 /// with the line of the YAML that names the image.
 pub fn assemble(request: &Request, resolved: &Resolved, reporter: &dyn Reporter) -> Result<System, Diagnostics> {
-    let images: Vec<Image> = resolved.images.values().cloned().collect();
-    resolved
-        .store
-        .prepare(&images, request.jobs, &|progress| reporter.progress(progress))
-        .map_err(|error| resolved.explain(&error))?;
-    let time = Time::from_seconds(request.time);
-    let mut builder = Builder {
-        config: &resolved.config,
-        request,
-        resolved,
-        sbom: sbom::Sbom::default(),
-        tree: Tree::new(Meta {
-            implied: true,
-            ..root_meta(0o755, time)
-        }),
-        containers: Vec::new(),
-        system: System::default(),
-    };
-    builder.kernel()?;
-    builder.init()?;
-    builder.volumes()?;
-    builder.containers()?;
-    builder.files("files", &resolved.config.files)?;
-    builder.write_sbom()?;
+    let mut builder = Builder::new(request, resolved, reporter)?;
+    builder.root()?;
     builder.partitions()?;
     builder.finish()
 }
@@ -106,6 +85,7 @@ struct Builder<'a> {
     tree: Tree,
     containers: Vec<Container>,
     system: System,
+    watch: Option<explain::Watch>,
 }
 
 /// Origin of an entry, which tars carry as pax records, with the time of the build.
@@ -113,6 +93,8 @@ struct Builder<'a> {
 struct Origin {
     records: Arc<BTreeMap<String, Vec<u8>>>,
     time: Time,
+    /// [`Meta::source`] of entries that are of no layer. Those of the layers follow it.
+    source: u32,
 }
 
 impl Origin {
@@ -120,6 +102,7 @@ impl Origin {
     fn meta(&self, mode: u32) -> Meta {
         Meta {
             records: Some(self.records.clone()),
+            source: self.source,
             ..root_meta(mode, self.time)
         }
     }
@@ -132,19 +115,87 @@ fn tree_error(error: &tree::Error) -> Diagnostic {
     diagnostic
 }
 
+impl<'a> Builder<'a> {
+    /// Decompresses the layers of the images, and begins with an empty tree.
+    fn new(request: &'a Request, resolved: &'a Resolved, reporter: &dyn Reporter) -> Result<Self, Diagnostics> {
+        let images: Vec<Image> = resolved.images.values().cloned().collect();
+        resolved
+            .store
+            .prepare(&images, request.jobs, &|progress| reporter.progress(progress))
+            .map_err(|error| resolved.explain(&error))?;
+        Ok(Builder {
+            config: &resolved.config,
+            request,
+            resolved,
+            sbom: sbom::Sbom::default(),
+            tree: Tree::new(Meta {
+                implied: true,
+                ..root_meta(0o755, Time::from_seconds(request.time))
+            }),
+            containers: Vec::new(),
+            system: System::default(),
+            watch: None,
+        })
+    }
+
+    /// Fills the root filesystem.
+    fn root(&mut self) -> Result<(), Diagnostics> {
+        self.kernel()?;
+        self.init()?;
+        self.volumes()?;
+        self.containers()?;
+        let config = self.config;
+        self.files("files", &config.files)?;
+        self.write_sbom()
+    }
+}
+
 impl Builder<'_> {
     /// Returns root's metadata, with the time of the build.
     fn meta(&self, mode: u32) -> Meta {
         root_meta(mode, Time::from_seconds(self.request.time))
     }
 
-    /// Creates an origin.
-    fn origin(&self, source: &str, location: &str) -> Origin {
+    /// Creates the origin of entries that are not an image's. `source` and `location` are LinuxKit's
+    /// names for it, `field` is the YAML's.
+    fn origin(&mut self, source: &str, location: &str, field: &str) -> Origin {
+        let number = self.add_source(Source {
+            field: field.to_owned(),
+            image: None,
+            layer: None,
+        });
+        self.with_records(source, location, number)
+    }
+
+    /// Creates the origin of an image's entries.
+    fn image_origin(&mut self, name: &str, location: &str, field: &str) -> Origin {
+        let layers = self.resolved.images.get(name).map_or(0, |image| image.layers.len());
+        let mut source = Source {
+            field: field.to_owned(),
+            image: Some(name.to_owned()),
+            layer: None,
+        };
+        let number = self.add_source(source.clone());
+        for layer in 0..layers {
+            source.layer = Some(layer);
+            self.add_source(source.clone());
+        }
+        self.with_records(name, location, number)
+    }
+
+    /// Adds a source and returns its number, the first of which is 1.
+    fn add_source(&mut self, source: Source) -> u32 {
+        self.system.sources.push(source);
+        self.system.sources.len() as u32
+    }
+
+    fn with_records(&self, source: &str, location: &str, number: u32) -> Origin {
         let records = [("LINUXKIT.source", source), ("LINUXKIT.location", location)];
         let records = records.map(|(key, value)| (key.to_owned(), value.as_bytes().to_vec()));
         Origin {
             records: Arc::new(records.into()),
             time: Time::from_seconds(self.request.time),
+            source: number,
         }
     }
 
@@ -180,8 +231,9 @@ impl Builder<'_> {
         }
         self.tree
             .insert(path.as_bytes(), meta, kind, &origin.meta(0o755))
-            .map(drop)
-            .map_err(|error| self.config.error_at(field, tree_error(&error)))
+            .map_err(|error| self.config.error_at(field, tree_error(&error)))?;
+        self.observe();
+        Ok(())
     }
 
     /// Returns a resolved image.
@@ -224,14 +276,15 @@ impl Builder<'_> {
             };
         }
         self.take_sboms(field, name, &files, path)?;
-        self.tree.graft(path.as_bytes(), files, &parents).map_err(failed)
+        self.tree.graft(path.as_bytes(), files, &parents).map_err(failed)?;
+        self.observe_image(field, name, path, origin)
     }
 
     fn init(&mut self) -> Result<(), Diagnostics> {
         let mut databases = apk::Databases::default();
         for (at, name) in self.config.init.iter().enumerate() {
             let field = format!("init[{at}]");
-            let origin = self.origin(&config::canonical(name), &field);
+            let origin = self.image_origin(&config::canonical(name), &field, &field);
             let files = self.unpacked(&field, name)?;
             databases
                 .add(&files)
@@ -239,7 +292,7 @@ impl Builder<'_> {
             self.unpack(&field, name, "", image::Role::Init, &origin)?;
         }
         if let Some(merged) = databases.merged() {
-            let origin = self.origin("LINUXKIT.apkinit", "init");
+            let origin = self.origin("LINUXKIT.apkinit", "init", "init");
             let meta = Meta {
                 mtime: Time::default(),
                 ..origin.meta(0o644)

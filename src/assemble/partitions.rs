@@ -60,7 +60,11 @@ impl Builder<'_> {
         if volume.image.is_empty() {
             return Ok(());
         }
-        let origin = self.origin(&canonical(&volume.image), &format!("volume[{at}]"));
+        let origin = self.image_origin(
+            &canonical(&volume.image),
+            &format!("volume[{at}]"),
+            &format!("volumes[{at}]"),
+        );
         let field = format!("{field}.volume");
         if volume.format == "oci" {
             return self.layout(at, volume, "");

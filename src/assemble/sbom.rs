@@ -7,9 +7,9 @@ use sha2::{Digest, Sha256};
 use tree::{Kind, Tree};
 
 use super::Builder;
-use super::dpkg;
 use crate::config::canonical;
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::sbom::{distribution, dpkg};
 
 /// Lists that are taken from the documents of the images.
 const LISTS: [&str; 6] = [
@@ -100,9 +100,9 @@ impl Builder<'_> {
         let found = self.resolved.store.sboms(&canonical(image), self.request.arch);
         let found = found.map_err(|error| self.config.error_at(field, error))?;
         if found.is_empty() {
-            let packages = dpkg::packages(files);
+            let packages = dpkg::packages(files, "");
             if !packages.is_empty() {
-                let distribution = dpkg::distribution(files);
+                let distribution = distribution(files, "");
                 let distribution = distribution.as_deref().unwrap_or("debian");
                 self.sbom.add(path, debian(&packages, distribution, path));
             }
@@ -153,6 +153,7 @@ fn debian(packages: &[dpkg::Package], distribution: &str, prefix: &str) -> Value
             architecture,
             source,
         } = package;
+        let url = package.purl(distribution);
         // The identifier differs between images: these have their own copies of the files.
         let digest = crate::oci::digest(Sha256::new_with_prefix(format!("{prefix}\0{version}\0{architecture}")));
         let unique = digest.get(7..19).unwrap_or_default();
@@ -165,10 +166,6 @@ fn debian(packages: &[dpkg::Package], distribution: &str, prefix: &str) -> Value
         };
         let id: String = name.chars().map(allowed).collect();
         let id = format!("SPDXRef-Package-{id}-{unique}");
-        let mut url = format!("pkg:deb/{distribution}/{}@{}", encode(name), encode(version));
-        if !architecture.is_empty() {
-            url.push_str(&format!("?arch={}", encode(architecture)));
-        }
         list.push(json!({
             "SPDXID": id,
             "name": name,
@@ -192,19 +189,6 @@ fn debian(packages: &[dpkg::Package], distribution: &str, prefix: &str) -> Value
         }));
     }
     json!({"packages": list, "relationships": relationships})
-}
-
-/// Encodes a part of a package URL (purl specification, "Character encoding").
-fn encode(text: &str) -> String {
-    text.bytes()
-        .map(|byte| {
-            if byte.is_ascii_alphanumeric() || b".-_~:".contains(&byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -45,15 +45,19 @@ impl Builder<'_> {
         for (at, volume) in config.volumes.iter().enumerate() {
             let directory = format!("containers/volumes/{}", volume.name);
             let field = format!("volumes[{at}].image");
-            let blank = self.origin("linuxkit.volumes", &format!("volume[{at}]"));
+            let blank = self.origin("linuxkit.volumes", &format!("volume[{at}]"), &format!("volumes[{at}]"));
             let lower = format!("{directory}/lower");
             if volume.image.is_empty() {
-                let origin = self.origin("empty", &format!("volume[{at}]"));
+                let origin = self.origin("empty", &format!("volume[{at}]"), &format!("volumes[{at}]"));
                 self.put(&field, &lower, origin.meta(0o755), Kind::directory(), &origin)?;
             } else if volume.format == "oci" {
                 self.layout(at, volume, &lower)?;
             } else {
-                let origin = self.origin(&canonical(&volume.image), &format!("volume[{at}]"));
+                let origin = self.image_origin(
+                    &canonical(&volume.image),
+                    &format!("volume[{at}]"),
+                    &format!("volumes[{at}]"),
+                );
                 self.unpack(&field, &volume.image, &lower, Role::Init, &origin)?;
             }
             for name in ["tmp", "merged"] {
@@ -78,11 +82,13 @@ impl Builder<'_> {
         let graph = self.resolved.store.graph(&name, &wanted);
         let graph = graph.map_err(|error| self.config.error_at(&field, error))?;
         let mut files = graph.layout(&name, Time::default());
-        let origin = self.origin(&name, &format!("volume[{at}]"));
+        let origin = self.image_origin(&name, &format!("volume[{at}]"), &format!("volumes[{at}]"));
         image::mark(&mut files, &origin);
         files.node_mut(NodeId::ROOT).meta = origin.meta(0o755);
         let grafted = self.tree.graft(path.as_bytes(), files, &origin.meta(0o755));
-        grafted.map_err(|error| self.config.error_at(&field, super::tree_error(&error)))
+        grafted.map_err(|error| self.config.error_at(&field, super::tree_error(&error)))?;
+        self.observe();
+        Ok(())
     }
 }
 

@@ -310,6 +310,9 @@ fn request(yaml: &Yaml, arch: Arch, images: &store::Options, options: &Options<'
         size: None,
         decompress_kernel: false,
         sbom: None,
+        documents: Vec::new(),
+        #[cfg(feature = "sign")]
+        provenance_key: None,
         time: options.time,
         jobs: options.jobs,
     }

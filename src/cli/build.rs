@@ -6,8 +6,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 
 use super::inputs::Inputs;
+#[cfg(feature = "sign")]
+use super::sign;
 use super::terminal::TerminalReporter;
-use super::{Environment, Failure, check, host_arch, linuxkit, stdout};
+use super::{Environment, Failure, check, explain, host_arch, linuxkit, stdout};
 use crate::arch::Arch;
 use crate::assemble::metadata;
 use crate::codec::compress::Compression;
@@ -16,7 +18,9 @@ use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::lock::Lock;
 use crate::plan::formats::{Archive, FORMATS, Filesystem, Format, Layout, Root, find};
 use crate::reporter::Reporter;
-use crate::request::{Request, Sbom, Target};
+#[cfg(feature = "sign")]
+use crate::request::ProvenanceKey;
+use crate::request::{Document, Request, Sbom, Target};
 use crate::resolve::packages;
 use crate::store;
 use crate::trust::Policy;
@@ -77,6 +81,10 @@ pub struct Build {
     /// Print the merged YAML without building
     #[arg(long)]
     dry_run: bool,
+    /// Print which section, image and layer put the file at PATH into the root filesystem, and what it
+    /// covers, without building
+    #[arg(long, value_name = "PATH", conflicts_with = "dry_run")]
+    explain: Option<String>,
     /// Apply opaque whiteouts as Docker does: hide the files of lower layers. Without this flag, moby
     /// keeps these files, as LinuxKit does
     #[arg(long)]
@@ -87,6 +95,18 @@ pub struct Build {
     /// Path of the SBOM in the root filesystem
     #[arg(long, value_name = "PATH", default_value = "sbom.spdx.json")]
     sbom_output: String,
+    /// Write SBOMs beside the outputs: spdx (NAME.spdx.json), cyclonedx (NAME.cdx.json) or both,
+    /// separated by a comma
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = ["spdx", "cyclonedx"], hide_possible_values = true)]
+    sbom: Vec<String>,
+    /// Write SLSA provenance (NAME.provenance.json) and the source of every file
+    /// (NAME.sources.json) beside the outputs
+    #[arg(long)]
+    provenance: bool,
+    /// Sign the provenance with this private key (NAME.provenance.sigstore.json): PKCS#8 in PEM, or cosign's
+    #[cfg(feature = "sign")]
+    #[arg(long, value_name = "FILE", requires = "provenance")]
+    provenance_key: Option<PathBuf>,
     /// Record the current time in the SBOM, so that the build is not reproducible
     #[arg(long)]
     sbom_current_time: bool,
@@ -122,7 +142,7 @@ impl Build {
         self.linuxkit.explain(self.input_tar.is_some(), self.pull, reporter)?;
         self.check_input_tar()?;
         self.check_name()?;
-        if matches!(self.target(), Target::Stdout) && !self.dry_run {
+        if matches!(self.target(), Target::Stdout) && !self.dry_run && self.explain.is_none() {
             stdout::check()?;
         }
         let inputs = Inputs::find(&self.files, &self.layout)?;
@@ -140,11 +160,16 @@ impl Build {
             ));
         }
         let policy = self.policy(&config, reporter)?;
+        // An explanation needs no boot loader, and no place for outputs.
+        let (formats, target) = match self.explain {
+            Some(_) => (Vec::new(), Target::Stdout),
+            None => (formats, self.target()),
+        };
         let request = Request {
             config,
             arch: self.arch,
             formats,
-            target: self.target(),
+            target,
             name: self.name(),
             image_sources: store::Options {
                 opaque_whiteouts: self.opaque_whiteouts,
@@ -163,9 +188,18 @@ impl Build {
             size: self.size,
             decompress_kernel: self.decompress_kernel,
             sbom: self.sbom(environment.time),
+            documents: self.documents().map_err(Failure::Usage)?,
+            #[cfg(feature = "sign")]
+            provenance_key: match &self.provenance_key {
+                Some(path) => Some(ProvenanceKey(sign::private_key(path)?.into())),
+                None => None,
+            },
             time: environment.time,
             jobs: super::jobs(self.jobs),
         };
+        if let Some(path) = &self.explain {
+            return explain::run(&request, path, reporter);
+        }
         let built = crate::build(&request, reporter).map_err(Failure::Work)?;
         for path in built.files {
             reporter.info(&format!("wrote {}", path.display()));
@@ -236,6 +270,38 @@ impl Build {
             path: self.sbom_output.clone(),
             time: if self.sbom_current_time { now() } else { time },
         })
+    }
+
+    /// Returns the documents to write.
+    ///
+    /// # Errors
+    /// An output without a name, beside which nothing can be written.
+    fn documents(&self) -> Result<Vec<Document>, Diagnostics> {
+        let mut documents = Vec::new();
+        for (document, is_wanted) in [
+            (Document::Spdx, self.sbom.iter().any(|format| format == "spdx")),
+            (
+                Document::CycloneDx,
+                self.sbom.iter().any(|format| format == "cyclonedx"),
+            ),
+            (Document::Provenance, self.provenance),
+        ] {
+            if is_wanted {
+                documents.push(document);
+            }
+        }
+        let unnamed = match self.target() {
+            Target::Stdout => Some("standard output".to_owned()),
+            Target::File(path) if extents::emit::is_stream(&path) => Some(path.display().to_string()),
+            Target::File(_) | Target::Directory(_) => None,
+        };
+        match unnamed.filter(|_| !documents.is_empty() && self.explain.is_none()) {
+            None => Ok(documents),
+            Some(output) => {
+                let message = format!("--sbom and --provenance write files beside the output, which is {output}");
+                Err(Diagnostic::error(message).help("write the output to a file").into())
+            }
+        }
     }
 
     /// Returns the formats, each once.

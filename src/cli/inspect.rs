@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use extents::{Extents, FileBlob, emit};
 
-use super::Failure;
+use super::{Failure, sources};
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::inspect::{self, Limits, Line, Report};
 use crate::reporter::Reporter;
@@ -15,7 +15,7 @@ use crate::reporter::Reporter;
 /// Lines of a summary without `--all`.
 const SCREEN: usize = 40;
 /// Errors that are printed.
-const MAX_ERRORS: usize = 10;
+pub(super) const MAX_ERRORS: usize = 10;
 
 /// Arguments of `moby inspect`.
 #[derive(Debug, Args)]
@@ -28,15 +28,26 @@ pub struct Inspect {
     /// Write the file at PATH, as --ls prints it, to standard output
     #[arg(long, value_name = "PATH")]
     cat: Option<String>,
+    /// Print the section, image, digest and layer that each file is from, or those at PATH and below it.
+    /// Reads NAME.sources.json beside the file, which `moby build --provenance` writes
+    #[arg(long, value_name = "PATH", require_equals = true, num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["ls", "cat"])]
+    sources: Option<String>,
+    /// Print an SBOM of the packages in the file: spdx or cyclonedx
+    #[arg(long, value_name = "FORMAT", require_equals = true, num_args = 0..=1, default_missing_value = "spdx", value_parser = ["spdx", "cyclonedx"], hide_possible_values = true, conflicts_with_all = ["ls", "cat", "sources"])]
+    sbom: Option<String>,
     /// Print the whole summary, and decompress without limit
     #[arg(long)]
     all: bool,
 }
 
 impl Inspect {
-    pub fn run(self, reporter: &dyn Reporter) -> Result<(), Failure> {
+    /// Prints what is asked for; `time` is that of an SBOM, in seconds since 1970.
+    pub fn run(self, time: i64, reporter: &dyn Reporter) -> Result<(), Failure> {
         let name = self.file.display().to_string();
         let content = open(&self.file)?;
+        if let Some(path) = &self.sources {
+            return sources::sources(&self.file, &content, path);
+        }
         let limits = if self.all { Limits::Unbounded } else { Limits::Bounded };
         let report = inspect::inspect(&content, limits);
         if let Some(path) = &self.cat {
@@ -46,10 +57,15 @@ impl Inspect {
             let unknown = Diagnostic::error(format!("cannot inspect {name}: unknown format"));
             return Err(Failure::Work(unknown.help("`moby formats` lists the formats").into()));
         }
+        if let Some(format) = &self.sbom {
+            if !report.errors.is_empty() {
+                return errors(&name, report);
+            }
+            return sources::sbom(&self.file, &content, report, format, time);
+        }
         if self.ls {
             let lines = report
-                .files
-                .iter()
+                .files()
                 .map(|(path, content)| format!("{:>12} {}\n", content.len(), printable(path)));
             super::print(&lines.collect::<String>())?;
         } else {
@@ -74,7 +90,7 @@ fn count(number: usize, noun: &str) -> String {
     }
 }
 
-fn open(path: &Path) -> Result<Extents, Failure> {
+pub(super) fn open(path: &Path) -> Result<Extents, Failure> {
     let failed = |message: String| Diagnostic::error(format!("cannot read {}: {message}", path.display()));
     let metadata = std::fs::metadata(path);
     // Opening a FIFO would wait for a writer.
@@ -89,8 +105,8 @@ fn open(path: &Path) -> Result<Extents, Failure> {
 /// Writes one file to standard output.
 fn cat(name: &str, report: Report, path: &str) -> Result<(), Failure> {
     let path = path.trim_start_matches('/');
-    let Some((_, content)) = report.files.iter().find(|(known, _)| known == path) else {
-        let known = report.files.iter().map(|(path, _)| path.as_str());
+    let Some((_, content)) = report.files().find(|(known, _)| *known == path) else {
+        let known = report.files().map(|(path, _)| path);
         let help = nearest(path, known).unwrap_or_else(|| "--ls lists the files".into());
         // The file may be in a part that cannot be read.
         errors(name, report)?;
@@ -149,7 +165,7 @@ fn summary(lines: &[Line], all: bool) -> String {
 }
 
 /// Escapes control characters, which could change a terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for letter in text.chars() {
         if letter.is_control() {

@@ -16,7 +16,7 @@ pub struct Inspect {
 }
 
 impl Inspect {
-    pub fn run(self, _: &dyn Reporter) -> Result<(), Failure> {
+    pub fn run(self, _: i64, _: &dyn Reporter) -> Result<(), Failure> {
         let _ = self.arguments;
         let missing = Diagnostic::error("cannot inspect files: this moby was compiled without the feature `inspect`");
         let help = "in moby's source tree, run `cargo build --release --features inspect`";

@@ -4,6 +4,9 @@ mod build;
 mod bundle;
 mod cache;
 mod check;
+#[cfg(feature = "inspect")]
+mod diff;
+mod explain;
 mod formats;
 mod inputs;
 #[cfg(feature = "inspect")]
@@ -19,6 +22,8 @@ mod registry;
 mod run;
 #[cfg(feature = "sign")]
 mod sign;
+#[cfg(feature = "inspect")]
+mod sources;
 mod stdout;
 mod terminal;
 
@@ -95,6 +100,9 @@ enum Command {
     Run(run::Run),
     /// Show the contents of an image file: disk, ISO, initrd, archive
     Inspect(inspect::Inspect),
+    /// Compare two outputs, YAML files or images. Exits with status 1 if they differ, and with 2 on an error
+    #[cfg(feature = "inspect")]
+    Diff(diff::Diff),
     /// Build packages
     Pkg(pkg::Pkg),
     /// Write a lock file with the digests of images and the versions of Debian packages
@@ -125,6 +133,9 @@ pub enum Failure {
     Work(Diagnostics),
     /// The command line or the YAML is wrong.
     Usage(Diagnostics),
+    /// `moby diff` has printed differences.
+    #[cfg(feature = "inspect")]
+    Different,
 }
 
 impl<T: Into<Diagnostics>> From<T> for Failure {
@@ -157,7 +168,9 @@ impl Moby {
             Command::Check(check) => check.run(&reporter),
             Command::Schema => print(&format!("{:#}\n", crate::config::schema::schema())),
             Command::Run(run) => run.run(environment.cache, &reporter),
-            Command::Inspect(inspect) => inspect.run(&reporter),
+            Command::Inspect(inspect) => inspect.run(environment.time, &reporter),
+            #[cfg(feature = "inspect")]
+            Command::Diff(diff) => diff.run(&environment, &reporter),
             Command::Pkg(pkg) => pkg.run(environment.cache, &reporter),
             Command::Lock(lock) => lock.run(environment, &reporter),
             Command::Bundle(bundle) => bundle.run(environment, &reporter),
@@ -248,6 +261,8 @@ pub fn main() -> ExitCode {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Work(errors)) => (errors, 1),
         Err(Failure::Usage(errors)) => (errors, 2),
+        #[cfg(feature = "inspect")]
+        Err(Failure::Different) => return ExitCode::FAILURE,
     };
     let show = |error: &Diagnostic| {
         if verbose {

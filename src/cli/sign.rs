@@ -34,12 +34,7 @@ pub struct Sign {
 
 impl Sign {
     pub fn run(self, environment: Environment, reporter: &dyn Reporter) -> Result<(), Failure> {
-        let key = PrivateKey::read(&self.key, &mut || password(&self.key)).map_err(|error| {
-            let message = format!("cannot use the key {}: {error}", self.key.display());
-            let mut diagnostic = Diagnostic::error(message);
-            diagnostic.help.extend(error.help().map(str::to_owned));
-            diagnostic.caused_by(error)
-        })?;
+        let key = private_key(&self.key)?;
         let mut errors = Vec::new();
         for target in &self.targets {
             let path = Path::new(target);
@@ -57,6 +52,19 @@ impl Sign {
             Err(Diagnostics(errors).into())
         }
     }
+}
+
+/// Reads a private key, and asks for its password if need be.
+///
+/// # Errors
+/// A file that is not a usable key, and a wrong password.
+pub(super) fn private_key(path: &Path) -> Result<PrivateKey, Diagnostic> {
+    PrivateKey::read(path, &mut || password(path)).map_err(|error| {
+        let message = format!("cannot use the key {}: {error}", path.display());
+        let mut diagnostic = Diagnostic::error(message);
+        diagnostic.help.extend(error.help().map(str::to_owned));
+        diagnostic.caused_by(error)
+    })
 }
 
 fn password(key: &Path) -> std::io::Result<String> {

@@ -78,7 +78,7 @@ impl Error {
 /// An error and the path of the content that has it.
 #[derive(Debug, thiserror::Error)]
 pub struct EntryError {
-    /// Path as in [`Report::files`](super::Report::files); empty for the file itself.
+    /// Path as in [`Report::entries`](super::Report::entries); empty for the file itself.
     pub path: String,
     /// Reason.
     pub source: Error,

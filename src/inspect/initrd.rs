@@ -5,20 +5,24 @@ use std::collections::BTreeMap;
 
 use extents::Extents;
 use indicatif::BinaryBytes;
+use tree::Device;
 
 use super::Error;
 use super::budget::Budget;
 use super::compressed::Compression;
-use super::contents::{Contents, Descend};
+use super::contents::{Contents, Descend, Entry, Metadata, Node};
 
 const FORMAT: &str = "cpio archive";
 /// Length of a header, in bytes.
 const HEADER: usize = 110;
 const MAGIC: &[u8] = b"070701";
+/// Number of entries that are read.
+const MAX_ENTRIES: usize = 4 << 20;
 /// Maximum length of a name, in bytes: Linux's PATH_MAX.
 const MAX_NAME: u64 = 4096;
-/// Type bits of a mode, and their value for a regular file.
+/// Type bits of a mode, and their values for a regular file and a symbolic link.
 const TYPE: u64 = 0o170_000;
+const SYMLINK: u64 = 0o120_000;
 const REGULAR: u64 = 0o100_000;
 
 /// Returns whether `content` is a compressed cpio archive.
@@ -34,13 +38,13 @@ pub fn is_compressed(compression: Compression, content: &Extents) -> Result<bool
 /// # Errors
 /// A corrupt or truncated archive, and those of [`Compression::decompress`].
 pub fn open(head: &[u8], content: &Extents, budget: &Budget) -> Result<Option<Contents>, Error> {
-    let mut files = Vec::new();
+    let mut entries = Vec::new();
     let mut rest = content.clone();
     let mut parts = Vec::new();
     let mut head = head.to_vec();
     loop {
         if head.starts_with(MAGIC) {
-            let end = archive(&rest, &mut files)?;
+            let end = archive(&rest, &mut entries)?;
             parts.push("uncompressed");
             // The next archive begins after zeros, at a multiple of 4 bytes.
             rest = rest.part(end, u64::MAX);
@@ -57,22 +61,24 @@ pub fn open(head: &[u8], content: &Extents, budget: &Budget) -> Result<Option<Co
         };
         if is_compressed(compression, &rest)? {
             parts.push(compression.name());
-            archive(&compression.decompress(&rest, budget)?, &mut files)?;
+            archive(&compression.decompress(&rest, budget)?, &mut entries)?;
         }
         break;
     }
     if parts.is_empty() {
         return Ok(None);
     }
+    let files = entries.iter().filter(|entry| entry.content().is_some()).count();
     Ok(Some(Contents {
+        format: "initrd",
         summary: format!(
             "initrd ({}), {}, {} files",
             parts.join(", then "),
             BinaryBytes(content.len()),
-            files.len()
+            files
         ),
         details: Vec::new(),
-        files,
+        entries,
         descend: Descend::Nothing,
     }))
 }
@@ -80,8 +86,8 @@ pub fn open(head: &[u8], content: &Extents, budget: &Budget) -> Result<Option<Co
 /// Files with one inode: their indexes in the list, and the content, which only one of them has.
 type Inode = (Vec<usize>, Extents);
 
-/// Adds the regular files of an archive to `files` and returns its length in bytes.
-fn archive(archive: &Extents, files: &mut Vec<(String, Extents)>) -> Result<u64, Error> {
+/// Adds the entries of an archive to `entries` and returns its length in bytes.
+fn archive(archive: &Extents, entries: &mut Vec<Entry>) -> Result<u64, Error> {
     let mut at = 0u64;
     let mut inodes: BTreeMap<[u64; 3], Inode> = BTreeMap::new();
     loop {
@@ -118,23 +124,52 @@ fn archive(archive: &Extents, files: &mut Vec<(String, Extents)>) -> Result<u64,
         if name == b"TRAILER!!!" {
             for (indexes, content) in inodes.into_values() {
                 for index in indexes {
-                    if let Some((_, file)) = files.get_mut(index) {
-                        *file = content.clone();
+                    if let Some(entry) = entries.get_mut(index) {
+                        entry.node = Node::File(content.clone());
                     }
                 }
             }
             return Ok(end);
         }
-        if mode & TYPE == REGULAR {
+        let node = if mode & TYPE == REGULAR {
             let content = archive.part(data, len);
             if field(4)? > 1 {
                 let (indexes, data) = inodes.entry([field(0)?, field(7)?, field(8)?]).or_default();
-                indexes.push(files.len());
+                indexes.push(entries.len());
                 if len > 0 {
                     *data = content.clone();
                 }
             }
-            files.push((String::from_utf8_lossy(&name).into_owned(), content));
+            Node::File(content)
+        } else if mode & TYPE == SYMLINK {
+            // Linux refuses longer ones.
+            Node::Symlink(archive.part(data, len.min(MAX_NAME)).to_vec()?)
+        } else {
+            let device = Device {
+                major: field(9)? as u32,
+                minor: field(10)? as u32,
+            };
+            Node::special(mode as u32, Some(device))
+        };
+        if entries.len() >= MAX_ENTRIES {
+            return Err(Error::TooMany {
+                format: FORMAT,
+                items: "entries",
+                limit: MAX_ENTRIES as u64,
+            });
+        }
+        // The root directory itself.
+        if name != b"." {
+            entries.push(Entry {
+                path: String::from_utf8_lossy(&name).into_owned(),
+                node,
+                metadata: Metadata {
+                    mode: Some(mode as u32 & 0o7777),
+                    owner: Some((field(2)? as u32, field(3)? as u32)),
+                    mtime: Some(field(5)? as i64),
+                    xattrs: None,
+                },
+            });
         }
         at = end;
     }
@@ -150,13 +185,17 @@ mod tests {
     fn every_name_of_an_inode_has_its_content() {
         let sample = testing::sample::sample();
         let archive = ::cpio::plan(&sample).unwrap();
-        let found = open(MAGIC, &archive, &Budget::for_len(0)).unwrap().unwrap().files;
+        let found = open(MAGIC, &archive, &Budget::for_len(0)).unwrap().unwrap().entries;
         let mut hard_links = 0;
         for item in sample.walk() {
             if let Kind::File(content) = &item.node.kind {
                 let name = String::from_utf8_lossy(&item.path);
-                let (_, read) = found.iter().find(|(found, _)| *found == name).unwrap();
-                assert_eq!(read.to_vec().unwrap(), content.to_vec().unwrap(), "{name}");
+                let read = found.iter().find(|found| found.path == name).unwrap();
+                assert_eq!(
+                    read.content().unwrap().to_vec().unwrap(),
+                    content.to_vec().unwrap(),
+                    "{name}"
+                );
                 hard_links += usize::from(item.node.nlink() > 1);
             }
         }

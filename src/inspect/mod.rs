@@ -25,5 +25,6 @@ mod tar;
 mod uki;
 mod walk;
 
+pub use contents::{Entry, Metadata, Node};
 pub use error::{EntryError, Error};
-pub use walk::{Limits, Line, Report, inspect};
+pub use walk::{Limits, Line, Report, Volume, inspect};

@@ -5,7 +5,7 @@ use extents::Extents;
 use indicatif::BinaryBytes;
 
 use super::Error;
-use super::contents::{Contents, Descend};
+use super::contents::{Contents, Descend, Entry};
 use super::source::Source;
 
 const SECTOR: u64 = 512;
@@ -35,7 +35,7 @@ fn gpt(content: &Extents) -> Result<Contents, Error> {
         .writable(false)
         .open_from_device(Source::new(content.clone()))
         .map_err(|error| Error::reader("GPT", error))?;
-    let mut files = Vec::new();
+    let mut entries = Vec::new();
     let mut details = Vec::new();
     for (number, partition) in disk.partitions().iter().filter(|(_, partition)| partition.is_used()) {
         let first = partition.first_lba;
@@ -46,12 +46,13 @@ fn gpt(content: &Extents) -> Result<Contents, Error> {
             partition.part_type_guid.guid,
             BinaryBytes(count.saturating_mul(SECTOR)),
         ));
-        files.push((number.to_string(), sectors(content, first, count)));
+        entries.push(Entry::file(number.to_string(), sectors(content, first, count)));
     }
     Ok(Contents {
+        format: "GPT disk",
         summary: format!("GPT disk {}, {}", disk.guid(), BinaryBytes(content.len())),
         details,
-        files,
+        entries,
         descend: Descend::All,
     })
 }
@@ -64,7 +65,7 @@ fn mbr(head: &[u8], content: &Extents) -> Option<Contents> {
         Some(u32::from_le_bytes(bytes))
     };
     let disk_sectors = content.len() / SECTOR;
-    let mut files = Vec::new();
+    let mut entries = Vec::new();
     let mut details = Vec::new();
     for number in 1..=4 {
         let entry = 446 + 16 * (number - 1);
@@ -80,15 +81,16 @@ fn mbr(head: &[u8], content: &Extents) -> Option<Contents> {
             "partition {number}: type {kind:02x}, {} from sector {first}",
             BinaryBytes(count * SECTOR)
         ));
-        files.push((number.to_string(), sectors(content, first, count)));
+        entries.push(Entry::file(number.to_string(), sectors(content, first, count)));
     }
-    if files.is_empty() {
+    if entries.is_empty() {
         return None;
     }
     Some(Contents {
+        format: "MBR disk",
         summary: format!("MBR disk {:08x}, {}", dword(440)?, BinaryBytes(content.len())),
         details,
-        files,
+        entries,
         descend: Descend::All,
     })
 }

@@ -5,7 +5,7 @@ use extents::Extents;
 use goblin::pe::header::{Header, SIZEOF_COFF_HEADER, SIZEOF_PE_MAGIC};
 use indicatif::BinaryBytes;
 
-use super::contents::{Contents, Descend};
+use super::contents::{Contents, Descend, Entry};
 
 /// Sections of a unified kernel image (UAPI.5).
 const SECTIONS: [&str; 6] = [".linux", ".initrd", ".cmdline", ".osrel", ".uname", ".sbat"];
@@ -20,24 +20,23 @@ pub fn open(head: &[u8], content: &Extents) -> Option<Contents> {
     let mut at = usize::try_from(header.dos_header.pe_pointer).ok()?;
     at = at.checked_add(SIZEOF_PE_MAGIC + SIZEOF_COFF_HEADER)?;
     at = at.checked_add(header.coff_header.size_of_optional_header.into())?;
-    let mut files = Vec::new();
+    let mut entries = Vec::new();
     for section in header.coff_header.sections(head, &mut at).ok()? {
         let Ok(name) = section.name() else { continue };
         let len = section.virtual_size.min(section.size_of_raw_data);
         if SECTIONS.contains(&name) {
-            files.push((
-                name.to_owned(),
-                content.part(section.pointer_to_raw_data.into(), len.into()),
-            ));
+            let section = content.part(section.pointer_to_raw_data.into(), len.into());
+            entries.push(Entry::file(name, section));
         }
     }
-    if !files.iter().any(|(name, _)| name == ".linux") {
+    if !entries.iter().any(|section| section.path == ".linux") {
         return None;
     }
     Some(Contents {
+        format: "unified kernel image",
         summary: format!("unified kernel image, {}", BinaryBytes(content.len())),
         details: Vec::new(),
-        files,
+        entries,
         descend: Descend::All,
     })
 }

@@ -5,7 +5,7 @@ use indicatif::BinaryBytes;
 
 use super::budget::Budget;
 use super::compressed::Compression;
-use super::contents::Contents;
+use super::contents::{Contents, Entry};
 use super::guard::guard;
 use super::summary::{self, Summary};
 use super::{EntryError, Error, disk_image, filesystem, initrd, partitions, tar, uki};
@@ -15,8 +15,8 @@ use crate::kernel;
 const MAX_DEPTH: usize = 12;
 /// First bytes of a file, by which formats are detected; the ISO 9660 descriptor is at 32 KiB.
 const HEAD: u64 = 36 << 10;
-/// Number of files in a report.
-const MAX_FILES: usize = 4 << 20;
+/// Number of entries in a report.
+const MAX_ENTRIES: usize = 4 << 20;
 /// Number of lines in a report.
 const MAX_LINES: usize = 1 << 20;
 
@@ -35,13 +35,35 @@ pub enum Limits {
 pub struct Report {
     /// Description of the file and the files within it.
     pub lines: Vec<Line>,
-    /// Files by path. A file that contains files acts as a directory:
+    /// Entries by path. A file that contains files acts as a directory:
     /// `1/EFI/BOOT/BOOTX64.EFI/.initrd/etc/os-release`.
-    pub files: Vec<(String, Extents)>,
+    pub entries: Vec<Entry>,
+    /// Containers of the entries: filesystems, archives, disks.
+    pub volumes: Vec<Volume>,
     /// Parts that cannot be read.
     pub errors: Vec<EntryError>,
     /// Paths of the compressed files that [`Limits::Bounded`] left compressed.
     pub skipped: Vec<String>,
+}
+
+impl Report {
+    /// Iterates over the regular files.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &Extents)> {
+        let file = |entry: &Entry| entry.content().is_some();
+        let files = self.entries.iter().filter(move |entry| file(entry));
+        files.filter_map(|entry| Some((entry.path.as_str(), entry.content()?)))
+    }
+}
+
+/// Filesystem, archive or disk within the inspected file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// Path of the file that it is; empty for the inspected file.
+    pub path: String,
+    /// Name of its format: `ext4 filesystem`.
+    pub format: &'static str,
+    /// Description in one line, and further ones, for example of partitions.
+    pub summary: Vec<String>,
 }
 
 /// Line of a report.
@@ -126,17 +148,25 @@ impl Walk {
 
     fn contents(&mut self, path: &str, contents: Contents, depth: usize) {
         self.line(path, depth, &contents.summary);
-        for detail in contents.details {
-            self.push(depth + 1, detail, false);
+        for detail in &contents.details {
+            self.push(depth + 1, detail.clone(), false);
         }
-        for (name, content) in contents.files {
-            if self.report.files.len() >= MAX_FILES {
+        let mut summary = vec![contents.summary];
+        summary.extend(contents.details);
+        self.report.volumes.push(Volume {
+            path: path.to_owned(),
+            format: contents.format,
+            summary,
+        });
+        for mut entry in contents.entries {
+            let name = entry.path.clone();
+            if self.report.entries.len() >= MAX_ENTRIES {
                 self.report.errors.push(EntryError {
                     path: path.to_owned(),
                     source: Error::TooMany {
                         format: "file",
-                        items: "files within it",
-                        limit: MAX_FILES as u64,
+                        items: "entries within it",
+                        limit: MAX_ENTRIES as u64,
                     },
                 });
                 return;
@@ -146,7 +176,10 @@ impl Walk {
             } else {
                 format!("{path}/{name}")
             };
-            self.report.files.push((path.clone(), content.clone()));
+            entry.path.clone_from(&path);
+            let content = entry.content().cloned();
+            self.report.entries.push(entry);
+            let Some(content) = content else { continue };
             if contents.descend.includes(&name) {
                 self.visit(&path, &content, depth + 1);
             }

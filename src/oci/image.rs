@@ -75,6 +75,11 @@ impl Image {
         super::digest_of(&extents::Extents::from_slice(self.source.clone()))
     }
 
+    /// Returns the digest of the manifest; a `docker save` archive has none.
+    pub fn digest(&self) -> Option<&str> {
+        self.digests.first().map(String::as_str)
+    }
+
     /// Returns a label of the configuration.
     pub fn label(&self, key: &str) -> Option<&str> {
         self.config

@@ -53,12 +53,16 @@ pub fn opaque(tree: &Tree, archive: &Extents, name: &str, layer: &Layer) -> Resu
     Ok(dirs)
 }
 
-/// Applies a layer to the tree. Ignores opaque whiteouts, which [`opaque`] lists.
+/// Applies a layer to the tree. Its nodes get `number` as their [`Meta::source`]. Ignores opaque
+/// whiteouts, which [`opaque`] lists.
 ///
 /// # Errors
 /// A corrupt tar, and entries that leave the tree.
-pub fn apply(tree: &mut Tree, archive: &Extents, name: &str, layer: &Layer) -> Result<(), Error> {
-    let parents = implied();
+pub fn apply(tree: &mut Tree, archive: &Extents, name: &str, layer: &Layer, number: u32) -> Result<(), Error> {
+    let parents = Meta {
+        source: number,
+        ..implied()
+    };
     for entry in pax::entries(archive) {
         let entry = entry.map_err(|source| corrupt(source, name, layer))?;
         let refused = |source| Error::Entry {
@@ -77,7 +81,10 @@ pub fn apply(tree: &mut Tree, archive: &Extents, name: &str, layer: &Layer) -> R
             }
             continue;
         }
-        let meta = entry.meta.clone();
+        let meta = Meta {
+            source: number,
+            ..entry.meta.clone()
+        };
         let kind = match entry.body.clone() {
             Body::Link(target) => {
                 tree.link(&path, &target, &parents).map_err(refused)?;

@@ -299,13 +299,22 @@ impl Store {
         self.layers.unwritable()
     }
 
-    /// Builds the tree of an image from its layers.
+    /// Builds the tree of an image from its layers. The [`tree::Meta::source`] of a node is the number
+    /// of its layer, the lowest of which is 1.
     ///
     /// # Errors
     /// A layer that is missing or corrupt, and entries that cannot be unpacked.
-    pub fn tree(&self, image: &Image) -> Result<tree::Tree, Error> {
+    pub fn tree(&self, image: &Image) -> Result<Tree, Error> {
+        self.tree_with(image, &mut |_| {})
+    }
+
+    /// Builds the tree of an image, and passes it to `applied` after each layer.
+    ///
+    /// # Errors
+    /// Those of [`Store::tree`].
+    pub fn tree_with(&self, image: &Image, applied: &mut dyn FnMut(&Tree)) -> Result<Tree, Error> {
         let mut flat = flatten::empty();
-        for layer in &image.layers {
+        for (layer, number) in image.layers.iter().zip(1..) {
             let tar = Extents::from_blob(self.layers.get(layer)?);
             for dir in flatten::opaque(&flat, &tar, &image.name, layer)? {
                 if self.opaque_whiteouts {
@@ -315,7 +324,8 @@ impl Store {
                     unhidden.entry(image.name.clone()).or_default().insert(dir);
                 }
             }
-            flatten::apply(&mut flat, &tar, &image.name, layer)?;
+            flatten::apply(&mut flat, &tar, &image.name, layer, number)?;
+            applied(&flat);
         }
         Ok(flat)
     }

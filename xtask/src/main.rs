@@ -14,6 +14,7 @@ mod macos;
 mod npm;
 mod package;
 mod peer;
+mod python;
 mod recipes;
 mod soak;
 mod test;

@@ -1,7 +1,7 @@
 //! The programs and files that the tests need.
 
 use crate::error::{Error, Result};
-use crate::{cross, debian, npm};
+use crate::{cross, debian, npm, python};
 
 /// Programs that the tests need, and the Debian packages that have them.
 const TOOLS: &[(&str, &str)] = &[
@@ -44,6 +44,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("fsck.erofs", "erofs-utils"),
     ("busybox", "busybox-static"),
     ("xmllint", "libxml2-utils"),
+    ("python3", "python3"),
     ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
 ];
 
@@ -61,6 +62,7 @@ const MORE_FILES: &[(&str, &str)] = &[
 
 /// Files that the tests need, and the Debian packages that have them.
 const FILES: &[(&str, &str)] = &[
+    ("/usr/share/doc/python3-venv/copyright", "python3-venv"),
     ("/usr/lib/ISOLINUX/isolinux.bin", "isolinux"),
     ("/usr/lib/syslinux/mbr/mbr.bin", "syslinux-common"),
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf"),
@@ -81,6 +83,7 @@ pub fn install(all: bool) -> Result {
         return Err(Error::new(format!("apt-get does not provide {}", missing.join(" "))));
     }
     npm::install()?;
+    python::install()?;
     // Programs for arm64 are compiled with it where rustup has no standard library for them.
     cross::install()
 }

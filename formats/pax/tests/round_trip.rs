@@ -31,6 +31,7 @@ fn meta() -> impl Strategy<Value = Meta> {
             xattrs,
             records: None,
             implied: false,
+            source: 0,
         })
 }
 

@@ -42,6 +42,9 @@ pub struct Meta {
     pub records: Option<Arc<BTreeMap<String, Vec<u8>>>>,
     /// Marks a directory that was not inserted itself, only created as the parent of another node.
     pub implied: bool,
+    /// Number that the caller gives a node, such as an index into a table of the archives that nodes
+    /// come from; 0 by default. No format stores it.
+    pub source: u32,
 }
 
 impl Meta {

@@ -7,10 +7,10 @@ use indicatif::BinaryBytes;
 use lamfold::{BlockCache, FileKind, FoldError, FoldFrontend, NoVerifier, SubstrateCtx};
 use lamfold_erofs::Erofs;
 
-use super::erofs_index;
 use super::listing::Listing;
+use super::{erofs_index, erofs_inode};
 use crate::inspect::compressed::copy;
-use crate::inspect::contents::{Contents, Descend};
+use crate::inspect::contents::{Contents, Descend, Metadata, Node};
 use crate::inspect::source::Source;
 use crate::inspect::{Error, lazy};
 
@@ -39,23 +39,38 @@ pub fn open(head: &[u8], content: &Extents) -> Result<Option<Contents>, Error> {
     while let Some((path, directory)) = directories.pop() {
         for entry in volume.read_dir(directory, &mut context).map_err(rejected)? {
             let path = listing.path(&path, &entry.name)?;
-            match entry.kind {
-                FileKind::Directory => directories.push((path, entry.node)),
+            let inode = erofs_inode::read(content, entry.node)?;
+            let node = match entry.kind {
+                FileKind::Directory => {
+                    directories.push((path.clone(), entry.node));
+                    Node::Directory
+                }
                 FileKind::Regular => {
                     let metadata = volume.metadata(entry.node, &mut context);
                     let len = metadata.map_err(rejected)?.size;
                     let content = content.clone();
-                    let file = lazy::file(len, move |out| read(&content, entry.node, out));
-                    listing.add(path, file);
+                    Node::File(lazy::file(len, move |out| read(&content, entry.node, out)))
                 }
-                _ => {}
-            }
+                FileKind::Symlink => {
+                    let target = volume.read_link(entry.node, &mut context).map_err(rejected)?;
+                    Node::Symlink(target.unwrap_or_default())
+                }
+                FileKind::Other => Node::special(inode.mode, Some(inode.device)),
+            };
+            let metadata = Metadata {
+                mode: Some(inode.mode & 0o7777),
+                owner: Some(inode.owner),
+                mtime: inode.mtime,
+                xattrs: None,
+            };
+            listing.add(path, node, metadata);
         }
     }
     Ok(Some(Contents {
+        format: FORMAT,
         summary: format!("{FORMAT}, {}", BinaryBytes(content.len())),
         details: Vec::new(),
-        files: listing.into_files(),
+        entries: listing.into_entries(),
         descend: Descend::Boot,
     }))
 }

@@ -2,13 +2,13 @@
 
 use std::io;
 
-use ext4_view::{Ext4, Ext4Error, FileType};
+use ext4_view::{Ext4, Ext4Error, FileType, Metadata as Inode};
 use extents::Extents;
 use indicatif::BinaryBytes;
 
 use super::listing::Listing;
 use crate::inspect::compressed::copy;
-use crate::inspect::contents::{Contents, Descend};
+use crate::inspect::contents::{Contents, Descend, Metadata, Node};
 use crate::inspect::source::Source;
 use crate::inspect::{Error, lazy};
 
@@ -37,10 +37,14 @@ pub fn open(head: &[u8], content: &Extents) -> Result<Option<Contents>, Error> {
             }
             let path = listing.path(&path, &String::from_utf8_lossy(name.as_ref()))?;
             let within = entry.path();
-            match entry.file_type().map_err(rejected)? {
-                FileType::Directory => directories.push((path, within)),
+            let inode = entry.metadata().map_err(rejected)?;
+            let node = match inode.file_type() {
+                FileType::Directory => {
+                    directories.push((path.clone(), within));
+                    Node::Directory
+                }
                 FileType::Regular => {
-                    let len = entry.metadata().map_err(rejected)?.len();
+                    let len = inode.len();
                     let content = content.clone();
                     let file = lazy::file(len, move |out| {
                         let mut file = mount(&content)
@@ -48,19 +52,37 @@ pub fn open(head: &[u8], content: &Extents) -> Result<Option<Contents>, Error> {
                             .map_err(io::Error::other)?;
                         copy(|buf| file.read_bytes(buf).map_err(io::Error::other), out)
                     });
-                    listing.add(path, file);
+                    Node::File(file)
                 }
-                _ => {}
-            }
+                FileType::Symlink => {
+                    let target = volume.read_link(&within).map_err(rejected)?;
+                    Node::Symlink(target.as_ref().to_vec())
+                }
+                FileType::CharacterDevice => Node::CharDevice(None),
+                FileType::BlockDevice => Node::BlockDevice(None),
+                FileType::Fifo => Node::Fifo,
+                FileType::Socket => Node::Socket,
+            };
+            listing.add(path, node, metadata(&inode));
         }
     }
     let label = volume.label().to_str().unwrap_or_default().to_owned();
     Ok(Some(Contents {
+        format: FORMAT,
         summary: format!("{FORMAT} {label:?}, {}", BinaryBytes(content.len())),
         details: Vec::new(),
-        files: listing.into_files(),
+        entries: listing.into_entries(),
         descend: Descend::Boot,
     }))
+}
+
+fn metadata(inode: &Inode) -> Metadata {
+    Metadata {
+        mode: Some(inode.mode().into()),
+        owner: Some((inode.uid(), inode.gid())),
+        mtime: Some(inode.modified().seconds()),
+        xattrs: None,
+    }
 }
 
 fn mount(content: &Extents) -> Result<Ext4, Ext4Error> {

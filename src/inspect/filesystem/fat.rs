@@ -8,7 +8,7 @@ use indicatif::BinaryBytes;
 
 use super::listing::Listing;
 use crate::inspect::compressed::copy;
-use crate::inspect::contents::{Contents, Descend};
+use crate::inspect::contents::{Contents, Descend, Metadata, Node};
 use crate::inspect::source::Source;
 use crate::inspect::{Error, lazy};
 
@@ -38,6 +38,7 @@ pub fn open(head: &[u8], content: &Extents) -> Result<Option<Contents>, Error> {
             }
             let path = listing.path(&path, &name)?;
             if entry.is_dir() {
+                listing.add(path.clone(), Node::Directory, Metadata::default());
                 directories.push((path, entry.to_dir()));
                 continue;
             }
@@ -47,7 +48,7 @@ pub fn open(head: &[u8], content: &Extents) -> Result<Option<Contents>, Error> {
                 let mut file = volume.root_dir().open_file(&within)?;
                 copy(|buf| io::Read::read(&mut file, buf), out)
             });
-            listing.add(path, file);
+            listing.add(path, Node::File(file), Metadata::default());
         }
     }
     let name = match volume.fat_type() {
@@ -62,13 +63,14 @@ pub fn open(head: &[u8], content: &Extents) -> Result<Option<Contents>, Error> {
         ""
     };
     Ok(Some(Contents {
+        format: FORMAT,
         summary: format!(
             "{name} filesystem {:?}, {}{loader}",
             volume.volume_label().trim(),
             BinaryBytes(content.len())
         ),
         details: Vec::new(),
-        files: listing.into_files(),
+        entries: listing.into_entries(),
         descend: Descend::All,
     }))
 }

@@ -1,8 +1,7 @@
-//! Paths of the files of a filesystem.
-
-use extents::Extents;
+//! Paths of the entries of a filesystem.
 
 use crate::inspect::Error;
+use crate::inspect::contents::{Entry, Metadata, Node};
 
 /// Number of files and directories that are listed.
 const MAX_ENTRIES: u64 = 4 << 20;
@@ -10,11 +9,11 @@ const MAX_ENTRIES: u64 = 4 << 20;
 /// goes beyond it.
 const MAX_PATH: usize = 4096;
 
-/// Files of a filesystem, collected during a walk.
+/// Entries of a filesystem, collected during a walk.
 pub struct Listing {
     format: &'static str,
-    files: Vec<(String, Extents)>,
-    entries: u64,
+    entries: Vec<Entry>,
+    count: u64,
 }
 
 impl Listing {
@@ -22,8 +21,8 @@ impl Listing {
     pub fn new(format: &'static str) -> Listing {
         Listing {
             format,
-            files: Vec::new(),
-            entries: 0,
+            entries: Vec::new(),
+            count: 0,
         }
     }
 
@@ -32,8 +31,8 @@ impl Listing {
     /// # Errors
     /// Too many entries, and a path that is too long.
     pub fn path(&mut self, directory: &str, name: &str) -> Result<String, Error> {
-        self.entries = self.entries.saturating_add(1);
-        if self.entries > MAX_ENTRIES {
+        self.count = self.count.saturating_add(1);
+        if self.count > MAX_ENTRIES {
             return Err(Error::TooMany {
                 format: self.format,
                 items: "entries",
@@ -56,14 +55,14 @@ impl Listing {
         })
     }
 
-    /// Adds a file.
-    pub fn add(&mut self, path: String, content: Extents) {
-        self.files.push((path, content));
+    /// Adds an entry.
+    pub fn add(&mut self, path: String, node: Node, metadata: Metadata) {
+        self.entries.push(Entry { path, node, metadata });
     }
 
-    /// Returns the files, sorted by path.
-    pub fn into_files(mut self) -> Vec<(String, Extents)> {
-        self.files.sort_by(|one, other| one.0.cmp(&other.0));
-        self.files
+    /// Returns the entries, sorted by path.
+    pub fn into_entries(mut self) -> Vec<Entry> {
+        self.entries.sort_by(|one, other| one.path.cmp(&other.path));
+        self.entries
     }
 }

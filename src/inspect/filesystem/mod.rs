@@ -3,6 +3,7 @@
 
 mod erofs;
 mod erofs_index;
+mod erofs_inode;
 mod ext4;
 mod fat;
 mod iso;

@@ -9,11 +9,12 @@ use backhand::kind::Kind;
 use backhand::{BackhandError, FilesystemCompressor, FilesystemReader, InnerNode, SuperBlock};
 use extents::Extents;
 use indicatif::BinaryBytes;
+use tree::Device;
 
 use super::listing::Listing;
 use crate::codec::decompress;
 use crate::inspect::compressed::copy;
-use crate::inspect::contents::{Contents, Descend};
+use crate::inspect::contents::{Contents, Descend, Metadata, Node};
 use crate::inspect::source::Source;
 use crate::inspect::{Error, lazy};
 
@@ -35,29 +36,50 @@ pub fn open(head: &[u8], content: &Extents) -> Result<Option<Contents>, Error> {
     for (index, node) in volume.files().enumerate() {
         let path = node.fullpath.to_string_lossy().replace('\\', "/");
         let path = listing.path("", path.trim_start_matches('/'))?;
-        let InnerNode::File(file) = &node.inner else {
+        if path.is_empty() {
             continue;
+        }
+        let device = |number: u32| Some(Device::from_encoded(number));
+        let found = match &node.inner {
+            InnerNode::File(file) => Node::File(content_of(&volume, index, file.file_len() as u64)),
+            InnerNode::Symlink(link) => Node::Symlink(link.link.to_string_lossy().into_owned().into_bytes()),
+            InnerNode::Dir(_) => Node::Directory,
+            InnerNode::CharacterDevice(number) => Node::CharDevice(device(number.device_number)),
+            InnerNode::BlockDevice(number) => Node::BlockDevice(device(number.device_number)),
+            InnerNode::NamedPipe => Node::Fifo,
+            InnerNode::Socket => Node::Socket,
         };
-        let volume = volume.clone();
-        let file = lazy::file(file.file_len() as u64, move |out| {
-            let Some(InnerNode::File(file)) = volume.files().nth(index).map(|node| &node.inner) else {
-                return Err(io::ErrorKind::NotFound.into());
-            };
-            let mut file = volume.file(file).reader();
-            copy(|buf| io::Read::read(&mut file, buf), out)
-        });
-        listing.add(path, file);
+        let metadata = Metadata {
+            mode: Some(u32::from(node.header.permissions) & 0o7777),
+            owner: Some((node.header.uid, node.header.gid)),
+            mtime: Some(node.header.mtime.into()),
+            xattrs: None,
+        };
+        listing.add(path, found, metadata);
     }
     Ok(Some(Contents {
+        format: FORMAT,
         summary: format!(
             "{FORMAT}, compressed by {}, {}",
             format!("{:?}", volume.compressor).to_lowercase(),
             BinaryBytes(content.len())
         ),
         details: Vec::new(),
-        files: listing.into_files(),
+        entries: listing.into_entries(),
         descend: Descend::Boot,
     }))
+}
+
+/// Returns the content of the file that is `index`th in the list of the volume.
+fn content_of(volume: &Arc<FilesystemReader<'static>>, index: usize, len: u64) -> Extents {
+    let volume = volume.clone();
+    lazy::file(len, move |out| {
+        let Some(InnerNode::File(file)) = volume.files().nth(index).map(|node| &node.inner) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let mut file = volume.file(file).reader();
+        copy(|buf| io::Read::read(&mut file, buf), out)
+    })
 }
 
 /// Decompression for backhand; nothing is written.

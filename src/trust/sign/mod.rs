@@ -48,10 +48,7 @@ pub fn image(key: &PrivateKey, name: &str, top: &serde_json::Value) -> std::io::
         json!({ simple_signing::SIGNATURE: signature }),
     );
     let hex = digest.trim_start_matches("sha256:");
-    let statement = statement::compose(&repository, hex).to_string().into_bytes();
-    let encoded = bundle::pre_authentication_encoding(statement::PAYLOAD_TYPE, &statement);
-    let hint = key.public().fingerprint().hint();
-    let bundle = bundle::of_statement(&hint, statement::PAYLOAD_TYPE, &statement, &key.sign(&encoded));
+    let bundle = self::statement(key, statement::compose(&repository, hex).to_string().as_bytes());
     Ok(Referrers {
         payloads: vec![Payload { descriptor, content }],
         manifests: vec![manifest(bundle, top)?],
@@ -81,6 +78,13 @@ fn manifest(bundle: Vec<u8>, top: &serde_json::Value) -> std::io::Result<ImageGr
         crate::oci::graph::set(&mut graph.top, key, value);
     }
     Ok(graph)
+}
+
+/// Signs an in-toto statement, and returns the bundle with both.
+pub fn statement(key: &PrivateKey, statement: &[u8]) -> Vec<u8> {
+    let encoded = bundle::pre_authentication_encoding(statement::PAYLOAD_TYPE, statement);
+    let hint = key.public().fingerprint().hint();
+    bundle::of_statement(&hint, statement::PAYLOAD_TYPE, statement, &key.sign(&encoded))
 }
 
 /// Signs a file.

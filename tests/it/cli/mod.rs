@@ -6,8 +6,12 @@ mod bundle;
 mod cache;
 mod check;
 mod corpus;
+#[cfg(feature = "inspect")]
+mod diff;
 mod disk;
 mod docs;
+mod documents;
+mod explain;
 mod formats;
 mod golden;
 mod hostile;

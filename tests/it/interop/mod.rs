@@ -6,6 +6,8 @@ mod air_gap;
 mod compiled_kernel;
 mod crash_safety;
 mod debian;
+#[cfg(feature = "inspect")]
+mod documents;
 mod images;
 #[cfg(feature = "inspect")]
 mod inspect;

@@ -85,12 +85,12 @@ fn layer(bytes: &[u8]) {
     };
     let mut tree = flatten::empty();
     for _ in 0..2 {
-        drop(flatten::apply(&mut tree, &file(bytes), "a", &layer));
+        drop(flatten::apply(&mut tree, &file(bytes), "a", &layer, 1));
     }
     drop(cpio::plan(&tree).map(|initrd| cpio::members(&initrd).map(drop)));
     let Ok(written) = pax::plan(&tree) else { return };
     let mut again = flatten::empty();
-    flatten::apply(&mut again, &written, "a", &layer).unwrap();
+    flatten::apply(&mut again, &written, "a", &layer, 1).unwrap();
 }
 
 fn module(bytes: &[u8]) {

@@ -75,6 +75,17 @@ fn through_a_pipe(site: &Site, formats: &str, digests: &BTreeMap<String, String>
     }
 }
 
+/// Where a file of two builds differs, as `moby diff` says it. Its name has the number of its group before
+/// it.
+fn difference(one: &Site, other: &Site, name: &str, number: usize) -> String {
+    let (group, file) = name.split_once(' ').unwrap();
+    let old = one.path(&format!("out0-{group}/{file}"));
+    let new = other.path(&format!("out{number}-{group}/{file}"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_moby"));
+    let output = command.args(["-q", "diff", "--all"]).args([old, new]).output().unwrap();
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
 #[test]
 fn every_format_is_the_same_bits() {
     let (one, two) = (site(), site());
@@ -106,7 +117,12 @@ fn every_format_is_the_same_bits() {
             found.extend(digests.map(|(name, digest)| (format!("{group} {name}"), digest)));
         }
         assert!(found.len() > 20, "{found:?}");
-        assert_eq!(*first.get_or_insert_with(|| found.clone()), found, "{script}");
+        let first = first.get_or_insert_with(|| found.clone());
+        let names: Vec<&String> = first.keys().chain(found.keys()).collect();
+        let differ = names.into_iter().find(|name| first.get(*name) != found.get(*name));
+        if let Some(name) = differ {
+            panic!("{script}: {name}: {}", difference(&one, site, name, number));
+        }
     }
 }
 

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use extents::Extents;
 use tree::{Kind, Tree};
+
+use super::scan::{distribution, join, node, read};
+use super::{Kind as PackageKind, Package as Described, purl};
 
 /// Database with a paragraph for each package.
 const STATUS: &str = "var/lib/dpkg/status";
 /// Directory with a file for each package.
 const STATUS_DIR: &str = "var/lib/dpkg/status.d";
-/// Maximum length of a file that is read, in bytes.
-const MAX_FILE: u64 = 64 << 20;
 
 /// Installed Debian package.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,13 +26,13 @@ pub struct Package {
     pub source: String,
 }
 
-/// Lists the installed packages of an image, sorted by name.
-pub fn packages(image: &Tree) -> Vec<Package> {
+/// Lists the installed packages of an image below a root, sorted by name.
+pub fn packages(image: &Tree, root: &str) -> Vec<Package> {
     let mut packages = Vec::new();
-    if let Some(id) = image.lookup(STATUS.as_bytes()) {
-        packages.extend(file(&image.node(id).kind));
+    if let Some(status) = node(image, root, STATUS) {
+        packages.extend(file(&status.kind));
     }
-    let dir = image.lookup(STATUS_DIR.as_bytes()).map(|id| &image.node(id).kind);
+    let dir = node(image, root, STATUS_DIR).map(|dir| &dir.kind);
     if let Some(Kind::Directory(entries)) = dir {
         for entry in entries.values() {
             packages.extend(file(&image.node(entry.node).kind));
@@ -43,30 +43,36 @@ pub fn packages(image: &Tree) -> Vec<Package> {
     packages
 }
 
-/// Returns the identifier of the distribution in `os-release` (os-release(5)), such as `debian`.
-pub fn distribution(image: &Tree) -> Option<String> {
-    let id = image
-        .lookup(b"etc/os-release")
-        .or_else(|| image.lookup(b"usr/lib/os-release"))?;
-    let text = read(&image.node(id).kind)?;
-    let value = text.lines().find_map(|line| line.strip_prefix("ID="))?;
-    let value = value.trim_matches(['"', '\'']);
-    let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (!value.is_empty() && value.bytes().all(valid)).then(|| value.to_owned())
+/// Lists the installed packages of an image below a root with their package URLs.
+pub fn described(image: &Tree, root: &str) -> Vec<Described> {
+    let packages = packages(image, root);
+    let distribution = distribution(image, root).unwrap_or_else(|| "debian".into());
+    let packages = packages.into_iter().map(|package| Described {
+        kind: PackageKind::Deb,
+        purl: Some(package.purl(&distribution)),
+        name: package.name,
+        version: package.version,
+        license: None,
+        source: Some(package.source),
+        found_in: Some(join(root, "var/lib/dpkg")),
+    });
+    packages.collect()
 }
 
-fn read(kind: &Kind) -> Option<String> {
-    let Kind::File(content) = kind else { return None };
-    let content: &Extents = content;
-    if content.len() > MAX_FILE {
-        return None;
+impl Package {
+    /// Returns the package URL of a distribution's package.
+    pub fn purl(&self, distribution: &str) -> String {
+        let arch = [("arch", self.architecture.as_str())];
+        purl::format(PackageKind::Deb.name(), distribution, &self.name, &self.version, &arch)
     }
-    Some(String::from_utf8_lossy(&content.to_vec().ok()?).into_owned())
 }
 
 /// Parses the packages of a file; none in a file of another format.
 fn file(kind: &Kind) -> Vec<Package> {
-    let text = read(kind).unwrap_or_default();
+    let Kind::File(content) = kind else {
+        return Vec::new();
+    };
+    let text = read(content).unwrap_or_default();
     text.split("\n\n").filter_map(paragraph).collect()
 }
 
@@ -95,6 +101,7 @@ fn paragraph(text: &str) -> Option<Package> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use extents::Extents;
     use tree::Meta;
 
     #[test]
@@ -120,14 +127,14 @@ mod tests {
             tree.insert(path.as_bytes(), Meta::default(), content, &Meta::default())
                 .unwrap();
         }
-        let found: Vec<_> = packages(&tree)
+        let found: Vec<_> = packages(&tree, "")
             .into_iter()
             .map(|package| (package.name, package.version, package.source))
             .collect();
         let expected = [("libc6", "2.36-9+deb12u10", "glibc"), ("nginx", "1.22.1-9", "nginx")];
         let expected = expected.map(|(name, version, source)| (name.to_owned(), version.to_owned(), source.to_owned()));
         assert_eq!(found, expected);
-        assert_eq!(distribution(&tree).as_deref(), Some("ubuntu"));
-        assert_eq!(packages(&Tree::default()), []);
+        assert_eq!(distribution(&tree, "").as_deref(), Some("ubuntu"));
+        assert_eq!(packages(&Tree::default(), ""), []);
     }
 }
