@@ -136,7 +136,7 @@ fn document(request: &Request, resolved: &Resolved, system: &System, staged: &mu
         .collect();
     let mut add = |suffix: &str, bytes: Vec<u8>| -> Result<Subject, Diagnostics> {
         let sha256 = documents::sha256(&Extents::from_bytes(bytes.clone()))
-            .map_err(|error| Diagnostic::error(format!("cannot write NAME{suffix}: {error}")))?;
+            .map_err(|error| Diagnostic::error(format!("cannot write {}{suffix}: {error}", request.name)))?;
         let name = staged.add_document(suffix, bytes, &request.target, &request.name);
         let name = name.map_err(Diagnostic::from)?;
         Ok(Subject { name, sha256 })

@@ -47,9 +47,9 @@ pub struct Request {
     pub compression: Option<Compression>,
     /// Compression of disk images.
     pub disk_compression: Option<Compression>,
-    /// Location of the root filesystem, in place of the formats'.
+    /// Location of the root filesystem; `None` for that of each format.
     pub root: Option<Root>,
-    /// Length of disks in bytes, in place of the least.
+    /// Length of disks in bytes; `None` for the minimum.
     pub size: Option<u64>,
     /// True if the kernel is stored decompressed.
     pub decompress_kernel: bool,

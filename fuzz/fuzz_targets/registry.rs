@@ -69,12 +69,12 @@ fuzz_target!(|text: &str| {
         let Ok(graph) = ImageGraph::from_layer(&content, content.clone(), &json!({}), Arch::Amd64) else {
             return;
         };
-        drop(client.push(&graph, &name, &Silent));
+        drop(client.push(&graph, &[], &name, &name, &Silent));
     } else {
         let memory = Path::new("/dev/shm");
         let directory = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
         let Ok(cache) = tempfile::TempDir::new_in(directory) else { return };
-        drop(client.pull(&name, &Platforms::Linux(vec![Arch::Amd64]), cache.path(), &Silent));
+        drop(client.pull(&name, &Platforms::Linux(vec![Arch::Amd64]), cache.path(), None, &Silent));
     }
 });
 

@@ -34,7 +34,7 @@ pub(super) struct Watch {
 /// covers the one before it. Directories are merged instead. The list is empty if nothing has the path.
 ///
 /// # Errors
-/// Those of [`super::assemble`].
+/// The errors of [`super::assemble`].
 pub fn explain(
     request: &Request,
     resolved: &Resolved,

@@ -135,7 +135,7 @@ impl Bundle {
             return Err(Error::NotALayout {
                 path: path.to_owned(),
                 found: format!(
-                    "its bundle.json has version {} of the format, and moby knows version {VERSION}",
+                    "its bundle.json has format version {}, but this moby supports only version {VERSION}",
                     manifest.version
                 ),
             });

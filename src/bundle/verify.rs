@@ -40,7 +40,7 @@ pub fn verify(bundle: &Bundle, reporter: &dyn Reporter) -> Result<Verified, Vec<
         };
         match graph.blobs.iter().find(|blob| !listed.contains(blob.digest.as_str())) {
             Some(blob) => {
-                let message = format!("{path}: bundle.json lacks the blob {} of {name}", blob.digest);
+                let message = format!("{path}: the blob {} of {name} is not in bundle.json", blob.digest);
                 errors.push(Diagnostic::error(message));
             }
             None => reporter.info(&format!("{name}: intact")),

@@ -81,8 +81,8 @@ pub struct Build {
     /// Print the merged YAML without building
     #[arg(long)]
     dry_run: bool,
-    /// Print which section, image and layer put the file at PATH into the root filesystem, and what it
-    /// covers, without building
+    /// Print the section, image and layer that provide PATH in the root filesystem, and the earlier ones
+    /// they override; do not build
     #[arg(long, value_name = "PATH", conflicts_with = "dry_run")]
     explain: Option<String>,
     /// Apply opaque whiteouts as Docker does: hide the files of lower layers. Without this flag, moby
@@ -253,10 +253,11 @@ impl Build {
         let named: Vec<&str> = named.map(String::as_str).collect();
         if policy.is_none() && !named.is_empty() {
             let message = format!(
-                "no signature is verified: `trust` names {}, and no policy has a key for it",
+                "signatures are not verified: `trust` requires them for {}, but no policy is set",
                 named.join(", ")
             );
-            reporter.notice(&Diagnostic::warning(message).help("add `policy: FILE` below `trust`, or --policy FILE"));
+            reporter
+                .notice(&Diagnostic::warning(message).help("add `policy: FILE` under `trust`, or pass --policy FILE"));
         }
         Ok(policy)
     }

@@ -68,7 +68,7 @@ pub fn source(file: &Path, inputs: &Inputs) -> Result<Source, Diagnostic> {
         .filter(|file| file.starts_with("http://") || file.starts_with("https://"));
     if let Some(address) = address {
         let message = format!("cannot read {address}: moby does not download YAML files");
-        return Err(Diagnostic::error(message).help(format!("fetch it first: `curl -L {address} | moby build -`")));
+        return Err(Diagnostic::error(message).help(format!("download it first: `curl -LO {address}`")));
     }
     let stdin = file.as_os_str() == "-";
     let name = if stdin {

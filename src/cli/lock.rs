@@ -104,11 +104,13 @@ pub fn of_build(
     let command = format!("moby lock {}", names.join(" "));
     let (Some(path), Some(lock)) = (path, found) else {
         if is_locked {
-            let message = match lock::path(files) {
-                Some(path) => format!("--locked needs a lock: {} does not exist", path.display()),
-                None => "--locked needs a lock, and standard input has none".into(),
+            let error = match lock::path(files) {
+                Some(path) => Diagnostic::error(format!("--locked needs a lock: {} does not exist", path.display()))
+                    .help(format!("run `{command}`")),
+                None => Diagnostic::error("cannot use --locked with standard input")
+                    .help("save the YAML to a file, then run `moby lock FILE`"),
             };
-            return Err(Diagnostic::error(message).help(format!("run `{command}`")).into());
+            return Err(error.into());
         }
         return Ok(None);
     };

@@ -40,8 +40,8 @@ use crate::{store, time};
 const AFTER_HELP: &str = "\
 Exit status:
   0  success
-  1  the command failed
-  2  the command line or the YAML is invalid
+  1  the command failed, or `moby diff` found differences
+  2  the command line or the YAML is invalid, or `moby diff` failed
 
 Environment:
   MOBY_CACHE         image cache directory
@@ -54,7 +54,8 @@ Environment:
                      proxies for registries
   REGISTRY_AUTH_FILE, DOCKER_CONFIG
                      credentials file of podman, configuration directory of Docker
-  COSIGN_PASSWORD    password of the private key of moby sign
+  COSIGN_PASSWORD    password of the private key of `moby sign --key` and
+                     `moby build --provenance-key`
   SOURCE_DATE_EPOCH  time of generated files, in seconds since 1970 [default: 1492533000, as in LinuxKit]";
 
 /// Turn a YAML file into bootable Linux images, without Docker and without root

@@ -163,7 +163,7 @@ impl Pull {
             Platforms::Linux(vec![host_arch().parse().map_err(|_| {
                 usage(
                     "moby does not know this host's architecture",
-                    "pass --arch amd64 or --arch arm64",
+                    "pass --arch amd64, arm64, riscv64 or s390x",
                 )
             })?])
         } else {

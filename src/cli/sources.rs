@@ -46,7 +46,7 @@ pub fn sources(file: &Path, content: &Extents, path: &str) -> Result<(), Failure
     let name = file.display();
     let Some(document) = beside(file) else {
         let missing = Diagnostic::error(format!(
-            "cannot find the sources of {name}: there is no NAME{} beside it",
+            "cannot find the sources of {name}: no {} file of its build is beside it",
             sources::SUFFIX
         ));
         return Err(Failure::Work(missing.help("build it with --provenance").into()));
@@ -60,9 +60,9 @@ pub fn sources(file: &Path, content: &Extents, path: &str) -> Result<(), Failure
     let digest = sha256(content).map_err(|error| Diagnostic::error(format!("cannot read {name}: {error}")))?;
     if !statement.subject.iter().any(|subject| subject.digest.sha256 == digest) {
         let other = wrong(format!(
-            "it is about another build than {name}, which has the digest sha256:{digest}"
+            "it describes another build: {name} has the digest sha256:{digest}"
         ));
-        return Err(other.help("build both again with --provenance").into());
+        return Err(other.help("run `moby build --provenance` again").into());
     }
     let sources: Sources = serde_json::from_value(statement.predicate).map_err(|error| wrong(error.to_string()))?;
     let rows: Vec<[String; 4]> = sources.below(path).map(|(file, source)| row(&file, source)).collect();

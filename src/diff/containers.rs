@@ -28,7 +28,8 @@ pub struct ContainerChange {
     pub changes: BTreeMap<String, Change>,
 }
 
-/// Compares the containers that both trees have, and removes their configurations from the trees.
+/// Compares the containers that both trees have. Empties the configurations that differ, so that they are not
+/// reported a second time as files.
 pub fn compare(old: &mut Tree, new: &mut Tree) -> Vec<ContainerChange> {
     let mut changes = Vec::new();
     for path in directories(old) {
@@ -39,7 +40,7 @@ pub fn compare(old: &mut Tree, new: &mut Tree) -> Vec<ContainerChange> {
             };
             let (one_fields, other_fields) = (flat(&one), flat(&other));
             let found: BTreeMap<String, Change> = super::fields(&one_fields, &other_fields);
-            // The file itself still tells of other owners, modes, or spelling.
+            // With equal fields the file stays: its owner, mode or formatting may differ.
             if found.is_empty() {
                 continue;
             }

@@ -194,7 +194,7 @@ impl Difference {
 /// Content that cannot be read.
 pub fn compare(mut old: Snapshot, mut new: Snapshot) -> io::Result<Difference> {
     let is_one_format = !old.formats.is_empty() && old.formats == new.formats;
-    if is_one_format && same_bytes(old.file.as_ref(), new.file.as_ref())?.is_none() {
+    if is_one_format && first_difference(old.file.as_ref(), new.file.as_ref())?.is_none() {
         return Ok(Difference::default());
     }
     let mut difference = Difference::default();
@@ -220,7 +220,7 @@ pub fn compare(mut old: Snapshot, mut new: Snapshot) -> io::Result<Difference> {
             .retain(|change| !(change.is_one_sided_directory() && is_mount_point(&change.path)));
     }
     if is_one_format && difference.is_empty() {
-        difference.first_byte = same_bytes(old.file.as_ref(), new.file.as_ref())?;
+        difference.first_byte = first_difference(old.file.as_ref(), new.file.as_ref())?;
     }
     Ok(difference)
 }
@@ -234,8 +234,9 @@ fn is_mount_point(path: &str) -> bool {
     MOUNT_POINTS.contains(&path) || path.starts_with("containers/") && path.contains("/rootfs/")
 }
 
-/// Returns the offset of the first byte that differs. None if both are equal.
-fn same_bytes(old: Option<&Extents>, new: Option<&Extents>) -> io::Result<Option<u64>> {
+/// Returns the offset of the first byte that differs, 0 if only one side has the file, or `None` if both are
+/// equal.
+fn first_difference(old: Option<&Extents>, new: Option<&Extents>) -> io::Result<Option<u64>> {
     let (Some(old), Some(new)) = (old, new) else {
         return Ok(Some(0));
     };

@@ -238,7 +238,7 @@ impl Lock {
         let mut found = Vec::new();
         let (images, packages) = (image_names(config), package_names(config));
         let missing = |name: &str, field: &str, known: Vec<&str>| {
-            let mut error = Diagnostic::field(field, format!("{file} lacks {name}"));
+            let mut error = Diagnostic::field(field, format!("{name} is not in {file}"));
             let near = near(name, known.into_iter());
             error
                 .help

@@ -40,7 +40,7 @@ pub fn parse(bytes: &[u8], name: &str) -> Result<Lock, Diagnostic> {
     let value: Value = serde_json::from_slice(bytes).map_err(invalid)?;
     let version = value.get("version").and_then(Value::as_u64);
     if let Some(version) = version.filter(|version| *version != u64::from(VERSION)) {
-        let message = format!("{name} has version {version} of the format, and moby knows version {VERSION}");
+        let message = format!("{name} has format version {version}, but this moby supports only version {VERSION}");
         return Err(Diagnostic::error(message).help("use the moby that wrote it, or remove it and run `moby lock`"));
     }
     let mut lock: Lock = serde_json::from_value(value).map_err(invalid)?;

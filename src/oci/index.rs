@@ -61,7 +61,7 @@ impl Layout {
     }
 
     /// Lists the platforms of an image that are in this layout, each as the digests of its manifest and of
-    /// the index above it, of which one is to be signed. An image without platforms is one itself.
+    /// the index above it: a signature of either counts. An image without platforms is its own platform.
     pub fn chains(&self, name: &str, descriptor: &Descriptor) -> Vec<Vec<String>> {
         let top = descriptor.digest().to_string();
         let listed = self.below(name, descriptor).unwrap_or_default();

@@ -37,7 +37,7 @@ pub(super) fn verify(layer: &Layer, compressed: &Slice) -> Result<(), Error> {
 /// that parts of it can be used again.
 ///
 /// # Errors
-/// A layer that is corrupt, cannot be read or expands without end, and write errors as `unwritable`
+/// A layer that is corrupt, cannot be read or exceeds the decompression limit, and write errors as `unwritable`
 /// returns them.
 pub(crate) fn copy(
     layer: &Layer,

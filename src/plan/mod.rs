@@ -47,9 +47,9 @@ pub struct Options {
     pub compression: Option<Compression>,
     /// Compression of disk images.
     pub disk_compression: Option<Compression>,
-    /// Location of the root filesystem, in place of the format's.
+    /// Location of the root filesystem; `None` for that of the format.
     pub root: Option<Root>,
-    /// Length of disks in bytes, in place of the least.
+    /// Length of disks in bytes; `None` for the minimum.
     pub size: Option<u64>,
     /// Seconds for which a boot menu waits.
     pub timeout: u32,

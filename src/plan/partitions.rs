@@ -70,7 +70,7 @@ fn uuid(id: &ContentId, purpose: &str, label: &str) -> Uuid {
 }
 
 /// Plans the filesystem of a partition at byte `start` of the disk; `len` is its length in bytes,
-/// in place of the least.
+/// `None` for the minimum.
 fn content(partition: &Partition, len: Option<u64>, start: u64, options: &Options) -> Result<Extents, Error> {
     let Some(filesystem) = &partition.content else {
         return Ok(Extents::new());

@@ -342,7 +342,9 @@ impl<'a> Planner<'a> {
             "{place} cannot store extended attributes: file capabilities of /{}{more} are lost",
             tree::show(&first.path)
         ));
-        self.notice(&note.help("use `--root squashfs`, which stores them"));
+        self.notice(
+            &note.help("squashfs stores them: use `-f kernel+squashfs`, or `--root squashfs` for disks and ISOs"),
+        );
     }
 
     /// Warns of an initrd that needs more memory than machines usually have: while it is unpacked,
@@ -360,7 +362,7 @@ impl<'a> Planner<'a> {
             mib(parts.initrd_len),
             mib(memory)
         ));
-        let help = "`--root squashfs` leaves the root filesystem on the disk; `--compress zstd:19` or xz makes the initrd smaller";
+        let help = "use `-f kernel+squashfs`, or `--root squashfs` for disks and ISOs; `--compress zstd:19` or xz makes the initrd smaller";
         self.notice(&warning.help(help));
     }
 

@@ -140,11 +140,11 @@ impl Pulls {
     }
 }
 
-/// Looks for an image in the layouts, and returns the digests of which one is to be signed.
+/// Looks for an image in the layouts, and returns the digests whose signatures count.
 fn lookup(store: &Store, name: &str, request: &Request, is_layout: bool) -> Result<Vec<String>, store::Error> {
     if is_layout {
         store.graph(name, &|_| None)?;
-        Ok(store.top(name).unwrap_or_default())
+        Ok(store.top_digests(name).unwrap_or_default())
     } else {
         Ok(store.image(name, request.arch)?.digests)
     }

@@ -63,7 +63,9 @@ pub fn check(
             continue;
         }
         // It has several platforms, all of which the signature of the index covers.
-        let Some(digests) = store.top(&name) else { continue };
+        let Some(digests) = store.top_digests(&name) else {
+            continue;
+        };
         if let Err(error) = trust::verify(policy, &name, &digests, store.layouts()) {
             let field = format!("volumes[{at}].image");
             errors.push(Diagnostic { field, ..error.into() });

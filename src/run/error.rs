@@ -47,7 +47,7 @@ pub enum Error {
     },
     /// A guest that failed under an accelerator, after it had perhaps written to its disks.
     #[error(
-        "the guest failed under the accelerator {accelerator}: {symptom}; it may have written to its disks, which are now in the state after a power failure"
+        "the guest failed under the accelerator {accelerator}: {symptom}; it may have written to its disks, which may be inconsistent, as after a power failure"
     )]
     Written {
         /// The accelerator.

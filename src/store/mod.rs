@@ -311,7 +311,7 @@ impl Store {
     /// Builds the tree of an image, and passes it to `applied` after each layer.
     ///
     /// # Errors
-    /// Those of [`Store::tree`].
+    /// The errors of [`Store::tree`].
     pub fn tree_with(&self, image: &Image, applied: &mut dyn FnMut(&Tree)) -> Result<Tree, Error> {
         let mut flat = flatten::empty();
         for (layer, number) in image.layers.iter().zip(1..) {
@@ -389,9 +389,9 @@ impl Store {
         Ok(all)
     }
 
-    /// Returns the digest of the manifest or index that [`Store::graph`] reads, in a list that is empty for a
-    /// `docker save` archive, which has none; no list if no layout has the image.
-    pub fn top(&self, name: &str) -> Option<Vec<String>> {
+    /// Returns the digest of an image's manifest or index. The list is empty for a `docker save` archive.
+    /// `None` if no layout has the image.
+    pub fn top_digests(&self, name: &str) -> Option<Vec<String>> {
         self.layouts.iter().find_map(|layout| {
             let descriptor = layout
                 .find(&self.pinned(name))

@@ -248,7 +248,7 @@ struct OldPayload {
 /// Parses a log entry of cosign's old form.
 ///
 /// # Errors
-/// Text that is not such JSON.
+/// Invalid JSON, or a missing field.
 pub fn parse_entry(text: &str) -> Result<LogEntry, Malformed> {
     let OldEntry {
         signed_entry_timestamp,
@@ -272,7 +272,7 @@ pub fn parse_entry(text: &str) -> Result<LogEntry, Malformed> {
 /// Parses a bundle.
 ///
 /// # Errors
-/// Text that is not such JSON, an unknown version, and a bundle without exactly one signature.
+/// Invalid JSON, missing fields, an unknown version, and a bundle without exactly one signature.
 pub fn parse(bytes: &[u8]) -> Result<Bundle, Malformed> {
     let bundle: Bundle = serde_json::from_slice(bytes)?;
     if !is_bundle(&bundle.media_type) {

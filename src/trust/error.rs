@@ -46,7 +46,7 @@ pub enum Error {
         /// Reasons, at least one, each once.
         refusals: Vec<Refusal>,
     },
-    /// A signature that is damaged in its layout.
+    /// A signature that is corrupt in its layout.
     #[error("cannot read the signatures of {image}: {source}")]
     Read {
         /// Canonical name of the image.
@@ -61,7 +61,7 @@ pub enum Error {
 #[non_exhaustive]
 pub enum Refusal {
     /// Signature that cannot be parsed.
-    #[error("a signature cannot be read: {0}")]
+    #[error("a signature is malformed: {0}")]
     Malformed(String),
     /// No key of the rule verifies the signature.
     #[error("a signature was not made with {}", .0.join(" or "))]
@@ -83,7 +83,7 @@ pub enum Refusal {
         wanted: String,
     },
     /// Statement that is not a signature of an image.
-    #[error("a statement of the type {0} is no signature")]
+    #[error("an attestation of type {0} is not an image signature")]
     Attestation(String),
     /// Signature with a certificate in place of a key.
     #[error("a signature is keyless, and the rule names keys only")]
@@ -91,11 +91,11 @@ pub enum Refusal {
     /// Signature with a key in place of a certificate.
     #[error("a signature was made with a key, and the rule names keyless signers only")]
     Key,
-    /// Keyless signature that does not count.
-    #[error("a keyless signature does not count: {0}")]
+    /// Keyless signature that is not valid.
+    #[error("a keyless signature is not valid: {0}")]
     Untrusted(#[from] Untrusted),
     /// Too many signatures.
-    #[error("it has more than {0} signatures; the rest was not read")]
+    #[error("only the first {0} signatures were checked")]
     TooMany(usize),
 }
 
@@ -149,7 +149,7 @@ impl Error {
                 format!("`moby sign {image} --key KEY` signs the image in the cache"),
                 "`rule: accept-unsigned` in the policy exempts images from signatures".into(),
             ],
-            Error::NoManifest { .. } => vec!["export the image as an OCI archive, with its signatures".into()],
+            Error::NoManifest { .. } => vec!["copy the image with its signatures to an OCI layout: `skopeo copy --preserve-digests docker://IMAGE oci:DIR:IMAGE`".into()],
             Error::Refused { image, refusals, .. } => {
                 let mut help = Vec::new();
                 for refusal in refusals {

@@ -74,7 +74,7 @@ pub enum InvalidKey {
     #[error("{0} keys are not supported, only ECDSA on P-256 or P-384, and Ed25519")]
     Algorithm(String),
     /// Damaged key.
-    #[error("its key is damaged: {0}")]
+    #[error("its key is corrupt: {0}")]
     Damaged(String),
 }
 
@@ -213,7 +213,7 @@ mod tests {
             ("hello".to_owned(), "not PEM"),
             (pem("CERTIFICATE", b"x"), "it has a CERTIFICATE, not a PUBLIC KEY"),
             (pem("PRIVATE KEY", b"x"), "it has a PRIVATE KEY"),
-            (pem("PUBLIC KEY", b"x"), "damaged"),
+            (pem("PUBLIC KEY", b"x"), "corrupt"),
             (pem("PUBLIC KEY", &rsa), "RSA keys are not supported"),
             (pem("PUBLIC KEY", &p521), "ECDSA P-521 keys are not supported"),
         ] {

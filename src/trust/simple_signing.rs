@@ -59,7 +59,7 @@ struct Image {
 /// Parses a payload. Fields that it does not know are an error, since they may restrict the statement.
 ///
 /// # Errors
-/// Text that is not such JSON, or states something else than the signature of an image.
+/// Invalid JSON, missing fields, or a statement other than the signature of an image.
 pub fn parse(bytes: &[u8]) -> Result<Payload, Malformed> {
     let document: Document = serde_json::from_slice(bytes)?;
     if document.critical.r#type != TYPE {

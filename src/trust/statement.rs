@@ -47,7 +47,7 @@ impl Subject {
 /// Parses a statement.
 ///
 /// # Errors
-/// Text that is not such JSON.
+/// Invalid JSON, or a missing field.
 pub fn parse(bytes: &[u8]) -> Result<Statement, Malformed> {
     let statement: Statement = serde_json::from_slice(bytes)?;
     if !TYPES.contains(&statement.statement_type.as_str()) {

@@ -105,7 +105,7 @@ pub fn verify(policy: &Policy, name: &str, digests: &[String], layouts: &[Layout
     })
 }
 
-/// Image that is to be signed.
+/// Image to verify.
 struct Image<'a> {
     name: &'a str,
     digest: &'a str,
@@ -175,7 +175,7 @@ impl Image<'_> {
         let Some(envelope) = &bundle.dsse_envelope else {
             return Err(Refusal::Malformed("the bundle is for a file, not for an image".into()));
         };
-        // Read before it is verified, only to tell attestations of whoever from signatures.
+        // The payload is not verified yet: its type is used only to skip attestations.
         if envelope.payload_type != statement::PAYLOAD_TYPE {
             return Err(Refusal::Attestation(envelope.payload_type.clone()));
         }

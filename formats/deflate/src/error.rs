@@ -13,7 +13,7 @@ pub enum Error {
     #[error("the gzip data ends early")]
     Truncated,
     /// The data violates RFC 1951 or RFC 1952.
-    #[error("the gzip data is damaged: {0}")]
+    #[error("the gzip data is corrupt: {0}")]
     Invalid(&'static str),
     /// The content is not that of the file from which it is said to come.
     #[error("the content differs from that of the gzip file it was decompressed from")]

@@ -116,7 +116,7 @@ pub fn compose(
         match parts.as_slice() {
             [_] => {
                 let message = format!("cannot parse bind, missing ':': {text}");
-                errors.push(Diagnostic::field(field, message).help(format!("write it as {text}:{text}")));
+                errors.push(Diagnostic::field(field, message).help("write it as SOURCE:DESTINATION"));
             }
             [source, path] => add(mount(path, "bind", source, options("rw,rbind,rshared"))),
             [source, path, given] => {

@@ -50,13 +50,12 @@ pub fn verify(dir: &Path, policy: Option<&Path>, reporter: &dyn Reporter) -> Res
         }
     };
     let (intact, corrupt) = LayerCache::verify(dir);
-    count("decompressed layers", intact);
+    count("cached layers", intact);
     errors.extend(corrupt.into_iter().map(Diagnostic::from));
     let (intact, corrupt) = kernel::verify(dir);
-    count("drivers of kernels", intact);
+    count("kernel driver lists", intact);
     errors.extend(corrupt.iter().map(|path| {
-        corrupt_file(path, "the digest in it is wrong")
-            .help("run `moby cache clean`; the next build reads the kernel again")
+        corrupt_file(path, "the digest in it is wrong").help("run `moby cache clean`; the next build recreates it")
     }));
     let (intact, corrupt) = debian::verify(dir);
     count("Debian packages", intact);

@@ -386,7 +386,7 @@ mod tests {
         let (other, stats, ..) = pack(false, 2);
         assert_eq!(stats.compressed, archive.content.len());
         assert!(filtered("gzip", &["-dc"], other) == plain);
-        // The identifier of what is kept says from which blobs it is.
+        // The content ID depends on the blobs that the content is from.
         let dir = tempfile::tempdir().unwrap();
         let digest = |origin| {
             let archive = pack(origin, 1).3;

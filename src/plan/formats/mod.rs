@@ -301,7 +301,7 @@ impl Format {
         self.is_disk() && !self.disk_image.is_compressed()
     }
 
-    /// Returns whether `--compress` applies: archives of the tree are for others to compress.
+    /// Returns whether `--compress` applies: moby does not compress tar archives of the tree.
     pub fn takes_compression(&self) -> bool {
         use Archive::{Docker, DockerLoad, Root};
         !matches!(self.layout, Layout::Archive(Root | Docker | DockerLoad))

@@ -45,11 +45,11 @@ impl Certificate {
     /// Bytes that are not a certificate.
     pub fn parse(der: &[u8]) -> Result<Certificate, Malformed> {
         let parsed = x509_cert::Certificate::from_der(der).map_err(|error| error.to_string())?;
-        let (_, body) = tlv::split(der).ok_or("it is damaged")?;
+        let (_, body) = tlv::split(der).ok_or("it is corrupt")?;
         let tbs = tlv::elements(body.content).and_then(|parts| Some(parts.first()?.whole.to_vec()));
         let spki = parsed.tbs_certificate().subject_public_key_info().to_der();
         Ok(Certificate {
-            tbs: tbs.ok_or("it is damaged")?,
+            tbs: tbs.ok_or("it is corrupt")?,
             spki: spki.map_err(|error| error.to_string())?,
             parsed,
         })
@@ -93,7 +93,7 @@ impl Certificate {
         let authorities = || root.authorities.iter().filter(|authority| authority.valid.has(time));
         let mut chains = authorities().filter_map(|authority| self.chain(&authority.chain, time));
         chains.next().ok_or_else(|| {
-            // One with an RSA key, for example.
+            // The authority may be unusable: one with an RSA key, for example.
             let mut certificates = authorities().flat_map(|authority| &authority.chain);
             let unusable = certificates.find_map(|certificate| certificate.key().err());
             unusable.unwrap_or(Untrusted::Authority)
@@ -113,7 +113,7 @@ impl Certificate {
     fn chain<'a>(&self, chain: &'a [Certificate], time: u64) -> Option<&'a Certificate> {
         let mut current = self;
         let mut first = None;
-        // One more than there are certificates: issuers may name each other.
+        // Issuers may name each other: stop after one step more than there are certificates.
         for _ in 0..=chain.len() {
             let issuer = chain.iter().find(|issuer| current.is_issued_by(issuer, time))?;
             first = first.or(Some(issuer));
@@ -121,7 +121,7 @@ impl Certificate {
             if subject == issuer.parsed.tbs_certificate().issuer() && issuer.is_issued_by(issuer, time) {
                 return first;
             }
-            // An authority of which the trusted root has no more.
+            // The trusted root may end with an intermediate certificate.
             if chain.last().is_some_and(|last| std::ptr::eq(last, issuer)) {
                 return first;
             }

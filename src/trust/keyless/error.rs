@@ -1,6 +1,6 @@
-//! Reasons why a keyless signature does not count.
+//! Reasons why a keyless signature is not valid.
 
-/// Reason why a keyless signature does not count.
+/// Reason why a keyless signature is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Untrusted {
@@ -8,22 +8,24 @@ pub enum Untrusted {
     #[error("its certificate cannot be used: {0}")]
     Certificate(String),
     /// Signature that the key of the certificate did not make.
-    #[error("its certificate's key did not make it")]
+    #[error("it does not match the key in its certificate")]
     OtherKey,
     /// Certificate of an unknown authority.
-    #[error("no authority of the trusted root that was valid then issued its certificate")]
+    #[error(
+        "its certificate is from an unknown authority: none in the trusted root, valid at the time of signing, issued it"
+    )]
     Authority,
     /// Certificate that was not valid when the log took the signature.
     #[error("its certificate was not valid when it was logged")]
     Expired,
     /// Certificate that no log of certificates has.
-    #[error("no certificate log of the trusted root has its certificate: {0}")]
+    #[error("its certificate is not in a trusted certificate log: {0}")]
     CertificateLog(String),
     /// Signature that no log has.
-    #[error("no transparency log of the trusted root has it: {0}")]
+    #[error("it is not in a trusted transparency log: {0}")]
     Log(String),
-    /// Timestamp that does not count.
-    #[error("no timestamp authority of the trusted root states its time: {0}")]
+    /// Timestamp that is not valid.
+    #[error("its timestamp is not valid: {0}")]
     Timestamp(String),
     /// Log entry for something else.
     #[error("its log entry is for other content: {0}")]

@@ -48,7 +48,7 @@ pub fn verify(
         _ => None,
     };
     let (proof, Some(at)) = (&entry.inclusion_proof, own_time.or(times.first().copied())) else {
-        return Err(failed("nobody has signed its time"));
+        return Err(failed("neither the log nor a timestamp authority has signed its time"));
     };
     match proof {
         Some(proof) => {
@@ -61,7 +61,7 @@ pub fn verify(
         None if evidence.needs_proof || own_time.is_none() => return Err(failed("its proof of inclusion is missing")),
         None => {}
     }
-    about(entry, evidence)?;
+    check_subject(entry, evidence)?;
     Ok(own_time)
 }
 
@@ -94,12 +94,12 @@ fn prove(proof: &InclusionProof, body: &[u8], log: &Log) -> Result<(), Untrusted
     };
     // Text, an empty line, and lines of signatures (C2SP, signed-note).
     let Some((text, signatures)) = checkpoint.envelope.split_once("\n\n") else {
-        return failed("its checkpoint is damaged");
+        return failed("its checkpoint is corrupt");
     };
     let text = format!("{text}\n");
     let mut lines = text.lines();
     let (Some(origin), Some(stated_size), Some(stated_root)) = (lines.next(), lines.next(), lines.next()) else {
-        return failed("its checkpoint is damaged");
+        return failed("its checkpoint is corrupt");
     };
     if stated_size != size.to_string() || stated_root != BASE64_STANDARD.encode(&proof.root_hash.0) {
         return failed("its checkpoint is for another tree");
@@ -156,11 +156,11 @@ fn tree_root(index: u64, size: u64, body: &[u8], proof: &InclusionProof) -> Opti
     (last == 0).then_some(hash)
 }
 
-/// Checks that an entry is about a signature: its content, the signature and the certificate.
-fn about(entry: &LogEntry, evidence: &Evidence<'_>) -> Result<(), Untrusted> {
+/// Checks that an entry has the content, signature and certificate of a signature.
+fn check_subject(entry: &LogEntry, evidence: &Evidence<'_>) -> Result<(), Untrusted> {
     let other = |reason: &str| Err(Untrusted::OtherEntry(reason.into()));
     let Ok(body) = serde_json::from_slice::<Value>(&entry.canonicalized_body.0) else {
-        return other("it is damaged");
+        return other("it is corrupt");
     };
     let text = |path: &str| body.pointer(path).and_then(Value::as_str).unwrap_or_default();
     let kind = (text("/kind"), text("/apiVersion"));

@@ -124,7 +124,7 @@ impl TrustedRoot {
     /// left out: signatures that need them are refused.
     ///
     /// # Errors
-    /// Text that is not such JSON, or has no authority and no log that can be used.
+    /// Invalid JSON, missing fields, or no authority and no log that can be used.
     pub fn parse(bytes: &[u8]) -> Result<TrustedRoot, Malformed> {
         let document: Document = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         let root = TrustedRoot {
@@ -146,7 +146,7 @@ fn authorities(fields: Vec<AuthorityFields>) -> Result<Vec<Authority>, Malformed
         let chain = authority.cert_chain.certificates;
         let chain: Result<Vec<_>, _> = chain.iter().map(|one| Certificate::parse(&one.raw_bytes.0)).collect();
         authorities.push(Authority {
-            chain: chain.map_err(|error| format!("a certificate of an authority is damaged: {error}"))?,
+            chain: chain.map_err(|error| format!("a certificate of an authority is corrupt: {error}"))?,
             valid: period(authority.valid_for)?,
         });
     }

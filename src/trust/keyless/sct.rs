@@ -33,13 +33,13 @@ pub fn verify(certificate: &Certificate, issuer: &Certificate, root: &TrustedRoo
     }
     let failed = |reason: &str| Err(Untrusted::CertificateLog(reason.into()));
     let Some(extension) = certificate.extension(TIMESTAMPS) else {
-        return failed("it has no timestamp of one");
+        return failed("it has no signed certificate timestamp");
     };
     let parsed = <&OctetStringRef>::from_der(extension)
         .ok()
         .and_then(|list| parse(list.as_bytes()));
     let (Some(timestamps), Some(tbs)) = (parsed, without_timestamps(&certificate.tbs)) else {
-        return failed("its timestamps are damaged");
+        return failed("its timestamps are malformed");
     };
     for timestamp in timestamps {
         let mut logs = root.certificate_logs.iter().filter(|log| log.id == timestamp.log);
@@ -50,7 +50,7 @@ pub fn verify(certificate: &Certificate, issuer: &Certificate, root: &TrustedRoo
             return Ok(());
         }
     }
-    failed("no timestamp is by one")
+    failed("none of its timestamps is from such a log")
 }
 
 /// Splits a number of bytes off.

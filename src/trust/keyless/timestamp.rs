@@ -35,11 +35,11 @@ struct Timestamp<'a> {
 /// Verifies a timestamp of some bytes, and returns its time in seconds since 1970.
 ///
 /// # Errors
-/// A timestamp that is damaged, of other bytes, or of an authority that the trusted root does not have.
+/// A timestamp that is corrupt, of other bytes, or of an authority that the trusted root does not have.
 pub fn verify(response: &[u8], signed: &[u8], root: &TrustedRoot) -> Result<u64, Untrusted> {
     let failed = |reason: &str| Untrusted::Timestamp(reason.into());
-    let timestamp = parse(response).ok_or_else(|| failed("it is damaged"))?;
-    let (imprint, time) = info(timestamp.info).ok_or_else(|| failed("it is damaged"))?;
+    let timestamp = parse(response).ok_or_else(|| failed("it is corrupt"))?;
+    let (imprint, time) = info(timestamp.info).ok_or_else(|| failed("it is corrupt"))?;
     let (algorithm, hashed) = imprint;
     if hash(algorithm, signed).as_deref() != Some(hashed) {
         return Err(failed("it is for another signature"));
@@ -47,7 +47,7 @@ pub fn verify(response: &[u8], signed: &[u8], root: &TrustedRoot) -> Result<u64,
     let attribute = |oid| attribute(timestamp.attributes.content, oid);
     let stated = attribute(CONTENT_TYPE).map(|element| element.whole.to_vec());
     if stated != TIMESTAMP_INFO.to_der().ok() {
-        return Err(failed("it is damaged"));
+        return Err(failed("it is corrupt"));
     }
     let digest = hash(timestamp.digest_algorithm, timestamp.info);
     if digest.is_none() || attribute(MESSAGE_DIGEST).map(|element| element.content.to_vec()) != digest {

@@ -64,7 +64,7 @@ pub fn body(text: &str) -> Option<Vec<u8>> {
 /// Parses the body.
 ///
 /// # Errors
-/// Text that is not such JSON, algorithms other than cosign's, and costs beyond the limits.
+/// Invalid JSON, missing fields, algorithms other than cosign's, and costs beyond the limits.
 pub fn parse(body: &[u8]) -> Result<Encrypted, InvalidPrivateKey> {
     let encrypted: Encrypted =
         serde_json::from_slice(body).map_err(|error| InvalidPrivateKey::Damaged(error.to_string()))?;

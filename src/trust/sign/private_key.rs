@@ -32,7 +32,7 @@ pub enum InvalidPrivateKey {
     /// File that cannot be read.
     #[error("{0}")]
     Read(std::io::Error),
-    /// No PEM text, or the key in it is damaged.
+    /// No PEM text, or the key in it is corrupt.
     #[error("it is not a private key in PEM text: {0}")]
     Damaged(String),
     /// PEM of something else.
@@ -45,7 +45,7 @@ pub enum InvalidPrivateKey {
     #[error("cannot read the password: {0}")]
     Password(std::io::Error),
     /// Wrong password, or damaged ciphertext.
-    #[error("the password is wrong, or the key is damaged")]
+    #[error("the password is wrong, or the key is corrupt")]
     WrongPassword,
     /// Encryption without support.
     #[error("its encryption is not supported: {0}")]
@@ -62,7 +62,9 @@ impl InvalidPrivateKey {
             InvalidPrivateKey::Label(label) if label == "ENCRYPTED PRIVATE KEY" => {
                 Some("decrypt it: `openssl pkey -in KEY -out NEW`; cosign's encrypted keys are supported")
             }
-            InvalidPrivateKey::WrongPassword => Some("the password is read from COSIGN_PASSWORD, if that is set"),
+            InvalidPrivateKey::WrongPassword => {
+                Some("set COSIGN_PASSWORD to the password of the key, or unset it to be asked")
+            }
             InvalidPrivateKey::Algorithm(_) | InvalidPrivateKey::Label(_) | InvalidPrivateKey::Damaged(_) => {
                 Some("create one: `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out KEY`")
             }

@@ -580,7 +580,7 @@ fn everything_in_the_cache_is_verified() {
     let output = site.moby(&["cache", "verify"]);
     assert!(output.status.success(), "{}", said(output));
     let message = said(output);
-    assert!(message.contains("drivers of kernels: 1 intact"), "{message}");
+    assert!(message.contains("kernel driver lists: 1 intact"), "{message}");
     let kernels = site.path("cache/moby/kernels");
     let path = kernels.join(&files(&kernels)[0]);
     let text = fs::read_to_string(&path).unwrap();

@@ -33,7 +33,7 @@ files:
         (4, "unknown network namespace \"hots\"", "did you mean `host`?"),
         (5, "unknown pid namespace \"none\"", "use host, new, or the path"),
         (7, "unknown option of a bind mount: roo", "did you mean `ro`?"),
-        (8, "missing ':'", "write it as /b:/b"),
+        (8, "missing ':'", "write it as SOURCE:DESTINATION"),
         (9, "\"FOO\" has no name and value", "write it as `FOO=VALUE`"),
         (11, "CAP_NET_ADMN", "did you mean `CAP_NET_ADMIN`?"),
         (13, "CAP_WRONG", "capabilities are written as"),

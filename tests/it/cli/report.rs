@@ -119,7 +119,7 @@ fn linuxkit_flags_are_accepted_or_explained() {
         ),
         (
             "build https://example.org/machine.yml",
-            "curl -L https://example.org/machine.yml | moby build -",
+            "curl -LO https://example.org/machine.yml",
         ),
         ("build --output x --name y machine.yml", "--name"),
     ] {

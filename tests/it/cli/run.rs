@@ -191,7 +191,7 @@ fn disk_that_was_written_is_not_booted_again() {
     };
     let (_, messages) = text(&start("3"));
     assert!(
-        messages.contains("in the state after a power failure") && messages.contains("help: run it again"),
+        messages.contains("may be inconsistent, as after a power failure") && messages.contains("help: run it again"),
         "{messages}"
     );
     assert_eq!(calls(&site), 2);

@@ -199,7 +199,7 @@ fn every_refused_image_is_reported_by_its_reason() {
             digests[9], digests[3]
         ),
         format!(
-            "error: example.org/attested:v1 {valid} statement of the type https://example.org/scan/failed is no signature"
+            "error: example.org/attested:v1 {valid}n attestation of type https://example.org/scan/failed is not an image signature"
         ),
         format!("error: example.org/forged:v1 {valid} signature was not made with {keys}"),
         format!(
@@ -247,7 +247,7 @@ fn one_valid_signature_among_damaged_ones_suffices() {
     }
     attach_payload(&mut layout, "example.org/app:v1", &digest, b"{}", "not base64");
     let message = refusal(&site);
-    assert!(message.contains("a signature cannot be read"), "{message}");
+    assert!(message.contains("a signature is malformed"), "{message}");
     let signed = statement(&digest, "", SIGNED);
     let signature = sign_bytes(&site, &encoding(&signed), "p256.key");
     attach_bundle(&mut layout, &digest, bundle(&signed, &signature).to_string().as_bytes());
@@ -474,7 +474,7 @@ fn names_in_linuxkits_trust_are_not_ignored() {
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     good(output);
     assert!(
-        message.contains("warning: no signature is verified: `trust` names linuxkit"),
+        message.contains("warning: signatures are not verified: `trust` requires them for linuxkit"),
         "{message}"
     );
     for trust in [

@@ -712,7 +712,11 @@ fn keyless_signatures_need_identity_authority_and_log() {
         ("forged", later, "no authority of the trusted root"),
         ("server", later, "it is not for signing code"),
         ("signer", sigstore.now - 86_400, "was not valid when it was logged"),
-        ("signer", 0, "nobody has signed its time"),
+        (
+            "signer",
+            0,
+            "neither the log nor a timestamp authority has signed its time",
+        ),
     ] {
         attach(&sigstore.bundle(&signed, certificate, time));
         let message = refused(build(&site), 1);
@@ -733,7 +737,11 @@ fn keyless_signatures_need_identity_authority_and_log() {
         ("/inclusionProof/hashes", json!([]), "its proof of inclusion is wrong"),
         ("/inclusionProof/checkpoint", Value::Null, "has no checkpoint"),
         ("/inclusionProof", Value::Null, "its proof of inclusion is missing"),
-        ("/inclusionPromise", Value::Null, "nobody has signed its time"),
+        (
+            "/inclusionPromise",
+            Value::Null,
+            "neither the log nor a timestamp authority has signed its time",
+        ),
     ] {
         let mut changed = good_bundle.clone();
         *changed.pointer_mut(&format!("{entry}{path}")).unwrap() = value;
