@@ -23,7 +23,7 @@ use crate::system::System;
 pub const BUNDLE: &str = ".provenance.sigstore.json";
 const PREDICATE_TYPE: &str = "https://slsa.dev/provenance/v1";
 /// Meaning of the parameters.
-const BUILD_TYPE: &str = "https://github.com/moby-rs/moby/blob/main/docs/how-to/provenance.md#build-type-v1";
+const BUILD_TYPE: &str = "https://github.com/moby-rs/moby/blob/main/docs/reference/provenance.md#build-type-v1";
 /// Whoever runs moby: nothing separates the builder from its user (SLSA Build L1).
 const BUILDER: &str = "https://github.com/moby-rs/moby";
 

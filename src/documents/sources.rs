@@ -16,7 +16,7 @@ use crate::resolve::Resolved;
 use crate::system::System;
 
 /// Type of the predicate.
-pub const PREDICATE_TYPE: &str = "https://github.com/moby-rs/moby/blob/main/docs/how-to/provenance.md#sources-v1";
+pub const PREDICATE_TYPE: &str = "https://github.com/moby-rs/moby/blob/main/docs/reference/provenance.md#sources-v1";
 /// Suffix of the name of the document.
 pub const SUFFIX: &str = ".sources.json";
 
