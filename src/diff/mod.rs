@@ -71,7 +71,7 @@ impl Known {
         devices: true,
     };
 
-    /// Nothing is known but type and content.
+    /// Only type and content are known.
     const NONE: Known = Known {
         mode: false,
         owner: false,

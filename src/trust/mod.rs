@@ -5,7 +5,7 @@
 //! layouts ──▶ signatures of the digest ──────────────────────┴──▶ verdict
 //! ```
 //!
-//! Nothing here uses the network. Everything in a signature is hostile until the signature is verified.
+//! The module does not use the network. Everything in a signature is hostile until the signature is verified.
 
 pub mod bundle;
 mod error;

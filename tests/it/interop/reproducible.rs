@@ -75,7 +75,7 @@ fn through_a_pipe(site: &Site, formats: &str, digests: &BTreeMap<String, String>
     }
 }
 
-/// Where a file of two builds differs, as `moby diff` says it. Its name has the number of its group before
+/// Describes where a file of two builds differs, as `moby diff` says it. Its name has the number of its group before
 /// it.
 fn difference(one: &Site, other: &Site, name: &str, number: usize) -> String {
     let (group, file) = name.split_once(' ').unwrap();
