@@ -191,7 +191,7 @@ pub fn check(request: &Request) -> Vec<Diagnostic> {
     let mut errors: Vec<Diagnostic> = directory_error(&dir, creates_directory).into_iter().collect();
     for path in names.iter().filter(|path| path.is_dir()) {
         let message = format!("cannot write {}: it is a directory", path.display());
-        errors.push(Diagnostic::error(message).help("remove it, or choose another --name or --dir"));
+        errors.push(Diagnostic::error(message).help("remove it, or choose another path"));
     }
     errors
 }

@@ -112,7 +112,7 @@ impl Diff {
         let store = Store::open(&store::Options {
             cache: environment.cache.clone(),
             layouts: self.layout.clone(),
-            ..store::Options::default()
+            shared: environment.shared.clone(),
         });
         let store = store.map_err(Diagnostic::from)?;
         let image = store.image(&canonical(name), self.arch).map_err(|error| {

@@ -18,7 +18,7 @@ use crate::store::Store;
 /// Access to registries.
 #[derive(Clone, Debug, Args)]
 pub struct RegistryFlags {
-    /// Pull from MIRROR before REGISTRY, or before every registry if none is given; repeatable
+    /// Try MIRROR before REGISTRY, or, without `REGISTRY=`, before every registry; repeatable
     #[arg(long, global = true, value_name = "[REGISTRY=]MIRROR")]
     mirror: Vec<String>,
     /// Trust the certificate authorities in a PEM file, in addition to those of the operating system

@@ -103,7 +103,7 @@ fn image(key: &PrivateKey, image: &str, dir: &Path, reporter: &dyn Reporter) -> 
         diagnostic.help.extend(nearest(&name, known.iter().map(String::as_str)));
         return Err(diagnostic.help("`moby cache ls` lists the images").into());
     };
-    // Nothing is signed that is not there.
+    // Only an image whose manifest exists is signed.
     layout.blob(&name, descriptor)?;
     let top = json!({
         "mediaType": descriptor.media_type(), "digest": descriptor.digest(), "size": descriptor.size(),

@@ -193,7 +193,7 @@ impl<'a> Reader<'a> {
         let (anchor, kind) = match event {
             Event::Alias(id) => {
                 let Some(node) = self.anchors.get(&id).cloned() else {
-                    let message = "an alias to a value that contains it";
+                    let message = "the alias is inside the value that it refers to";
                     return Err(Diagnostic::at(span, message));
                 };
                 self.count_copy(&node, span)?;

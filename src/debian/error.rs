@@ -96,7 +96,7 @@ impl Error {
     pub fn help(&self) -> Option<String> {
         match self {
             Error::Locked { .. } => Some(
-                "put its .deb file into a directory for --debs, or run `moby lock --update` for the newest version"
+                "put its .deb file into a directory for --debs, or run `moby lock --update FILE` for the newest version"
                     .into(),
             ),
             Error::NoPackage { .. } => {

@@ -68,7 +68,7 @@ pub enum Error {
         source: tree::Error,
     },
     /// Squashfs without compression.
-    #[error("squashfs does not support `--compress none`")]
+    #[error("moby cannot write uncompressed squashfs (`--compress none`)")]
     UncompressedSquashfs,
     /// A compression that EROFS does not have.
     #[error("EROFS does not support the compression {0}")]

@@ -114,7 +114,7 @@ fn survey(
         }
     };
     let mut images = images::find(&config, &store, request.arch, packages, &mut errors);
-    // Nothing of an image that is not signed as it must be is read further.
+    // An image whose signatures do not satisfy the policy is not read further.
     errors.extend(trust::check(request, &config, &store, packages, &mut images));
     let mut wanted = boot_loaders::always(request);
     if let Some(support) = kernel::support(request, &config, &images, reporter) {

@@ -141,14 +141,14 @@ impl Error {
                     "to keep the disks as they are now, copy them first".into(),
                 ];
             }
-            Error::NoDisk(path) => format!("create an empty disk with `truncate -s 1G {}`", path.display()),
+            Error::NoDisk(path) => format!("create an empty raw disk with `truncate -s 1G {}`", path.with_extension("img").display()),
             Error::SameDisk(_) => "attach each disk once, and do not attach the boot disk".into(),
             Error::Port { .. } => "stop the program that uses the port (`ss -ltnp` lists programs), or publish another port".into(),
             Error::NoBootRecord(path) => format!("to see its content, run `moby inspect {}`", path.display()),
             Error::Yaml(path) => format!(
                 "run `moby build {}`, then `moby run {}`",
                 path.display(),
-                path.with_extension("").display()
+                path.file_stem().unwrap_or_default().to_string_lossy()
             ),
             Error::NoKernel { .. } => {
                 "build it with `moby build -f kernel+initrd`, or pass the name of a build without `-kernel`, or a disk or ISO image".into()

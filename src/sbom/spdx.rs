@@ -171,7 +171,7 @@ pub fn packages(document: &Value) -> Vec<Package> {
             kind: purl.and_then(kind).unwrap_or(Kind::Generic),
             name: text("name")?.to_owned(),
             version: text("versionInfo").filter(known).unwrap_or_default().to_owned(),
-            // What is no package URL would make the new document invalid.
+            // A locator that is not a package URL would make the new document invalid.
             purl: purl.filter(|purl| purl.starts_with("pkg:")).map(str::to_owned),
             license: text("licenseDeclared").filter(known).map(str::to_owned),
             source: None,

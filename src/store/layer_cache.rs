@@ -279,7 +279,7 @@ impl LayerCache {
             let (expected, found) = (format!("{size} bytes"), format!("{} bytes", compressed.len()));
             return Err(mismatch(layer, "size", &expected, found));
         }
-        // Where files cannot be created without a name, the lock keeps them from being cleaned.
+        // Without O_TMPFILE, the lock keeps `moby cache clean` from removing the file.
         let lock = self.cache.as_deref().map(lock::decompressing);
         let Some(written) = self.create(layer) else {
             let failed = |source| Error::Write {

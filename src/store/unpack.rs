@@ -37,7 +37,7 @@ impl Layers for Unpacker {
             return None;
         }
         std::fs::create_dir_all(path.parent()?).ok()?;
-        // Where files cannot be created without a name, the lock keeps them from being cleaned.
+        // Without O_TMPFILE, the lock keeps `moby cache clean` from removing the file.
         let lock = lock::decompressing(&self.cache).ok()?;
         let staged = emit::stage_empty(&path).ok()?;
         let mut file = staged.file().try_clone().ok()?;

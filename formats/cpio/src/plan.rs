@@ -11,7 +11,7 @@ use crate::{MAGIC, MAX_FILE_LEN, MAX_NAME_LEN, TRAILER};
 const MIN_LARGE: u64 = 48 << 10;
 /// Length at which a piece ends whatever the names of its files, in bytes.
 const MAX_PIECE: u64 = 1 << 20;
-/// One in this number of paths ends a piece.
+/// Mean number of paths in a piece.
 const MEAN_PATHS: u64 = 64;
 /// Length of which the archive is a multiple, in bytes.
 const ALIGNMENT: u64 = 512;
@@ -53,8 +53,8 @@ pub struct Archive {
     /// Bytes of the archive.
     pub content: Extents,
     /// Offsets at which pieces end, ascending; the last one is the length of the archive. The content of a large
-    /// file is a piece. Other pieces end where the names of the files say it, so that a change of one file
-    /// leaves the other pieces as they are, at other offsets.
+    /// file is a piece. A hash of each other path decides whether a piece ends there, so a change of one
+    /// file leaves the other pieces as they are, at other offsets.
     pub pieces: Vec<u64>,
 }
 

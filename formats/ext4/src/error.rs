@@ -146,7 +146,7 @@ impl Error {
             Error::Attributes { .. } => "remove or shorten some of them",
             Error::LostFound => "give it another name",
             Error::Label { .. } => "use a label of at most 16 bytes",
-            Error::Journal { .. } => "change the size, or leave it open",
+            Error::Journal { .. } => "choose another journal size, or do not set one",
             Error::Immutable { .. } => "name files and directories of the tree",
             Error::TooSmall { .. } => "increase the size, or remove files",
             Error::TooLarge { .. } => "reduce the size, or remove files",

@@ -106,7 +106,7 @@ impl Error {
             Error::LargeDirectory { .. } => Some("divide the directory; a long name needs several entries"),
             Error::Label { .. } => Some("use a label of at most 11 ASCII characters"),
             Error::TooSmall { .. } => Some("increase the size, or remove files"),
-            Error::Clusters { .. } => Some("change the size, or leave the type open"),
+            Error::Clusters { .. } => Some("change the size, or do not set the FAT type"),
             _ => None,
         }
     }

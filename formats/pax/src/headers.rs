@@ -75,8 +75,8 @@ impl Headers {
         number as u32
     }
 
-    /// Adds the header of a hard link to the name with the header `target`. None of another type may
-    /// follow.
+    /// Adds the header of a hard link to the name with the header `target`. Only hard
+    /// links may follow.
     pub fn push_link(&mut self, node: NodeId, parent: u32, name: &[u8], target: u32) {
         self.targets.push(target);
         self.push(node, parent, name);

@@ -24,8 +24,7 @@ fn report<E: std::fmt::Display>(what: &str, result: Result<(), E>) {
     }
 }
 
-/// Makes the root a mount like any other: the files that the kernel unpacked, bound and moved over the
-/// initial ramfs. On that itself runc's pivot_root does not work.
+/// Moves a bind mount of / over the initial ramfs, on which runc's pivot_root would fail.
 pub fn leave_ramfs() {
     let Ok(found) = statfs("/") else { return };
     if ![RAMFS_MAGIC, TMPFS_MAGIC].contains(&(found.f_type as u64)) {

@@ -94,7 +94,8 @@ impl Process {
     }
 
     /// Returns whether the process catches SIGTERM, or blocks it to take it by sigwait (proc_pid_status(5)).
-    /// Without either it has ended by now or, as the first process of a container, never will.
+    /// A process that does neither was killed by the signal, unless it is the first of a PID namespace, where
+    /// the signal is ignored.
     fn handles_term(&self) -> bool {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
         ["SigCgt:", "SigBlk:"].iter().any(|field| {

@@ -709,7 +709,7 @@ fn keyless_signatures_need_identity_authority_and_log() {
     sigstore.certificate("server", "server", "/", "authority");
     let later = sigstore.now + 60;
     for (certificate, time, expected) in [
-        ("forged", later, "no authority of the trusted root"),
+        ("forged", later, "its certificate is from an unknown authority"),
         ("server", later, "it is not for signing code"),
         ("signer", sigstore.now - 86_400, "was not valid when it was logged"),
         (
