@@ -113,6 +113,7 @@ impl Diff {
             cache: environment.cache.clone(),
             layouts: self.layout.clone(),
             shared: environment.shared.clone(),
+            ..store::Options::default()
         });
         let store = store.map_err(Diagnostic::from)?;
         let image = store.image(&canonical(name), self.arch).map_err(|error| {

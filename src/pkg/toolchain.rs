@@ -76,7 +76,9 @@ impl Toolchain {
         let with_library = compilers().find(library);
         toolchain.builds_std = with_library.is_none();
         let Some(rustc) = with_library.or_else(|| compilers().find(sources)) else {
-            let message = format!("cannot compile programs for {arch}: no installed Rust compiler has the standard library for it");
+            let message = format!(
+                "cannot compile programs for {arch}: no installed Rust compiler has the standard library for it"
+            );
             return Err(Diagnostic::error(message).help(format!(
                 "with rustup: `rustup target add {}`; on Debian: `apt-get install rustc-web cargo-web rust-web-src`",
                 target.triple
