@@ -36,6 +36,25 @@ impl Arch {
     /// Every architecture.
     pub const ALL: [Arch; 4] = [Arch::Amd64, Arch::Arm64, Arch::Riscv64, Arch::S390x];
 
+    /// Returns the architecture of the CPU that runs the program; `None` if moby builds no images for it.
+    pub fn host() -> Option<Arch> {
+        match std::env::consts::ARCH {
+            "x86_64" => Some(Arch::Amd64),
+            "aarch64" => Some(Arch::Arm64),
+            other => other.parse().ok(),
+        }
+    }
+
+    /// Returns the flag that a command needs for the architecture, with a blank before it: empty for the
+    /// host's.
+    pub(crate) fn flag(self) -> String {
+        if Arch::host() == Some(self) {
+            String::new()
+        } else {
+            format!(" --arch {self}")
+        }
+    }
+
     /// Returns Go's name, which OCI, Docker, LinuxKit and Debian use (`GOARCH`).
     pub fn name(self) -> &'static str {
         match self {
@@ -73,8 +92,8 @@ impl FromStr for Arch {
     type Err = Unknown;
 
     fn from_str(text: &str) -> Result<Self, Unknown> {
-        let known = Arch::ALL.into_iter().find(|arch| arch.name() == text);
-        known.ok_or_else(|| Unknown(text.to_owned()))
+        let found = Arch::ALL.into_iter().find(|arch| arch.name() == text);
+        found.ok_or_else(|| Unknown(text.to_owned()))
     }
 }
 

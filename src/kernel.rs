@@ -34,7 +34,7 @@ pub enum Error {
     /// Compressed data that is corrupt, or of another kind.
     #[error("its compression is corrupt, or not gzip, zstd or xz: {0}")]
     Corrupt(io::Error),
-    /// A kernel that is longer than any.
+    /// A kernel that is longer than any known one.
     #[error("it decompresses to more than {MAX_LEN} bytes")]
     TooLong,
     /// A kernel that UEFI cannot execute.
@@ -49,8 +49,12 @@ impl Error {
     /// Returns the remedy.
     pub fn help(&self) -> Option<&'static str> {
         match self {
-            Error::NotEfi => Some("use a kernel with CONFIG_EFI_STUB, or another format"),
-            _ => None,
+            Error::Unknown => Some("name a bzImage, an Image, an Image.gz or a vmlinuz.efi"),
+            Error::Payload { .. } => Some("use a kernel that was built with CONFIG_KERNEL_GZIP"),
+            Error::Compression => Some("use a kernel that is compressed by gzip, zstd or xz"),
+            Error::Corrupt(_) | Error::TooLong => Some("use another copy of the kernel"),
+            Error::NotEfi => Some("use a kernel that was built with CONFIG_EFI_STUB, or another format"),
+            Error::Read(_) => None,
         }
     }
 }

@@ -28,8 +28,11 @@ impl Builder<'_> {
             return Err(config.error_at(field, missing(&files, &kernel.image, binary)));
         };
         if self.request.decompress_kernel {
-            content = kernel::decompressed(&content)
-                .map_err(|error| config.error_at(field, format!("--decompress-kernel: {error}")))?;
+            content = kernel::decompressed(&content).map_err(|error| {
+                let mut diagnostic = Diagnostic::error(format!("cannot decompress the kernel: {error}"));
+                diagnostic.help.extend(error.help().map(str::to_owned));
+                config.error_at(field, diagnostic)
+            })?;
         }
         self.put("kernel", "boot", origin.meta(0o755), Kind::directory(), &origin)?;
         if let Some(tar) = resolve::kernel::tar_name(kernel) {
@@ -114,8 +117,8 @@ fn file(files: &Tree, name: &str) -> Option<(Meta, Extents)> {
 fn missing(files: &Tree, image: &str, name: &str) -> Diagnostic {
     let top = files
         .walk()
-        .filter(|item| !item.path.is_empty() && !item.path.contains(&b'/'));
-    let names: Vec<String> = top.take(12).map(|item| tree::show(&item.path)).collect();
+        .filter(|named| !named.path.is_empty() && !named.path.contains(&b'/'));
+    let names: Vec<String> = top.take(12).map(|named| tree::show(&named.path)).collect();
     let names = if names.is_empty() {
         "nothing".into()
     } else {

@@ -7,6 +7,9 @@ use crate::diagnostic::Diagnostic;
 use crate::oci::Error;
 use crate::reporter::Reporter;
 
+/// Remedy for a bundle that is not as it was created.
+const CREATE_AGAIN: &str = "copy the bundle again, or create it again with `moby bundle create`";
+
 /// Result of a verification.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Verified {
@@ -34,14 +37,14 @@ pub fn verify(bundle: &Bundle, reporter: &dyn Reporter) -> Result<Verified, Vec<
         let graph = match layout.graph_of(&name, descriptor, &|_| None) {
             Ok(graph) => graph,
             Err(error) => {
-                errors.push(explained(error, manifest.base.is_some()));
+                errors.push(diagnostic(error, manifest.base.is_some()));
                 continue;
             }
         };
         match graph.blobs.iter().find(|blob| !listed.contains(blob.digest.as_str())) {
             Some(blob) => {
                 let message = format!("{path}: the blob {} of {name} is not in bundle.json", blob.digest);
-                errors.push(Diagnostic::error(message));
+                errors.push(Diagnostic::error(message).help(CREATE_AGAIN));
             }
             None => reporter.info(&format!("{name}: intact")),
         }
@@ -53,14 +56,14 @@ pub fn verify(bundle: &Bundle, reporter: &dyn Reporter) -> Result<Verified, Vec<
         if let Err(error) = layout.blob_of(&blob.digest, blob.size)
             && !errors.iter().any(is_reported)
         {
-            errors.push(explained(error, blob.base));
+            errors.push(diagnostic(error, blob.base));
         }
     }
     let mut files = 0;
     for file in &manifest.files {
         match bundle.content(file) {
             Ok(_) => files += 1,
-            Err(error) => errors.push(error.into()),
+            Err(error) => errors.push(diagnostic(error, false)),
         }
     }
     for image in manifest
@@ -68,10 +71,8 @@ pub fn verify(bundle: &Bundle, reporter: &dyn Reporter) -> Result<Verified, Vec<
         .iter()
         .filter(|image| !found.contains(image.digest.as_str()))
     {
-        errors.push(Diagnostic::error(format!(
-            "{path}: the image {} is missing",
-            image.name
-        )));
+        let message = format!("{path}: the image {} is missing", image.name);
+        errors.push(Diagnostic::error(message).help(CREATE_AGAIN));
     }
     if errors.is_empty() {
         Ok(Verified {
@@ -83,11 +84,16 @@ pub fn verify(bundle: &Bundle, reporter: &dyn Reporter) -> Result<Verified, Vec<
     }
 }
 
-fn explained(error: Error, has_base: bool) -> Diagnostic {
+/// Returns the diagnostic of an error, with remedies for a bundle in place of those for a layout.
+fn diagnostic(error: Error, has_base: bool) -> Diagnostic {
     let is_missing = matches!(error, Error::Missing { .. });
-    let diagnostic = Diagnostic::from(error);
-    if is_missing && has_base {
-        return diagnostic.help("pass the base bundle with --layout");
+    let help = if is_missing && has_base {
+        "pass the base bundle with --layout"
+    } else {
+        CREATE_AGAIN
+    };
+    Diagnostic {
+        help: vec![help.into()],
+        ..Diagnostic::from(error)
     }
-    diagnostic
 }

@@ -139,7 +139,7 @@ impl Build {
                 "--size has no effect: none of the formats is a disk image",
             ));
         }
-        self.linuxkit.explain(self.input_tar.is_some(), self.pull, reporter)?;
+        self.linuxkit.check(self.input_tar.is_some(), self.pull, reporter)?;
         self.check_input_tar()?;
         self.check_name()?;
         if matches!(self.target(), Target::Stdout) && !self.dry_run && self.explain.is_none() {

@@ -118,9 +118,9 @@ impl Diff {
         let store = store.map_err(Diagnostic::from)?;
         let image = store.image(&canonical(name), self.arch).map_err(|error| {
             let mut error = Diagnostic::from(error);
-            error.help.push(format!(
-                "no file is named {name}; for an image of a registry, run `moby cache pull {name}`"
-            ));
+            error
+                .help
+                .push(format!("to compare a file, check its path: there is no file {name}"));
             error
         })?;
         let prepared = store.prepare(std::slice::from_ref(&image), super::jobs(None), &|progress| {

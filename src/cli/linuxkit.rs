@@ -65,7 +65,7 @@ pub struct BuildFlags {
 
 impl BuildFlags {
     /// Notes flags without an effect, and rejects combinations that LinuxKit rejects.
-    pub fn explain(&self, input_tar: bool, pull: bool, reporter: &TerminalReporter) -> Result<(), Failure> {
+    pub fn check(&self, input_tar: bool, pull: bool, reporter: &TerminalReporter) -> Result<(), Failure> {
         if pull && input_tar {
             return Err(Failure::usage("--input-tar and --pull cannot be used together"));
         }

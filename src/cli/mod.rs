@@ -33,6 +33,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use terminal::TerminalReporter;
 
+use crate::arch::Arch;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::{store, time};
 
@@ -315,13 +316,9 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Returns the host's architecture as Go names it.
+/// Returns the host's architecture as Go names it, also if moby builds no images for it.
 fn host_arch() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
+    Arch::host().map_or(std::env::consts::ARCH, Arch::name)
 }
 
 /// Returns the number of threads: the one given, else one for each CPU core.

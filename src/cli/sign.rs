@@ -54,7 +54,7 @@ impl Sign {
     }
 }
 
-/// Reads a private key, and asks for its password if need be.
+/// Reads a private key, and asks for its password if the key is encrypted.
 ///
 /// # Errors
 /// A file that is not a usable key, and a wrong password.
@@ -94,14 +94,15 @@ fn file(key: &PrivateKey, path: &Path, reporter: &dyn Reporter) -> Result<(), Di
 fn image(key: &PrivateKey, image: &str, dir: &Path, reporter: &dyn Reporter) -> Result<(), Diagnostics> {
     let (name, layout) = (canonical(image), Layout::open(dir)?);
     let Some(descriptor) = layout.find(&name) else {
-        let known = layout.names();
+        let names = layout.names();
         let message = format!(
             "cannot sign {name}: no such image in {}, and no such file",
             dir.display()
         );
         let mut diagnostic = Diagnostic::error(message);
-        diagnostic.help.extend(nearest(&name, known.iter().map(String::as_str)));
-        return Err(diagnostic.help("`moby cache ls` lists the images").into());
+        diagnostic.help.extend(nearest(&name, names.iter().map(String::as_str)));
+        let help = format!("`moby cache ls --cache {}` lists the images", dir.display());
+        return Err(diagnostic.help(help).into());
     };
     // Only an image whose manifest exists is signed.
     layout.blob(&name, descriptor)?;

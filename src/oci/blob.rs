@@ -45,6 +45,7 @@ impl Location {
             io::ErrorKind::NotFound => Error::Missing {
                 name: name.to_owned(),
                 location: self.clone(),
+                arch: None,
             },
             _ => Error::Read {
                 name: name.to_owned(),
@@ -61,6 +62,7 @@ impl Location {
         let missing = || Error::Missing {
             name: name.to_owned(),
             location: self.clone(),
+            arch: None,
         };
         let (start, len) = members.get(member).copied().ok_or_else(missing)?;
         Slice::new(file, start, len).ok_or_else(missing)
@@ -195,6 +197,7 @@ pub(crate) fn verify(
         property,
         expected,
         found,
+        arch: None,
     };
     known_digest(name, digest)?;
     if let Some(len) = len

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::Location;
+use crate::arch::Arch;
 use crate::diagnostic::{Diagnostic, Diagnostics, size};
 
 /// Reason why an image or a layout cannot be used.
@@ -36,6 +37,8 @@ pub enum Error {
         searched: Vec<String>,
         /// Similar names in these layouts.
         similar: Vec<String>,
+        /// Architecture that was asked for, if one was.
+        arch: Option<Arch>,
     },
     /// An image without the architecture.
     #[error("the image {name} is not available for {wanted}, only for {}", found.join(", "))]
@@ -56,6 +59,8 @@ pub enum Error {
         wanted: String,
         /// Entries that the index has instead.
         found: String,
+        /// Architecture that was asked for, if one was.
+        arch: Option<Arch>,
     },
     /// A missing blob.
     #[error("{name}: the blob {location} is missing")]
@@ -64,6 +69,8 @@ pub enum Error {
         name: String,
         /// Expected place.
         location: Location,
+        /// Architecture of the image, if it is known.
+        arch: Option<Arch>,
     },
     /// A blob that does not match its descriptor.
     #[error("{name}: {location} is corrupt: expected {property} {expected}, found {found}")]
@@ -78,6 +85,8 @@ pub enum Error {
         expected: String,
         /// Value of the blob.
         found: String,
+        /// Architecture of the image, if it is known.
+        arch: Option<Arch>,
     },
     /// A blob that cannot be read.
     #[error("{name}: cannot read {location}: {source}")]
@@ -221,6 +230,18 @@ impl Error {
         }
     }
 
+    /// Sets the architecture of the image, so that the remedies pull the image for it.
+    pub(crate) fn with_arch(mut self, wanted: Option<Arch>) -> Self {
+        if let Error::NotFound { arch, .. }
+        | Error::EmptyIndex { arch, .. }
+        | Error::Missing { arch, .. }
+        | Error::Mismatch { arch, .. } = &mut self
+        {
+            *arch = wanted;
+        }
+        self
+    }
+
     /// Returns the remedies, each one command or edit.
     pub fn help(&self) -> Vec<String> {
         let help = match self {
@@ -228,23 +249,31 @@ impl Error {
                 "--layout takes an OCI layout directory (with oci-layout, index.json and blobs), an OCI archive \
                  (a tar of one), or the output of `docker save`"
             }
-            Error::NotFound { name, similar, .. } => {
+            Error::NotFound {
+                name, similar, arch, ..
+            } => {
                 let mut help: Vec<String> = similar.iter().map(|other| format!("did you mean `{other}`?")).collect();
                 help.dedup();
                 help.push(format!(
-                    "run `moby cache pull {name}`, or pass a layout or archive that has it with --layout"
+                    "run `{}`, or pass a layout or archive that has it with --layout",
+                    pull_command(name, *arch)
                 ));
                 return help;
             }
-            Error::Architecture { .. } => "select another architecture with --arch",
-            Error::EmptyIndex { name, .. } => {
-                return vec![format!("run `moby cache pull {name}`, which also pulls the manifests")];
+            Error::Architecture { found, .. } => return vec![other_architecture(found)],
+            Error::EmptyIndex { name, arch, .. } => {
+                let command = pull_command(name, *arch);
+                return vec![format!("run `{command}`, which also pulls the manifests")];
             }
-            Error::Missing { name, location } | Error::Mismatch { name, location, .. } => {
+            Error::Missing { name, location, arch }
+            | Error::Mismatch {
+                name, location, arch, ..
+            } => {
                 return vec![if location.file.starts_with(name) {
                     format!("replace {name} with a good copy")
                 } else {
-                    format!("run `moby cache pull {name}`, or copy the image into the --layout again")
+                    let command = pull_command(name, *arch);
+                    format!("run `{command}`, or copy the image into the --layout again")
                 }];
             }
             Error::Bomb { .. } => "to use this layer, store it uncompressed in the layout",
@@ -257,6 +286,33 @@ impl Error {
             _ => return Vec::new(),
         };
         vec![help.to_owned()]
+    }
+}
+
+/// Returns the command that pulls an image, for the host's architecture unless another one is given.
+pub(crate) fn pull_command(name: &str, arch: Option<Arch>) -> String {
+    let flag = arch.map(Arch::flag).unwrap_or_default();
+    format!("moby cache pull {name}{flag}")
+}
+
+/// Returns the remedy for an image that lacks an architecture and has those of `platforms`
+/// (`linux/arm64`).
+pub(crate) fn other_architecture(platforms: &[String]) -> String {
+    let usable = Arch::ALL.into_iter().filter(|arch| {
+        let platform = arch.platform();
+        platforms.iter().any(|found| {
+            let variant = found.strip_prefix(&platform);
+            variant.is_some_and(|variant| variant.is_empty() || variant.starts_with('/'))
+        })
+    });
+    let flags: Vec<String> = usable.map(|arch| format!("`--arch {arch}`")).collect();
+    if flags.is_empty() {
+        "use another image".into()
+    } else {
+        format!(
+            "use another image, or select an architecture that it has: {}",
+            flags.join(" or ")
+        )
     }
 }
 

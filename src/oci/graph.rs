@@ -297,7 +297,12 @@ impl Layout {
             let (name, wanted) = (name.to_owned(), "the selected platforms".to_owned());
             return Err(if there.is_empty() {
                 let found = "none of its manifests is here".into();
-                Error::EmptyIndex { name, wanted, found }
+                Error::EmptyIndex {
+                    name,
+                    wanted,
+                    found,
+                    arch: None,
+                }
             } else {
                 let found = there.into_iter().collect();
                 Error::Architecture { name, wanted, found }

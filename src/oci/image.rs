@@ -33,9 +33,20 @@ pub struct Layer {
     pub expected: Option<(u64, String)>,
     /// Digest of the decompressed tar: `sha256:` and 64 hexadecimal digits.
     pub diff_id: String,
+    /// Architecture of the image, for messages; `None` if it is unknown.
+    pub arch: Option<Arch>,
 }
 
 impl Layer {
+    /// Opens the blob.
+    ///
+    /// # Errors
+    /// A blob that is missing or cannot be read.
+    pub(crate) fn open(&self) -> Result<Slice, Error> {
+        let opened = self.location.open(&self.image);
+        opened.map_err(|error| error.with_arch(self.arch))
+    }
+
     /// Returns the digest of the layer, for messages.
     pub fn digest(&self) -> &str {
         self.expected.as_ref().map_or(&self.diff_id, |(_, digest)| digest)

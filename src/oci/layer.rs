@@ -139,6 +139,7 @@ pub(crate) fn mismatch(layer: &Layer, property: &'static str, expected: &str, fo
         property,
         expected: expected.to_owned(),
         found,
+        arch: layer.arch,
     }
 }
 

@@ -148,7 +148,12 @@ impl Layout {
             Some(error) => error,
             None => {
                 let found = unusable(index.manifests());
-                Error::EmptyIndex { name, wanted, found }
+                Error::EmptyIndex {
+                    name,
+                    wanted,
+                    found,
+                    arch: Some(arch),
+                }
             }
         })
     }
@@ -222,6 +227,7 @@ fn image(
         location,
         expected,
         diff_id: diff_id.clone(),
+        arch: config.architecture().to_string().parse().ok(),
     });
     Ok(Image {
         name: name.to_owned(),

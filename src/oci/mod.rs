@@ -31,6 +31,7 @@ pub use blob::Location;
 pub(crate) use blob::{digest, verify};
 pub use digests::{ImageDigests, PlatformDigests};
 pub use error::Error;
+pub(crate) use error::pull_command;
 pub use files::Files;
 pub use graph::ImageGraph;
 pub(crate) use graph::{blob_path, digest_of};

@@ -141,7 +141,7 @@ impl Error {
         }
         Some(match self {
             Error::Cpio(_) => "remove the file, or use a format with the root filesystem on a disk",
-            Error::Syslinux(_) => "rebuild the image of the boot loader: `moby pkg build pkg/syslinux`",
+            Error::Syslinux(_) => "rebuild the image of the boot loader: `moby pkg build pkg/syslinux --arch amd64`",
             Error::Disk(disk::Error::TooSmall { .. }) => "use a larger --size, or put less on the disk",
             Error::Disk(disk::Error::TooLarge { .. }) => "use a format with a GPT",
             Error::Vhd(_) | Error::Vdi(_) | Error::Vhdx(_) | Error::Vmdk(vmdk::Error::TooLarge { .. }) => {

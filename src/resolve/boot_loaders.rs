@@ -150,7 +150,8 @@ pub fn find(
             "cannot find a boot loader for {purpose}: no image docker.io/moby/{package} in the layouts or the cache"
         ))
         .help(format!(
-            "run `moby pkg build pkg/{package}` in moby's source tree, or name an image under `{field}` in the YAML"
+            "run `moby pkg build pkg/{package}{}` in moby's source tree, or name an image under `{field}` in the YAML",
+            request.arch.flag()
         ))
         .into());
     };

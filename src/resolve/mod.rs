@@ -179,7 +179,7 @@ impl Resolved {
     }
 
     /// Attaches the line of the YAML that names an image to an error about it.
-    pub fn explain(&self, error: &store::Error) -> Diagnostics {
+    pub fn locate(&self, error: &store::Error) -> Diagnostics {
         let fields = named(&self.config);
         let named = |image: &str| error.image() == Some(config::canonical(image).as_str());
         let field = fields.into_iter().find(|(_, image)| named(image));

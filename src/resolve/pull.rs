@@ -132,6 +132,7 @@ impl Pulls {
                     let mut diagnostic = Diagnostic::field(wanted.field.clone(), message);
                     diagnostic.help.extend(wanted.found.iter().flat_map(store::Error::help));
                     diagnostic.help.extend(error.help());
+                    diagnostic.help.dedup();
                     errors.push(diagnostic);
                 }
             }

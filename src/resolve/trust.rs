@@ -79,6 +79,11 @@ pub fn check(
 /// # Errors
 /// An image that is rejected or not signed.
 pub fn check_image(policy: &Policy, image: &Image, layouts: &[Layout]) -> Result<(), Diagnostic> {
-    trust::verify(policy, &image.name, &image.digests, layouts)?;
-    Ok(())
+    let verified = trust::verify(policy, &image.name, &image.digests, layouts);
+    verified.map(drop).map_err(|mut error| {
+        if let trust::Error::Unsigned { arch, .. } = &mut error {
+            *arch = image.config.architecture().to_string().parse().ok();
+        }
+        error.into()
+    })
 }

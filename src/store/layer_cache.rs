@@ -156,7 +156,7 @@ impl LayerCache {
             Ok(())
         };
         for layer in others {
-            self.verify_compressed(layer, &layer.location.open(&layer.image)?)?;
+            self.verify_compressed(layer, &layer.open()?)?;
         }
         std::thread::scope(|scope| {
             // Where no thread can be started, this one does all the work.
@@ -184,7 +184,7 @@ impl LayerCache {
         if let Some(ready) = locked(&self.ready).get(&layer.diff_id) {
             return Ok(ready.clone());
         }
-        let compressed = layer.location.open(&layer.image)?;
+        let compressed = layer.open()?;
         let cached = if self.deferred {
             self.open(layer, &compressed)
         } else {
@@ -221,7 +221,8 @@ impl LayerCache {
     /// Verifies the blob of a cached layer: a corrupt layout is an error even if nothing is read from it.
     fn verify_compressed(&self, layer: &Layer, compressed: &Slice) -> Result<(), Error> {
         match &layer.expected {
-            Some((size, digest)) => verify(&layer.image, &layer.location, compressed, Some(*size), digest),
+            Some((size, digest)) => verify(&layer.image, &layer.location, compressed, Some(*size), digest)
+                .map_err(|error| error.with_arch(layer.arch)),
             None => Ok(()),
         }
     }
@@ -369,6 +370,7 @@ mod tests {
             location: Location { file, member: None },
             expected: None,
             diff_id: digest_of(&Extents::from_bytes(noise.clone())).unwrap(),
+            arch: None,
         };
         (layer, noise)
     }

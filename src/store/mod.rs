@@ -168,10 +168,10 @@ impl Store {
                 Err(error @ (Error::Architecture { .. } | Error::EmptyIndex { .. })) => {
                     wrong_arch = wrong_arch.or(Some(error))
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.with_arch(Some(arch))),
             }
         }
-        Err(wrong_arch.unwrap_or_else(|| self.not_found(name)))
+        Err(wrong_arch.unwrap_or_else(|| self.not_found(name).with_arch(Some(arch))))
     }
 
     /// Finds an image in one layout. A pinned image is found by its digest only, and keeps its name.
@@ -226,6 +226,7 @@ impl Store {
             name: self.pinned(name),
             searched: searched.collect(),
             similar: self.similar(name),
+            arch: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::keyless::Untrusted;
+use crate::arch::Arch;
 use crate::diagnostic::Diagnostic;
 use crate::oci;
 
@@ -27,6 +28,8 @@ pub enum Error {
         digest: String,
         /// Place of the rule.
         place: String,
+        /// Architecture of the image, if it is known.
+        arch: Option<Arch>,
     },
     /// An image without a digest that could be signed.
     #[error("{image} cannot have a signature, which {place} requires: an archive of docker save has no manifest")]
@@ -144,8 +147,11 @@ impl Error {
     pub fn help(&self) -> Vec<String> {
         match self {
             Error::Rejected { .. } => vec!["use another image, or change the rule".into()],
-            Error::Unsigned { image, .. } => vec![
-                format!("`moby cache pull {image}` pulls the signatures that the registry has"),
+            Error::Unsigned { image, arch, .. } => vec![
+                format!(
+                    "`{}` pulls the signatures that the registry has",
+                    oci::pull_command(image, *arch)
+                ),
                 format!("`moby sign {image} --key KEY` signs the image in the cache"),
                 "`rule: accept-unsigned` in the policy exempts images from signatures".into(),
             ],

@@ -96,6 +96,7 @@ pub fn verify(policy: &Policy, name: &str, digests: &[String], layouts: &[Layout
             image,
             digest,
             place: place(),
+            arch: None,
         });
     }
     Err(Error::Refused {

@@ -239,9 +239,8 @@ fn rm(dir: &Path, images: &[String], reporter: &dyn Reporter) -> Result<(), Fail
         let name = canonical(image);
         if !writer.remove(&name)? {
             let message = format!("cannot remove {name}: no such image in {}", dir.display());
-            return Err(Diagnostic::error(message)
-                .help("`moby cache ls` lists the images")
-                .into());
+            let help = format!("`moby cache ls --cache {}` lists the images", dir.display());
+            return Err(Diagnostic::error(message).help(help).into());
         }
         reporter.info(&format!("removed {name}"));
     }

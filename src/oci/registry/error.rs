@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::oci::error::other_architecture;
 use crate::oci::reference;
 
 /// An error of the registry client.
@@ -199,7 +200,7 @@ impl Error {
                 let unknown = || "check the name; a registry may also hide what needs a login".to_owned();
                 vec![similar.clone().unwrap_or_else(unknown)]
             }
-            Error::Platform { .. } => vec!["select another architecture with --arch".into()],
+            Error::Platform { found, .. } => vec![other_architecture(found)],
             Error::Incomplete { reference, .. } => {
                 vec![format!(
                     "to pull the missing platforms, run `moby cache pull {reference} --all-platforms`"

@@ -82,6 +82,7 @@ fn layer(bytes: &[u8]) {
         },
         expected: None,
         diff_id: "sha256:0".into(),
+        arch: None,
     };
     let mut tree = flatten::empty();
     for _ in 0..2 {
