@@ -27,8 +27,8 @@ pub struct Container {
 }
 
 impl Container {
-    /// Reads `runtime.json`, and prepares what it asks for. A container for which that fails is not
-    /// run.
+    /// Reads `runtime.json`, and prepares what it asks for. Returns `None`, after reporting the error, if that
+    /// fails: the container is not run.
     fn prepare(section: &str, directory: String) -> Option<Container> {
         let name = directory.rsplit('/').next().unwrap_or_default().to_owned();
         log(&format!("{section} {name}"));
@@ -40,7 +40,7 @@ impl Container {
                 runtime,
             }),
             Err(error) => {
-                log(&format!("{section} {name}: {error}"));
+                log(&format!("cannot prepare {section} {name}: {error}"));
                 None
             }
         }
@@ -59,7 +59,7 @@ pub fn volumes() {
         let mounted = fstab::mount("tmpfs", &tmp, "tmpfs", &[])
             .and_then(|()| fstab::mount("overlay", &format!("{directory}/merged"), "overlay", &options));
         if let Err(error) = mounted {
-            log(&format!("volume {directory}: {error}"));
+            log(&format!("cannot mount the volume {directory}: {error}"));
         }
     }
 }
@@ -75,7 +75,7 @@ pub fn run_in_order(section: &str) {
         match run_to_end(&container, &format!("{section}-{name}")) {
             Ok(0) => {}
             Ok(status) => log(&format!("{section} {name} failed: exit status {status}")),
-            Err(error) => log(&format!("{section} {name}: {error}")),
+            Err(error) => log(&format!("cannot run {section} {name}: {error}")),
         }
         // Orphans that it left behind.
         shutdown::reap();
@@ -101,7 +101,7 @@ fn run_to_end(container: &Container, id: &str) -> Result<i32, Error> {
 fn create(container: &Container, id: &str, runc: impl Fn(&[&str]) -> Command) -> Result<Pid, Error> {
     let file = format!("/run/{id}.pid");
     let arguments = ["create", "--bundle", &container.directory, "--pid-file", &file, id];
-    succeed("runc create", runc(&arguments))?;
+    run_successfully("runc create", runc(&arguments))?;
     let text = fs::read_to_string(&file).map_err(Error::file("read", &file))?;
     let pid = text.trim().parse().ok().and_then(Pid::from_raw);
     let invalid = || std::io::Error::from(std::io::ErrorKind::InvalidData);
@@ -113,7 +113,8 @@ fn create(container: &Container, id: &str, runc: impl Fn(&[&str]) -> Command) ->
     attached.map(|()| pid)
 }
 
-fn succeed(program: &str, command: Command) -> Result<(), Error> {
+/// Runs a command that must end with 0.
+fn run_successfully(program: &str, command: Command) -> Result<(), Error> {
     match run(command)? {
         0 => Ok(()),
         status => Err(Error::Program {
@@ -139,7 +140,7 @@ pub fn start_services() -> Supervisor {
         let start = move |again| {
             let started = start_service(&container, again);
             started
-                .map_err(|error| log(&format!("service {}: {error}", container.name)))
+                .map_err(|error| log(&format!("cannot start service {}: {error}", container.name)))
                 .ok()
         };
         services.add(&name, policy, Box::new(start));
@@ -165,7 +166,7 @@ fn start_service(container: &Container, again: bool) -> Result<Pid, Error> {
         return start(logged(&["run", "--bundle", &container.directory, id]));
     }
     let pid = create(container, id, logged)?;
-    succeed("runc start", runc(&["start", id]))?;
+    run_successfully("runc start", runc(&["start", id]))?;
     Ok(pid)
 }
 
@@ -176,7 +177,9 @@ pub fn log_file(name: &str) -> impl Fn() -> Stdio + use<> {
     // A disk may have been mounted on /var since the directory was created.
     let _ = fs::create_dir_all("/var/log");
     let file = fs::File::options().create(true).append(true).open(&path);
-    let file = file.map_err(|error| log(&format!("{path}: {error}"))).ok();
+    let file = file
+        .map_err(|error| log(&format!("cannot write the log {path}: {error}")))
+        .ok();
     move || {
         let copy = file.as_ref().and_then(|file| file.try_clone().ok());
         copy.map_or_else(Stdio::null, Stdio::from)

@@ -23,7 +23,7 @@ const KEPT: [&str; 3] = ["/proc", "/sys", "/dev"];
 /// Directory in which the kernel lists block devices, including partitions.
 const BLOCK: &str = "/sys/class/block";
 
-/// Unmounts everything, the last mount first, and makes read-only what cannot be unmounted.
+/// Unmounts all filesystems, the last mount first, and makes those read-only that cannot be unmounted.
 pub fn release() {
     rustix::fs::sync();
     let start = Instant::now();
@@ -32,7 +32,7 @@ pub fn release() {
     }
     for mount in mounts().iter().filter(|mount| mount.is_writable_disk()) {
         if let Err(error) = mount_remount(mount.path.as_str(), MountFlags::RDONLY, c"") {
-            log(&format!("{} stays mounted: {error}", mount.path));
+            log(&format!("cannot make {} read-only: {error}", mount.path));
         }
     }
     rustix::fs::sync();
@@ -46,11 +46,16 @@ pub fn release() {
         return;
     }
     if let Err(error) = emergency_remount() {
-        log(&format!("disks are still written to: {}: {error}", left.join(", ")));
+        let disks = if left.is_empty() {
+            "swap".into()
+        } else {
+            left.join(", ")
+        };
+        log(&format!("cannot make the filesystems on {disks} read-only: {error}"));
     }
 }
 
-/// Tries once. Returns whether no disk is left that can be written to.
+/// Tries once to unmount all filesystems. Returns whether no writable disk is left mounted.
 fn unmount_all() -> bool {
     for mount in mounts().iter().rev().filter(|mount| !mount.is_kept()) {
         let _ = unmount(mount.path.as_str(), UnmountFlags::empty());
@@ -147,7 +152,7 @@ fn has_swap() -> bool {
     fs::read_to_string("/proc/swaps").unwrap_or_default().lines().count() > 1
 }
 
-/// Has the kernel make all filesystems read-only, whatever is open on them
+/// Makes all filesystems read-only, even with open files
 /// (Documentation/admin-guide/sysrq.rst, "u"), and waits until it reports that it has.
 fn emergency_remount() -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -170,7 +175,9 @@ fn emergency_remount() -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-    Err(io::Error::other("the kernel does not make them read-only"))
+    Err(io::Error::other(
+        "the kernel did not report the end of its emergency remount",
+    ))
 }
 
 #[cfg(test)]

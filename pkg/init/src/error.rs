@@ -35,8 +35,8 @@ pub enum Error {
     NoRoot,
     #[error("no device matches root={root}; devices: {devices}")]
     RootNotFound { root: String, devices: String },
-    #[error("{0}")]
-    NoFilesystem(String),
+    #[error("{device} has no filesystem that the kernel can mount ({attempts})")]
+    NoFilesystem { device: String, attempts: String },
     #[error("the root filesystem has no {0}")]
     NoInit(String),
     #[error("cannot leave the initrd: {0}")]

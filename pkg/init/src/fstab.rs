@@ -71,18 +71,18 @@ impl<'a> Options<'a> {
     }
 }
 
-/// Parses the propagation of mounts below a mount to its peers (mount_namespaces(7)). With an `r`
-/// before it, it holds for all mounts below as well.
+/// Parses a propagation type (mount_namespaces(7)). With an `r` before it, it holds for all mounts below as
+/// well.
 fn propagation(option: &str) -> Option<MountPropagationFlags> {
-    let one = |name: &str| match name {
+    let flag = |name: &str| match name {
         "private" => Some(MountPropagationFlags::PRIVATE),
         "shared" => Some(MountPropagationFlags::SHARED),
         "slave" => Some(MountPropagationFlags::DOWNSTREAM),
         "unbindable" => Some(MountPropagationFlags::UNBINDABLE),
         _ => None,
     };
-    let all = option.strip_prefix('r').and_then(one);
-    one(option).or(all.map(|flags| flags | MountPropagationFlags::REC))
+    let all = option.strip_prefix('r').and_then(flag);
+    flag(option).or(all.map(|flags| flags | MountPropagationFlags::REC))
 }
 
 /// Mounts a filesystem. Creates its mount point, and the directories of an overlay.

@@ -105,13 +105,16 @@ fn boot() -> ! {
 #[cfg(target_os = "linux")]
 fn raise_limits() {
     use rustix::process::{Resource, Rlimit, setrlimit};
-    for (resource, value) in [(Resource::Nofile, Some(1 << 20)), (Resource::Nproc, None)] {
+    for (resource, name, value) in [
+        (Resource::Nofile, "open files", Some(1 << 20)),
+        (Resource::Nproc, "processes", None),
+    ] {
         let limit = Rlimit {
             current: value,
             maximum: value,
         };
         if let Err(error) = setrlimit(resource, limit) {
-            log(&format!("limit {resource:?}: {error}"));
+            log(&format!("cannot raise the limit of {name}: {error}"));
         }
     }
 }
@@ -131,6 +134,6 @@ fn set_hostname() {
     if !name.is_empty()
         && let Err(error) = rustix::system::sethostname(name.as_bytes())
     {
-        log(&format!("hostname {name}: {error}"));
+        log(&format!("cannot set the hostname {name}: {error}"));
     }
 }

@@ -30,7 +30,7 @@ struct Index {
 /// Loads the modules that the machine needs, and from then on those for devices that appear later.
 pub fn load() {
     let Some(mut index) = Index::read() else { return };
-    // It listens before it looks for devices, so that none is missed.
+    // Listening begins before the search for devices, so that none is missed.
     let events = hotplug::listen();
     let mut names: Vec<String> = ALWAYS.iter().map(|name| (*name).to_owned()).collect();
     // "NAME PARAMETER=VALUE ..." (modules(5)).
@@ -41,9 +41,9 @@ pub fn load() {
             .map(str::trim)
             .filter(|line| !line.is_empty() && !line.starts_with('#'));
         for line in lines {
-            let (name, given) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+            let (name, parameters) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
             names.push(name.to_owned());
-            index.parameters.add(name, given);
+            index.parameters.add(name, parameters);
         }
     }
     for name in &names {
@@ -74,12 +74,12 @@ pub fn load() {
         Err(error) => Err(error),
     };
     if let Err(error) = following {
-        log(&format!("devices that appear later get no modules: {error}"));
+        log(&format!("cannot load modules for devices that appear later: {error}"));
     }
 }
 
-/// Runs as /sbin/modprobe, which the kernel does when it misses a module: options, then names
-/// (modprobe(8)). The kernel may call it before anything is mounted.
+/// Runs as /sbin/modprobe, which the kernel calls when it misses a module, possibly before anything is mounted:
+/// options, then names (modprobe(8)).
 pub fn modprobe(arguments: impl Iterator<Item = String>) -> ExitCode {
     let arguments: Vec<String> = arguments.collect();
     if let Some(option) = arguments
@@ -92,21 +92,22 @@ pub fn modprobe(arguments: impl Iterator<Item = String>) -> ExitCode {
     let Some(mut index) = Index::read() else {
         return ExitCode::FAILURE;
     };
-    let mut found = true;
+    let mut all_found = true;
     for name in arguments.iter().filter(|argument| !argument.starts_with('-')) {
-        found &= index.load_named(name);
+        all_found &= index.load_named(name);
     }
-    if found { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if all_found {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Parses "kernel/a/b.ko: kernel/c.ko ..." into a name, and its path and dependencies.
 fn module(line: &str) -> Option<(String, (String, Vec<String>))> {
-    let (path, needed) = line.split_once(':')?;
-    let name = name_of(path);
-    Some((
-        name,
-        (path.to_owned(), needed.split_whitespace().map(str::to_owned).collect()),
-    ))
+    let (path, dependencies) = line.split_once(':')?;
+    let dependencies = dependencies.split_whitespace().map(str::to_owned).collect();
+    Some((name_of(path), (path.to_owned(), dependencies)))
 }
 
 fn name_of(path: &str) -> String {
@@ -114,8 +115,7 @@ fn name_of(path: &str) -> String {
     base.split('.').next().unwrap_or(base).replace('-', "_")
 }
 
-/// Returns the flags to load a module with. Some distributions compress theirs, as `.ko.xz` and the
-/// like.
+/// Returns the flags for loading a module. Some distributions compress modules: `.ko.xz`, `.ko.zst`.
 fn flags(path: &str) -> i32 {
     if path.ends_with(".ko") { 0 } else { COMPRESSED }
 }
@@ -149,15 +149,15 @@ impl Parameters {
         parameters
     }
 
-    fn add(&mut self, module: &str, given: &str) {
+    fn add(&mut self, module: &str, parameters: &str) {
         let all = self.0.entry(module.replace('-', "_")).or_default();
-        all.push_str(given.trim());
+        all.push_str(parameters.trim());
         all.push(' ');
     }
 
     fn for_module(&self, name: &str) -> CString {
-        let given = self.0.get(name).map_or("", String::as_str);
-        CString::new(given.trim()).unwrap_or_default()
+        let parameters = self.0.get(name).map_or("", String::as_str);
+        CString::new(parameters.trim()).unwrap_or_default()
     }
 }
 
@@ -189,9 +189,9 @@ impl Index {
 
     /// Loads a module by its name or one of its aliases. Returns whether it exists.
     fn load_named(&mut self, name: &str) -> bool {
-        let plain = name.replace('-', "_");
-        if self.modules.contains_key(&plain) {
-            self.load(&plain);
+        let module = name.replace('-', "_");
+        if self.modules.contains_key(&module) {
+            self.load(&module);
             return true;
         }
         self.load_matching(name)
@@ -214,25 +214,25 @@ impl Index {
 
     /// Loads a module and its dependencies, once. Built-in code is not in the index.
     fn load(&mut self, name: &str) {
-        let Some((path, needed)) = self.modules.get(name).cloned() else {
+        let Some((path, dependencies)) = self.modules.get(name).cloned() else {
             return;
         };
-        for needed in needed.iter().rev().chain([&path]) {
-            if !self.loaded.insert(name_of(needed)) {
+        for module in dependencies.iter().rev().chain([&path]) {
+            if !self.loaded.insert(name_of(module)) {
                 continue;
             }
-            let file = match fs::File::open(format!("{}/{needed}", self.directory)) {
+            let file = match fs::File::open(format!("{}/{module}", self.directory)) {
                 Ok(file) => file,
                 Err(error) => {
-                    log(&format!("{needed}: {error}"));
+                    log(&format!("cannot open the module {module}: {error}"));
                     continue;
                 }
             };
-            let given = self.parameters.for_module(&name_of(needed));
-            match rustix::system::finit_module(&file, &given, flags(needed)) {
+            let parameters = self.parameters.for_module(&name_of(module));
+            match rustix::system::finit_module(&file, &parameters, flags(module)) {
                 // A driver without a device reports ENODEV.
                 Ok(()) | Err(rustix::io::Errno::EXIST | rustix::io::Errno::NODEV) => {}
-                Err(error) => log(&format!("{needed}: {error}")),
+                Err(error) => log(&format!("cannot load the module {module}: {error}")),
             }
         }
     }

@@ -14,13 +14,13 @@ use crate::log;
 /// `f_type` of ramfs and tmpfs (include/uapi/linux/magic.h).
 const RAMFS_MAGIC: u64 = 0x8584_58f6;
 const TMPFS_MAGIC: u64 = 0x0102_1994;
-/// Directory that the root is bound to for a moment.
+/// Directory to which the root is bound until it is moved to /.
 const TEMP_ROOT: &str = "/.root";
 
 /// Reports a failure, and goes on: a partly booted machine is easier to diagnose.
-fn report<E: std::fmt::Display>(what: &str, result: Result<(), E>) {
+fn report<E: std::fmt::Display>(action: &str, result: Result<(), E>) {
     if let Err(error) = result {
-        log(&format!("{what}: {error}"));
+        log(&format!("cannot {action}: {error}"));
     }
 }
 
@@ -36,10 +36,10 @@ pub fn leave_ramfs() {
         .and_then(|()| mount_move(".", "/"))
         .and_then(|()| rustix::process::chroot("."))
         .and_then(|()| rustix::process::chdir("/"));
-    report("leaving the initial root", moved);
+    report("leave the initial ramfs", moved);
 }
 
-/// Mounts all that containers and programs expect.
+/// Mounts the filesystems that containers and programs expect.
 pub fn all() {
     let none = MountFlags::empty();
     let safe = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
@@ -65,11 +65,11 @@ pub fn all() {
     ] {
         let _ = fs::create_dir_all(path);
         let mounted = match mount(kind, path, kind, flags | none, data) {
-            // The kernel has mounted it before it ran its first program (DEVTMPFS_MOUNT).
+            // With DEVTMPFS_MOUNT, the kernel has mounted it before its first program.
             Err(Errno::BUSY) => mount_remount(path, flags, data),
             other => other,
         };
-        report(path, mounted);
+        report(&format!("mount {kind} on {path}"), mounted);
     }
     for (name, target) in [("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")] {
         // devtmpfs may have been mounted, and filled, by an initrd before.
@@ -77,24 +77,24 @@ pub fn all() {
     }
     // A container that mounts a disk below a shared directory mounts it for the whole machine.
     let shared = mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC);
-    report("making / shared", shared);
+    report("share the mounts of /", shared);
     for path in ["/run/resolvconf", "/run/runc"] {
         let _ = fs::create_dir_all(path);
     }
-    // Containers bind it, also when nothing writes it.
+    // Containers bind-mount it, even if nothing writes it.
     let resolv = fs::File::options()
         .create(true)
         .append(true)
         .open("/run/resolvconf/resolv.conf");
-    report("/run/resolvconf/resolv.conf", resolv.map(drop));
+    report("create /run/resolvconf/resolv.conf", resolv.map(drop));
     let controllers = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
     for controller in controllers.split_whitespace() {
         let _ = fs::write("/sys/fs/cgroup/cgroup.subtree_control", format!("+{controller}"));
     }
 }
 
-/// Mounts filesystems that not every kernel has. Their mount points exist where it has them. Some of
-/// them are modules.
+/// Mounts filesystems that not every kernel has, some of them as modules. Without its filesystem, a mount
+/// point in /sys or /proc does not exist, so failures are not reported.
 pub fn optional() {
     let safe = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     let _ = fs::create_dir("/dev/mqueue");
@@ -127,8 +127,8 @@ const VAR: [(&str, u32); 9] = [
     ("tmp", 0o1777),
 ];
 
-/// Makes /var writable and complete. On a read-only root it becomes an overlay in memory over the
-/// image's files. The overlay may be a module.
+/// Makes /var writable, with the directories that programs expect. On a read-only root it becomes an overlay
+/// in memory over the image's files, for which the module overlay must be loaded.
 pub fn writable_var() {
     let read_only = statvfs("/").is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY));
     if read_only {
@@ -138,7 +138,8 @@ pub fn writable_var() {
     for (name, mode) in VAR {
         let path = format!("/var/{name}");
         if fs::create_dir(&path).is_ok() {
-            report(&path, fs::set_permissions(&path, Permissions::from_mode(mode)));
+            let permitted = fs::set_permissions(&path, Permissions::from_mode(mode));
+            report(&format!("set the permissions of {path}"), permitted);
         }
     }
     let _ = symlink("/run", "/var/run");
@@ -146,8 +147,9 @@ pub fn writable_var() {
 
 fn overlay_var() {
     for path in ["/run/var/upper", "/run/var/work"] {
-        report(path, fs::create_dir_all(path));
+        report(&format!("create {path}"), fs::create_dir_all(path));
     }
     let data = c"lowerdir=/var,upperdir=/run/var/upper,workdir=/run/var/work";
-    report("/var", mount("overlay", "/var", "overlay", MountFlags::empty(), data));
+    let mounted = mount("overlay", "/var", "overlay", MountFlags::empty(), data);
+    report("make /var writable", mounted);
 }

@@ -40,7 +40,7 @@ const MAX_NAME_LEN: usize = 15;
 pub fn loopback_up() {
     let message = Message::new(0, &interface(1, IFF_UP));
     if let Err(error) = message.send() {
-        log(&format!("lo: {error}"));
+        log(&format!("cannot bring up the interface lo: {error}"));
     }
 }
 
@@ -49,7 +49,7 @@ pub fn add(name: &str, kind: &str, namespace: Option<u32>) -> io::Result<()> {
     create(name, namespace, |message| message.text(IFLA_INFO_KIND, kind))
 }
 
-/// Creates a pair of interfaces: one receives what the other sends.
+/// Creates a pair of connected interfaces (veth(4)).
 pub fn add_pair(name: &str, peer: &str) -> io::Result<()> {
     check(peer)?;
     create(name, None, |message| {
@@ -87,7 +87,8 @@ fn check(name: &str) -> io::Result<()> {
     match name.len() {
         1..=MAX_NAME_LEN => Ok(()),
         _ => Err(io::Error::other(format!(
-            "{name:?} is not 1 to {MAX_NAME_LEN} bytes long"
+            "the name {name:?} has {} bytes, not 1 to {MAX_NAME_LEN}",
+            name.len()
         ))),
     }
 }

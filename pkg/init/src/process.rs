@@ -48,7 +48,7 @@ pub fn run(command: Command) -> Result<i32, Error> {
 /// Runs the programs of a directory, sorted by their names.
 pub fn run_parts(directory: &str) {
     for path in list(directory).into_iter().filter(|path| Path::new(path).is_file()) {
-        log(&path);
+        log(&format!("running {path}"));
         let mut command = Command::new(&path);
         command.stdin(Stdio::null());
         match run(command) {

@@ -1,4 +1,4 @@
-//! Restarts of services: who is started again, and after what time.
+//! Restarts of services: policies, and delays that grow.
 
 use std::time::Duration;
 
@@ -47,8 +47,8 @@ impl Backoff {
     }
 }
 
-/// Returns the end of the line that reports the end of a service.
-pub fn outlook(delay: Option<Duration>) -> String {
+/// Returns the end of the console line about a service that ended: the time of its restart, if there is one.
+pub fn restart_notice(delay: Option<Duration>) -> String {
     delay.map_or_else(String::new, |delay| format!("; restarting in {} s", delay.as_secs()))
 }
 

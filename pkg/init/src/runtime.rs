@@ -136,7 +136,7 @@ fn add_interface(entry: &Value, pid: u32) -> Result<(), Error> {
     if moves {
         network::move_to(name, pid).map_err(failed("move"))?;
     }
-    log(&format!("interface {name} for process {pid}"));
+    log(&format!("added interface {name} to process {pid}"));
     Ok(())
 }
 
@@ -144,7 +144,7 @@ fn add_interface(entry: &Value, pid: u32) -> Result<(), Error> {
 fn keep_namespace(kind: &str, path: &str, pid: u32) -> Result<(), Error> {
     let namespace = format!("/proc/{pid}/ns/{kind}");
     let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
-    // The namespace of the run before, when the service was restarted.
+    // After a restart of the service, the namespace of the run before is mounted there.
     let _ = unmount(path, UnmountFlags::DETACH);
     fs::create_dir_all(parent).map_err(Error::file("create", parent))?;
     fs::write(path, b"").map_err(Error::file("create", path))?;

@@ -153,7 +153,7 @@ fn power_button(mut device: std::fs::File) {
     let mut event = [0; 24];
     while device.read_exact(&mut event).is_ok() {
         if event.get(16..24) == Some(&[1, 0, 116, 0, 1, 0, 0, 0]) {
-            log("power button");
+            log("power button pressed");
             let _ = kill_process(Pid::INIT, Signal::USR2);
         }
     }

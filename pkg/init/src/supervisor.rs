@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Pid;
 
 use crate::log;
-use crate::restart::{Backoff, Policy, outlook};
+use crate::restart::{Backoff, Policy, restart_notice};
 
 /// Starts a service, and returns the process to wait for. `None` means that the start failed, and that
 /// the reason has been printed. The argument is `true` from the second start on.
@@ -83,9 +83,9 @@ impl Service {
         pid
     }
 
-    fn wait(&mut self, what: &str, ran: Duration) {
+    fn wait(&mut self, event: &str, ran: Duration) {
         let delay = self.backoff.delay(ran);
-        log(&format!("service {} {what}{}", self.name, outlook(delay)));
+        log(&format!("service {} {event}{}", self.name, restart_notice(delay)));
         self.state = match delay.and_then(|delay| Instant::now().checked_add(delay)) {
             Some(until) => State::Waiting { until },
             None => State::Stopped,

@@ -43,7 +43,7 @@ pub fn all() {
         }
         if start.elapsed() > KILL_TIMEOUT {
             let names: Vec<String> = left.iter().map(Process::to_string).collect();
-            log(&format!("processes that cannot be killed: {}", names.join(", ")));
+            log(&format!("cannot kill the processes {}", names.join(", ")));
             return;
         }
         // Every time, since one that forked meanwhile has children that were not seen before.

@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 use crate::containers::{self, Container};
 use crate::error::Error;
 use crate::process::{is_running, start};
-use crate::restart::{Backoff, Policy, outlook};
+use crate::restart::{Backoff, Policy, restart_notice};
 use crate::supervisor::Supervisor;
 use crate::{log, shutdown};
 use client::{Client, SOCKET, connect};
@@ -48,11 +48,11 @@ pub fn start_services(services: Vec<Container>, supervisor: &mut Supervisor) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match runtime {
             Ok(runtime) => runtime.block_on(serve(pid, services, started)),
-            Err(error) => log(&format!("containerd: {error}")),
+            Err(error) => log(&format!("cannot connect to containerd: {error}")),
         }
     };
     if let Err(error) = std::thread::Builder::new().spawn(serve) {
-        log(&format!("containerd: {error}"));
+        log(&format!("cannot start the thread for services: {error}"));
     }
     // Ends when the thread has started everything, or is gone.
     let _ = wait.recv();
@@ -85,10 +85,10 @@ async fn serve(daemon: Option<Pid>, services: Vec<Container>, started: Sender<()
         if seen.insert(client.namespace.clone())
             && let Err(error) = client.forget_containers().await
         {
-            log(&format!("containers of an earlier boot: {error}"));
+            log(&format!("cannot remove the containers of an earlier boot: {error}"));
         }
         let result = client.start(&service).await;
-        tasks.push(tokio::spawn(keep(client, service, result)));
+        tasks.push(tokio::spawn(supervise(client, service, result)));
     }
     let _ = started.send(());
     for task in tasks {
@@ -102,11 +102,11 @@ async fn first_connection(daemon: Option<Pid>, started: &Sender<()>) -> Channel 
     let start = Instant::now();
     let mut reported = false;
     loop {
-        let hopeless = !daemon.is_some_and(is_running) || start.elapsed() > SOCKET_TIMEOUT;
-        if Path::new(SOCKET).exists() || hopeless && !reported {
+        let is_overdue = !daemon.is_some_and(is_running) || start.elapsed() > SOCKET_TIMEOUT;
+        if Path::new(SOCKET).exists() || is_overdue && !reported {
             match connect().await {
                 Ok(channel) => return channel,
-                Err(error) if hopeless && !reported => {
+                Err(error) if is_overdue && !reported => {
                     reported = true;
                     report(&error);
                     let _ = started.send(());
@@ -130,7 +130,7 @@ fn report(error: &Error) {
 }
 
 /// Restarts a service whenever it ends, as its policy says. Takes the result of its first start.
-async fn keep(client: Client, service: Container, mut started: Result<(), Error>) {
+async fn supervise(client: Client, service: Container, mut started: Result<(), Error>) {
     let name = &service.name;
     let mut backoff = Backoff::new(service.runtime.restart());
     loop {
@@ -139,18 +139,18 @@ async fn keep(client: Client, service: Container, mut started: Result<(), Error>
             Ok(()) => client.wait(name).await,
             Err(error) => Err(error),
         };
-        let what = match ended {
+        let event = match ended {
             // containerd ends as well.
             Err(_) if shutdown::is_stopping() => return,
             Ok(status) => format!("service {name} ended: exit status {status}"),
-            Err(error) => format!("service {name}: {error}"),
+            Err(error) => format!("service {name} failed: {error}"),
         };
         if shutdown::is_stopping() {
-            log(&what);
+            log(&event);
             return;
         }
         let delay = backoff.delay(since.elapsed());
-        log(&format!("{what}{}", outlook(delay)));
+        log(&format!("{event}{}", restart_notice(delay)));
         let Some(delay) = delay else { return };
         tokio::time::sleep(delay).await;
         if shutdown::is_stopping() {

@@ -51,7 +51,7 @@ fn number(name: &str, attribute: &str) -> Option<u64> {
 /// Returns the identifier of a partition: its GUID in a GPT (UEFI 2.10, 5.3), or the disk's signature
 /// and the partition's number in a master boot record.
 fn partuuid(name: &str) -> Option<String> {
-    let number_of = u32::try_from(number(name, "partition")?).ok()?;
+    let partition = u32::try_from(number(name, "partition")?).ok()?;
     // The directory of a partition is in that of its disk.
     let link = fs::read_link(format!("{BLOCK}/{name}")).ok()?;
     let disk = link.parent()?.file_name()?.to_string_lossy().into_owned();
@@ -59,13 +59,13 @@ fn partuuid(name: &str) -> Option<String> {
     let header: [u8; 92] = read(&disk, sector)?;
     if !header.starts_with(b"EFI PART") {
         let signature: [u8; 4] = read(&disk, 440)?;
-        return Some(format!("{:08x}-{number_of:02x}", u32::from_le_bytes(signature)));
+        return Some(format!("{:08x}-{partition:02x}", u32::from_le_bytes(signature)));
     }
     let entries = little(&header, 72, 8)?;
     let size = little(&header, 84, 4)?;
     let at = entries
         .checked_mul(sector)?
-        .checked_add(size.checked_mul(u64::from(number_of.checked_sub(1)?))?)?;
+        .checked_add(size.checked_mul(u64::from(partition.checked_sub(1)?))?)?;
     let entry: [u8; 32] = read(&disk, at)?;
     let (_, guid) = entry.split_at(16);
     // The first three fields of a GUID are little endian (UEFI 2.10, appendix A).

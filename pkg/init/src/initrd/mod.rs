@@ -125,10 +125,18 @@ fn mount_any(device: &str, path: &str, types: &[String], flags: MountFlags, data
     for kind in types {
         match try_mount(device, path, kind, flags, data) {
             Ok(()) => return Ok(()),
-            Err(error) => errors.push(format!("{device} as {kind}: {error}")),
+            Err(error) => errors.push(format!("{kind}: {error}")),
         }
     }
-    Err(Error::NoFilesystem(errors.join(", ")))
+    let attempts = if errors.is_empty() {
+        "no type to try".into()
+    } else {
+        errors.join(", ")
+    };
+    Err(Error::NoFilesystem {
+        device: device.to_owned(),
+        attempts,
+    })
 }
 
 /// Makes the mounted filesystem the root, and starts its init.
