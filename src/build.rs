@@ -166,7 +166,7 @@ fn verify(resolved: &Resolved, verifiers: Vec<ScopedJoinHandle<'_, Result<(), st
     match verified {
         Ok(()) => Ok(()),
         Err(error) if resolved.store.has_corrupt_layer() => Err(Failure::CachedLayer(error)),
-        Err(error) => Err(resolved.explain(&error).into()),
+        Err(error) => Err(resolved.locate(&error).into()),
     }
 }
 

@@ -67,7 +67,7 @@ pub struct Partition {
     /// Label of the partition and of its filesystem.
     pub label: String,
     /// True for changes to a partition of the format; formats without that partition ignore them.
-    pub changes_own: bool,
+    pub changes_format: bool,
     /// Type, in place of the usual one.
     pub kind: Option<PartitionType>,
     /// Minimum size in bytes.

@@ -26,8 +26,8 @@ fuzz_target!(|bytes: &[u8]| {
             break;
         }
     }
-    for item in tree.walk() {
-        let path = &item.path;
+    for named in tree.walk() {
+        let path = &named.path;
         assert!(!path.starts_with(b"/") && !path.split(|byte| *byte == b'/').any(|part| part == b".."));
     }
     drop(cpio::plan(&tree).map(|initrd| cpio::members(&initrd).map(drop)));
@@ -40,8 +40,8 @@ fuzz_target!(|bytes: &[u8]| {
             tree::Kind::File(content) => content.len(),
             _ => 0,
         };
-        let item = |item: tree::Item<'_>| (item.path.clone(), item.node.kind.is_directory(), length(&item.node.kind));
-        tree.walk().map(item).filter(|(path, ..)| !whiteout(path)).collect()
+        let fields = |named: tree::NamedNode<'_>| (named.path.clone(), named.node.kind.is_directory(), length(&named.node.kind));
+        tree.walk().map(fields).filter(|(path, ..)| !whiteout(path)).collect()
     };
     assert_eq!(names(&tree), names(&again));
 });

@@ -122,7 +122,7 @@ impl<'a> Builder<'a> {
         resolved
             .store
             .prepare(&images, request.jobs, &|progress| reporter.progress(progress))
-            .map_err(|error| resolved.explain(&error))?;
+            .map_err(|error| resolved.locate(&error))?;
         Ok(Builder {
             config: &resolved.config,
             request,

@@ -21,7 +21,7 @@ impl Builder<'_> {
             };
             self.system.partitions.push(system::Partition {
                 label: partition.label.clone(),
-                changes_own: partition.is_own(),
+                changes_format: partition.is_of_format(),
                 kind: partition.partition_type(),
                 min_size: partition.min_size(),
                 grow: partition.grow,

@@ -11,13 +11,13 @@ use crate::diagnostic::{Diagnostic, nearest};
 use crate::size;
 
 /// Labels of the partitions that formats have.
-pub const OWN_LABELS: [&str; 2] = ["boot", "root"];
+pub const FORMAT_LABELS: [&str; 2] = ["boot", "root"];
 
 /// Disks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Disk {
-    /// Partitions, those behind the formats' own in their order.
+    /// Partitions, in the order in which they follow those of the format.
     pub partitions: Vec<Partition>,
 }
 
@@ -114,13 +114,17 @@ impl Disk {
             let field = format!("disk.partitions[{at}]");
             errors.extend(found.into_iter().map(|error| error.below(&field)));
         }
-        let mut growing = self.partitions.iter().enumerate().filter(|(_, one)| one.grow);
+        let mut growing = self
+            .partitions
+            .iter()
+            .enumerate()
+            .filter(|(_, partition)| partition.grow);
         if let (Some(_), Some((at, _))) = (growing.next(), growing.next()) {
             let field = format!("disk.partitions[{at}].grow");
-            errors.push(Diagnostic::field(
-                field,
-                "only one partition can take the rest of the disk",
-            ));
+            errors.push(
+                Diagnostic::field(field, "only one partition can take the rest of the disk")
+                    .help("remove `grow: true` from all but one"),
+            );
         }
         errors
     }
@@ -128,8 +132,8 @@ impl Disk {
 
 impl Partition {
     /// Returns whether it changes a partition that the format has.
-    pub fn is_own(&self) -> bool {
-        OWN_LABELS.contains(&self.label.as_str())
+    pub fn is_of_format(&self) -> bool {
+        FORMAT_LABELS.contains(&self.label.as_str())
     }
 
     /// Returns the type; `None` if it is not given, or invalid.
@@ -159,15 +163,15 @@ impl Partition {
         }
         if !self.kind.is_empty() && self.partition_type().is_none() {
             let names: Vec<String> = PartitionType::NAMED.iter().map(PartitionType::to_string).collect();
-            let known = nearest(&self.kind, names.iter().map(String::as_str));
+            let near = nearest(&self.kind, names.iter().map(String::as_str));
             let all = || format!("use a GUID, a byte such as 0x83, or one of {}", names.join(", "));
             let message = format!("unknown partition type: {:?}", self.kind);
-            error("type", message, known.unwrap_or_else(all));
+            error("type", message, near.unwrap_or_else(all));
         }
         if let Some(Err(invalid)) = self.size.as_ref().map(Size::bytes) {
             error("size", format!("invalid size: {invalid}"), "write it as 512M".into());
         }
-        if self.is_own() {
+        if self.is_of_format() {
             let has_content = self.filesystem.is_some() || !self.files.is_empty() || !self.volume.is_empty();
             if has_content {
                 let message = format!(
@@ -180,7 +184,7 @@ impl Partition {
         }
         if self.filesystem.is_none() && (!self.files.is_empty() || !self.volume.is_empty()) {
             let message = "a partition with content needs a filesystem".to_owned();
-            error("", message, "add filesystem: ext4".into());
+            error("", message, "add `filesystem: ext4`".into());
         }
         if !self.files.is_empty() && !self.volume.is_empty() {
             let message = "a partition cannot have both files and a volume".to_owned();
@@ -188,14 +192,14 @@ impl Partition {
         }
         if !self.volume.is_empty() && !volumes.contains(&self.volume.as_str()) {
             let message = format!("volume {} not found", self.volume);
-            let known = nearest(&self.volume, volumes.iter().copied());
-            error("volume", message, known.unwrap_or_else(|| "add it to volumes:".into()));
+            let near = nearest(&self.volume, volumes.iter().copied());
+            error("volume", message, near.unwrap_or_else(|| "add it to `volumes:`".into()));
         }
         let is_empty = self.files.is_empty() && self.volume.is_empty();
         if is_empty && self.min_size() == 0 && !self.grow && self.size.as_ref().is_none_or(|size| size.bytes().is_ok())
         {
             let message = "a partition without content needs a size".to_owned();
-            error("", message, "add size: 64M, or grow: true".into());
+            error("", message, "add `size: 64M` or `grow: true`".into());
         }
         errors
     }

@@ -79,8 +79,8 @@ pub struct LockedDeb {
 /// not those of the lock.
 pub fn fetch(query: &Query, options: &Options) -> Result<Vec<PathBuf>, Error> {
     let text = query.to_string();
-    let is_own = |deb: &&LockedDeb| deb.query == text && deb.arch == options.arch.name();
-    let locked: Vec<&LockedDeb> = options.locked.iter().filter(is_own).collect();
+    let is_of_query = |deb: &&LockedDeb| deb.query == text && deb.arch == options.arch.name();
+    let locked: Vec<&LockedDeb> = options.locked.iter().filter(is_of_query).collect();
     match &options.debs {
         Some(directory) if locked.is_empty() => {
             directory::select(&query.packages, query.closure, directory, options.arch)

@@ -79,7 +79,7 @@ impl Property {
 pub fn compare(old: &mut Tree, new: &mut Tree, known: Known) -> io::Result<Vec<FileChange>> {
     let list = |tree: &Tree| -> BTreeMap<Vec<u8>, NodeId> {
         let items = tree.walk().skip(1);
-        items.map(|item| (item.path, item.id)).collect()
+        items.map(|named| (named.path, named.id)).collect()
     };
     let (old_ids, mut new_ids) = (list(old), list(new));
     let mut compared = Vec::new();

@@ -90,9 +90,9 @@ fn files(
     sources: &mut Vec<Source>,
     numbers: &mut BTreeMap<u32, usize>,
 ) -> BTreeMap<String, usize> {
-    let items = tree.walk().filter(|item| !item.node.kind.is_directory());
-    let files = items.map(|item| {
-        let meta = &item.node.meta;
+    let items = tree.walk().filter(|named| !named.node.kind.is_directory());
+    let files = items.map(|named| {
+        let meta = &named.node.meta;
         let number = *numbers.entry(meta.source).or_insert_with(|| {
             sources.push(
                 system
@@ -102,7 +102,7 @@ fn files(
             );
             sources.len() - 1
         });
-        (show(&item.path), number)
+        (show(&named.path), number)
     });
     files.collect()
 }

@@ -187,16 +187,16 @@ mod tests {
         let archive = ::cpio::plan(&sample).unwrap();
         let found = open(MAGIC, &archive, &Budget::for_len(0)).unwrap().unwrap().entries;
         let mut hard_links = 0;
-        for item in sample.walk() {
-            if let Kind::File(content) = &item.node.kind {
-                let name = String::from_utf8_lossy(&item.path);
+        for named in sample.walk() {
+            if let Kind::File(content) = &named.node.kind {
+                let name = String::from_utf8_lossy(&named.path);
                 let read = found.iter().find(|found| found.path == name).unwrap();
                 assert_eq!(
                     read.content().unwrap().to_vec().unwrap(),
                     content.to_vec().unwrap(),
                     "{name}"
                 );
-                hard_links += usize::from(item.node.nlink() > 1);
+                hard_links += usize::from(named.node.nlink() > 1);
             }
         }
         assert!(hard_links > 1);

@@ -117,9 +117,11 @@ pub fn index(tree: &mut Tree) -> Result<(), Error> {
 /// Reads the modules by directory of a kernel version and by name.
 fn read(tree: &Tree) -> Result<BTreeMap<String, BTreeMap<String, Module>>, Error> {
     let mut versions: BTreeMap<String, BTreeMap<String, Module>> = BTreeMap::new();
-    for item in tree.walk() {
-        let path = tree::show(&item.path);
-        let Kind::File(content) = &item.node.kind else { continue };
+    for named in tree.walk() {
+        let path = tree::show(&named.path);
+        let Kind::File(content) = &named.node.kind else {
+            continue;
+        };
         let Some(at) = path.find(DIRECTORY).map(|at| at + DIRECTORY.len()) else {
             continue;
         };
@@ -164,11 +166,13 @@ fn read(tree: &Tree) -> Result<BTreeMap<String, BTreeMap<String, Module>>, Error
 /// Replaces compressed modules by decompressed ones.
 fn decompress(tree: &mut Tree) -> Result<(), Error> {
     let mut compressed = Vec::new();
-    for item in tree.walk() {
-        let path = tree::show(&item.path);
-        let Kind::File(content) = &item.node.kind else { continue };
+    for named in tree.walk() {
+        let path = tree::show(&named.path);
+        let Kind::File(content) = &named.node.kind else {
+            continue;
+        };
         if let Some(plain) = plain(&path).filter(|plain| *plain != path && path.contains(DIRECTORY)) {
-            compressed.push((plain.to_owned(), item.path, item.node.meta.clone(), content.clone()));
+            compressed.push((plain.to_owned(), named.path, named.node.meta.clone(), content.clone()));
         }
     }
     if compressed.is_empty() {

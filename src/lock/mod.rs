@@ -208,8 +208,8 @@ impl Lock {
     /// Returns the Debian packages of a query.
     pub fn debian_of(&self, query: &Query, arch: Arch) -> Vec<LockedDeb> {
         let text = query.to_string();
-        let is_own = |deb: &&LockedDeb| deb.query == text && deb.arch == arch.name();
-        self.debian.iter().filter(is_own).cloned().collect()
+        let is_of_query = |deb: &&LockedDeb| deb.query == text && deb.arch == arch.name();
+        self.debian.iter().filter(is_of_query).cloned().collect()
     }
 
     /// Returns the pins of the store.

@@ -29,9 +29,11 @@ pub fn unpack(debs: &[PathBuf], tree: &mut Tree, is_wanted: &dyn Fn(&str) -> boo
     }
     let mut has_kernel = false;
     let mut device_trees = Vec::new();
-    for item in all.walk() {
-        let name = tree::show(&item.path);
-        let Kind::File(content) = &item.node.kind else { continue };
+    for named in all.walk() {
+        let name = tree::show(&named.path);
+        let Kind::File(content) = &named.node.kind else {
+            continue;
+        };
         if name.starts_with("boot/vmlinuz-") {
             put_file(tree, "kernel", 0o644, content.clone())?;
             has_kernel = true;
@@ -70,16 +72,16 @@ fn move_out_of_usr(all: &mut Tree) -> Result<(), Diagnostic> {
         return Ok(());
     }
     let mut found = Vec::new();
-    for item in all.walk() {
-        let path = item.path.strip_prefix(b"usr/");
+    for named in all.walk() {
+        let path = named.path.strip_prefix(b"usr/");
         let Some(path) = path.filter(|path| path.starts_with(b"lib/modules")) else {
             continue;
         };
-        let kind = match &item.node.kind {
+        let kind = match &named.node.kind {
             Kind::Directory(_) => Kind::directory(),
             other => other.clone(),
         };
-        found.push((path.to_owned(), item.node.meta.clone(), kind));
+        found.push((path.to_owned(), named.node.meta.clone(), kind));
     }
     all.remove(b"usr");
     for (path, file_meta, kind) in found {

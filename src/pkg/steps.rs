@@ -192,9 +192,9 @@ fn link(tree: &mut Tree, symlink: &str, target: &str) -> Result<(), Diagnostic> 
 /// Concatenates the files that match a pattern.
 fn concatenate(tree: &mut Tree, patterns: &[String], to: &str, mode: u32) -> Result<(), Diagnostic> {
     let mut all = Extents::new();
-    for item in tree.walk() {
-        let path = tree::show(&item.path);
-        if let Kind::File(content) = &item.node.kind
+    for named in tree.walk() {
+        let path = tree::show(&named.path);
+        if let Kind::File(content) = &named.node.kind
             && patterns.iter().any(|pattern| pattern::matches(pattern, &path))
         {
             all.push(content);

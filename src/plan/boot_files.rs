@@ -93,9 +93,9 @@ impl BootFiles {
     pub fn raspberry_pi(&self) -> Result<Vec<(String, Extents)>, Error> {
         let items = self.files(Loader::RaspberryPi)?.walk();
         let files: Vec<(String, Extents)> = items
-            .filter_map(|item| match &item.node.kind {
+            .filter_map(|named| match &named.node.kind {
                 Kind::File(content) => Some((
-                    tree::show(&item.path).strip_prefix(RASPBERRY_PI)?.to_owned(),
+                    tree::show(&named.path).strip_prefix(RASPBERRY_PI)?.to_owned(),
                     content.clone(),
                 )),
                 _ => None,

@@ -312,7 +312,7 @@ mod tests {
         let initrd = drivers
             .initrd(&root, Extents::from_bytes(b"init".to_vec()), &[], 0)
             .unwrap();
-        let names: Vec<String> = initrd.walk().map(|item| tree::show(&item.path)).collect();
+        let names: Vec<String> = initrd.walk().map(|named| tree::show(&named.path)).collect();
         let modules = names.iter().filter(|name| name.contains(".ko"));
         let expected = ["kernel/a/virtio.ko", "kernel/a/virtio_blk.ko", "kernel/fs/squashfs.ko"];
         let expected = expected.map(|name| format!("lib/modules/6.12.1/{name}"));

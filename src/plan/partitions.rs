@@ -20,12 +20,12 @@ pub fn apply(layout: &mut DiskLayout, partitions: &[Partition], options: &Option
     }
     let mut added = Vec::new();
     for partition in partitions {
-        let own = layout.partitions.iter_mut().find(|own| own.label == partition.label);
-        if let Some(own) = own {
-            own.kind = partition.kind.unwrap_or(own.kind);
-            own.min_size = partition.min_size;
-            own.grow = partition.grow;
-        } else if !partition.changes_own {
+        let mut of_format = layout.partitions.iter_mut();
+        if let Some(changed) = of_format.find(|found| found.label == partition.label) {
+            changed.kind = partition.kind.unwrap_or(changed.kind);
+            changed.min_size = partition.min_size;
+            changed.grow = partition.grow;
+        } else if !partition.changes_format {
             added.push((layout.partitions.len(), partition));
             layout.partitions.push(planned(partition, options)?);
         }

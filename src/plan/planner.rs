@@ -331,7 +331,7 @@ impl<'a> Planner<'a> {
     /// Reports which programs lose their capabilities where there are no extended attributes.
     fn report_lost_attributes(&self, place: &str) {
         let files = self.system.root.walk();
-        let mut with = files.filter(|item| item.node.meta.xattrs.contains_key(b"security.capability".as_slice()));
+        let mut with = files.filter(|named| named.node.meta.xattrs.contains_key(b"security.capability".as_slice()));
         let Some(first) = with.next() else { return };
         let more = match with.count() {
             0 => String::new(),

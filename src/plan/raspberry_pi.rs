@@ -33,9 +33,11 @@ impl Bootable<'_> {
             put(&mut files, &name, content, time)?;
         }
         let mut upstream = None;
-        for item in complete.walk() {
-            let path = tree::show(&item.path);
-            let Kind::File(content) = &item.node.kind else { continue };
+        for named in complete.walk() {
+            let path = tree::show(&named.path);
+            let Kind::File(content) = &named.node.kind else {
+                continue;
+            };
             if let Some(name) = path.strip_prefix(DEVICE_TREES).filter(|name| name.ends_with(".dtb")) {
                 put(&mut files, name, content.clone(), time)?;
                 upstream = Some(upstream.unwrap_or(true) && !name.starts_with("bcm2710-"));

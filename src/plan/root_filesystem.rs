@@ -162,12 +162,12 @@ pub fn plan(
 
 /// Returns the length of all files in bytes, those with several names once.
 fn content_len(tree: &Tree) -> u64 {
-    let names = tree.walk().filter(|item| !item.link);
+    let names = tree.walk().filter(|named| !named.link);
     let len = |kind: &Kind| match kind {
         Kind::File(content) => content.len(),
         _ => 0,
     };
-    names.map(|item| len(&item.node.kind)).sum()
+    names.map(|named| len(&named.node.kind)).sum()
 }
 
 /// Formats a UUID with dashes (RFC 9562, section 4).

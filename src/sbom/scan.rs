@@ -33,18 +33,18 @@ pub fn scan(tree: &Tree) -> Scan {
         unread.extend(databases.map(|path| format!("{path} (RPM database)")));
     }
     let mut seen: BTreeSet<NodeId> = BTreeSet::new();
-    for item in tree.walk() {
-        let NodeKind::File(content) = &item.node.kind else {
+    for named in tree.walk() {
+        let NodeKind::File(content) = &named.node.kind else {
             continue;
         };
         // Libraries are often not executable, but neither Go nor cargo makes such.
-        if item.node.meta.mode & 0o111 == 0 || packages.len() > MAX_PACKAGES || !seen.insert(item.id) {
+        if named.node.meta.mode & 0o111 == 0 || packages.len() > MAX_PACKAGES || !seen.insert(named.id) {
             continue;
         }
         let Some(sections) = Sections::read(content) else {
             continue;
         };
-        let path = String::from_utf8_lossy(&item.path).into_owned();
+        let path = String::from_utf8_lossy(&named.path).into_owned();
         match go::build_info(&sections, &path) {
             Some(go::BuildInfo::Modules(modules)) => packages.extend(modules),
             Some(go::BuildInfo::Old) => unread.push(format!("{path} (program of Go before 1.18)")),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use extents::Extents;
-use tree::{Device, Item, Kind, Tree, show};
+use tree::{Device, Kind, NamedNode, Tree, show};
 
 use crate::{MAGIC, MAX_FILE_LEN, MAX_NAME_LEN, TRAILER};
 
@@ -82,37 +82,37 @@ pub fn plan(tree: &Tree) -> Result<Extents, Error> {
 /// The errors of [`plan`].
 pub fn plan_pieces(tree: &Tree) -> Result<Archive, Error> {
     let mut names: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();
-    for item in tree.walk().filter(shares_inode) {
-        names.entry(item.id.index()).or_default().push(item.path);
+    for named in tree.walk().filter(shares_inode) {
+        names.entry(named.id.index()).or_default().push(named.path);
     }
     let mut archive = Archive {
         content: Extents::new(),
         pieces: Vec::new(),
     };
     let mut inodes = BTreeSet::new();
-    for item in tree.walk() {
-        if item.path.is_empty() {
-            if !item.node.meta.implied {
-                entry(&mut archive, b".", &item, 0, 1, true)?;
+    for named in tree.walk() {
+        if named.path.is_empty() {
+            if !named.node.meta.implied {
+                entry(&mut archive, b".", &named, 0, 1, true)?;
             }
             continue;
         }
-        if shares_inode(&item) {
-            let names = names.entry(item.id.index()).or_default();
-            if names.last() != Some(&item.path) {
+        if shares_inode(&named) {
+            let names = names.entry(named.id.index()).or_default();
+            if names.last() != Some(&named.path) {
                 continue;
             }
             let nlink = names.len() as u32;
-            let inode = inode(names.first().unwrap_or(&item.path), &mut inodes);
+            let inode = inode(names.first().unwrap_or(&named.path), &mut inodes);
             for (at, name) in names.iter().enumerate() {
                 let last = at + 1 == names.len();
-                entry(&mut archive, name, &item, inode, nlink, last)?;
+                entry(&mut archive, name, &named, inode, nlink, last)?;
             }
         } else {
-            entry(&mut archive, &item.path, &item, 0, 1, true)?;
+            entry(&mut archive, &named.path, &named, 0, 1, true)?;
         }
         let len = archive.content.len() - archive.pieces.last().copied().unwrap_or_default();
-        if hash(&item.path).is_multiple_of(MEAN_PATHS) || len >= MAX_PIECE {
+        if hash(&named.path).is_multiple_of(MEAN_PATHS) || len >= MAX_PIECE {
             archive.end_piece();
         }
     }
@@ -149,14 +149,14 @@ fn hash(path: &[u8]) -> u64 {
 
 /// Returns whether the node is stored once for several names. The kernel creates a symbolic link
 /// for each of its names, so each of them is stored with the target.
-fn shares_inode(item: &Item<'_>) -> bool {
-    item.node.nlink() > 1 && !matches!(item.node.kind, Kind::Symlink(_))
+fn shares_inode(named: &NamedNode<'_>) -> bool {
+    named.node.nlink() > 1 && !matches!(named.node.kind, Kind::Symlink(_))
 }
 
 fn entry(
     archive: &mut Archive,
     path: &[u8],
-    item: &Item<'_>,
+    named: &NamedNode<'_>,
     inode: u32,
     nlink: u32,
     content: bool,
@@ -170,8 +170,8 @@ fn entry(
     if path == TRAILER {
         return Err(Error::Trailer { path: path.to_vec() });
     }
-    let meta = &item.node.meta;
-    let (format, device, target) = match &item.node.kind {
+    let meta = &named.node.meta;
+    let (format, device, target) = match &named.node.kind {
         Kind::Directory(_) => (0o04_0000, Device::default(), None),
         Kind::File(_) => (0o10_0000, Device::default(), None),
         Kind::Symlink(target) => (0o12_0000, Device::default(), Some(target)),
@@ -180,7 +180,7 @@ fn entry(
         Kind::Fifo => (0o01_0000, Device::default(), None),
         Kind::Socket => (0o14_0000, Device::default(), None),
     };
-    let data = match (&item.node.kind, target) {
+    let data = match (&named.node.kind, target) {
         (Kind::File(data), _) if content => data.clone(),
         (_, Some(target)) if content => Extents::from_bytes(target.as_slice()),
         _ => Extents::new(),

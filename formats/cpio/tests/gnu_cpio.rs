@@ -173,8 +173,8 @@ proptest! {
         let archive = newc_archive::plan(&tree).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let listed = cpio(&["-it", "--quiet"], directory.path(), &archive);
-        let expected: Vec<u8> = tree.walk().filter(|item| !item.path.is_empty())
-            .flat_map(|item| { let mut line = item.path; line.push(b'\n'); line }).collect();
+        let expected: Vec<u8> = tree.walk().filter(|named| !named.path.is_empty())
+            .flat_map(|named| { let mut line = named.path; line.push(b'\n'); line }).collect();
         prop_assert_eq!(String::from_utf8_lossy(&listed), String::from_utf8_lossy(&expected));
     }
 

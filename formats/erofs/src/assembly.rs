@@ -9,7 +9,7 @@ use crate::directory::{self, Name};
 use crate::error::Error;
 use crate::head::{Bodies, Body, Head};
 use crate::inode::{self, Inode, Layout};
-use crate::inventory::{Inventory, Item};
+use crate::inventory::{Inventory, NumberedNode};
 use crate::options::Options;
 use crate::placement::{Placement, SLOT};
 use crate::{BLOCK, MAX_BLOCKS, index, xattr};
@@ -102,12 +102,12 @@ impl Assembly<'_, '_> {
 
     /// Appends the complete blocks of a directory or target, and returns the tail.
     fn put_bytes_of(&mut self, number: usize) -> Vec<u8> {
-        let Some((item, Body::Bytes { inline, .. })) =
-            self.inventory.items.get(number).zip(self.bodies.all.get(number))
+        let Some((numbered, Body::Bytes { inline, .. })) =
+            self.inventory.nodes.get(number).zip(self.bodies.all.get(number))
         else {
             return Vec::new();
         };
-        let mut bytes = match &item.node.kind {
+        let mut bytes = match &numbered.node.kind {
             Kind::Directory(_) => self.directory(number),
             Kind::Symlink(target) => target.clone(),
             _ => Vec::new(),
@@ -127,18 +127,18 @@ impl Assembly<'_, '_> {
             nid: self.places.get(number).copied().unwrap_or_default() / SLOT,
             kind: self
                 .inventory
-                .items
+                .nodes
                 .get(number)
-                .map_or(0, |item| inode::kind(&item.node.kind).1),
+                .map_or(0, |numbered| inode::kind(&numbered.node.kind).1),
         });
         directory::encode(&names.collect::<Vec<_>>())
     }
 
     /// Puts an inode, its attributes and everything that follows them.
     fn put_inode(&mut self, number: usize, tail: &[u8]) {
-        let Some((((item, head), body), place)) = self
+        let Some((((numbered, head), body), place)) = self
             .inventory
-            .items
+            .nodes
             .get(number)
             .zip(self.heads.get(number))
             .zip(self.bodies.all.get(number))
@@ -146,13 +146,13 @@ impl Assembly<'_, '_> {
         else {
             return;
         };
-        let (layout, union) = self.layout(item, body);
-        let meta = &item.node.meta;
+        let (layout, union) = self.layout(numbered, body);
+        let meta = &numbered.node.meta;
         let inode = Inode {
             layout,
             xattr_icount: xattr::count(head.xattrs.len()),
-            mode: inode::kind(&item.node.kind).0 | (meta.mode & 0o7777) as u16,
-            nlink: item.nlink,
+            mode: inode::kind(&numbered.node.kind).0 | (meta.mode & 0o7777) as u16,
+            nlink: numbered.nlink,
             size: head.size,
             union,
             ino: number as u32 + 1,
@@ -178,19 +178,19 @@ impl Assembly<'_, '_> {
             _ => {}
         }
         self.put(*place, &bytes);
-        self.list_blocks(item, head, body);
-        if let (Kind::File(content), Body::File(Stored::Flat { inline: true, .. })) = (&item.node.kind, body) {
+        self.list_blocks(numbered, head, body);
+        if let (Kind::File(content), Body::File(Stored::Flat { inline: true, .. })) = (&numbered.node.kind, body) {
             self.flush();
             let tail = head.size % BLOCK;
-            self.add_file(item.id, head.size - tail, self.image.len(), tail);
+            self.add_file(numbered.id, head.size - tail, self.image.len(), tail);
             self.image.push(&content.part(head.size - tail, tail));
         }
     }
 
     /// Returns the layout of the content, and the field with its position.
-    fn layout(&self, item: &Item<'_>, body: &Body) -> (Layout, u32) {
+    fn layout(&self, numbered: &NumberedNode<'_>, body: &Body) -> (Layout, u32) {
         let flat = |inline: bool| if inline { Layout::Inline } else { Layout::Plain };
-        match (body, &item.node.kind) {
+        match (body, &numbered.node.kind) {
             (Body::Bytes { start, inline }, _) => (flat(*inline), self.areas.directory(*start)),
             (Body::File(Stored::Flat { start, inline }), _) => (flat(*inline), self.areas.content(*start)),
             // At most the number of blocks of the filesystem.
@@ -202,7 +202,7 @@ impl Assembly<'_, '_> {
     }
 
     /// Records the complete blocks of a content that is stored as it is.
-    fn list_blocks(&mut self, item: &Item<'_>, head: &Head, body: &Body) {
+    fn list_blocks(&mut self, numbered: &NumberedNode<'_>, head: &Head, body: &Body) {
         let Body::File(stored) = body else { return };
         let offset = |start: u64| (self.areas.contents + start) * BLOCK;
         match stored {
@@ -212,7 +212,7 @@ impl Assembly<'_, '_> {
                 } else {
                     head.size
                 };
-                self.add_file(item.id, 0, offset(*start), len);
+                self.add_file(numbered.id, 0, offset(*start), len);
             }
             Stored::Chunks { doublings, starts } => {
                 let size = BLOCK << doublings;
@@ -221,7 +221,7 @@ impl Assembly<'_, '_> {
                     .filter_map(|(logical, start)| Some((logical, offset((*start)?))))
                     .collect();
                 for (logical, physical) in extents {
-                    self.add_file(item.id, logical, physical, size.min(head.size - logical));
+                    self.add_file(numbered.id, logical, physical, size.min(head.size - logical));
                 }
             }
             Stored::Pieces { .. } => {}

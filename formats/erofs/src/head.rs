@@ -4,7 +4,7 @@ use tree::Kind;
 
 use crate::contents::{Stored, is_inline};
 use crate::error::Error;
-use crate::inventory::{Inventory, Item};
+use crate::inventory::{Inventory, NumberedNode};
 use crate::options::Options;
 use crate::xattr::Shared;
 use crate::{BLOCK, directory, index, inode};
@@ -23,12 +23,12 @@ pub(crate) struct Head {
 impl Head {
     pub(crate) fn new(
         number: usize,
-        item: &Item<'_>,
+        numbered: &NumberedNode<'_>,
         inventory: &Inventory<'_>,
         shared: &Shared<'_>,
         options: &Options,
     ) -> Result<Self, Error> {
-        let size = match &item.node.kind {
+        let size = match &numbered.node.kind {
             Kind::Directory(_) => directory::len(inventory.names(number).iter().map(|(name, _)| *name)),
             Kind::File(content) => content.len(),
             Kind::Symlink(target) => target.len() as u64,
@@ -36,8 +36,8 @@ impl Head {
         };
         Ok(Head {
             size,
-            extended: inode::is_extended(size, item.nlink, &item.node.meta, options.time),
-            xattrs: shared.encode(&item.path, &item.node.meta)?,
+            extended: inode::is_extended(size, numbered.nlink, &numbered.node.meta, options.time),
+            xattrs: shared.encode(&numbered.path, &numbered.node.meta)?,
         })
     }
 
@@ -87,10 +87,10 @@ impl Bodies {
         let mut stored = stored.into_iter();
         let mut blocks = 0;
         let all = inventory
-            .items
+            .nodes
             .iter()
             .zip(heads)
-            .map(|(item, head)| match &item.node.kind {
+            .map(|(numbered, head)| match &numbered.node.kind {
                 Kind::File(_) => stored.next().map_or(Body::Nothing, Body::File),
                 Kind::Directory(_) | Kind::Symlink(_) => {
                     let (start, inline) = (blocks, is_inline(head.len(), head.size));

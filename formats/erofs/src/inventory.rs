@@ -5,9 +5,9 @@ use tree::{Kind, Node, NodeId, Tree};
 use crate::error::Error;
 use crate::{MAX_FILE_LEN, xattr};
 
-/// Node of the tree.
+/// Node of the tree that gets an inode.
 #[derive(Debug)]
-pub(crate) struct Item<'a> {
+pub(crate) struct NumberedNode<'a> {
     /// First path of the node.
     pub(crate) path: Vec<u8>,
     pub(crate) id: NodeId,
@@ -19,28 +19,28 @@ pub(crate) struct Item<'a> {
 /// All nodes, a directory before its entries.
 #[derive(Debug)]
 pub(crate) struct Inventory<'a> {
-    pub(crate) items: Vec<Item<'a>>,
-    /// Index of the item of each node.
+    pub(crate) nodes: Vec<NumberedNode<'a>>,
+    /// Index in `nodes`, by node of the tree.
     number: Vec<u32>,
-    /// Index of the parent of each item; the root is its own parent.
+    /// Index of the parent of each of `nodes`; the root is its own parent.
     parents: Vec<u32>,
 }
 
 impl<'a> Inventory<'a> {
     pub(crate) fn collect(tree: &'a Tree) -> Result<Self, Error> {
-        let mut items: Vec<Item<'a>> = Vec::new();
+        let mut nodes: Vec<NumberedNode<'a>> = Vec::new();
         let mut number = vec![u32::MAX; tree.capacity()];
-        for item in tree.walk() {
-            let Some(slot) = number.get_mut(item.id.index()) else {
+        for named in tree.walk() {
+            let Some(slot) = number.get_mut(named.id.index()) else {
                 continue;
             };
-            if let Some(first) = items.get_mut(*slot as usize) {
+            if let Some(first) = nodes.get_mut(*slot as usize) {
                 first.nlink = first.nlink.saturating_add(1);
                 continue;
             }
-            *slot = items.len() as u32;
-            check(&item.path, item.node)?;
-            let nlink = match &item.node.kind {
+            *slot = nodes.len() as u32;
+            check(&named.path, named.node)?;
+            let nlink = match &named.node.kind {
                 Kind::Directory(entries) => {
                     let below = entries
                         .values()
@@ -49,16 +49,16 @@ impl<'a> Inventory<'a> {
                 }
                 _ => 1,
             };
-            items.push(Item {
-                path: item.path,
-                id: item.id,
-                node: item.node,
+            nodes.push(NumberedNode {
+                path: named.path,
+                id: named.id,
+                node: named.node,
                 nlink,
             });
         }
         let mut inventory = Inventory {
-            parents: vec![0; items.len()],
-            items,
+            parents: vec![0; nodes.len()],
+            nodes,
             number,
         };
         inventory.find_parents();
@@ -66,8 +66,8 @@ impl<'a> Inventory<'a> {
     }
 
     fn find_parents(&mut self) {
-        for (number, item) in (0..).zip(&self.items) {
-            if let Kind::Directory(entries) = &item.node.kind {
+        for (number, numbered) in (0..).zip(&self.nodes) {
+            if let Kind::Directory(entries) = &numbered.node.kind {
                 for entry in entries.values() {
                     let below = self.number(entry.node);
                     if let Some(parent) = self.parents.get_mut(below) {
@@ -78,9 +78,9 @@ impl<'a> Inventory<'a> {
         }
     }
 
-    /// Returns the names in a directory in bytewise order, with the indices of their items.
+    /// Returns the names in a directory in bytewise order, with the indices of their nodes.
     pub(crate) fn names(&self, directory: usize) -> Vec<(&'a [u8], usize)> {
-        let Some(Kind::Directory(entries)) = self.items.get(directory).map(|item| &item.node.kind) else {
+        let Some(Kind::Directory(entries)) = self.nodes.get(directory).map(|numbered| &numbered.node.kind) else {
             return Vec::new();
         };
         let parent = self.parents.get(directory).copied().unwrap_or_default() as usize;
@@ -94,7 +94,7 @@ impl<'a> Inventory<'a> {
         names
     }
 
-    /// Returns the index of the item of a node.
+    /// Returns the index in `nodes` of a node of the tree.
     pub(crate) fn number(&self, id: NodeId) -> usize {
         self.number.get(id.index()).copied().unwrap_or_default() as usize
     }

@@ -36,19 +36,19 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
 pub fn plan_with_progress(tree: &Tree, options: &Options, progress: &dyn Fn(u64)) -> Result<Image, Error> {
     options.check()?;
     let inventory = Inventory::collect(tree)?;
-    let shared = Shared::find(inventory.items.iter().map(|item| &item.node.meta));
-    let heads = (0..).zip(&inventory.items);
+    let shared = Shared::find(inventory.nodes.iter().map(|numbered| &numbered.node.meta));
+    let heads = (0..).zip(&inventory.nodes);
     let heads: Vec<Head> = heads
-        .map(|(number, item)| Head::new(number, item, &inventory, &shared, options))
+        .map(|(number, numbered)| Head::new(number, numbered, &inventory, &shared, options))
         .collect::<Result<_, _>>()?;
 
     let files: Vec<File<'_>> = inventory
-        .items
+        .nodes
         .iter()
         .zip(&heads)
-        .filter_map(|(item, head)| match &item.node.kind {
+        .filter_map(|(numbered, head)| match &numbered.node.kind {
             Kind::File(content) => Some(File {
-                path: &item.path,
+                path: &numbered.path,
                 content,
                 head: head.len(),
             }),
@@ -95,7 +95,7 @@ pub fn plan_with_progress(tree: &Tree, options: &Options, progress: &dyn Fn(u64)
     let superblock = Superblock {
         // The root is placed first.
         root_nid: (places.first().copied().unwrap_or_default() / SLOT) as u16,
-        inos: inventory.items.len() as u64,
+        inos: inventory.nodes.len() as u64,
         build_time: options.time,
         blocks: areas.end,
         xattr_blkaddr: if shared.bytes().is_empty() {

@@ -138,5 +138,5 @@ fn links(tree: &Tree) -> Vec<u32> {
         }
         _ => node.nlink(),
     };
-    tree.walk().map(|item| of(item.node)).collect()
+    tree.walk().map(|named| of(named.node)).collect()
 }

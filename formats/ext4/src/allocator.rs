@@ -65,7 +65,7 @@ impl<'a> Allocator<'a> {
     }
 
     /// Allocates one block; returns 0, the block of the superblock, if none is left.
-    pub fn one(&mut self) -> u64 {
+    pub fn block(&mut self) -> u64 {
         let mut runs = Vec::new();
         self.allocate(0, 1, 1, &mut runs);
         runs.first().map_or(0, |run| run.first)

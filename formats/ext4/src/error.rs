@@ -48,7 +48,7 @@ pub enum Error {
     Links {
         /// One of the paths.
         path: Vec<u8>,
-        /// Number of names.
+        /// Link count.
         nlink: u32,
     },
     /// An extended attribute that ext4 cannot store.
@@ -90,7 +90,7 @@ pub enum Error {
     },
     /// A journal that is too small or too large.
     #[error(
-        "a journal cannot have {size} bytes, only {} to {}",
+        "the journal would have {size} bytes, but it has {} to {}",
         crate::MIN_JOURNAL_LEN,
         crate::MAX_JOURNAL_LEN
     )]
@@ -108,7 +108,7 @@ pub enum Error {
     },
     /// The content does not fit the given length.
     #[error(
-        "the files need an ext4 filesystem of {needed} bytes, {} more than the {size} it is to have",
+        "the files need an ext4 filesystem of {needed} bytes, {} more than its size of {size}",
         needed.saturating_sub(*size)
     )]
     TooSmall {
@@ -138,13 +138,13 @@ impl Error {
     /// Returns advice for the user, to be shown apart from the message.
     pub fn help(&self) -> Option<&'static str> {
         Some(match self {
-            Error::Device { .. } => "leave it out, or change the number",
-            Error::LargeFile { .. } => "split it, or put it on another filesystem",
-            Error::LargeDirectory { .. } => "divide the directory",
+            Error::Device { .. } => "remove the device, or change its number",
+            Error::LargeFile { .. } => "split the file, or put it on another filesystem",
+            Error::LargeDirectory { .. } => "divide the directory into several",
             Error::Links { .. } => "replace some of the hard links by copies",
             Error::Attribute { .. } => "remove the attribute",
-            Error::Attributes { .. } => "remove or shorten some of them",
-            Error::LostFound => "give it another name",
+            Error::Attributes { .. } => "remove or shorten some of the attributes",
+            Error::LostFound => "rename it",
             Error::Label { .. } => "use a label of at most 16 bytes",
             Error::Journal { .. } => "choose another journal size, or do not set one",
             Error::Immutable { .. } => "name files and directories of the tree",

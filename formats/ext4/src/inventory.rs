@@ -19,9 +19,9 @@ use crate::{BLOCK, MAX_FILE_LEN, MAX_INODES, MAX_LINKS};
 const LOST_FOUND: &[u8] = b"lost+found";
 const LOST_FOUND_BLOCKS: usize = 4;
 
-/// Inode with its content.
+/// Inode of a node, with its content.
 #[derive(Debug)]
-pub struct Item<'a> {
+pub struct PlannedInode<'a> {
     /// Node of the tree; none for a `lost+found` that is added.
     pub node: Option<NodeId>,
     pub inode: Inode,
@@ -70,7 +70,7 @@ fn all_blocks(len: u64) -> Vec<Range<u64>> {
 #[derive(Debug)]
 pub struct Inventory<'a> {
     /// Inodes in order of their numbers.
-    pub items: Vec<Item<'a>>,
+    pub inodes: Vec<PlannedInode<'a>>,
     /// Number of the last inode in use.
     pub last_inode: u32,
 }
@@ -86,16 +86,16 @@ pub struct Hashing {
 pub fn collect<'a>(tree: &'a Tree, options: &Options, hashing: Hashing) -> Result<Inventory<'a>, Error> {
     let survey = Survey::new(tree, options)?;
     let mut inventory = Inventory {
-        items: Vec::new(),
+        inodes: Vec::new(),
         last_inode: survey.last_inode,
     };
     let mut seen = vec![false; tree.capacity()];
-    for item in tree.walk() {
-        if let Some(seen) = seen.get_mut(item.id.index())
+    for named in tree.walk() {
+        if let Some(seen) = seen.get_mut(named.id.index())
             && !std::mem::replace(seen, true)
         {
-            let item = survey.item(&item.path, item.id, &item.node.kind, &item.node.meta, hashing)?;
-            inventory.items.push(item);
+            let planned = survey.plan(&named.path, named.id, &named.node.kind, &named.node.meta, hashing)?;
+            inventory.inodes.push(planned);
         }
     }
     if survey.add_lost_found {
@@ -110,14 +110,14 @@ pub fn collect<'a>(tree: &'a Tree, options: &Options, hashing: Hashing) -> Resul
         let bytes = directory::encode(&directory, &[])
             .map(|encoded| encoded.bytes)
             .unwrap_or_default();
-        inventory.items.push(Item {
+        inventory.inodes.push(PlannedInode {
             node: None,
             inode: inode(inode::LOST_FOUND, inode::S_IFDIR, &meta, 2, inode::EXTENTS_FL),
             body: Body::Bytes(bytes),
             attributes: Attributes::default(),
         });
     }
-    inventory.items.sort_by_key(|item| item.inode.number);
+    inventory.inodes.sort_by_key(|planned| planned.inode.number);
     Ok(inventory)
 }
 
@@ -136,7 +136,7 @@ fn inode(number: u32, kind: u16, meta: &Meta, nlink: u32, flags: u32) -> Inode {
 
 /// Properties of a node that depend on the rest of the tree.
 #[derive(Clone, Copy, Debug, Default)]
-struct Known {
+struct Derived {
     inode: u32,
     /// Link count; a directory is also counted by itself and by its subdirectories.
     nlink: u32,
@@ -147,7 +147,7 @@ struct Known {
 
 struct Survey<'a> {
     tree: &'a Tree,
-    known: Vec<Known>,
+    derived: Vec<Derived>,
     last_inode: u32,
     /// Set if the tree has no `lost+found`, so that one is added.
     add_lost_found: bool,
@@ -157,7 +157,7 @@ impl<'a> Survey<'a> {
     fn new(tree: &'a Tree, options: &Options) -> Result<Self, Error> {
         let mut survey = Survey {
             tree,
-            known: vec![Known::default(); tree.capacity()],
+            derived: vec![Derived::default(); tree.capacity()],
             last_inode: inode::LOST_FOUND,
             add_lost_found: true,
         };
@@ -169,29 +169,29 @@ impl<'a> Survey<'a> {
                 return Err(Error::LostFound);
             }
             survey.add_lost_found = false;
-            survey.change(entry.node, |known| known.inode = inode::LOST_FOUND);
+            survey.change(entry.node, |derived| derived.inode = inode::LOST_FOUND);
         }
-        survey.change(NodeId::ROOT, |known| {
-            known.inode = inode::ROOT;
-            known.parent = inode::ROOT;
+        survey.change(NodeId::ROOT, |derived| {
+            derived.inode = inode::ROOT;
+            derived.parent = inode::ROOT;
         });
         let mut last = u64::from(inode::LOST_FOUND);
-        for item in tree.walk() {
-            if survey.node(item.id).inode == 0 {
+        for named in tree.walk() {
+            if survey.node(named.id).inode == 0 {
                 last += 1;
                 if last > MAX_INODES {
                     return Err(Error::Inodes { count: last });
                 }
-                survey.change(item.id, |known| known.inode = last as u32);
+                survey.change(named.id, |derived| derived.inode = last as u32);
             }
-            let nlink = if item.node.kind.is_directory() { 2 } else { 1 };
-            survey.change(item.id, |known| known.nlink = known.nlink.saturating_add(nlink));
-            if let Kind::Directory(entries) = &item.node.kind {
-                survey.directory(item.id, entries);
+            let nlink = if named.node.kind.is_directory() { 2 } else { 1 };
+            survey.change(named.id, |derived| derived.nlink = derived.nlink.saturating_add(nlink));
+            if let Kind::Directory(entries) = &named.node.kind {
+                survey.directory(named.id, entries);
             }
         }
         if survey.add_lost_found {
-            survey.change(NodeId::ROOT, |known| known.nlink = known.nlink.saturating_add(1));
+            survey.change(NodeId::ROOT, |derived| derived.nlink = derived.nlink.saturating_add(1));
         }
         survey.last_inode = last as u32;
         Ok(survey)
@@ -207,7 +207,7 @@ impl<'a> Survey<'a> {
             if !matches!(self.tree.node(id).kind, Kind::File(_) | Kind::Directory(_)) {
                 return Err(fault("neither a file nor a directory"));
             }
-            self.change(id, |known| known.immutable = true);
+            self.change(id, |derived| derived.immutable = true);
         }
         Ok(())
     }
@@ -219,25 +219,32 @@ impl<'a> Survey<'a> {
         for entry in entries.values() {
             if self.tree.node(entry.node).kind.is_directory() {
                 directories = directories.saturating_add(1);
-                self.change(entry.node, |known| known.parent = inode);
+                self.change(entry.node, |derived| derived.parent = inode);
             }
         }
-        self.change(id, |known| known.nlink = known.nlink.saturating_add(directories));
+        self.change(id, |derived| derived.nlink = derived.nlink.saturating_add(directories));
     }
 
-    fn node(&self, id: NodeId) -> Known {
-        self.known.get(id.index()).copied().unwrap_or_default()
+    fn node(&self, id: NodeId) -> Derived {
+        self.derived.get(id.index()).copied().unwrap_or_default()
     }
 
-    fn change(&mut self, id: NodeId, change: impl FnOnce(&mut Known)) {
-        if let Some(known) = self.known.get_mut(id.index()) {
-            change(known);
+    fn change(&mut self, id: NodeId, change: impl FnOnce(&mut Derived)) {
+        if let Some(derived) = self.derived.get_mut(id.index()) {
+            change(derived);
         }
     }
 
-    fn item(&self, path: &[u8], id: NodeId, kind: &'a Kind, meta: &Meta, hashing: Hashing) -> Result<Item<'a>, Error> {
-        let known = self.node(id);
-        let mut flags = if known.immutable { inode::IMMUTABLE_FL } else { 0 };
+    fn plan(
+        &self,
+        path: &[u8],
+        id: NodeId,
+        kind: &'a Kind,
+        meta: &Meta,
+        hashing: Hashing,
+    ) -> Result<PlannedInode<'a>, Error> {
+        let derived = self.node(id);
+        let mut flags = if derived.immutable { inode::IMMUTABLE_FL } else { 0 };
         let body = match kind {
             Kind::Directory(entries) => {
                 let (bytes, indexed) = self.entries(path, id, entries, hashing)?;
@@ -250,7 +257,7 @@ impl<'a> Survey<'a> {
                     len: content.len(),
                 });
             }
-            Kind::File(content) if known.immutable => Body::File(content, all_blocks(content.len())),
+            Kind::File(content) if derived.immutable => Body::File(content, all_blocks(content.len())),
             Kind::File(content) => Body::File(content, content.occupied(BLOCK)),
             Kind::Symlink(target) => link(target),
             Kind::CharDevice(device) | Kind::BlockDevice(device) => Body::Inline(device_number(path, *device)?, 0),
@@ -259,15 +266,15 @@ impl<'a> Survey<'a> {
         if !matches!(body, Body::Inline(..)) {
             flags |= inode::EXTENTS_FL;
         }
-        if known.nlink > MAX_LINKS && !kind.is_directory() {
+        if derived.nlink > MAX_LINKS && !kind.is_directory() {
             return Err(Error::Links {
                 path: path.to_vec(),
-                nlink: known.nlink,
+                nlink: derived.nlink,
             });
         }
-        Ok(Item {
+        Ok(PlannedInode {
             node: Some(id),
-            inode: inode(known.inode, types(kind).0, meta, known.nlink, flags),
+            inode: inode(derived.inode, types(kind).0, meta, derived.nlink, flags),
             body,
             attributes: xattr::encode(path, &meta.xattrs)?,
         })
@@ -281,7 +288,7 @@ impl<'a> Survey<'a> {
         entries: &BTreeMap<Vec<u8>, tree::Entry>,
         hashing: Hashing,
     ) -> Result<(Vec<u8>, bool), Error> {
-        let known = self.node(id);
+        let derived = self.node(id);
         let mut names: Vec<Name> = entries
             .iter()
             .map(|(name, entry)| Name {
@@ -298,15 +305,15 @@ impl<'a> Survey<'a> {
             });
             names.sort_by_key(|name| name.name);
         }
-        let min_blocks = if known.inode == inode::LOST_FOUND {
+        let min_blocks = if derived.inode == inode::LOST_FOUND {
             LOST_FOUND_BLOCKS
         } else {
             1
         };
         let directory = Directory {
-            inode: known.inode,
-            parent: known.parent,
-            checksum: hashing.checksum.map(|sum| sum.of_inode(known.inode)),
+            inode: derived.inode,
+            parent: derived.parent,
+            checksum: hashing.checksum.map(|sum| sum.of_inode(derived.inode)),
             hash_seed: hashing.seed,
             min_blocks,
         };

@@ -4,7 +4,7 @@ use crate::allocator::{Allocator, Run};
 use crate::error::Error;
 use crate::extent_tree;
 use crate::geometry::{GROUP, Geometry};
-use crate::inventory::{Body, Inventory, Item};
+use crate::inventory::{Body, Inventory, PlannedInode};
 use crate::options::Options;
 use crate::{BLOCK, MAX_BLOCKS, MAX_INODES};
 
@@ -15,7 +15,7 @@ const MIN_BYTES_PER_INODE: u64 = BLOCK;
 
 /// Blocks of an inode.
 #[derive(Clone, Debug, Default)]
-pub struct Placed {
+pub struct Placement {
     pub runs: Vec<Run>,
     /// Blocks of the extent tree.
     pub tree: Vec<u64>,
@@ -23,7 +23,7 @@ pub struct Placed {
     pub attributes: u64,
 }
 
-impl Placed {
+impl Placement {
     /// Returns the number of all blocks.
     pub fn blocks(&self) -> u64 {
         let data: u64 = self.runs.iter().map(|run| run.count).sum();
@@ -31,14 +31,14 @@ impl Placed {
     }
 }
 
-/// Positions of everything.
+/// Positions of the metadata, and of the blocks of all inodes.
 #[derive(Debug)]
 pub struct Layout {
     pub geometry: Geometry,
-    /// Blocks of each item of the inventory.
-    pub items: Vec<Placed>,
+    /// Blocks of each inode of the inventory.
+    pub inodes: Vec<Placement>,
     /// Blocks of the journal; empty if there is none.
-    pub journal: Placed,
+    pub journal: Placement,
     /// Block of pointers of the inode that reserves descriptor blocks; 0 if it reserves none.
     pub pointers: u64,
     /// Block before which everything is in use.
@@ -139,24 +139,24 @@ impl Demand<'_, '_> {
 
     fn place(&self, geometry: Geometry, journal: u64) -> Result<Layout, u64> {
         let mut allocator = Allocator::new(&geometry);
-        let items = &self.inventory.items;
-        let mut placed: Vec<Placed> = items.iter().map(|_| Placed::default()).collect();
+        let inodes = &self.inventory.inodes;
+        let mut placements: Vec<Placement> = inodes.iter().map(|_| Placement::default()).collect();
         // Directories and other metadata come first, since they are read first.
-        for (item, placed) in items.iter().zip(&mut placed) {
-            if !matches!(item.body, Body::File(..)) {
-                allocate(&mut allocator, item, placed);
+        for (planned, placement) in inodes.iter().zip(&mut placements) {
+            if !matches!(planned.body, Body::File(..)) {
+                allocate(&mut allocator, planned, placement);
             }
-            if item.attributes.block.is_some() {
-                placed.attributes = allocator.one();
+            if planned.attributes.block.is_some() {
+                placement.attributes = allocator.block();
             }
         }
-        let pointers = if geometry.reserved > 0 { allocator.one() } else { 0 };
-        let mut journal_blocks = Placed::default();
+        let pointers = if geometry.reserved > 0 { allocator.block() } else { 0 };
+        let mut journal_blocks = Placement::default();
         allocator.allocate(0, journal, extent_tree::MAX_EXTENT_BLOCKS, &mut journal_blocks.runs);
         allocate_tree(&mut allocator, &mut journal_blocks);
-        for (item, placed) in items.iter().zip(&mut placed) {
-            if matches!(item.body, Body::File(..)) {
-                allocate(&mut allocator, item, placed);
+        for (planned, placement) in inodes.iter().zip(&mut placements) {
+            if matches!(planned.body, Body::File(..)) {
+                allocate(&mut allocator, planned, placement);
             }
         }
         let free = self.options.free.div_ceil(BLOCK);
@@ -169,7 +169,7 @@ impl Demand<'_, '_> {
         let end = allocator.end();
         Ok(Layout {
             geometry,
-            items: placed,
+            inodes: placements,
             journal: journal_blocks,
             pointers,
             end,
@@ -177,22 +177,22 @@ impl Demand<'_, '_> {
     }
 }
 
-fn allocate(allocator: &mut Allocator, item: &Item, placed: &mut Placed) {
-    for range in item.body.ranges() {
+fn allocate(allocator: &mut Allocator, planned: &PlannedInode, placement: &mut Placement) {
+    for range in planned.body.ranges() {
         allocator.allocate(
             range.start,
             range.end - range.start,
             extent_tree::MAX_EXTENT_BLOCKS,
-            &mut placed.runs,
+            &mut placement.runs,
         );
     }
-    allocate_tree(allocator, placed);
+    allocate_tree(allocator, placement);
 }
 
-fn allocate_tree(allocator: &mut Allocator, placed: &mut Placed) {
+fn allocate_tree(allocator: &mut Allocator, placement: &mut Placement) {
     let mut runs = Vec::new();
-    allocator.allocate(0, extent_tree::blocks(placed.runs.len()), u64::MAX, &mut runs);
-    placed.tree = runs
+    allocator.allocate(0, extent_tree::blocks(placement.runs.len()), u64::MAX, &mut runs);
+    placement.tree = runs
         .into_iter()
         .flat_map(|run| run.first..run.first + run.count)
         .collect();

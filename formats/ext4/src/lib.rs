@@ -65,7 +65,7 @@ pub const MAX_FILE_LEN: u64 = MAX_BLOCKS * BLOCK;
 /// Maximum length of the name of an extended attribute without its prefix, in bytes (ext4, Extended
 /// Attributes: `e_name_len`).
 pub const MAX_XATTR_NAME_LEN: usize = 255;
-/// Maximum number of names of a file (ext4, Inodes: `i_links_count`).
+/// Maximum link count of a file (ext4, Inodes: `i_links_count`).
 pub const MAX_LINKS: u32 = 65_000;
 /// Maximum number of inodes of a filesystem, half of what their numbers allow.
 pub const MAX_INODES: u64 = 1 << 31;

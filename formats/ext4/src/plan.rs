@@ -32,15 +32,15 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
     let inventory = inventory::collect(tree, options, hashing)?;
     let layout = layout::choose(&inventory, options)?;
     let mut writer = Writer::new(&layout, hashing.checksum, options.time);
-    let journal = writer.special();
-    writer.items(&inventory);
+    let journal = writer.reserved_inodes();
+    writer.tree_inodes(&inventory);
     writer.inode_tables();
 
     let directories: Vec<u32> = inventory
-        .items
+        .inodes
         .iter()
-        .filter(|item| item.inode.mode & inode::S_IFMT == inode::S_IFDIR)
-        .map(|item| item.inode.number)
+        .filter(|planned| planned.inode.mode & inode::S_IFMT == inode::S_IFDIR)
+        .map(|planned| planned.inode.number)
         .collect();
     let usage = Usage {
         geometry: &layout.geometry,
@@ -79,11 +79,11 @@ pub fn plan(tree: &Tree, options: &Options) -> Result<Image, Error> {
 /// Lists the runs of all files in bytes.
 fn file_extents(inventory: &Inventory<'_>, layout: &Layout) -> Vec<(NodeId, FileExtent)> {
     let mut extents = Vec::new();
-    for (item, placed) in inventory.items.iter().zip(&layout.items) {
-        let (Some(node), Body::File(content, _)) = (item.node, &item.body) else {
+    for (planned, placement) in inventory.inodes.iter().zip(&layout.inodes) {
+        let (Some(node), Body::File(content, _)) = (planned.node, &planned.body) else {
             continue;
         };
-        for run in &placed.runs {
+        for run in &placement.runs {
             let logical = run.logical * BLOCK;
             let extent = FileExtent {
                 logical,

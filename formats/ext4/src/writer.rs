@@ -9,7 +9,7 @@ use tree::Time;
 use crate::checksum::Checksum;
 use crate::inode::{self, Content, INODE, Inode};
 use crate::inventory::{Body, Inventory};
-use crate::layout::{Layout, Placed};
+use crate::layout::{Layout, Placement};
 use crate::{BLOCK, extent_tree, journal, resize_inode, xattr};
 
 /// Part of the image.
@@ -48,7 +48,7 @@ impl<'a> Writer<'a> {
 
     /// Writes the inodes that no name refers to: the one that reserves blocks for descriptors, and
     /// the journal. Returns `i_block` and length in bytes of the journal.
-    pub fn special(&mut self) -> Option<([u8; inode::I_BLOCK], u64)> {
+    pub fn reserved_inodes(&mut self) -> Option<([u8; inode::I_BLOCK], u64)> {
         let layout = self.layout;
         let inode_of = |number, flags, time| Inode {
             number,
@@ -91,47 +91,47 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes the inodes of the tree with their contents.
-    pub fn items(&mut self, inventory: &Inventory<'a>) {
-        for (item, placed) in inventory.items.iter().zip(&self.layout.items) {
-            let i_block = match &item.body {
+    pub fn tree_inodes(&mut self, inventory: &Inventory<'a>) {
+        for (planned, placement) in inventory.inodes.iter().zip(&self.layout.inodes) {
+            let i_block = match &planned.body {
                 Body::Inline(i_block, _) => *i_block,
                 Body::Bytes(bytes) => {
-                    for run in &placed.runs {
+                    for run in &placement.runs {
                         let from = (run.logical * BLOCK) as usize;
                         let to = ((run.logical + run.count) * BLOCK) as usize;
                         let part = bytes.get(from..to.min(bytes.len())).unwrap_or_default();
                         self.bytes(run.first * BLOCK, part);
                     }
-                    self.tree(&item.inode, placed)
+                    self.tree(&planned.inode, placement)
                 }
                 Body::File(content, _) => {
-                    for run in &placed.runs {
+                    for run in &placement.runs {
                         let piece = Piece::File(content, run.logical * BLOCK, run.count * BLOCK);
                         self.pieces.push((run.first * BLOCK, piece));
                     }
-                    self.tree(&item.inode, placed)
+                    self.tree(&planned.inode, placement)
                 }
             };
-            if let Some(block) = &item.attributes.block {
+            if let Some(block) = &planned.attributes.block {
                 let mut block = block.clone();
-                xattr::seal(&mut block, placed.attributes, self.checksum);
-                self.bytes(placed.attributes * BLOCK, block);
+                xattr::seal(&mut block, placement.attributes, self.checksum);
+                self.bytes(placement.attributes * BLOCK, block);
             }
             let content = Content {
-                size: item.body.size(),
-                blocks: placed.blocks(),
+                size: planned.body.size(),
+                blocks: placement.blocks(),
                 i_block,
-                attributes: &item.attributes.inode,
-                attribute_block: placed.attributes,
+                attributes: &planned.attributes.inode,
+                attribute_block: placement.attributes,
             };
-            self.inode(&item.inode, &content);
+            self.inode(&planned.inode, &content);
         }
     }
 
     /// Writes the extent tree of an inode, and returns its root for the inode.
-    fn tree(&mut self, inode: &Inode, placed: &Placed) -> [u8; inode::I_BLOCK] {
+    fn tree(&mut self, inode: &Inode, placement: &Placement) -> [u8; inode::I_BLOCK] {
         let checksum = self.checksum.map(|sum| sum.of_inode(inode.number));
-        let (i_block, blocks) = extent_tree::encode(&placed.runs, placed.tree.iter().copied(), checksum);
+        let (i_block, blocks) = extent_tree::encode(&placement.runs, placement.tree.iter().copied(), checksum);
         for (number, block) in blocks {
             self.bytes(number * BLOCK, block);
         }

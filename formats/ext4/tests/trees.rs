@@ -112,7 +112,7 @@ fn trees() -> impl Strategy<Value = Tree> {
             let _ = tree.insert(&path.join(&b'/'), meta, kind, &common::meta());
         }
         for (path, target) in links {
-            let paths: Vec<Vec<u8>> = tree.walk().map(|item| item.path).collect();
+            let paths: Vec<Vec<u8>> = tree.walk().map(|named| named.path).collect();
             let _ = tree.link(&path.join(&b'/'), target.get::<Vec<u8>>(&paths), &common::meta());
         }
         tree
@@ -396,9 +396,9 @@ fn debugfs_dumps_the_tree() {
     let out = dir.path().join("out");
     std::fs::create_dir(&out).unwrap();
     debugfs(&dir.path().join("image"), &format!("rdump / {}", out.to_str().unwrap()));
-    for item in tree.walk() {
-        if let Kind::File(content) = &item.node.kind {
-            let path = out.join(std::str::from_utf8(&item.path).unwrap());
+    for named in tree.walk() {
+        if let Kind::File(content) = &named.node.kind {
+            let path = out.join(std::str::from_utf8(&named.path).unwrap());
             assert!(std::fs::read(path).unwrap() == content.to_vec().unwrap());
         }
     }

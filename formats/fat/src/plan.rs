@@ -212,19 +212,19 @@ fn collect(tree: &Tree) -> Result<(Vec<Directory<'_>>, Vec<File<'_>>), Error> {
     let mut directories: Vec<Directory> = Vec::new();
     let mut files = Vec::new();
     let mut by_path: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
-    for item in tree.walk() {
-        let cut = item.path.iter().rposition(|byte| *byte == b'/');
+    for named in tree.walk() {
+        let cut = named.path.iter().rposition(|byte| *byte == b'/');
         let parent = by_path
-            .get(item.path.get(..cut.unwrap_or(0)).unwrap_or_default())
+            .get(named.path.get(..cut.unwrap_or(0)).unwrap_or_default())
             .copied();
-        let child = match &item.node.kind {
+        let child = match &named.node.kind {
             Kind::Directory(_) => {
                 let index = directories.len();
-                by_path.insert(item.path.clone(), index);
+                by_path.insert(named.path.clone(), index);
                 directories.push(Directory {
-                    path: item.path.clone(),
+                    path: named.path.clone(),
                     parent: parent.unwrap_or_default(),
-                    time: item.node.meta.mtime,
+                    time: named.node.meta.mtime,
                     children: Vec::new(),
                     names: Vec::new(),
                 });
@@ -232,27 +232,27 @@ fn collect(tree: &Tree) -> Result<(Vec<Directory<'_>>, Vec<File<'_>>), Error> {
             }
             Kind::File(content) if content.len() > MAX_FILE_LEN => {
                 return Err(Error::LargeFile {
-                    path: item.path,
+                    path: named.path,
                     len: content.len(),
                 });
             }
             Kind::File(content) => {
                 files.push(File {
-                    path: item.path.clone(),
-                    id: item.id,
-                    time: item.node.meta.mtime,
+                    path: named.path.clone(),
+                    id: named.id,
+                    time: named.node.meta.mtime,
                     content,
                 });
                 Child::File(files.len() - 1)
             }
             _ => {
                 return Err(Error::Kind {
-                    what: kind(item.node),
-                    path: item.path,
+                    what: kind(named.node),
+                    path: named.path,
                 });
             }
         };
-        let entry = parent.and_then(|parent| tree_entry(tree, &item.path, cut).zip(directories.get_mut(parent)));
+        let entry = parent.and_then(|parent| tree_entry(tree, &named.path, cut).zip(directories.get_mut(parent)));
         if let Some((name, directory)) = entry {
             directory.children.push((name, child));
         }

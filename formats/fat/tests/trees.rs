@@ -55,13 +55,13 @@ type Listing = BTreeMap<String, Option<Vec<u8>>>;
 /// Expected files and directories by path; directories have no content.
 fn expected(tree: &Tree) -> Listing {
     tree.walk()
-        .filter(|item| !item.path.is_empty())
-        .map(|item| {
-            let content = match &item.node.kind {
+        .filter(|named| !named.path.is_empty())
+        .map(|named| {
+            let content = match &named.node.kind {
                 Kind::File(content) => Some(content.to_vec().unwrap()),
                 _ => None,
             };
-            (String::from_utf8(item.path).unwrap(), content)
+            (String::from_utf8(named.path).unwrap(), content)
         })
         .collect()
 }
@@ -222,8 +222,8 @@ proptest! {
         options.size = size;
         check(&tree, &options);
         let image = plan(&tree, &options).unwrap();
-        for item in tree.walk() {
-            for extent in image.file_extents(item.id) {
+        for named in tree.walk() {
+            for extent in image.file_extents(named.id) {
                 // The first cluster begins at a multiple of 4 KiB.
                 prop_assert_eq!(extent.physical % (1 << shift.min(12)), 0);
             }

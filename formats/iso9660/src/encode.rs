@@ -47,19 +47,19 @@ impl<'a> Nodes<'a> {
         let mut serials = vec![0; tree.capacity()];
         let mut links = vec![0; tree.capacity()];
         let mut next = 1u32;
-        for item in tree.walk() {
-            if let Some(links) = links.get_mut(item.id.index()) {
-                *links = match &item.node.kind {
+        for named in tree.walk() {
+            if let Some(links) = links.get_mut(named.id.index()) {
+                *links = match &named.node.kind {
                     Kind::Directory(entries) => {
                         let directories = entries
                             .values()
                             .filter(|entry| tree.node(entry.node).kind.is_directory());
                         2u32.saturating_add(directories.count() as u32)
                     }
-                    _ => item.node.nlink(),
+                    _ => named.node.nlink(),
                 };
             }
-            if let Some(serial) = serials.get_mut(item.id.index()).filter(|serial| **serial == 0) {
+            if let Some(serial) = serials.get_mut(named.id.index()).filter(|serial| **serial == 0) {
                 *serial = next;
                 next = next.saturating_add(1);
             }

@@ -251,16 +251,18 @@ fn take_contents<'a>(
     {
         boot.place = take(boot.content, blocks)?;
     }
-    for item in nodes.tree.walk() {
-        let Kind::File(content) = &item.node.kind else { continue };
-        let Some(place) = nodes.contents.get_mut(item.id.index()) else {
+    for named in nodes.tree.walk() {
+        let Kind::File(content) = &named.node.kind else {
             continue;
         };
-        if content.is_empty() || place.block != 0 || later.contains(&item.id) {
+        let Some(place) = nodes.contents.get_mut(named.id.index()) else {
+            continue;
+        };
+        if content.is_empty() || place.block != 0 || later.contains(&named.id) {
             continue;
         }
         match within(content) {
-            Some((host, block)) => shared.push((item.id, host, block, content.len())),
+            Some((host, block)) => shared.push((named.id, host, block, content.len())),
             None => *place = take(content, blocks)?,
         }
     }
@@ -292,15 +294,15 @@ fn take_contents<'a>(
 fn file_extents(nodes: &Nodes<'_>) -> Vec<(NodeId, FileExtent)> {
     let mut seen = BTreeSet::new();
     let mut extents = Vec::new();
-    for item in nodes.tree.walk() {
-        let place = nodes.contents.get(item.id.index()).copied().unwrap_or_default();
-        if place.len > 0 && seen.insert(item.id) {
+    for named in nodes.tree.walk() {
+        let place = nodes.contents.get(named.id.index()).copied().unwrap_or_default();
+        if place.len > 0 && seen.insert(named.id) {
             let extent = FileExtent {
                 logical: 0,
                 physical: u64::from(place.block) * BLOCK,
                 len: place.len,
             };
-            extents.push((item.id, extent));
+            extents.push((named.id, extent));
         }
     }
     extents
@@ -308,16 +310,16 @@ fn file_extents(nodes: &Nodes<'_>) -> Vec<(NodeId, FileExtent)> {
 
 /// Refuses names and lengths beyond the limits.
 fn check(tree: &Tree) -> Result<(), Error> {
-    for item in tree.walk() {
-        let len = item.path.rsplit(|&byte| byte == b'/').next().map_or(0, <[u8]>::len);
+    for named in tree.walk() {
+        let len = named.path.rsplit(|&byte| byte == b'/').next().map_or(0, <[u8]>::len);
         if len > MAX_NAME_LEN {
-            return Err(Error::LongName { path: item.path, len });
+            return Err(Error::LongName { path: named.path, len });
         }
-        match &item.node.kind {
+        match &named.node.kind {
             Kind::File(content) if content.len() > MAX_FILE_LEN => {
                 return Err(Error::LargeFile {
                     len: content.len(),
-                    path: item.path,
+                    path: named.path,
                 });
             }
             _ => {}

@@ -44,7 +44,7 @@ fn everything() -> Tree {
 /// Tree as Rock Ridge stores it.
 fn stored(tree: &Tree) -> Tree {
     let mut stored = tree.clone();
-    let ids: Vec<NodeId> = tree.walk().map(|item| item.id).collect();
+    let ids: Vec<NodeId> = tree.walk().map(|named| named.id).collect();
     for id in ids {
         if let Kind::Symlink(target) = &mut stored.node_mut(id).kind {
             *target = squeezed(target);

@@ -220,8 +220,8 @@ mod tests {
         let mut nodes = tree.walk();
         let root = nodes.next().unwrap();
         headers.push(root.id, 0, b"");
-        for item in nodes {
-            headers.push(item.id, 0, &item.path);
+        for named in nodes {
+            headers.push(named.id, 0, &named.path);
         }
         headers.push_link(NodeId::ROOT, 0, b"link", 3);
         let expected: Vec<u8> = (0..22).flat_map(|number| headers.encode(number)).collect();

@@ -47,39 +47,39 @@ pub fn plan(tree: &Tree) -> Result<Extents, Error> {
     let mut links = Vec::new();
     // Directories that are open, each with the length of its path and its header.
     let mut open: Vec<(usize, u32)> = Vec::new();
-    for item in tree.walk() {
-        let slash = item.path.iter().rposition(|&byte| byte == b'/');
+    for named in tree.walk() {
+        let slash = named.path.iter().rposition(|&byte| byte == b'/');
         while open.last().is_some_and(|(len, _)| *len > slash.unwrap_or(0)) {
             open.pop();
         }
         let parent = open.last().map_or(0, |(_, header)| *header);
-        let name = item.path.get(slash.map_or(0, |slash| slash + 1)..).unwrap_or_default();
-        let holder = holders.get_mut(&item.id);
+        let name = named.path.get(slash.map_or(0, |slash| slash + 1)..).unwrap_or_default();
+        let holder = holders.get_mut(&named.id);
         if let Some(holder) = &holder
-            && holder.path != item.path
+            && holder.path != named.path
         {
-            links.push((item.id, parent, name.to_vec()));
+            links.push((named.id, parent, name.to_vec()));
             continue;
         }
-        match &item.node.kind {
-            Kind::Socket => return Err(Error::Socket { path: item.path }),
+        match &named.node.kind {
+            Kind::Socket => return Err(Error::Socket { path: named.path }),
             Kind::CharDevice(device) | Kind::BlockDevice(device)
                 if u64::from(device.major.max(device.minor)) > MAX_7_DIGITS =>
             {
                 return Err(Error::Device {
-                    path: item.path,
+                    path: named.path,
                     major: device.major,
                     minor: device.minor,
                 });
             }
             _ => {}
         }
-        let header = headers.push(item.id, parent, name);
+        let header = headers.push(named.id, parent, name);
         if let Some(holder) = holder {
             holder.header = header;
         }
-        if item.node.kind.is_directory() {
-            open.push((item.path.len(), header));
+        if named.node.kind.is_directory() {
+            open.push((named.path.len(), header));
         }
     }
     for (id, parent, name) in links {
@@ -132,20 +132,20 @@ struct Holder {
 /// as a link, otherwise the first.
 fn holders(tree: &Tree) -> BTreeMap<NodeId, Holder> {
     let mut holders: BTreeMap<NodeId, Holder> = BTreeMap::new();
-    for item in tree.walk().filter(|item| item.node.nlink() > 1) {
+    for named in tree.walk().filter(|named| named.node.nlink() > 1) {
         let candidate = Holder {
-            is_link: item.link,
-            path: item.path,
+            is_link: named.link,
+            path: named.path,
             header: 0,
         };
-        match holders.get_mut(&item.id) {
+        match holders.get_mut(&named.id) {
             Some(holder) => {
                 if (candidate.is_link, &candidate.path) < (holder.is_link, &holder.path) {
                     *holder = candidate;
                 }
             }
             None => {
-                holders.insert(item.id, candidate);
+                holders.insert(named.id, candidate);
             }
         }
     }

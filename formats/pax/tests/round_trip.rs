@@ -80,15 +80,15 @@ proptest! {
         }
         let archive = pax_archive::plan(&tree).unwrap();
         let read: Vec<_> = pax_archive::entries(&archive).collect::<Result<_, _>>().unwrap();
-        let expected: Vec<_> = tree.walk().filter(|item| !item.path.is_empty()).collect();
+        let expected: Vec<_> = tree.walk().filter(|named| !named.path.is_empty()).collect();
         prop_assert_eq!(read.len(), expected.len());
-        for (entry, item) in read.iter().zip(&expected) {
-            prop_assert_eq!(&entry.path, &item.path);
-            prop_assert_eq!(&entry.meta, &item.node.meta);
+        for (entry, named) in read.iter().zip(&expected) {
+            prop_assert_eq!(&entry.path, &named.path);
+            prop_assert_eq!(&entry.meta, &named.node.meta);
             let pax_archive::Body::Node(kind) = &entry.body else {
                 panic!("{:?} is a link", entry.path);
             };
-            match (kind, &item.node.kind) {
+            match (kind, &named.node.kind) {
                 (Kind::File(a), Kind::File(b)) => prop_assert_eq!(a.to_vec().unwrap(), b.to_vec().unwrap()),
                 (Kind::Symlink(a), Kind::Symlink(b)) => prop_assert_eq!(a, b),
                 (Kind::CharDevice(a), Kind::CharDevice(b)) => prop_assert_eq!(a, b),
@@ -105,7 +105,7 @@ proptest! {
             let mut content = Vec::new();
             entry.read_to_end(&mut content).unwrap();
         }
-        prop_assert_eq!(names, expected.iter().map(|item| item.path.clone()).collect::<Vec<_>>());
+        prop_assert_eq!(names, expected.iter().map(|named| named.path.clone()).collect::<Vec<_>>());
     }
 
     #[test]
@@ -161,8 +161,15 @@ fn an_archive_is_unpacked_into_a_tree() {
     let archive = pax_archive::plan(&tree).unwrap();
     let copy = pax_archive::read_tree(&archive).unwrap();
     let facts = |tree: &Tree| -> Vec<_> {
-        let item = |item: tree::Item<'_>| (item.path.clone(), item.node.meta.clone(), item.node.nlink(), item.link);
-        tree.walk().map(item).collect()
+        let fields = |named: tree::NamedNode<'_>| {
+            (
+                named.path.clone(),
+                named.node.meta.clone(),
+                named.node.nlink(),
+                named.link,
+            )
+        };
+        tree.walk().map(fields).collect()
     };
     assert_eq!(facts(&copy), facts(&tree));
     assert_eq!(

@@ -14,7 +14,7 @@ pub(crate) struct Survey<'a> {
     pub(crate) files: Vec<File<'a>>,
     /// Index in `files` by node.
     pub(crate) file_index: Vec<u32>,
-    /// Number of names by node.
+    /// Link count by node.
     pub(crate) nlink: Vec<u32>,
     pub(crate) ids: Ids,
 }
@@ -28,34 +28,34 @@ impl<'a> Survey<'a> {
             nlink: vec![0; tree.capacity()],
             ids: Ids::default(),
         };
-        for item in tree.walk() {
-            let nlink = slot(&survey.nlink, item.id);
-            set(&mut survey.nlink, item.id, nlink.saturating_add(1));
+        for named in tree.walk() {
+            let nlink = slot(&survey.nlink, named.id);
+            set(&mut survey.nlink, named.id, nlink.saturating_add(1));
             if nlink > 0 {
                 continue;
             }
-            let meta = &item.node.meta;
+            let meta = &named.node.meta;
             if survey.ids.index(meta.uid).is_none() || survey.ids.index(meta.gid).is_none() {
                 return Err(Error::Ids {
-                    path: item.path,
+                    path: named.path,
                     uid: meta.uid,
                     gid: meta.gid,
                 });
             }
-            xattr::check(&item.path, meta)?;
-            match &item.node.kind {
-                Kind::Directory(_) => survey.directories.push((item.id, item.path)),
+            xattr::check(&named.path, meta)?;
+            match &named.node.kind {
+                Kind::Directory(_) => survey.directories.push((named.id, named.path)),
                 Kind::File(content) => {
-                    set(&mut survey.file_index, item.id, survey.files.len() as u32);
+                    set(&mut survey.file_index, named.id, survey.files.len() as u32);
                     survey.files.push(File {
-                        path: item.path,
+                        path: named.path,
                         content,
                     });
                 }
                 Kind::CharDevice(device) | Kind::BlockDevice(device) => {
                     if device.major > 0xfff || device.minor > 0xf_ffff {
                         return Err(Error::Device {
-                            path: item.path,
+                            path: named.path,
                             major: device.major,
                             minor: device.minor,
                         });

@@ -196,22 +196,22 @@ pub fn read(linux: Linux<'_>, images: &[&Extents], command: &str) -> (Vec<Tree>,
 fn describe(tree: &Tree, links: bool) -> BTreeMap<Vec<u8>, (String, Vec<u8>)> {
     let mut first: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
     tree.walk()
-        .filter(|item| !matches!(item.node.kind, Kind::Socket))
-        .map(|item| {
-            let (kind, content) = match &item.node.kind {
+        .filter(|named| !matches!(named.node.kind, Kind::Socket))
+        .map(|named| {
+            let (kind, content) = match &named.node.kind {
                 Kind::Directory(_) => ("directory".to_owned(), Vec::new()),
                 Kind::File(content) => ("file".to_owned(), content.to_vec().unwrap()),
                 Kind::Symlink(target) => ("link".to_owned(), target.clone()),
                 other => (format!("{other:?}"), Vec::new()),
             };
             // GNU tar stores hard links of files and of symbolic links only.
-            let same = match &item.node.kind {
+            let same = match &named.node.kind {
                 Kind::File(_) | Kind::Symlink(_) if links => {
-                    first.entry(item.id.index()).or_insert_with(|| item.path.clone())
+                    first.entry(named.id.index()).or_insert_with(|| named.path.clone())
                 }
-                _ => &item.path,
+                _ => &named.path,
             };
-            let meta = &item.node.meta;
+            let meta = &named.node.meta;
             let xattrs: Vec<_> = meta
                 .xattrs
                 .iter()
@@ -227,7 +227,7 @@ fn describe(tree: &Tree, links: bool) -> BTreeMap<Vec<u8>, (String, Vec<u8>)> {
                 meta.mtime,
                 show(same)
             );
-            (item.path, (facts, content))
+            (named.path, (facts, content))
         })
         .collect()
 }

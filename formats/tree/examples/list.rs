@@ -18,8 +18,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn list(directory: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     let tree = Tree::from_dir(directory)?;
-    let lines = tree.walk().map(|item| {
-        let kind = match &item.node.kind {
+    let lines = tree.walk().map(|named| {
+        let kind = match &named.node.kind {
             Kind::Directory(entries) => format!("directory of {}", entries.len()),
             Kind::File(content) => format!("{} bytes", content.len()),
             Kind::Symlink(target) => format!("link to {}", show(target)),
@@ -27,7 +27,7 @@ fn list(directory: &Path) -> Result<Vec<String>, Box<dyn Error>> {
             Kind::Fifo => "named pipe".to_owned(),
             Kind::Socket => "socket".to_owned(),
         };
-        format!("{:04o} {}: {kind}", item.node.meta.mode, show(&item.path))
+        format!("{:04o} {}: {kind}", named.node.meta.mode, show(&named.path))
     });
     Ok(lines.collect())
 }

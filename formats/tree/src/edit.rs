@@ -109,8 +109,8 @@ impl Tree {
         let meta = other.node(NodeId::ROOT).meta.clone();
         let top = self.insert(path, meta, Kind::directory(), parents)?;
         let len = self.locate_with_len(path).map_or(0, |(_, _, len)| len);
-        if let Some(item) = other.walk().find(|item| len + 1 + item.path.len() > MAX_PATH_LEN) {
-            let path = below(path, &item.path);
+        if let Some(named) = other.walk().find(|named| len + 1 + named.path.len() > MAX_PATH_LEN) {
+            let path = below(path, &named.path);
             return Err(Error::TooLong { path });
         }
         self.weight = self.weight.saturating_add(other.weight);

@@ -60,15 +60,15 @@ impl TreeFingerprint {
     pub fn tree(&mut self, tree: &Tree) {
         // Position of the first name of each node; later names are recorded as references to it.
         let mut first: Vec<Option<u64>> = vec![None; tree.capacity()];
-        for (number, item) in (0..).zip(tree.walk()) {
-            self.bytes(&item.path);
-            match first.get_mut(item.id.index()) {
+        for (number, named) in (0..).zip(tree.walk()) {
+            self.bytes(&named.path);
+            match first.get_mut(named.id.index()) {
                 Some(Some(other)) => self.number(*other),
                 slot => {
                     slot.map(|slot| slot.replace(number));
                     self.number(number);
-                    self.meta(&item.node.meta);
-                    self.kind(&item.node.kind);
+                    self.meta(&named.node.meta);
+                    self.kind(&named.node.kind);
                 }
             }
         }

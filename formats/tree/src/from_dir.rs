@@ -311,7 +311,7 @@ mod tests {
         let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
 
         let tree = Tree::from_dir(host.path()).unwrap();
-        let names: Vec<String> = tree.walk().map(|item| crate::show(&item.path)).collect();
+        let names: Vec<String> = tree.walk().map(|named| crate::show(&named.path)).collect();
         assert_eq!(
             names,
             ["", "a", "b", "b/link", "b/run", "b/symlink", "empty", "socket", "z"]
@@ -329,8 +329,8 @@ mod tests {
         );
         let links: Vec<bool> = tree
             .walk()
-            .filter(|item| item.node.nlink() > 1)
-            .map(|item| item.link)
+            .filter(|named| named.node.nlink() > 1)
+            .map(|named| named.link)
             .collect();
         assert_eq!(links, [false, true, true], "the first in order of names is not a link");
     }

@@ -37,7 +37,7 @@ pub use image::{FileExtent, Image};
 pub use node::{Device, Entry, Kind, Meta, Node, NodeId, Time};
 pub use store::Tree;
 pub use uuid::Uuid;
-pub use walk::Item;
+pub use walk::NamedNode;
 
 #[cfg(test)]
 mod tests;

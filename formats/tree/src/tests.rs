@@ -28,7 +28,7 @@ fn symlink(tree: &mut Tree, path: &str, target: &str) {
 }
 
 fn paths(tree: &Tree) -> Vec<String> {
-    tree.walk().skip(1).map(|item| show(&item.path)).collect()
+    tree.walk().skip(1).map(|named| show(&named.path)).collect()
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn hard_links_share_a_node_until_the_last_name_goes() {
     let id = tree.link(b"a", b"b", &meta).unwrap();
     assert_eq!(tree.node(id).nlink(), 2);
     assert_eq!(
-        tree.walk().map(|item| item.link).collect::<Vec<_>>(),
+        tree.walk().map(|named| named.link).collect::<Vec<_>>(),
         [false, true, false]
     );
     let mut other = Tree::default();
@@ -127,7 +127,7 @@ fn paths_that_linux_cannot_open_are_refused() {
     symlink(&mut tree, "missing", &"m/".repeat(2000));
     let directories = "m/".repeat(2100);
     assert!(too_long(put(&mut tree, &format!("missing/{directories}"), Kind::Fifo)));
-    let longest = tree.walk().map(|item| item.path.len()).max();
+    let longest = tree.walk().map(|named| named.path.len()).max();
     assert!(longest.is_some_and(|longest| longest <= 8192), "{longest:?}");
 }
 

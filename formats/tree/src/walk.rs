@@ -5,9 +5,9 @@ use std::collections::btree_map;
 use crate::node::{Entry, Kind, Node, NodeId};
 use crate::store::Tree;
 
-/// Name of a node, as [`Tree::walk`] yields it.
+/// Node under one of its names, as [`Tree::walk`] yields it.
 #[derive(Clone, Debug)]
-pub struct Item<'a> {
+pub struct NamedNode<'a> {
     /// Path from the root, without a leading `/`; empty for the root.
     pub path: Vec<u8>,
     /// Identifier of the node.
@@ -21,7 +21,7 @@ pub struct Item<'a> {
 impl Tree {
     /// Iterates over all names from the root down, a directory before its entries, entries in
     /// bytewise order of their names.
-    pub fn walk(&self) -> impl Iterator<Item = Item<'_>> {
+    pub fn walk(&self) -> impl Iterator<Item = NamedNode<'_>> {
         Walk {
             tree: self,
             path: Vec::new(),
@@ -48,14 +48,14 @@ impl<'a> Walk<'a> {
 }
 
 impl<'a> Iterator for Walk<'a> {
-    type Item = Item<'a>;
+    type Item = NamedNode<'a>;
 
-    fn next(&mut self) -> Option<Item<'a>> {
+    fn next(&mut self) -> Option<NamedNode<'a>> {
         if !self.started {
             self.started = true;
             let node = self.tree.node(NodeId::ROOT);
             self.open(node);
-            return Some(Item {
+            return Some(NamedNode {
                 path: Vec::new(),
                 id: NodeId::ROOT,
                 node,
@@ -72,7 +72,7 @@ impl<'a> Iterator for Walk<'a> {
                 self.path.extend_from_slice(name);
                 let node = self.tree.node(entry.node);
                 self.open(node);
-                return Some(Item {
+                return Some(NamedNode {
                     path: self.path.clone(),
                     id: entry.node,
                     node,

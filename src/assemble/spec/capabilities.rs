@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{Item, added, items, put};
+use super::{TextItem, added, items, put};
 use crate::config::ContainerConfig;
 use crate::diagnostic::{Diagnostic, near};
 
@@ -74,7 +74,7 @@ pub fn compose(yaml: &ContainerConfig, label: &ContainerConfig, errors: &mut Vec
     Value::Object(sets)
 }
 
-fn expand(list: Vec<Item>, errors: &mut Vec<Diagnostic>) -> Vec<String> {
+fn expand(list: Vec<TextItem>, errors: &mut Vec<Diagnostic>) -> Vec<String> {
     if let [one] = list.as_slice() {
         match one.text.to_lowercase().as_str() {
             "none" => return Vec::new(),
@@ -82,7 +82,7 @@ fn expand(list: Vec<Item>, errors: &mut Vec<Diagnostic>) -> Vec<String> {
             _ => {}
         }
     }
-    for Item { field, text: name } in &list {
+    for TextItem { field, text: name } in &list {
         if !ALL.contains(&name.as_str()) {
             let upper = name.to_uppercase();
             // The common prefix would make all names similar.

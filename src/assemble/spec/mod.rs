@@ -312,16 +312,16 @@ fn filled<const N: usize>(texts: [&String; N]) -> Option<&str> {
     texts.into_iter().map(String::as_str).find(|text| !text.is_empty())
 }
 
-/// Item of a list of strings, with its path in the YAML.
-struct Item {
+/// Entry of a list of strings, with its path in the YAML.
+struct TextItem {
     field: String,
     text: String,
 }
 
 /// Lists the items of a field.
-fn items(field: &str, list: Option<&Vec<String>>) -> Vec<Item> {
+fn items(field: &str, list: Option<&Vec<String>>) -> Vec<TextItem> {
     let list = list.into_iter().flatten().enumerate();
-    let items = list.map(|(at, text)| Item {
+    let items = list.map(|(at, text)| TextItem {
         field: format!("{field}[{at}]"),
         text: text.clone(),
     });
@@ -334,7 +334,7 @@ fn added(
     list: Option<&Vec<String>>,
     label: Option<&Vec<String>>,
     more: Option<&Vec<String>>,
-) -> Vec<Item> {
+) -> Vec<TextItem> {
     match list {
         Some(_) => items(field, list),
         None => {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Item, added, first, items};
+use super::{TextItem, added, first, items};
 use crate::config::{ContainerConfig, Mount};
 use crate::diagnostic::{Diagnostic, nearest};
 
@@ -94,7 +94,7 @@ pub fn compose(
         "cgroup",
         options("nosuid,noexec,nodev,relatime,ro"),
     ));
-    for Item { field, text } in items("tmpfs", yaml.tmpfs.as_ref().or(label.tmpfs.as_ref())) {
+    for TextItem { field, text } in items("tmpfs", yaml.tmpfs.as_ref().or(label.tmpfs.as_ref())) {
         let parts: Vec<&str> = text.split(':').collect();
         match parts.as_slice() {
             [path] => add(mount(path, "tmpfs", "tmpfs", Vec::new())),
@@ -111,7 +111,7 @@ pub fn compose(
         label.binds.as_ref(),
         yaml.binds_add.as_ref(),
     );
-    for Item { field, text } in binds {
+    for TextItem { field, text } in binds {
         let parts: Vec<&str> = text.split(':').collect();
         match parts.as_slice() {
             [_] => {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Item, first};
+use super::{TextItem, first};
 use crate::config::ContainerConfig;
 use crate::diagnostic::{Diagnostic, nearest};
 
@@ -82,14 +82,14 @@ const ORDER: [(&str, &[&str]); 8] = [
 ];
 
 /// Parses limits of the form `name,soft,hard`.
-pub fn rlimits(list: &[Item], errors: &mut Vec<Diagnostic>) -> Vec<Value> {
+pub fn rlimits(list: &[TextItem], errors: &mut Vec<Diagnostic>) -> Vec<Value> {
     let limits = list
         .iter()
         .filter_map(|item| rlimit(item).map_err(|error| errors.push(error)).ok());
     limits.collect()
 }
 
-fn rlimit(Item { field, text }: &Item) -> Result<Value, Diagnostic> {
+fn rlimit(TextItem { field, text }: &TextItem) -> Result<Value, Diagnostic> {
     let parts: Vec<&str> = text.splitn(3, ',').map(str::trim).collect();
     let [name, soft, hard] = parts.as_slice() else {
         let message = format!("cannot parse rlimit: {text}");

@@ -94,8 +94,8 @@ fn device(major: u32, minor: u32) -> Vec<u8> {
 /// Expected files by path.
 pub fn expected(tree: &Tree) -> Listing {
     tree.walk()
-        .map(|item| {
-            let (kind, content) = match &item.node.kind {
+        .map(|named| {
+            let (kind, content) = match &named.node.kind {
                 Kind::Directory(_) => ("directory", Vec::new()),
                 Kind::File(content) => ("file", content.to_vec().unwrap()),
                 Kind::Symlink(target) => ("link", target.clone()),
@@ -104,14 +104,14 @@ pub fn expected(tree: &Tree) -> Listing {
                 Kind::Fifo => ("fifo", Vec::new()),
                 Kind::Socket => ("socket", Vec::new()),
             };
-            let meta = &item.node.meta;
+            let meta = &named.node.meta;
             let mode = if kind == "link" { 0o777 } else { meta.mode & SEEN_MODE };
             let (uid, gid, time) = (meta.uid, meta.gid, meta.mtime);
             let seen = Seen {
                 facts: format!("{kind} {mode:o} {uid}:{gid} {}.{:09}", time.seconds, time.nanoseconds),
                 content,
             };
-            (item.path, seen)
+            (named.path, seen)
         })
         .collect()
 }
@@ -192,10 +192,10 @@ pub fn inodes(image: &Image) -> u64 {
 
 /// Asserts that contents are at the extents of their files.
 fn check_extents(tree: &Tree, image: &Image) {
-    for item in tree.walk() {
-        for extent in image.file_extents(item.id) {
-            let Kind::File(content) = &item.node.kind else {
-                panic!("{:?} is not a file", item.path);
+    for named in tree.walk() {
+        for extent in image.file_extents(named.id) {
+            let Kind::File(content) = &named.node.kind else {
+                panic!("{:?} is not a file", named.path);
             };
             let found = image.extents().part(extent.physical, extent.len).to_vec().unwrap();
             let expected = content.part(extent.logical, extent.len).to_vec().unwrap();
@@ -215,13 +215,13 @@ pub fn check(tree: &Tree, options: &Options) -> Image {
     let disk = OnDisk::new(&image);
     if disk.is_root() {
         let (mut found, mut expected) = (found(&disk.extract()), expected(tree));
-        for item in tree.walk() {
+        for named in tree.walk() {
             // fsck.erofs 1.5 truncates holes at the end of a file; Linux does not.
-            if let Kind::File(content) = &item.node.kind
+            if let Kind::File(content) = &named.node.kind
                 && is_mostly_holes(content)
             {
-                found.remove(&item.path);
-                expected.remove(&item.path);
+                found.remove(&named.path);
+                expected.remove(&named.path);
             }
         }
         same(&found, &expected, "fsck.erofs");

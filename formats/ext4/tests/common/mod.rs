@@ -126,18 +126,18 @@ pub fn compare(tree: &Tree, image: &Image) {
             found.insert(path, ());
         }
     }
-    for item in tree.walk() {
-        let path = [&b"/"[..], &item.path].concat();
+    for named in tree.walk() {
+        let path = [&b"/"[..], &named.path].concat();
         let meta = fs.symlink_metadata(path.as_slice()).unwrap();
-        assert_eq!(u32::from(meta.mode() & 0o7777), item.node.meta.mode & 0o7777);
-        assert_eq!((meta.uid(), meta.gid()), (item.node.meta.uid, item.node.meta.gid));
+        assert_eq!(u32::from(meta.mode() & 0o7777), named.node.meta.mode & 0o7777);
+        assert_eq!((meta.uid(), meta.gid()), (named.node.meta.uid, named.node.meta.gid));
         let modified = meta.modified();
-        let mtime = item.node.meta.mtime;
+        let mtime = named.node.meta.mtime;
         assert_eq!(
             (modified.seconds(), modified.nanoseconds()),
             (mtime.seconds, mtime.nanoseconds)
         );
-        let kind = match &item.node.kind {
+        let kind = match &named.node.kind {
             Kind::Directory(_) => FileType::Directory,
             Kind::File(content) => {
                 assert_eq!(meta.len(), content.len());
@@ -156,9 +156,9 @@ pub fn compare(tree: &Tree, image: &Image) {
             Kind::Socket => FileType::Socket,
         };
         assert_eq!(meta.file_type(), kind);
-        assert!(item.path.is_empty() || found.remove(&item.path).is_some());
-        if let Kind::File(content) = &item.node.kind {
-            check_extents(image, item.id, content);
+        assert!(named.path.is_empty() || found.remove(&named.path).is_some());
+        if let Kind::File(content) = &named.node.kind {
+            check_extents(image, named.id, content);
         }
     }
     found.remove(&b"lost+found"[..]);

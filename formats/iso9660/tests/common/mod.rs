@@ -131,8 +131,8 @@ pub struct Seen {
 /// Expected listing by path.
 pub fn expected(tree: &Tree) -> BTreeMap<Vec<u8>, Seen> {
     let mut sums: BTreeMap<usize, (u64, u32)> = BTreeMap::new();
-    let items = tree.walk().map(|item| {
-        let meta = &item.node.meta;
+    let items = tree.walk().map(|named| {
+        let meta = &named.node.meta;
         let mut seen = Seen {
             mode: meta.mode,
             uid: meta.uid,
@@ -140,10 +140,10 @@ pub fn expected(tree: &Tree) -> BTreeMap<Vec<u8>, Seen> {
             mtime: meta.mtime.seconds,
             ..Seen::default()
         };
-        seen.kind = match &item.node.kind {
+        seen.kind = match &named.node.kind {
             Kind::Directory(_) => "dir",
             Kind::File(content) => {
-                let sum = sums.entry(item.id.index()).or_insert_with(|| {
+                let sum = sums.entry(named.id.index()).or_insert_with(|| {
                     let bytes = content.to_vec().unwrap();
                     (bytes.len() as u64, cksum(&bytes))
                 });
@@ -165,7 +165,7 @@ pub fn expected(tree: &Tree) -> BTreeMap<Vec<u8>, Seen> {
             Kind::Fifo => "fifo",
             Kind::Socket => "socket",
         };
-        (item.path, seen)
+        (named.path, seen)
     });
     items.collect()
 }

@@ -107,8 +107,8 @@ fn device(major: u32, minor: u32) -> Vec<u8> {
 /// modes of symbolic links.
 pub fn expected(tree: &Tree) -> Listing {
     tree.walk()
-        .map(|item| {
-            let (kind, content) = match &item.node.kind {
+        .map(|named| {
+            let (kind, content) = match &named.node.kind {
                 Kind::Directory(_) => ("directory", Vec::new()),
                 Kind::File(content) => ("file", content.to_vec().unwrap()),
                 Kind::Symlink(target) => ("link", target.clone()),
@@ -117,11 +117,11 @@ pub fn expected(tree: &Tree) -> Listing {
                 Kind::Fifo => ("fifo", Vec::new()),
                 Kind::Socket => ("socket", Vec::new()),
             };
-            let nlink = match &item.node.kind {
+            let nlink = match &named.node.kind {
                 Kind::Directory(_) => 0,
-                _ => item.node.nlink(),
+                _ => named.node.nlink(),
             };
-            let meta = &item.node.meta;
+            let meta = &named.node.meta;
             let time = meta.mtime.seconds.clamp(0, u32::MAX.into());
             let mode = if kind == "link" { 0o777 } else { meta.mode };
             let seen = Seen {
@@ -129,7 +129,7 @@ pub fn expected(tree: &Tree) -> Listing {
                 content,
                 xattrs: meta.xattrs.clone(),
             };
-            (item.path, seen)
+            (named.path, seen)
         })
         .collect()
 }
@@ -246,9 +246,9 @@ fn backhand_can(tree: &Tree) -> bool {
     };
     let ids: BTreeSet<u32> = tree
         .walk()
-        .flat_map(|item| [item.node.meta.uid, item.node.meta.gid])
+        .flat_map(|named| [named.node.meta.uid, named.node.meta.gid])
         .collect();
-    ids.len() <= 2048 && tree.walk().all(|item| can(item.node))
+    ids.len() <= 2048 && tree.walk().all(|named| can(named.node))
 }
 
 /// Removes the properties that backhand does not read.
