@@ -1,6 +1,6 @@
 # Writes seeds into corpus/TARGET of the working directory. $M is moby, $R the root of the repository.
 set -eu
-for target in yaml label image_config reference deb modinfo layout layer registry inspect cpio deflate loader signature; do mkdir -p corpus/$target; done
+for target in yaml label image_config reference deb modinfo layout layer registry inspect cpio deflate loader signature verity; do mkdir -p corpus/$target; done
 n=0; for file in $R/examples/*.yml $R/pkg/*/build.yml; do n=$((n + 1)); cp $file corpus/yaml/$n; done
 n=0; for name in nginx docker.io/library/nginx:latest a.b:80/c/d@sha256:$(printf '0%.0s' $(seq 64)); do
   n=$((n + 1)); printf %s $name > corpus/reference/$n; done
@@ -12,6 +12,10 @@ cat > corpus/image_config/one <<'END'
 {"architecture":"amd64","os":"linux","config":{"Entrypoint":["/a"],"Cmd":["b"],"Env":["A=b"],"User":"1:2","WorkingDir":"/c",
 "Labels":{"org.mobyproject.config":"{\"capabilities\": [\"all\"]}"}},"rootfs":{"type":"layers","diff_ids":[]}}
 END
+mkdir -p work; for size in 512 1024; do for hash in sha256 sha512; do
+  head -c 20480 $R/Cargo.lock > work/data
+  veritysetup format --hash=$hash --data-block-size=$size --hash-block-size=512 --salt=00ff work/data work/area >/dev/null
+  cat work/area work/data > corpus/verity/$hash-$size; rm work/area; done; done
 mkdir -p work/p/DEBIAN work/p/usr/bin; echo a > work/p/usr/bin/a; ln -sf a work/p/usr/bin/b
 printf 'Package: p\nVersion: 1\nArchitecture: all\nMaintainer: a <a@example.org>\nDescription: p\n' > work/p/DEBIAN/control
 for how in gzip xz zstd none; do dpkg-deb -Z$how -b work/p corpus/deb/$how >/dev/null; done

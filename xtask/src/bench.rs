@@ -12,7 +12,8 @@ use crate::recipes::{COMMON, RECIPES};
 /// Number of runs of each, of which the median is printed.
 const ROUNDS: usize = 5;
 
-fn time(mut command: Command) -> Result<Duration> {
+/// Measures a run of a command.
+pub fn time(command: &mut Command) -> Result<Duration> {
     let start = Instant::now();
     let status = command.stdout(Stdio::null()).status();
     let status = status.map_err(cannot(format!("run {command:?}")))?;
@@ -22,7 +23,8 @@ fn time(mut command: Command) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
+/// Returns the median.
+pub fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
@@ -68,7 +70,7 @@ pub fn formats() -> Result {
             .args(["-f", formats, "--dir"])
             .arg(dir)
             .arg(root.join("examples/hello.yml"));
-        time(command)
+        time(&mut command)
     };
     let (payload, out, recipe) = (work.join("payload"), work.join("out"), work.join("recipe"));
     // The time that every format needs is subtracted.
@@ -80,10 +82,7 @@ pub fn formats() -> Result {
     // Devices are left out, since they take root.
     let mut unpack = Command::new("tar");
     unpack.args(["--warning=no-unknown-keyword", "--exclude=dev/*", "-xf"]);
-    time({
-        unpack.arg(file(".tar")).arg("-C").arg(&tree);
-        unpack
-    })?;
+    time(unpack.arg(file(".tar")).arg("-C").arg(&tree))?;
     let files: [(&str, PathBuf); 6] = [
         ("T", tree),
         ("K", file("-kernel")),
@@ -106,7 +105,7 @@ pub fn formats() -> Result {
                 .map_err(cannot(format!("find {}", path.display())))?;
             command.env(name, path);
         }
-        time(command)
+        time(&mut command)
     };
     let copy = repeat(|| {
         shell(

@@ -20,7 +20,7 @@ const SECONDS: &str = "60";
 /// Limits for one input: memory in MiB, time in seconds.
 const LIMITS: [&str; 2] = ["-rss_limit_mb=3000", "-timeout=20"];
 /// Targets that CI runs.
-const CI: [&str; 8] = [
+const CI: [&str; 9] = [
     "signature",
     "yaml",
     "label",
@@ -29,6 +29,7 @@ const CI: [&str; 8] = [
     "layer",
     "registry",
     "inspect",
+    "verity",
 ];
 /// Number of targets that run at a time.
 const JOBS: usize = 2;

@@ -19,6 +19,7 @@ mod recipes;
 mod soak;
 mod test;
 mod tools;
+mod verity;
 mod windows;
 
 use std::process::{Command, ExitCode};
@@ -32,6 +33,7 @@ cargo xtask test PART     run another part of the tests: formats, boots or rest,
 cargo xtask test --all    run all tests and those that compile a kernel, half an hour more
 cargo xtask bench         time the formats against the programs that write the same
                           --peer PATH compares `moby build` with the linuxkit program at PATH
+                          --verity compares hash trees of 1 GiB with veritysetup
 cargo xtask fuzz [SECONDS]
                           run each fuzz target for SECONDS [default: 60]
                           `fuzz --ci [SECONDS]` runs only the parsers of untrusted input
@@ -58,8 +60,9 @@ fn main() -> ExitCode {
                 let peer = std::env::args_os().nth(3);
                 tools::install(false).and_then(|()| peer::run(peer.as_ref().map(std::path::Path::new)))
             }
+            Some("--verity") => tools::install(false).and_then(|()| verity::run()),
             Some(other) => Err(Error::new(format!("unknown option {other}"))
-                .help("use --peer [PATH] to compare with a linuxkit program")),
+                .help("use --peer [PATH] to compare with a linuxkit program, or --verity")),
         },
         "fuzz" => fuzz::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         "soak" => soak::run(&std::env::args().skip(2).collect::<Vec<_>>()),

@@ -30,6 +30,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("extlinux", "extlinux"),
     ("e2fsck", "e2fsprogs"),
     ("unsquashfs", "squashfs-tools"),
+    ("veritysetup", "cryptsetup-bin"),
     ("objcopy", "binutils"),
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
