@@ -111,9 +111,14 @@ fn stage(
     };
     let mut planner = Planner::new(system, &boot_files, &options, reporter)?;
     let mut staged = Staged::default();
+    let mut images = Vec::new();
     for format in &request.formats {
         reporter.step(&format!("building {}", format.name));
         for file in planner.plan(format)? {
+            images.extend(file.image.iter().map(|image| Subject {
+                name: image.name.clone(),
+                sha256: image.digest.trim_start_matches("sha256:").to_owned(),
+            }));
             staged
                 .add(file, &request.target, &request.name, reporter)
                 .map_err(Diagnostic::from)?;
@@ -121,19 +126,26 @@ fn stage(
     }
     if !request.documents.is_empty() {
         reporter.step("writing documents");
-        document(request, resolved, system, &mut staged)?;
+        document(request, resolved, system, images, &mut staged)?;
     }
     Ok(staged)
 }
 
-/// Writes the documents about the outputs, without names.
-fn document(request: &Request, resolved: &Resolved, system: &System, staged: &mut Staged) -> Result<(), Diagnostics> {
-    let outputs: Vec<Subject> = staged
+/// Writes the documents about the outputs, without names. `images` are those in the outputs.
+fn document(
+    request: &Request,
+    resolved: &Resolved,
+    system: &System,
+    images: Vec<Subject>,
+    staged: &mut Staged,
+) -> Result<(), Diagnostics> {
+    let mut outputs: Vec<Subject> = staged
         .digests()
         .map_err(Diagnostic::from)?
         .into_iter()
         .map(|(name, sha256)| Subject { name, sha256 })
         .collect();
+    outputs.extend(images);
     let mut add = |suffix: &str, bytes: Vec<u8>| -> Result<Subject, Diagnostics> {
         let sha256 = documents::sha256(&Extents::from_bytes(bytes.clone()))
             .map_err(|error| Diagnostic::error(format!("cannot write {}{suffix}: {error}", request.name)))?;

@@ -8,12 +8,18 @@ use clap::Args;
 use super::terminal::TerminalReporter;
 use super::{Failure, host_arch};
 use crate::arch::Arch;
+use crate::bounded;
 use crate::config::canonical;
 use crate::diagnostic::Diagnostic;
+use crate::documents::attachment;
 use crate::oci::registry::{Client, Credential, Credentials, Error, Mirror, Options, Platforms};
+use crate::oci::{ImageGraph, Referrers};
 use crate::reporter::Reporter;
 use crate::request::Registry;
 use crate::store::Store;
+
+/// Maximum length of an attached document, in bytes.
+const MAX_ATTACHMENT: u64 = 512 << 20;
 
 /// Access to registries.
 #[derive(Clone, Debug, Args)]
@@ -206,6 +212,10 @@ pub struct Push {
     /// Name to push it under [default: its own]
     #[arg(value_name = "DEST")]
     to: Option<String>,
+    /// Attach an SBOM (SPDX or CycloneDX), an in-toto statement such as provenance, or a Sigstore bundle
+    /// with one to the image; repeatable
+    #[arg(long, value_name = "FILE")]
+    attach: Vec<PathBuf>,
 }
 
 impl Push {
@@ -213,7 +223,10 @@ impl Push {
         let name = canonical(&self.image);
         let graph = store.graph(&name, &|_| None)?;
         let to = self.to.map_or_else(|| name.clone(), |to| canonical(&to));
-        let referrers = store.referrers_of(&graph)?;
+        let mut referrers = store.referrers_of(&graph)?;
+        for path in &self.attach {
+            referrers.push(attachment(path, &graph)?);
+        }
         let digest = flags
             .client()
             .push(&graph, &referrers, &name, &to, reporter)
@@ -221,6 +234,16 @@ impl Push {
         reporter.info(&format!("pushed {to}@{digest}"));
         Ok(())
     }
+}
+
+/// Reads a document to attach to an image, and returns it with the digest of its subject.
+fn attachment(path: &Path, image: &ImageGraph) -> Result<(String, Referrers), Failure> {
+    let bytes = bounded::read(path, MAX_ATTACHMENT).map_err(|error| {
+        let message = format!("cannot attach {}: {error}", path.display());
+        Diagnostic::error(message).caused_by(error)
+    })?;
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(attachment::attach(&file, bytes, image)?)
 }
 
 fn ask(question: &str) -> Result<String, Failure> {

@@ -7,6 +7,8 @@
 //! NAME.sources.json      in-toto statement with the source of every file
 //! ```
 
+#[cfg(feature = "registry")]
+pub mod attachment;
 pub mod provenance;
 pub mod sources;
 

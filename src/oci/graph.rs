@@ -156,6 +156,14 @@ impl ImageGraph {
         platforms.into_iter().collect()
     }
 
+    /// Lists the descriptors in the indexes of the image.
+    pub fn listed(&self) -> Vec<Value> {
+        let small = self.blobs.iter().filter(|blob| blob.content.len() <= MAX_JSON);
+        let parsed = small.filter_map(|blob| serde_json::from_slice::<Value>(&blob.content.to_vec().ok()?).ok());
+        let lists = parsed.filter_map(|value| value.get("manifests").and_then(Value::as_array).cloned());
+        lists.flatten().collect()
+    }
+
     /// Reads a blob of JSON by its digest.
     fn json(&self, digest: Option<&Value>) -> Option<Value> {
         let digest = digest?.as_str()?;

@@ -23,6 +23,8 @@ use super::{Error, ImageGraph, Layout, reference};
 
 /// Media type of the payload of a signature of cosign.
 pub const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+/// Media type of an empty configuration (OCI Image Specification, "Guidance for an Empty Descriptor").
+const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 /// Maximum length of a signature's manifest, payload or bundle, in bytes.
 pub const MAX_SIGNATURE: u64 = 4 << 20;
 /// Maximum number of signatures that are considered for one digest.
@@ -76,6 +78,54 @@ pub fn subject(name: &str) -> Option<(String, bool)> {
     let hex = tag.strip_prefix("sha256-")?;
     let is_hex = hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     is_hex.then(|| (format!("sha256:{hex}"), is_signature))
+}
+
+/// Builds the index of manifests that refer to an image, from their descriptors.
+pub fn index(manifests: &[Value]) -> Value {
+    json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests})
+}
+
+/// Builds a manifest with a document of a media type, and an image as its subject (OCI Image Specification,
+/// "Guidelines for Artifact Usage"). `layer` are annotations of the document; `subject` is the descriptor of
+/// a manifest or index.
+///
+/// # Errors
+/// Read errors.
+pub fn artifact(
+    content: Extents,
+    media_type: &str,
+    layer: &[(&str, &str)],
+    annotations: &[(&str, &str)],
+    subject: &Value,
+) -> io::Result<ImageGraph> {
+    let map = |pairs: &[(&str, &str)]| -> Value {
+        let pairs = pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), Value::from(*value)));
+        pairs.collect::<serde_json::Map<_, _>>().into()
+    };
+    let mut graph = ImageGraph::default();
+    let config = graph.add(Extents::from_bytes(b"{}".as_slice()), EMPTY)?;
+    let mut document = graph.add(content, media_type)?;
+    if !layer.is_empty() {
+        set(&mut document, "annotations", map(layer));
+    }
+    let part = |key: &str| subject.get(key).cloned();
+    let subject = json!({"mediaType": part("mediaType"), "digest": part("digest"), "size": part("size")});
+    let mut manifest = json!({
+        "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": media_type, "config": config,
+        "layers": [document], "subject": subject,
+    });
+    if !annotations.is_empty() {
+        set(&mut manifest, "annotations", map(annotations));
+    }
+    graph.top = graph.add_json(&manifest, MANIFEST)?;
+    // An index of referrers repeats both (Distribution Specification, "Pushing Manifests with Subject").
+    set(&mut graph.top, "artifactType", media_type.into());
+    if !annotations.is_empty() {
+        set(&mut graph.top, "annotations", map(annotations));
+    }
+    Ok(graph)
 }
 
 /// Returns whether a descriptor is `cosign save`'s entry for signatures or other attachments of an image.
@@ -135,16 +185,18 @@ impl Referrers {
             for manifest in &self.manifests {
                 graph.extend(manifest);
             }
-            let tops: Vec<&Value> = self.manifests.iter().map(|manifest| &manifest.top).collect();
-            let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": tops});
-            graph.top = graph.add_json(&index, INDEX)?;
+            let tops: Vec<Value> = self.manifests.iter().map(|manifest| manifest.top.clone()).collect();
+            graph.top = graph.add_json(&index(&tops), INDEX)?;
             graphs.push((referrers_tag(digest), graph));
         }
         Ok(graphs)
     }
 
     /// Builds the manifest of the payloads, with a configuration as cosign writes it.
-    fn signatures(&self) -> io::Result<ImageGraph> {
+    ///
+    /// # Errors
+    /// Read errors.
+    pub fn signatures(&self) -> io::Result<ImageGraph> {
         let mut graph = ImageGraph::default();
         let mut layers = Vec::new();
         let mut diff_ids = Vec::new();

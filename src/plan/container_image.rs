@@ -13,11 +13,20 @@ use crate::reporter::{Progress, Reporter};
 /// Paths of an init, in order of preference: LinuxKit's, then the usual ones.
 const INITS: [&str; 3] = ["/bin/rc.init", "/sbin/init", "/init"];
 
-/// Plans an archive with an OCI layout (OCI Image Layout Specification).
+/// Image in an archive.
+#[derive(Clone, Debug)]
+pub struct NamedImage {
+    /// Name with its tag.
+    pub name: String,
+    /// Digest of its manifest.
+    pub digest: String,
+}
+
+/// Plans an archive with an OCI layout (OCI Image Layout Specification), and returns the image in it, too.
 ///
 /// # Errors
 /// A tree that a tar cannot store, and reads and writes that fail.
-pub fn oci(root: &Tree, options: &Options, reporter: &dyn Reporter) -> Result<Extents, Error> {
+pub fn oci(root: &Tree, options: &Options, reporter: &dyn Reporter) -> Result<(Extents, NamedImage), Error> {
     let tar = pax::plan(root)?;
     let compression = options.compression.unwrap_or_default();
     let dir = options.temp_dir.clone();
@@ -29,11 +38,10 @@ pub fn oci(root: &Tree, options: &Options, reporter: &dyn Reporter) -> Result<Ex
     let stored = compress::compress(&tar, compression, options.jobs, &dir, &progress);
     let stored = stored.map_err(|source| Error::Write { path: dir, source })?;
     let graph = ImageGraph::from_layer(&tar, stored, &config(root), options.arch)?;
-    let layout = graph.layout(
-        &format!("{}:latest", options.name_within().to_lowercase()),
-        Time::from_seconds(options.time),
-    );
-    Ok(pax::plan(&layout)?)
+    let name = format!("{}:latest", options.name_within().to_lowercase());
+    let layout = graph.layout(&name, Time::from_seconds(options.time));
+    let digest = graph.digest().to_owned();
+    Ok((pax::plan(&layout)?, NamedImage { name, digest }))
 }
 
 /// Plans an archive for `docker load`.

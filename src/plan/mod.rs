@@ -30,6 +30,7 @@ use crate::codec::compress::Compression;
 use crate::diagnostic::size as show;
 pub use boot_files::BootFiles;
 pub use boot_loader::MAX_CMDLINE;
+pub use container_image::NamedImage;
 pub use drivers::Support;
 pub use error::Error;
 use formats::{Format, Layout, Root, Table};

@@ -8,6 +8,7 @@ use tree::Tree;
 
 use super::boot_files::BootFiles;
 use super::boot_loader::Bootable;
+use super::container_image::NamedImage;
 use super::disk::{Disk, RootPartition};
 use super::drivers::{Drivers, Support};
 use super::formats::{Archive, Filesystem, Firmware, Format, Layout, Part, Root, Table};
@@ -32,6 +33,8 @@ pub struct File {
     pub suffix: String,
     /// Content.
     pub content: Extents,
+    /// Image in it, of an OCI archive.
+    pub image: Option<NamedImage>,
 }
 
 /// Plans formats of a system.
@@ -51,6 +54,8 @@ pub struct Planner<'a> {
     /// Parts that boot with the root filesystem in the initrd.
     with_initramfs: Option<BootParts>,
     images: BTreeMap<Filesystem, Image>,
+    /// Image in the OCI archive that was planned last.
+    archived: Option<NamedImage>,
     /// Messages so far, none of which is repeated.
     reported: RefCell<BTreeSet<String>>,
 }
@@ -78,6 +83,7 @@ impl<'a> Planner<'a> {
             id: None,
             with_initramfs: None,
             images: BTreeMap::new(),
+            archived: None,
             reported: RefCell::default(),
         })
     }
@@ -107,10 +113,12 @@ impl<'a> Planner<'a> {
                 None => File {
                     suffix: file.suffix.to_owned(),
                     content,
+                    image: self.archived.take(),
                 },
                 Some(compression) => File {
                     suffix: format!("{}{}", file.suffix, compression.suffix()),
                     content: disk_image::compressed(&content, compression, self.options, self.reporter)?,
+                    image: None,
                 },
             });
         }
@@ -175,7 +183,11 @@ impl<'a> Planner<'a> {
                 files::put(&mut tree, "Dockerfile", content, self.options.time)?;
                 Ok(pax::plan(&tree)?)
             }
-            Archive::Oci => container_image::oci(&self.system.root, self.options, self.reporter),
+            Archive::Oci => {
+                let (content, image) = container_image::oci(&self.system.root, self.options, self.reporter)?;
+                self.archived = Some(image);
+                Ok(content)
+            }
             Archive::DockerLoad => container_image::docker_archive(&self.system.root, self.options),
             Archive::KernelInitrd => self.with_initramfs()?.tar(self.options.time),
             Archive::SdCard => {

@@ -21,6 +21,15 @@ pub fn is_bundle(media_type: &str) -> bool {
     MEDIA_TYPES.contains(&media_type)
 }
 
+/// Returns the annotations of a manifest with a bundle of a statement, as cosign writes them.
+#[cfg(any(feature = "registry", feature = "sign"))]
+pub fn annotations(predicate_type: &str) -> [(&'static str, &str); 2] {
+    [
+        ("dev.sigstore.bundle.content", "dsse-envelope"),
+        ("dev.sigstore.bundle.predicateType", predicate_type),
+    ]
+}
+
 /// Signature with the material for its verification.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -470,7 +470,7 @@ impl Pull<'_> {
         crate::diagnostic::nearest(wanted, tags)
     }
 
-    fn invalid(&self, what: String) -> Error {
+    pub(super) fn invalid(&self, what: String) -> Error {
         Error::Response {
             host: self.endpoint.host.clone(),
             what,

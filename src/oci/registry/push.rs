@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::endpoint::{self, Endpoint};
 use super::pull::Pull;
 use super::{Client, Content, Error, Request, header};
-use crate::oci::referrers::signature_tag;
+use crate::oci::graph::INDEX;
+use crate::oci::referrers::{self, referrers_tag, signature_tag};
 use crate::oci::{ImageGraph, Referrers, reference};
 use crate::reporter::{Progress, Reporter};
 
@@ -84,19 +85,16 @@ impl Client {
                 push.manifest(if reference.digest.is_some() { digest } else { tag }, bytes, media_type)?;
             }
         }
+        let there = Pull {
+            client: self,
+            endpoint: endpoint::own(registry, &self.options.plain_http),
+            reference: &reference,
+            cache: Path::new(""),
+            layers: None,
+            reporter,
+        };
         for (digest, referrers) in referrers {
-            // Others may have signed it too.
-            let there = Pull {
-                client: self,
-                endpoint: endpoint::own(registry, &self.options.plain_http),
-                reference: &reference,
-                cache: Path::new(""),
-                layers: None,
-                reporter,
-            };
-            let mut all = there.referrers(digest)?;
-            all.merge(referrers.clone());
-            push.referrers(digest, &all)?;
+            push.referrers(&there, digest, referrers)?;
         }
         Ok(top.to_owned())
     }
@@ -190,31 +188,60 @@ impl Push<'_> {
         self.client.success(&self.endpoint, &post, response).map(Mount::Upload)
     }
 
-    /// Pushes what refers to a digest: payloads under cosign's tag, and manifests with a subject, for which
-    /// the pusher maintains an index unless the registry does.
-    fn referrers(&self, subject: &str, referrers: &Referrers) -> Result<(), Error> {
-        let read = |source| Error::Transfer {
-            host: self.registry.to_owned(),
-            what: subject.to_owned(),
-            source,
-        };
-        for (tag, graph) in referrers.graphs(subject).map_err(read)? {
-            let types = manifest_types(&graph);
-            let mut is_listed = !types.is_empty();
-            for blob in &graph.blobs {
-                let Some(media_type) = types.get(&blob.digest) else {
-                    self.blob(&blob.digest, &blob.content)?;
-                    continue;
-                };
-                let bytes = blob.content.to_vec().map_err(read)?;
-                if blob.digest != graph.digest() {
-                    is_listed &= self.manifest(&blob.digest, &bytes, media_type)?;
-                } else if tag == signature_tag(subject) || !is_listed {
-                    self.manifest(&tag, &bytes, media_type)?;
-                }
+    /// Pushes what refers to a digest, beside what others have pushed: payloads under cosign's tag, and
+    /// manifests with a subject, for which the pusher maintains an index unless the registry does.
+    fn referrers(&self, there: &Pull<'_>, subject: &str, referrers: &Referrers) -> Result<(), Error> {
+        let read = |source| there.transfer(subject, source);
+        if !referrers.payloads.is_empty() {
+            let mut all = Referrers {
+                payloads: there.payloads(subject)?,
+                ..Referrers::default()
+            };
+            all.merge(Referrers {
+                payloads: referrers.payloads.clone(),
+                ..Referrers::default()
+            });
+            self.artifact(&all.signatures().map_err(read)?, &signature_tag(subject), &read)?;
+        }
+        let mut unlisted = Vec::new();
+        for manifest in &referrers.manifests {
+            if !self.artifact(manifest, manifest.digest(), &read)? {
+                unlisted.push(manifest.top.clone());
             }
         }
+        if unlisted.is_empty() {
+            return Ok(());
+        }
+        let mut index = there.referrers_index(subject)?.unwrap_or_else(|| referrers::index(&[]));
+        let Some(listed) = index.get_mut("manifests").and_then(Value::as_array_mut) else {
+            return Ok(());
+        };
+        let is_new = |top: &Value| !listed.iter().any(|known| text(known, "digest") == text(top, "digest"));
+        unlisted.retain(is_new);
+        if !unlisted.is_empty() {
+            listed.append(&mut unlisted);
+            self.manifest(&referrers_tag(subject), index.to_string().as_bytes(), INDEX)?;
+        }
         Ok(())
+    }
+
+    /// Pushes a manifest with its blobs, and returns true if the registry lists it by its subject.
+    fn artifact(
+        &self,
+        graph: &ImageGraph,
+        reference: &str,
+        read: &dyn Fn(std::io::Error) -> Error,
+    ) -> Result<bool, Error> {
+        let mut is_listed = false;
+        for blob in &graph.blobs {
+            if blob.digest == graph.digest() {
+                let bytes = blob.content.to_vec().map_err(read)?;
+                is_listed = self.manifest(reference, &bytes, text(&graph.top, "mediaType"))?;
+            } else {
+                self.blob(&blob.digest, &blob.content)?;
+            }
+        }
+        Ok(is_listed)
     }
 
     /// Pushes a manifest, and returns true if the registry lists it by its subject (OCI Distribution
@@ -233,22 +260,11 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Lists the manifests in the indexes of an image, each as its descriptor.
-fn listed(graph: &ImageGraph) -> Vec<Value> {
-    // Only indexes list manifests, and they are small.
-    let small = graph
-        .blobs
-        .iter()
-        .filter(|blob| blob.content.len() <= super::MAX_RESPONSE);
-    let parsed = small.filter_map(|blob| serde_json::from_slice::<Value>(&blob.content.to_vec().ok()?).ok());
-    let lists = parsed.filter_map(|value| value.get("manifests").and_then(Value::as_array).cloned());
-    lists.flatten().collect()
-}
-
 /// Lists the platforms, or else digests, of the manifests that are missing.
 fn missing(graph: &ImageGraph) -> Vec<String> {
     let is_here = |digest: &str| graph.blobs.iter().any(|blob| blob.digest == digest);
-    let absent = listed(graph)
+    let absent = graph
+        .listed()
         .into_iter()
         .filter(|manifest| !is_here(text(manifest, "digest")));
     let name = |manifest: Value| match manifest.get("platform") {
@@ -260,7 +276,7 @@ fn missing(graph: &ImageGraph) -> Vec<String> {
 
 /// Returns the media types of manifests and indexes in their descriptors, by digest.
 fn manifest_types(graph: &ImageGraph) -> BTreeMap<String, String> {
-    let descriptors = listed(graph).into_iter().chain([graph.top.clone()]);
+    let descriptors = graph.listed().into_iter().chain([graph.top.clone()]);
     let pair = |descriptor: Value| {
         (
             text(&descriptor, "digest").to_owned(),

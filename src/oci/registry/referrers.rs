@@ -14,6 +14,9 @@ use crate::oci::{ImageGraph, Referrers, digest};
 
 /// Beginning of the artifact types of sigstore bundles.
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";
+/// Maximum number of pages of a list of referrers, and of manifests on all of them.
+const MAX_PAGES: usize = 1000;
+const MAX_LISTED: usize = 100_000;
 /// Annotation of a bundle with the type of its statement, and the type of signatures. Other statements,
 /// such as SBOMs, can be large.
 const PREDICATE: (&str, &str) = (
@@ -28,10 +31,10 @@ impl Pull<'_> {
     /// A registry that cannot be reached, and wrong digests. A registry without signatures, or that denies
     /// access to them, has none.
     pub(super) fn referrers(&self, subject: &str) -> Result<Referrers, Error> {
-        let mut referrers = Referrers::default();
-        if let Some(manifest) = self.optional_manifest(&signature_tag(subject))? {
-            referrers.payloads = self.payloads(&manifest)?;
-        }
+        let mut referrers = Referrers {
+            payloads: self.payloads(subject)?,
+            ..Referrers::default()
+        };
         for descriptor in self
             .listed(subject)?
             .iter()
@@ -50,23 +53,60 @@ impl Pull<'_> {
 
     /// Lists the manifests whose subject is a digest: by the API, else by the tag schema.
     fn listed(&self, subject: &str) -> Result<Vec<Descriptor>, Error> {
-        let path = format!("{}/referrers/{subject}", self.repository());
-        let headers = [("Accept", crate::oci::graph::INDEX)];
-        let request = Request::get(&path, self.repository(), &headers);
-        let mut response = self.client.send(&self.endpoint, self.registry(), &request)?;
-        if response.status().as_u16() == 200 {
-            let body = response.body_mut().with_config().limit(MAX_RESPONSE).read_to_vec();
-            let bytes = body.map_err(|error| self.transfer(subject, error.into_io()))?;
-            if let Ok(index) = serde_json::from_slice::<ImageIndex>(&bytes) {
-                return Ok(index.manifests().clone());
-            }
-        } else {
-            // An unread body would cost the connection.
-            let _ = super::text(response);
+        if let Some(listed) = self.listed_by_api(subject)? {
+            return Ok(listed);
         }
         let tagged = self.optional_manifest(&referrers_tag(subject))?;
         let index = tagged.and_then(|manifest| serde_json::from_slice::<ImageIndex>(&manifest.bytes).ok());
         Ok(index.map(|index| index.manifests().clone()).unwrap_or_default())
+    }
+
+    /// Lists the manifests whose subject is a digest by the API, all pages of it; `None` if the registry lacks
+    /// the API.
+    fn listed_by_api(&self, subject: &str) -> Result<Option<Vec<Descriptor>>, Error> {
+        let mut listed = Vec::new();
+        let mut path = format!("{}/referrers/{subject}", self.repository());
+        for page in 0..MAX_PAGES {
+            let headers = [("Accept", crate::oci::graph::INDEX)];
+            let request = Request::get(&path, self.repository(), &headers);
+            let mut response = self.client.send(&self.endpoint, self.registry(), &request)?;
+            if page == 0 && response.status().as_u16() != 200 {
+                // An unread body would cost the connection.
+                let _ = super::text(response);
+                return Ok(None);
+            }
+            if page > 0 {
+                response = self.client.success(&self.endpoint, &request, response)?;
+            }
+            let next = super::header(&response, "link").and_then(|link| next_page(link, &path));
+            let body = response.body_mut().with_config().limit(MAX_RESPONSE).read_to_vec();
+            let bytes = body.map_err(|error| self.transfer(subject, error.into_io()))?;
+            match serde_json::from_slice::<ImageIndex>(&bytes) {
+                Ok(index) => listed.extend(index.manifests().iter().cloned()),
+                Err(_) if page == 0 => return Ok(None),
+                Err(error) => return Err(self.invalid(format!("its list of referrers is not an index: {error}"))),
+            }
+            match next {
+                None => return Ok(Some(listed)),
+                Some(_) if listed.len() > MAX_LISTED => break,
+                Some(next) => path = next,
+            }
+        }
+        Err(self.invalid(format!(
+            "it lists more than {MAX_LISTED} referrers, or {MAX_PAGES} pages of them"
+        )))
+    }
+
+    /// Fetches the index of the tag schema as it is, for it to be added to; `None` if there is none.
+    pub(super) fn referrers_index(&self, subject: &str) -> Result<Option<Value>, Error> {
+        match self.manifest_without_help(&referrers_tag(subject)) {
+            Ok(manifest) => match serde_json::from_slice::<Value>(&manifest.bytes) {
+                Ok(index) if index.get("manifests").is_some_and(Value::is_array) => Ok(Some(index)),
+                _ => Err(self.invalid(format!("{} is not an image index", referrers_tag(subject)))),
+            },
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Fetches a manifest that need not exist.
@@ -78,8 +118,11 @@ impl Pull<'_> {
         }
     }
 
-    /// Fetches the payloads of a manifest of signatures.
-    fn payloads(&self, manifest: &Fetched) -> Result<Vec<Payload>, Error> {
+    /// Fetches the payloads of cosign's signatures of a digest.
+    pub(super) fn payloads(&self, subject: &str) -> Result<Vec<Payload>, Error> {
+        let Some(manifest) = self.optional_manifest(&signature_tag(subject))? else {
+            return Ok(Vec::new());
+        };
         let (Ok(parsed), Ok(value)) = (
             serde_json::from_slice::<ImageManifest>(&manifest.bytes),
             serde_json::from_slice::<Value>(&manifest.bytes),
@@ -154,4 +197,61 @@ fn is_signature(descriptor: &Descriptor) -> bool {
     let annotations = descriptor.annotations().as_ref();
     let predicate = annotations.and_then(|annotations| annotations.get(PREDICATE.0));
     is_bundle && predicate.is_none_or(|predicate| predicate == PREDICATE.1)
+}
+
+/// Returns the address of the next page in a `Link` header (RFC 8288), relative to the path of this one.
+fn next_page(link: &str, path: &str) -> Option<String> {
+    let mut rest = link;
+    loop {
+        let (_, target) = rest.split_once('<')?;
+        let (target, parameters) = target.split_once('>')?;
+        let (parameters, more) = parameters.split_once(",").unwrap_or((parameters, ""));
+        let is_next = parameters.split(';').any(|parameter| {
+            let (name, value) = parameter.split_once('=').unwrap_or_default();
+            let mut relations = value.trim().trim_matches('"').split_ascii_whitespace();
+            name.trim().eq_ignore_ascii_case("rel") && relations.any(|relation| relation.eq_ignore_ascii_case("next"))
+        });
+        if is_next {
+            let base = path.split('?').next().unwrap_or_default();
+            return Some(if target.contains("://") || target.starts_with('/') {
+                target.to_owned()
+            } else if target.starts_with('?') {
+                format!("{base}{target}")
+            } else {
+                let directory = base.rsplit_once('/').map_or("", |(directory, _)| directory);
+                format!("{directory}/{target}")
+            });
+        }
+        rest = more;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn next_page_is_found_in_link_headers() {
+        let path = "team/app/referrers/sha256:12?n=2";
+        for (link, expected) in [
+            (
+                "</v2/team/app/referrers/sha256:12?last=a>; rel=\"next\"",
+                Some("/v2/team/app/referrers/sha256:12?last=a"),
+            ),
+            ("<?last=a>;rel=next", Some("team/app/referrers/sha256:12?last=a")),
+            (
+                "<sha256:12?last=a>; title=\"x\"; Rel=\"last NEXT\"",
+                Some("team/app/referrers/sha256:12?last=a"),
+            ),
+            (
+                "<https://a.example/p>; rel=\"first\", <https://b.example/q>; rel=\"next\"",
+                Some("https://b.example/q"),
+            ),
+            ("<https://a.example/p>; rel=\"prev\"", None),
+            ("", None),
+            ("<unfinished", None),
+        ] {
+            assert_eq!(next_page(link, path).as_deref(), expected, "{link}");
+        }
+    }
 }

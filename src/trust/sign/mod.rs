@@ -10,13 +10,9 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{bundle, policy, simple_signing, statement};
-use crate::oci::graph::MANIFEST;
-use crate::oci::referrers::{PAYLOAD, Payload};
+use crate::oci::referrers::{self, PAYLOAD, Payload};
 use crate::oci::{ImageGraph, Referrers};
 pub use private_key::{InvalidPrivateKey, PrivateKey};
-
-/// Media type of an empty configuration (OCI Image Specification, "Guidance for an Empty Descriptor").
-const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 
 /// Signature of a file.
 #[derive(Clone, Debug)]
@@ -51,33 +47,14 @@ pub fn image(key: &PrivateKey, name: &str, top: &serde_json::Value) -> std::io::
     let bundle = self::statement(key, statement::compose(&repository, hex).to_string().as_bytes());
     Ok(Referrers {
         payloads: vec![Payload { descriptor, content }],
-        manifests: vec![manifest(bundle, top)?],
+        manifests: vec![referrers::artifact(
+            Extents::from_bytes(bundle),
+            bundle::MEDIA_TYPE,
+            &[],
+            &bundle::annotations(statement::SIGNED),
+            top,
+        )?],
     })
-}
-
-/// Builds the manifest of a bundle, with the signed image as its subject.
-fn manifest(bundle: Vec<u8>, top: &serde_json::Value) -> std::io::Result<ImageGraph> {
-    let mut graph = ImageGraph::default();
-    let config = graph.add(Extents::from_bytes(b"{}".as_slice()), EMPTY)?;
-    let layer = graph.add(Extents::from_bytes(bundle), bundle::MEDIA_TYPE)?;
-    let annotations = json!({
-        "dev.sigstore.bundle.content": "dsse-envelope",
-        "dev.sigstore.bundle.predicateType": statement::SIGNED,
-    });
-    let part = |key: &str| top.get(key).cloned();
-    let subject = json!({"mediaType": part("mediaType"), "digest": part("digest"), "size": part("size")});
-    let manifest = json!({
-        "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": bundle::MEDIA_TYPE, "config": config,
-        "layers": [layer], "subject": subject, "annotations": annotations,
-    });
-    graph.top = graph.add_json(&manifest, MANIFEST)?;
-    for (key, value) in [
-        ("artifactType", json!(bundle::MEDIA_TYPE)),
-        ("annotations", annotations),
-    ] {
-        crate::oci::graph::set(&mut graph.top, key, value);
-    }
-    Ok(graph)
 }
 
 /// Signs an in-toto statement, and returns the bundle with both.

@@ -155,8 +155,14 @@ fn serve(mut client: TcpStream, upstream: u16, act: impl FnOnce(&Head) -> Action
         line: lines[0].clone(),
         headers: lines[1..].iter().map(lower).collect(),
     };
+    let len = head
+        .header("content-length")
+        .and_then(|len| len.parse().ok())
+        .unwrap_or(0);
+    let mut body = reader.take(len);
     let action = act(&head);
     if let Action::Respond(response) = action {
+        std::io::copy(&mut body, &mut std::io::sink())?;
         let Response { status, headers, body } = response;
         let len = body.len();
         let text = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {len}\r\nConnection: close\r\n\r\n{body}");
@@ -164,11 +170,7 @@ fn serve(mut client: TcpStream, upstream: u16, act: impl FnOnce(&Head) -> Action
     }
     let mut server = TcpStream::connect(("127.0.0.1", upstream))?;
     server.write_all(&raw)?;
-    let len = head
-        .header("content-length")
-        .and_then(|len| len.parse().ok())
-        .unwrap_or(0);
-    std::io::copy(&mut reader.take(len), &mut server)?;
+    std::io::copy(&mut body, &mut server)?;
     let mut response = Vec::new();
     server.read_to_end(&mut response)?;
     match action {
