@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Failure;
+use super::image::LoadedImage;
 use super::inputs::Inputs;
 use super::terminal::TerminalReporter;
 use super::{Environment, check, host_arch, inspect, lock};
 use crate::arch::Arch;
 use crate::assemble;
-use crate::config::canonical;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diff::{self, Change, Difference, FileChange, Property, Snapshot};
 use crate::inspect::Limits;
@@ -18,7 +18,7 @@ use crate::lock::Lock;
 use crate::reporter::Reporter;
 use crate::request::{Request, Sbom, Target};
 use crate::resolve;
-use crate::store::{self, Store};
+use crate::store;
 
 /// Changed files that are printed without `--all`.
 const SCREEN: usize = 40;
@@ -109,25 +109,8 @@ impl Diff {
         if path.is_file() {
             return self.output(name, path, reporter);
         }
-        let store = Store::open(&store::Options {
-            cache: environment.cache.clone(),
-            layouts: self.layout.clone(),
-            shared: environment.shared.clone(),
-            ..store::Options::default()
-        });
-        let store = store.map_err(Diagnostic::from)?;
-        let image = store.image(&canonical(name), self.arch).map_err(|error| {
-            let mut error = Diagnostic::from(error);
-            error
-                .help
-                .push(format!("to compare a file, check its path: there is no file {name}"));
-            error
-        })?;
-        let prepared = store.prepare(std::slice::from_ref(&image), super::jobs(None), &|progress| {
-            reporter.progress(progress);
-        });
-        let tree = prepared.and_then(|()| store.tree(&image)).map_err(Diagnostic::from)?;
-        Ok(Snapshot::of_tree(tree))
+        let image = LoadedImage::read(name, self.arch, &self.layout, environment, reporter)?;
+        Ok(Snapshot::of_tree(image.files))
     }
 
     /// Returns the request for the system of a YAML file, without outputs. Its lock is used.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use clap::Args;
 use extents::{Extents, FileBlob, emit};
 
-use super::{Failure, sources};
+use super::image::LoadedImage;
+use super::{Environment, Failure, host_arch, sources};
+use crate::arch::Arch;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::inspect::{self, Limits, Line, Report};
 use crate::reporter::Reporter;
@@ -20,7 +22,8 @@ pub(super) const MAX_ERRORS: usize = 10;
 /// Arguments of `moby inspect`.
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// File that `moby build` writes: disk image, ISO, filesystem, tar, kernel or initrd
+    /// File that `moby build` writes: disk image, ISO, filesystem, tar, kernel or initrd. With --sbom, also
+    /// an image
     file: PathBuf,
     /// List all files with their sizes in bytes
     #[arg(long, conflicts_with = "cat")]
@@ -32,18 +35,29 @@ pub struct Inspect {
     /// Reads NAME.sources.json beside the file, which `moby build --provenance` writes
     #[arg(long, value_name = "PATH", require_equals = true, num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["ls", "cat"])]
     sources: Option<String>,
-    /// Print an SBOM of the packages in the file: spdx or cyclonedx
+    /// Print an SBOM of the packages in the file or image: spdx or cyclonedx
     #[arg(long, value_name = "FORMAT", require_equals = true, num_args = 0..=1, default_missing_value = "spdx", value_parser = ["spdx", "cyclonedx"], hide_possible_values = true, conflicts_with_all = ["ls", "cat", "sources"])]
     sbom: Option<String>,
+    /// Architecture of an image [default: the host's]
+    #[arg(long, requires = "sbom", default_value = host_arch(), hide_default_value = true)]
+    arch: Arch,
+    /// Read an image from this OCI layout directory, OCI archive or `docker save` tar, before the cache;
+    /// repeatable
+    #[arg(long, value_name = "PATH", requires = "sbom")]
+    layout: Vec<PathBuf>,
     /// Print the whole summary, and decompress without limit
     #[arg(long)]
     all: bool,
 }
 
 impl Inspect {
-    /// Prints what is asked for; `time` is that of an SBOM, in seconds since 1970.
-    pub fn run(self, time: i64, reporter: &dyn Reporter) -> Result<(), Failure> {
+    /// Prints what is asked for.
+    pub fn run(self, environment: &Environment, reporter: &dyn Reporter) -> Result<(), Failure> {
         let name = self.file.display().to_string();
+        if let Some(format) = self.sbom.as_ref().filter(|_| !self.file.exists()) {
+            let image = LoadedImage::read(&name, self.arch, &self.layout, environment, reporter)?;
+            return sources::image_sbom(&image, self.arch, format, environment.time);
+        }
         let content = open(&self.file)?;
         if let Some(path) = &self.sources {
             return sources::sources(&self.file, &content, path);
@@ -61,7 +75,7 @@ impl Inspect {
             if !report.errors.is_empty() {
                 return errors(&name, report);
             }
-            return sources::sbom(&self.file, &content, report, format, time);
+            return sources::sbom(&self.file, &content, report, format, environment.time);
         }
         if self.ls {
             let lines = report

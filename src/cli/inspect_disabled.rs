@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
-use super::Failure;
+use super::{Environment, Failure};
 use crate::diagnostic::Diagnostic;
 use crate::reporter::Reporter;
 
@@ -16,7 +16,7 @@ pub struct Inspect {
 }
 
 impl Inspect {
-    pub fn run(self, _: i64, _: &dyn Reporter) -> Result<(), Failure> {
+    pub fn run(self, _: &Environment, _: &dyn Reporter) -> Result<(), Failure> {
         let _ = self.arguments;
         let missing = Diagnostic::error("cannot inspect files: this moby was compiled without the feature `inspect`");
         let help = "in moby's source tree, run `cargo build --release --features inspect`";

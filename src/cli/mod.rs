@@ -8,6 +8,8 @@ mod check;
 mod diff;
 mod explain;
 mod formats;
+#[cfg(feature = "inspect")]
+mod image;
 mod inputs;
 #[cfg(feature = "inspect")]
 mod inspect;
@@ -170,7 +172,7 @@ impl Moby {
             Command::Check(check) => check.run(&reporter),
             Command::Schema => print(&format!("{:#}\n", crate::config::schema::schema())),
             Command::Run(run) => run.run(environment.cache, &reporter),
-            Command::Inspect(inspect) => inspect.run(environment.time, &reporter),
+            Command::Inspect(inspect) => inspect.run(&environment, &reporter),
             #[cfg(feature = "inspect")]
             Command::Diff(diff) => diff.run(&environment, &reporter),
             Command::Pkg(pkg) => pkg.run(environment.cache, &reporter),

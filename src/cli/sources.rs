@@ -7,7 +7,9 @@ use serde::Deserialize;
 use tree::{Kind, Tree};
 
 use super::Failure;
+use super::image::LoadedImage;
 use super::inspect::printable;
+use crate::arch::Arch;
 use crate::bounded;
 use crate::diagnostic::Diagnostic;
 use crate::diff::Snapshot;
@@ -21,6 +23,8 @@ use crate::sbom::{self, Package, cyclonedx, spdx};
 const MAX_DOCUMENT: u64 = 512 << 20;
 /// Name of the SBOM in a root filesystem, as `--sbom-output` has it by default.
 const SBOM: &str = "sbom.spdx.json";
+/// Path of the kernel in an image.
+const KERNEL: &str = "kernel";
 
 /// Statement with the sources of files.
 #[derive(Deserialize)]
@@ -117,8 +121,25 @@ pub fn sbom(file: &Path, content: &Extents, report: Report, format: &str, time: 
     let is_new = |package: &Package| package.purl.is_none() || !known.contains(&package.purl);
     image.packages.extend(embedded(&root).into_iter().filter(is_new));
     if let Some(kernel) = &snapshot.kernel {
-        image.add_kernel(kernel);
+        image.add_kernel(kernel, "boot/kernel");
     }
+    print(name, image, format, time)
+}
+
+/// Prints an SBOM of an image: of its own SBOM, else of the packages in its files.
+pub fn image_sbom(loaded: &LoadedImage, arch: Arch, format: &str, time: i64) -> Result<(), Failure> {
+    let LoadedImage { store, image, files } = loaded;
+    let documents = store.sboms(&image.name, arch).map_err(Diagnostic::from)?;
+    let mut bom = ImageBom::new(&image.name, image.digest(), &documents, files);
+    // An image with a kernel has it there, as LinuxKit's have.
+    if let Some(Kind::File(kernel)) = files.lookup(KERNEL.as_bytes()).map(|id| &files.node(id).kind) {
+        bom.add_kernel(kernel, KERNEL);
+    }
+    print(image.name.clone(), bom, format, time)
+}
+
+/// Prints an SBOM of one output or image.
+fn print(name: String, image: ImageBom, format: &str, time: i64) -> Result<(), Failure> {
     let bom = Bom {
         name,
         time,

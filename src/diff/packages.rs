@@ -10,7 +10,7 @@ use crate::sbom::Package;
 /// Package with other versions than before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PackageChange {
-    /// Kind, as in package URLs: `deb`, `apk`, `golang`, `cargo`.
+    /// Kind, as in package URLs: `deb`, `apk`, `rpm`, `golang`, `cargo`.
     pub kind: &'static str,
     /// Name.
     pub name: String,

@@ -100,7 +100,7 @@ fn bom(request: &Request, resolved: &Resolved, system: &System) -> Result<Bom, D
         let mut found = image_bom(&resolved.store, image, request)?;
         let is_kernel = crate::config::canonical(&resolved.config.kernel.image) == image.name;
         if let Some(kernel) = system.kernel.as_ref().filter(|_| is_kernel) {
-            found.add_kernel(kernel);
+            found.add_kernel(kernel, "boot/kernel");
         }
         images.insert(&image.name, found);
     }

@@ -52,8 +52,8 @@ impl ImageBom {
         bom
     }
 
-    /// Adds the kernel of the image.
-    pub fn add_kernel(&mut self, kernel: &Extents) {
+    /// Adds the kernel of the image, which is at a path in it.
+    pub fn add_kernel(&mut self, kernel: &Extents, path: &str) {
         if let Ok(Some(version)) = crate::kernel::version(kernel) {
             self.packages.push(Package {
                 kind: Kind::Generic,
@@ -62,7 +62,7 @@ impl ImageBom {
                 version,
                 license: None,
                 source: None,
-                found_in: Some("boot/kernel".into()),
+                found_in: Some(path.to_owned()),
             });
         }
     }

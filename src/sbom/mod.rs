@@ -1,8 +1,8 @@
 //! Software bills of materials: packages found in a filesystem tree, and documents about them.
 //!
 //! ```text
-//! dpkg's, apk's databases, programs of Go and Rust ──scan──▶ Package ──▶ SPDX 2.3, CycloneDX 1.6
-//!                    SPDX documents of the images ──spdx──▶
+//! databases of dpkg, apk and RPM, programs of Go and Rust ──scan──▶ Package ──▶ SPDX 2.3, CycloneDX 1.6
+//!                           SPDX documents of the images ──spdx──▶
 //! ```
 
 pub mod apk;
@@ -17,6 +17,7 @@ mod purl;
 mod rpm;
 mod scan;
 pub mod spdx;
+mod sqlite;
 
 pub use scan::{Scan, distribution, scan};
 
@@ -27,6 +28,8 @@ pub enum Kind {
     Deb,
     /// Package of Alpine.
     Apk,
+    /// Package of Fedora, SUSE and their derivatives.
+    Rpm,
     /// Go module.
     Golang,
     /// Rust crate.
@@ -41,6 +44,7 @@ impl Kind {
         match self {
             Kind::Deb => "deb",
             Kind::Apk => "apk",
+            Kind::Rpm => "rpm",
             Kind::Golang => "golang",
             Kind::Cargo => "cargo",
             Kind::Generic => "generic",

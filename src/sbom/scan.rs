@@ -29,8 +29,7 @@ pub fn scan(tree: &Tree) -> Scan {
     for root in roots(tree) {
         packages.extend(dpkg::described(tree, &root));
         packages.extend(apk::packages(tree, &root));
-        let databases = rpm::databases(tree, &root).into_iter();
-        unread.extend(databases.map(|path| format!("{path} (RPM database)")));
+        packages.extend(rpm::packages(tree, &root, &mut unread));
     }
     let mut seen: BTreeSet<NodeId> = BTreeSet::new();
     for named in tree.walk() {

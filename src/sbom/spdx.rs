@@ -162,7 +162,7 @@ pub fn packages(document: &Value) -> Vec<Package> {
             reference.get("referenceLocator")?.as_str().filter(|_| is_purl)
         });
         let kind = |purl: &str| {
-            let kinds = [Kind::Deb, Kind::Apk, Kind::Golang, Kind::Cargo];
+            let kinds = [Kind::Deb, Kind::Apk, Kind::Rpm, Kind::Golang, Kind::Cargo];
             let name = purl.strip_prefix("pkg:")?.split('/').next()?;
             kinds.into_iter().find(|kind| kind.name() == name)
         };

@@ -34,6 +34,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("objcopy", "binutils"),
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
+    ("rpmbuild", "rpm"),
     ("docker-registry", "docker-registry"),
     ("htpasswd", "apache2-utils"),
     ("openssl", "openssl"),

@@ -253,7 +253,7 @@ fn an_image_with_attestations_and_one_with_an_rpm_database_say_so() {
     let text = fs::read_to_string(site.path("m.spdx.json")).unwrap();
     assert!(text.contains("pkg:npm/attested@7"), "{text}");
     assert!(
-        text.contains("not read: var/lib/rpm/rpmdb.sqlite (RPM database)"),
+        text.contains("not read: var/lib/rpm/rpmdb.sqlite (damaged RPM database)"),
         "{text}"
     );
 }
@@ -308,4 +308,38 @@ fn an_sbom_is_made_of_any_output() {
             assert!(text.contains("containers/services/app/lower/var/lib/dpkg"), "{text}");
         }
     }
+}
+
+#[cfg(feature = "inspect")]
+#[test]
+fn an_sbom_is_made_of_an_image() {
+    let (site, _) = site();
+    let inspect = |arguments: &[&str]| site.moby(&[&["inspect"], arguments].concat());
+    let image = ["example.org/app:1", "--arch", "amd64", "--layout", "layout"];
+    for format in ["--sbom", "--sbom=cyclonedx"] {
+        let text = String::from_utf8(good(inspect(&[&[format], &image[..]].concat()))).unwrap();
+        assert!(text.contains("pkg:deb/debian/hello@2.10-3?arch=amd64"), "{text}");
+        assert!(text.contains("example.org/app:1") && !text.contains("lower/"), "{text}");
+    }
+    // An attestation counts more than files.
+    let mut layout = Layout::new(&site.path("more"));
+    let manifest = layout.manifest("amd64", &[Layer::plain(&tar(&[(b'0', "a", "", b"a")]))]);
+    let document = serde_json::json!({"packages": [{"SPDXID": "SPDXRef-x", "name": "attested", "versionInfo": "7"}]});
+    let attestation = layout.attestation(&manifest, &document);
+    let index = layout.index(&[manifest, attestation]);
+    layout.name("example.org/attested:1", index);
+    let attested = [
+        "--sbom",
+        "example.org/attested:1",
+        "--arch",
+        "amd64",
+        "--layout",
+        "more",
+    ];
+    let text = String::from_utf8(good(inspect(&attested))).unwrap();
+    assert!(text.contains("attested") && text.contains("image's own SBOM"), "{text}");
+    let message = refused(inspect(&["--sbom", "example.org/none:1", "--layout", "layout"]), 1);
+    assert!(message.contains("no image example.org/none:1"), "{message}");
+    let message = refused(inspect(&["example.org/app:1", "--layout", "layout"]), 2);
+    assert!(message.contains("--sbom"), "{message}");
 }

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::common::layout::{Layer, Layout, tar};
 use crate::common::site::{Site, good};
 
 const SPDX: &str = "
@@ -110,5 +111,121 @@ fn an_sbom_of_an_output_is_valid_too() {
         let file = format!("found.{format}.json").replace("cyclonedx", "cdx");
         fs::write(site.path(&file), &document).unwrap();
         valid(script, &site.path(&file));
+    }
+}
+
+/// A spec file of many packages, so that the table of the database has several levels, and headers longer than
+/// a page.
+fn spec() -> String {
+    let long = "A line of a long description.\n".repeat(400);
+    let mut spec = format!(
+        "Name: main\nEpoch: 2\nVersion: 1.2.3~rc1\nRelease: 4.fc40\nSummary: s\nLicense: MIT AND GPL-2.0-only\n\
+         BuildArch: noarch\n%description\n{long}\n%files\n"
+    );
+    for number in 0..90 {
+        let name = format!("libpart{number}++");
+        spec.push_str(&format!(
+            "%package -n {name}\nSummary: s\nLicense: Own {number}\n%description -n {name}\nd\n%files -n {name}\n"
+        ));
+    }
+    spec
+}
+
+#[test]
+fn rpm_packages_are_those_that_rpm_lists() {
+    let site = Site::new();
+    site.write("main.spec", &spec());
+    let top = format!("_topdir {}", site.path("rpm").display());
+    site.run("rpmbuild", &["-bb", "--quiet", "--define", &top, "main.spec"]);
+    let built = site.path("rpm/RPMS/noarch");
+    let packages: Vec<String> = fs::read_dir(&built)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().display().to_string())
+        .collect();
+    let db = site.path("db").display().to_string();
+    let rpm = |arguments: &[&str]| {
+        let all = ["--dbpath", &db, "--define", "_db_backend sqlite"];
+        site.run("rpm", &[&all[..], arguments].concat())
+    };
+    let install: Vec<&str> = ["-i", "--justdb", "--nodeps", "--force-debian"]
+        .into_iter()
+        .chain(packages.iter().map(String::as_str))
+        .collect();
+    rpm(&install);
+    // As an update leaves it: with free pages in the middle.
+    rpm(&[
+        "-e",
+        "--justdb",
+        "--nodeps",
+        "--force-debian",
+        "libpart7++",
+        "libpart40++",
+    ]);
+    let format = "%{NAME} %|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE} %{SOURCERPM}\n";
+    let listed = String::from_utf8(rpm(&["-qa", "--qf", format])).unwrap();
+    let mut listed: Vec<&str> = listed.lines().collect();
+    listed.sort();
+    assert_eq!(listed.len(), 89);
+    let database = fs::read(site.path("db/rpmdb.sqlite")).unwrap();
+    assert!(fs::read(site.path("db/rpmdb.sqlite-wal")).unwrap().is_empty());
+    let mut layout = Layout::new(&site.path("images"));
+    let mut image = |name: &str, files: &[(&str, &[u8])]| {
+        let files: Vec<_> = files.iter().map(|(path, bytes)| (b'0', *path, "", *bytes)).collect();
+        let manifest = layout.manifest("amd64", &[Layer::plain(&tar(&files))]);
+        layout.name(name, manifest);
+    };
+    let release: (&str, &[u8]) = ("etc/os-release", b"ID=fedora\n");
+    let path = "usr/lib/sysimage/rpm/rpmdb.sqlite";
+    image("example.org/rpm:1", &[release, (path, &database)]);
+    image("example.org/cut:1", &[release, (path, &database[..database.len() / 2])]);
+    image(
+        "example.org/wal:1",
+        &[
+            release,
+            (path, &database),
+            ("usr/lib/sysimage/rpm/rpmdb.sqlite-wal", b"frames"),
+        ],
+    );
+    image("example.org/old:1", &[("var/lib/rpm/Packages", b"Berkeley DB")]);
+    let sbom = |name: &str, format: &str| {
+        let format = format!("--sbom={format}");
+        good(site.moby(&["inspect", &format, name, "--arch", "amd64", "--layout", "images"]))
+    };
+    for (format, script, file) in [
+        ("spdx", SPDX, "rpm.spdx.json"),
+        ("cyclonedx", CYCLONEDX, "rpm.cdx.json"),
+    ] {
+        fs::write(site.path(file), sbom("example.org/rpm:1", format)).unwrap();
+        valid(script, &site.path(file));
+    }
+    let document: Value = serde_json::from_slice(&fs::read(site.path("rpm.spdx.json")).unwrap()).unwrap();
+    let packages = document["packages"].as_array().unwrap();
+    let mut found: Vec<String> = packages
+        .iter()
+        .filter_map(|package| {
+            let source = package["sourceInfo"].as_str()?.rsplit(' ').next()?;
+            let text = |key: &str| package[key].as_str().unwrap();
+            Some(format!("{} {} {source}", text("name"), text("versionInfo")))
+        })
+        .collect();
+    found.sort();
+    assert_eq!(found, listed);
+    let main = packages.iter().find(|package| package["name"] == "main").unwrap();
+    assert_eq!(main["licenseDeclared"], "MIT AND GPL-2.0-only");
+    assert_eq!(
+        main["externalRefs"][0]["referenceLocator"],
+        "pkg:rpm/fedora/main@1.2.3~rc1-4.fc40?arch=noarch&epoch=2"
+    );
+    // What is not read is named.
+    for (name, expected) in [
+        ("example.org/cut:1", "rpmdb.sqlite (damaged RPM database)"),
+        (
+            "example.org/wal:1",
+            "rpmdb.sqlite (RPM database with a write-ahead log)",
+        ),
+        ("example.org/old:1", "var/lib/rpm/Packages (RPM database, Berkeley DB)"),
+    ] {
+        let text = String::from_utf8(sbom(name, "spdx")).unwrap();
+        assert!(text.contains(expected) && !text.contains("pkg:rpm"), "{name}: {text}");
     }
 }
