@@ -45,6 +45,8 @@ Exit status:
   0  success
   1  the command failed, or `moby diff` found differences
   2  the command line or the YAML is invalid, or `moby diff` failed
+  3  the time of `moby run --timeout` was up
+  4  the machine of `moby run` ended before what --expect or --expect-http name
 
 Environment:
   MOBY_CACHE         image cache directory
@@ -137,6 +139,8 @@ pub enum Failure {
     Work(Diagnostics),
     /// The command line or the YAML is wrong.
     Usage(Diagnostics),
+    /// `moby run` failed, with this exit status.
+    Run(Diagnostics, u8),
     /// `moby diff` has printed differences.
     #[cfg(feature = "inspect")]
     Different,
@@ -265,6 +269,7 @@ pub fn main() -> ExitCode {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Work(errors)) => (errors, 1),
         Err(Failure::Usage(errors)) => (errors, 2),
+        Err(Failure::Run(errors, status)) => (errors, status),
         #[cfg(feature = "inspect")]
         Err(Failure::Different) => return ExitCode::FAILURE,
     };

@@ -6,7 +6,9 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
+use super::Machine;
 use super::console::Symptom;
+use super::qemu::Qemu;
 use crate::bounded;
 
 /// QEMU's emulation of the CPU, which works on every host.
@@ -22,28 +24,34 @@ fn of_host() -> Option<&'static str> {
     }
 }
 
+/// Returns QEMU's arguments for the CPU of a guest under an accelerator. WHPX has no `host` on PCs, where
+/// QEMU's default works (docs/system/whpx).
+pub fn cpu(accelerator: &str, arch: &str) -> &'static [&'static str] {
+    if accelerator.starts_with("whpx") && arch == "amd64" {
+        &[]
+    } else {
+        &["-cpu", "host"]
+    }
+}
+
 /// Chooses the accelerator for guests of the host's own architecture: the operating system's, if
 /// QEMU can use it and it did not fail since the host's last boot.
-pub fn choose(program: &str, machine: &str, cache: Option<&Path>) -> &'static str {
-    let usable = |accelerator: &&str| failure(cache, accelerator).is_none() && works(program, machine, accelerator);
+pub fn choose(program: &Path, machine: &Machine, qemu: Qemu) -> &'static str {
+    let cache = machine.cache.as_deref();
+    let usable = |accelerator: &&str| {
+        failure(cache, accelerator).is_none()
+            && works(program, qemu.machine, accelerator, cpu(accelerator, &machine.arch))
+    };
     of_host().filter(usable).unwrap_or(TCG)
 }
 
 /// Returns whether QEMU can set up a machine with an accelerator. A guest may still fail
 /// under it.
-fn works(program: &str, machine: &str, accelerator: &str) -> bool {
+fn works(program: &Path, machine: &str, accelerator: &str, cpu: &[&str]) -> bool {
     let child = Command::new(program)
-        .args([
-            "-machine",
-            machine,
-            "-accel",
-            accelerator,
-            "-cpu",
-            "host",
-            "-S",
-            "-nodefaults",
-        ])
-        .args(["-display", "none", "-monitor", "stdio"])
+        .args(["-machine", machine, "-accel", accelerator])
+        .args(cpu)
+        .args(["-S", "-nodefaults", "-display", "none", "-monitor", "stdio"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -3,43 +3,11 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use super::qemu::Qemu;
 use super::{Error, Machine, accelerator, boot_disk, is_emulation, rootfs, with_suffix};
 
 /// The head of the identifiers of attached disks, by which QEMU's statistics name them.
 pub const DISK: &str = "disk-";
-
-/// QEMU for an architecture.
-#[derive(Clone, Copy, Debug)]
-pub struct Qemu {
-    /// The program.
-    pub program: &'static str,
-    /// Debian's package with the program.
-    pub package: &'static str,
-    /// The machine type.
-    pub machine: &'static str,
-    /// True if the architecture is the host's.
-    pub is_native: bool,
-}
-
-/// Returns QEMU for an architecture.
-pub fn qemu(arch: &str) -> Result<Qemu, Error> {
-    let host = std::env::consts::ARCH;
-    match arch {
-        "amd64" => Ok(Qemu {
-            program: "qemu-system-x86_64",
-            package: "qemu-system-x86",
-            machine: "pc",
-            is_native: host == "x86_64",
-        }),
-        "arm64" => Ok(Qemu {
-            program: "qemu-system-aarch64",
-            package: "qemu-system-arm",
-            machine: "virt",
-            is_native: host == "aarch64",
-        }),
-        other => Err(Error::Arch(other.to_owned())),
-    }
-}
 
 /// Composes the arguments for a machine, with an ISO image of data for it.
 pub fn arguments(
@@ -54,7 +22,7 @@ pub fn arguments(
     match (is_emulation(accelerator), machine.arch.as_str()) {
         (true, "arm64") => add(&["-cpu", "cortex-a57"]),
         (true, _) => {}
-        (false, _) => add(&["-cpu", "host"]),
+        (false, _) => add(accelerator::cpu(accelerator, &machine.arch)),
     }
     let (cpus, mem) = (machine.cpus.to_string(), machine.mem.to_string());
     add(&["-smp", &cpus, "-m", &mem, "-no-reboot"]);
@@ -84,7 +52,7 @@ pub fn arguments(
     };
     match (rootfs::detect(&machine.name), machine.name.is_file()) {
         (Some(root), _) => arguments.extend(rootfs::arguments(&root, kernel_arguments)),
-        (None, true) => arguments.extend(boot_disk::arguments(machine)?),
+        (None, true) => arguments.extend(boot_disk::arguments(machine, qemu)?),
         (None, false) => arguments.extend(kernel(&machine.name, kernel_arguments)?),
     }
     if let Some(data) = data {

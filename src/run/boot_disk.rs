@@ -3,45 +3,17 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::qemu::Qemu;
 use super::{Error, Machine};
-
-/// Files of UEFI firmware as distributions install it: code, and a template of the variables.
-const X64: &[(&str, &str)] = &[
-    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
-    ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
-    (
-        "/usr/share/edk2/x64/OVMF_CODE.4m.fd",
-        "/usr/share/edk2/x64/OVMF_VARS.4m.fd",
-    ),
-    (
-        "/opt/homebrew/share/qemu/edk2-x86_64-code.fd",
-        "/opt/homebrew/share/qemu/edk2-i386-vars.fd",
-    ),
-    (
-        "/usr/local/share/qemu/edk2-x86_64-code.fd",
-        "/usr/local/share/qemu/edk2-i386-vars.fd",
-    ),
-];
-const AA64: &[(&str, &str)] = &[
-    ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
-    (
-        "/opt/homebrew/share/qemu/edk2-aarch64-code.fd",
-        "/opt/homebrew/share/qemu/edk2-arm-vars.fd",
-    ),
-    (
-        "/usr/local/share/qemu/edk2-aarch64-code.fd",
-        "/usr/local/share/qemu/edk2-arm-vars.fd",
-    ),
-];
 
 /// Returns QEMU's arguments for firmware and boot disk. QEMU keeps the guest's changes apart from the
 /// file, and drops them in the end.
-pub fn arguments(machine: &Machine) -> Result<Vec<OsString>, Error> {
+pub fn arguments(machine: &Machine, qemu: Qemu) -> Result<Vec<OsString>, Error> {
     let mut arguments: Vec<OsString> = Vec::new();
     if machine.uefi || machine.arch != "amd64" {
-        let (code, variables) = firmware(&machine.arch)?;
+        let (code, variables) = qemu.firmware()?;
         let flash = |unit: u32, mode: &str, path: &Path| {
             let file = value(path)?;
             Ok::<_, Error>(OsString::from(format!(
@@ -124,21 +96,4 @@ fn has_boot_record(path: &Path) -> bool {
 pub fn value(path: &Path) -> Result<String, Error> {
     let text = path.to_str().ok_or_else(|| Error::NotUtf8(path.to_owned()))?;
     Ok(text.replace(',', ",,"))
-}
-
-/// Finds UEFI firmware for an architecture: code, and a template of the variables.
-fn firmware(arch: &str) -> Result<(PathBuf, PathBuf), Error> {
-    let (known, package) = match arch {
-        "arm64" => (AA64, "qemu-efi-aarch64"),
-        _ => (X64, "ovmf"),
-    };
-    let found = known
-        .iter()
-        .find(|(code, variables)| Path::new(code).is_file() && Path::new(variables).is_file());
-    found
-        .map(|(code, variables)| (code.into(), variables.into()))
-        .ok_or_else(|| Error::NoFirmware {
-            arch: arch.to_owned(),
-            package,
-        })
 }

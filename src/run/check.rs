@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
 use std::process::ExitStatus;
 
-use super::arguments::Qemu;
 use super::{Error, Machine};
 
 /// Checks disks and ports.
@@ -34,21 +32,6 @@ pub fn inputs(machine: &Machine) -> Result<(), Error> {
         listeners.push(listener.map_err(|source| Error::Port { port, source })?);
     }
     Ok(())
-}
-
-/// Checks that QEMU is installed.
-pub fn installed(qemu: Qemu) -> Result<(), Error> {
-    let file = format!("{}{}", qemu.program, std::env::consts::EXE_SUFFIX);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_there = |directory: &Path| directory.join(&file).is_file();
-    if std::env::split_paths(&path).any(|directory| is_there(&directory)) {
-        Ok(())
-    } else {
-        Err(Error::NoQemu {
-            program: qemu.program,
-            package: qemu.package,
-        })
-    }
 }
 
 /// Checks how QEMU ended.

@@ -13,6 +13,8 @@ const TAIL: usize = 4096;
 const KERNEL_TEXTS: [&str; 4] = ["Linux version ", "[    0.", "moby-init", "login: "];
 /// Texts of the kernel that announce a reset (kernel/reboot.c, kernel/panic.c).
 const RESET_TEXTS: [&str; 4] = ["Restarting system", "Rebooting in", "Kernel panic", "reboot: "];
+/// Last text of a kernel that panicked and halts (kernel/panic.c).
+const HALT_TEXT: &str = "end Kernel panic";
 /// Prompts at which a boot loader waits for a person.
 const PROMPTS: [&str; 2] = ["boot: ", "Boot in "];
 
@@ -78,6 +80,11 @@ impl Console {
     /// Returns whether the kernel announced that it resets the machine.
     pub fn announced_reset(&self) -> bool {
         self.shows(&RESET_TEXTS)
+    }
+
+    /// Returns whether the kernel panicked and halted.
+    pub fn halted(&self) -> bool {
+        self.shows(&[HALT_TEXT])
     }
 
     /// Returns whether the console has been silent for too long before the kernel ran.

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use super::console::Symptom;
 
@@ -18,8 +19,8 @@ pub enum Error {
     NoQemu {
         /// The program.
         program: &'static str,
-        /// Debian's package with the program.
-        package: &'static str,
+        /// Remedies, each a command that installs it.
+        install: Vec<String>,
     },
     /// QEMU cannot be started.
     #[error("cannot start {program}: {source}")]
@@ -44,6 +45,8 @@ pub enum Error {
         accelerator: String,
         /// The observed failure.
         symptom: Symptom,
+        /// True if the guest has, or may have, written to its disks.
+        written: bool,
     },
     /// A guest that failed under an accelerator, after it had perhaps written to its disks.
     #[error(
@@ -106,9 +109,28 @@ pub enum Error {
     #[error("no UEFI firmware for {arch} is installed")]
     NoFirmware {
         /// The architecture.
-        arch: String,
-        /// Debian's package with the firmware.
-        package: &'static str,
+        arch: &'static str,
+        /// Remedies, each a command that installs it.
+        install: Vec<String>,
+    },
+    /// No port of the host for an expected page.
+    #[error("cannot find a free port on this host: {0}")]
+    NoPort(#[source] io::Error),
+    /// A machine that ended before everything expected was seen.
+    #[error("{reason} too early: {}", pending.join("; "))]
+    Ended {
+        /// End of the machine.
+        reason: &'static str,
+        /// Descriptions of what was not seen.
+        pending: Vec<String>,
+    },
+    /// A machine whose time was up.
+    #[error("the machine was stopped after {} s{}", timeout.as_secs(), before(pending))]
+    Timeout {
+        /// The time.
+        timeout: Duration,
+        /// Descriptions of what was not seen.
+        pending: Vec<String>,
     },
     /// An ISO image with the data that cannot be planned.
     #[error("cannot make an ISO image of the data: {0}")]
@@ -123,17 +145,28 @@ pub enum Error {
     },
 }
 
+/// Formats what was not seen, to follow the reason.
+fn before(pending: &[String]) -> String {
+    if pending.is_empty() {
+        return String::new();
+    }
+    format!(": {}", pending.join("; "))
+}
+
 impl Error {
+    /// Returns the exit status of `moby run`.
+    pub fn status(&self) -> u8 {
+        match self {
+            Error::Timeout { .. } => 3,
+            Error::Ended { .. } => 4,
+            _ => 1,
+        }
+    }
+
     /// Returns the remedies, each one command or edit.
     pub fn help(&self) -> Vec<String> {
         let help = match self {
-            Error::NoQemu { package, .. } => {
-                return vec![
-                    format!("on Debian, run `apt-get install {package}`"),
-                    "on macOS, run `brew install qemu`".into(),
-                    "on Windows, run the installer from qemu.org and add its directory to PATH".into(),
-                ];
-            }
+            Error::NoQemu { install, .. } | Error::NoFirmware { install, .. } => return install.clone(),
             Error::Guest { .. } => "pass `--accel tcg`, which emulates the CPU and works on every host".into(),
             Error::Written { .. } => {
                 return vec![
@@ -157,12 +190,10 @@ impl Error {
                 format!("boot the root filesystem image of that name with `moby run {}`", image.display())
             }
             Error::NoInitrd { beside: None, .. } => "build it with `moby build -f kernel+initrd`".into(),
-            Error::NoFirmware { package, .. } => {
-                return vec![
-                    format!("on Debian, run `apt-get install {package}`"),
-                    "on macOS, run `brew install qemu`, which includes the firmware".into(),
-                ];
+            Error::Timeout { pending, .. } if !pending.is_empty() => {
+                "pass a longer --timeout; a machine without KVM, HVF or WHPX is slow".into()
             }
+            Error::Ended { .. } => "keep the console's output with --serial-log FILE, and read its end".into(),
             _ => return Vec::new(),
         };
         vec![help]

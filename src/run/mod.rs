@@ -7,20 +7,26 @@ mod check;
 mod console;
 mod data;
 mod error;
+mod expect;
 mod guest;
 mod monitor;
 pub(crate) mod parent;
+mod qemu;
 mod rootfs;
 
-use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 pub use console::Symptom;
 pub use data::Data;
 pub use error::Error;
-use guest::{Ending, Watch};
+pub use expect::{Page, PageError, parse_page};
 
 use crate::reporter::Reporter;
+use expect::Pending;
+use guest::{Ending, Watch};
+use qemu::Qemu;
 
 /// A machine to boot.
 #[derive(Clone, Debug)]
@@ -50,96 +56,148 @@ pub struct Machine {
     pub accel: Option<String>,
     /// The cache directory, which remembers an accelerator that failed.
     pub cache: Option<PathBuf>,
+    /// Texts that the console is expected to show. When everything expected was seen, the run ends.
+    pub expected_texts: Vec<String>,
+    /// Pages that the machine is expected to serve.
+    pub expected_pages: Vec<Page>,
+    /// Maximum time that the machine runs.
+    pub timeout: Option<Duration>,
+    /// File for the console's output.
+    pub serial_log: Option<PathBuf>,
 }
 
-/// Runs a machine on this terminal until it ends.
+/// Runs a machine on this terminal until it ends, or until everything expected of it was seen.
 ///
 /// If no accelerator was requested and the guest fails as under a broken one, restarts it under TCG, unless
 /// it has written to its disks.
 ///
 /// # Errors
 /// Missing or unusable files, a port in use, no QEMU, a guest that failed under its accelerator,
-/// and a QEMU that ends with a status other than 0.
+/// a QEMU that ends with a status other than 0, and a machine that ends or is out of time before
+/// everything expected was seen.
 pub fn run(machine: &Machine, reporter: &dyn Reporter) -> Result<(), Error> {
-    let qemu = arguments::qemu(&machine.arch)?;
+    let qemu = qemu::qemu(&machine.arch)?;
     check::inputs(machine)?;
+    let machine = &Machine {
+        publish: expect::publish(machine).map_err(Error::NoPort)?,
+        ..machine.clone()
+    };
     // Removed when the machine has ended.
     let data = machine.data.as_ref().map(Data::write_iso).transpose()?;
-    let arguments = |accelerator: &str| arguments::arguments(machine, qemu, accelerator, data.as_deref());
     // Missing files are reported whether or not QEMU is installed.
-    arguments(accelerator::TCG)?;
-    check::installed(qemu)?;
-    let Some(accelerator) = &machine.accel else {
-        return run_automatically(machine, qemu, &arguments, reporter);
-    };
-    if is_emulation(accelerator) {
-        return emulate(qemu.program, &arguments(accelerator)?);
+    arguments::arguments(machine, qemu, accelerator::TCG, data.as_deref())?;
+    let program = qemu.find()?;
+    if let Some(log) = &machine.serial_log {
+        File::create(log).map_err(|source| Error::Write {
+            path: log.clone(),
+            source,
+        })?;
     }
-    let watch = Watch {
-        has_console: !machine.gui,
-        registers: true,
+    let session = Session {
+        machine,
+        qemu,
+        program,
+        data: data.as_deref(),
+        deadline: machine.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
     };
-    match guest::watch(qemu.program, &arguments(accelerator)?, watch).map_err(start_error(qemu.program))? {
-        Ending::Failed { symptom, .. } => Err(Error::Guest {
-            accelerator: accelerator.clone(),
-            symptom,
-        }),
-        Ending::Exited(status) => check::status(qemu.program, status),
-        Ending::Off => Ok(()),
-    }
+    session.run(reporter)
 }
 
-/// Runs a machine under the host's accelerator if it works, else under TCG.
-fn run_automatically(
-    machine: &Machine,
-    qemu: arguments::Qemu,
-    arguments: &dyn Fn(&str) -> Result<Vec<OsString>, Error>,
-    reporter: &dyn Reporter,
-) -> Result<(), Error> {
-    let cache = machine.cache.as_deref();
-    let accelerator = if qemu.is_native {
-        accelerator::choose(qemu.program, qemu.machine, cache)
-    } else {
-        accelerator::TCG
-    };
-    if is_emulation(accelerator) {
-        return emulate(qemu.program, &arguments(accelerator)?);
-    }
-    let watch = Watch {
-        has_console: !machine.gui,
-        registers: false,
-    };
-    match guest::watch(qemu.program, &arguments(accelerator)?, watch).map_err(start_error(qemu.program))? {
-        Ending::Exited(status) => check::status(qemu.program, status),
-        Ending::Off => Ok(()),
-        Ending::Failed { symptom, written } => {
-            accelerator::remember(cache, accelerator, symptom);
-            if written && !machine.disks.is_empty() {
-                return Err(Error::Written {
-                    accelerator: accelerator.to_owned(),
-                    symptom,
-                });
+/// A machine with all that is needed to start it.
+struct Session<'a> {
+    machine: &'a Machine,
+    qemu: Qemu,
+    program: PathBuf,
+    data: Option<&'a Path>,
+    deadline: Option<Instant>,
+}
+
+impl Session<'_> {
+    fn run(&self, reporter: &dyn Reporter) -> Result<(), Error> {
+        let machine = self.machine;
+        if let Some(accelerator) = &machine.accel {
+            return self.start(accelerator, true);
+        }
+        let accelerator = if self.qemu.is_native {
+            accelerator::choose(&self.program, machine, self.qemu)
+        } else {
+            accelerator::TCG
+        };
+        match self.start(accelerator, false) {
+            Err(Error::Guest { symptom, written, .. }) => {
+                accelerator::remember(machine.cache.as_deref(), accelerator, symptom);
+                if written && !machine.disks.is_empty() {
+                    return Err(Error::Written {
+                        accelerator: accelerator.to_owned(),
+                        symptom,
+                    });
+                }
+                reporter.warn(&format!(
+                    "the guest failed under the accelerator {accelerator}: {symptom}; restarting it under TCG. Runs on this host use TCG until the next boot; `--accel {accelerator}` overrides that"
+                ));
+                self.start(accelerator::TCG, false)
             }
-            reporter.warn(&format!(
-                "the guest failed under the accelerator {accelerator}: {symptom}; restarting it under TCG. Runs on this host use TCG until the next boot; `--accel {accelerator}` overrides that"
-            ));
-            emulate(qemu.program, &arguments(accelerator::TCG)?)
+            result => result,
+        }
+    }
+
+    /// Runs the machine under an accelerator.
+    fn start(&self, accelerator: &str, registers: bool) -> Result<(), Error> {
+        let machine = self.machine;
+        let program = self.qemu.program;
+        let arguments = arguments::arguments(machine, self.qemu, accelerator, self.data)?;
+        let failed = |source| Error::Start { program, source };
+        let mut pending = Pending::new(machine);
+        let has_end = !pending.is_empty() || machine.timeout.is_some() || machine.serial_log.is_some();
+        if is_emulation(accelerator) && !has_end {
+            let status = guest::run(&self.program, &arguments).map_err(failed)?;
+            return check::status(program, status);
+        }
+        let watch = Watch {
+            accelerated: !is_emulation(accelerator),
+            has_console: !machine.gui,
+            registers,
+            pages: machine.forwarded_pages(),
+            log: machine.serial_log.as_deref(),
+            deadline: self.deadline,
+        };
+        let ending = guest::watch(&self.program, &arguments, &watch, &mut pending).map_err(failed)?;
+        let ended = |reason| {
+            if pending.is_empty() {
+                return Ok(());
+            }
+            let pending = pending.describe();
+            Err(Error::Ended { reason, pending })
+        };
+        match ending {
+            Ending::Met => Ok(()),
+            Ending::Off => ended("the machine was powered off or reset"),
+            Ending::Panicked => ended("the kernel panicked"),
+            Ending::Exited(status) => check::status(program, status).and_then(|()| ended("QEMU was ended")),
+            Ending::TimedOut => Err(Error::Timeout {
+                timeout: machine.timeout.unwrap_or_default(),
+                pending: pending.describe(),
+            }),
+            Ending::Failed { symptom, written } => Err(Error::Guest {
+                accelerator: accelerator.to_owned(),
+                symptom,
+                written,
+            }),
         }
     }
 }
 
-/// Runs a machine that nothing has to watch.
-fn emulate(program: &'static str, arguments: &[OsString]) -> Result<(), Error> {
-    let status = guest::run(program, arguments).map_err(start_error(program))?;
-    check::status(program, status)
+impl Machine {
+    /// Returns the pages with the ports of the host to which they are forwarded.
+    fn forwarded_pages(&self) -> Vec<(u16, Page)> {
+        let host = |page: &Page| self.publish.iter().find(|(_, guest)| *guest == page.port);
+        let pages = self.expected_pages.iter();
+        pages.filter_map(|page| Some((host(page)?.0, page.clone()))).collect()
+    }
 }
 
 fn is_emulation(accelerator: &str) -> bool {
     accelerator.split(',').next() == Some(accelerator::TCG)
-}
-
-fn start_error(program: &'static str) -> impl Fn(std::io::Error) -> Error {
-    move |source| Error::Start { program, source }
 }
 
 /// Parses `HOST:GUEST`, two TCP ports other than 0.

@@ -137,10 +137,13 @@ impl Commands {
         }
     }
 
-    /// Returns whether QEMU stopped the guest because of an internal error of its own.
+    /// Returns whether QEMU stopped the guest because of an internal error of its own. WHPX reports a
+    /// CPU that it cannot run as a panic of the guest (target/i386/whpx/whpx-all.c), which no guest of
+    /// moby's has a device to report.
     pub fn is_internal_error(&mut self) -> bool {
-        let status = self.execute("query-status");
-        status.is_some_and(|status| status.get("status").is_some_and(|status| status == "internal-error"))
+        let reply = self.execute("query-status");
+        let status = reply.as_ref().and_then(|reply| reply.get("status")?.as_str());
+        matches!(status, Some("internal-error" | "guest-panicked"))
     }
 
     /// Returns whether the guest has written to the attached disks, as far as QEMU tells.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 use std::process::Command;
 
 /// The first argument by which moby starts itself; its process ID, a program and the program's
@@ -13,11 +14,11 @@ const EXEC: &str = "exec-with-parent";
 /// On Linux moby starts itself, ties the new process to its parent, and lets it become the program. On
 /// Windows moby enters a job object, which ends its processes with moby. Elsewhere the program outlives
 /// a moby that is killed.
-pub fn command(program: &str) -> Command {
+pub fn command(program: &Path) -> Command {
     enter_job();
     if cfg!(target_os = "linux") {
         let mut command = Command::new("/proc/self/exe");
-        command.args([EXEC, &std::process::id().to_string(), program]);
+        command.args([EXEC, &std::process::id().to_string()]).arg(program);
         command
     } else {
         Command::new(program)

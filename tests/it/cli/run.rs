@@ -1,6 +1,7 @@
 //! `moby run` with a stand-in for QEMU that behaves as on hosts whose KVM does not work.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
@@ -36,6 +37,12 @@ case "$ALL" in
 *"-S -nodefaults"*) exit "${USABLE:-0}" ;;
 *"-accel tcg"*)
     [ ! -f pid ] || ! kill -0 "$(cat pid)" 2> /dev/null || echo "the first attempt still runs"
+    case "$TCG" in
+    stays) STATUS=running connect "" & kernel TCG; wait ;;
+    panics) connect "" & kernel TCG; echo "---[ end Kernel panic - not syncing: Attempted to kill init! ]---"; wait ;;
+    powers-off) connect '{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}' & kernel TCG; wait ;;
+    fails) echo "qemu: no such option" >&2; exit 1 ;;
+    esac
     kernel TCG
     exit 0 ;;
 esac
@@ -46,6 +53,7 @@ case "$BEHAVIOUR" in
 silent) STATUS=running connect "" & ;;
 internal-error) STATUS=internal-error connect "" & sleep 0.5; echo "KVM internal error. Suberror: 1" >&2; echo "RAX=00000001" >&2 ;;
 late-internal-error) STATUS=internal-error connect "" & kernel KVM; sleep 0.5; echo "KVM internal error. Suberror: 1" >&2 ;;
+guest-panicked) STATUS=guest-panicked connect '{"event": "STOP"}' & kernel WHPX ;;
 pause) STATUS=paused connect '{"event": "STOP"}' & ;;
 late-pause) STATUS=internal-error connect '{"event": "STOP"}' & kernel KVM ;;
 reset) connect "$RESET" & ;;
@@ -60,10 +68,11 @@ sleep 60
 "#;
 
 /// Behaviours of a guest under an accelerator that does not work, and the reason that moby gives.
-const FAILURES: [(&str, &str); 8] = [
+const FAILURES: [(&str, &str); 9] = [
     ("silent", "its console stayed silent"),
     ("internal-error", "QEMU reported an internal error"),
     ("late-internal-error", "QEMU reported an internal error"),
+    ("guest-panicked", "QEMU reported an internal error"),
     ("pause", "QEMU paused it"),
     ("late-pause", "QEMU reported an internal error"),
     ("reset", "it was reset while it booted"),
@@ -275,5 +284,190 @@ fn qemu_ends_when_moby_is_killed() {
     while alive() {
         assert!(Instant::now() < end, "QEMU still runs");
         std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Runs the machine under TCG.
+fn emulated(site: &Site, behaviour: &str, arguments: &[&str]) -> Output {
+    let mut command = run(site, "none", &[&["--accel", "tcg"], arguments].concat());
+    command.env("TCG", behaviour).output().unwrap()
+}
+
+#[test]
+fn expected_text_ends_the_run() {
+    let site = site();
+    let log = ["--serial-log", "serial.log"];
+    let output = emulated(
+        &site,
+        "stays",
+        &[&["--expect", "6.1 under", "--expect", "Linux"], &log[..]].concat(),
+    );
+    let (console, messages) = text(&output);
+    assert!(output.status.success(), "{messages}");
+    assert_eq!(console, "[    0.000000] Linux version 6.1 under TCG\n");
+    assert_eq!(fs::read_to_string(site.path("serial.log")).unwrap(), console);
+    // What the machine printed last counts as well.
+    let output = emulated(&site, "powers-off", &["--expect", "under TCG"]);
+    assert!(output.status.success(), "{}", text(&output).1);
+    // An earlier log is replaced, and a log alone ends nothing.
+    let output = emulated(&site, "powers-off", &log);
+    assert!(output.status.success(), "{}", text(&output).1);
+    assert_eq!(fs::read_to_string(site.path("serial.log")).unwrap(), console);
+}
+
+#[test]
+fn unmet_expectation_has_its_own_status() {
+    let never = "its console did not show \"never\"";
+    let page = "it did not serve /x at port 80: ";
+    for (behaviour, arguments, status, message) in [
+        ("stays", &["--expect", "never", "--timeout", "1"][..], 3, never),
+        (
+            "stays",
+            &["--expect", "under TCG", "--expect", "never", "--timeout", "1"],
+            3,
+            never,
+        ),
+        (
+            "stays",
+            &["--expect", "under TCG", "--expect-http", "80/x", "--timeout", "1"],
+            3,
+            page,
+        ),
+        (
+            "stays",
+            &["--timeout", "1"],
+            3,
+            "error: the machine was stopped after 1 s\n",
+        ),
+        ("panics", &["--expect", "never"], 4, "the kernel panicked too early: "),
+        (
+            "powers-off",
+            &["--expect", "never"],
+            4,
+            "the machine was powered off or reset too early: ",
+        ),
+        ("ends", &["--expect", "never"], 4, "QEMU was ended too early: "),
+        ("ends", &["--expect-http", "80/x"], 4, page),
+        (
+            "fails",
+            &["--expect", "never"],
+            1,
+            "qemu-system-x86_64 ended with exit status: 1",
+        ),
+    ] {
+        let site = site();
+        let output = emulated(&site, behaviour, arguments);
+        let (_, messages) = text(&output);
+        assert_eq!(
+            output.status.code(),
+            Some(status),
+            "{behaviour} {arguments:?}: {messages}"
+        );
+        assert!(messages.contains(message), "{behaviour} {arguments:?}: {messages}");
+    }
+}
+
+#[test]
+fn test_options_are_checked() {
+    let site = site();
+    for arguments in [
+        ["--expect", ""],
+        ["--expect-http", "0"],
+        ["--expect-http", "80/a b"],
+        ["--timeout", "0"],
+    ] {
+        let output = emulated(&site, "stays", &arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+    let output = emulated(&site, "stays", &["--serial-log", "no/serial.log"]);
+    let (_, messages) = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{messages}");
+    assert!(messages.contains("cannot write no/serial.log"), "{messages}");
+    assert!(!site.path("calls").exists());
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn restarted_guest_has_to_meet_every_expectation() {
+    let site = site();
+    let log = ["--serial-log", "serial.log"];
+    let both = ["--expect", "under KVM", "--expect", "under TCG", "--expect", "never"];
+    let output = run(&site, "late-internal-error", &[&both, &log[..]].concat())
+        .output()
+        .unwrap();
+    let (_, messages) = text(&output);
+    assert_eq!(output.status.code(), Some(4), "{messages}");
+    assert!(
+        messages.contains("its console did not show \"under KVM\"; its console did not show \"never\""),
+        "{messages}"
+    );
+    let log = fs::read_to_string(site.path("serial.log")).unwrap();
+    assert!(log.contains("under KVM") && log.contains("under TCG"), "{log}");
+    for (behaviour, expected) in [("reset", "under TCG"), ("reboot", "under KVM")] {
+        let site = self::site();
+        let output = run(&site, behaviour, &["--expect", expected]).output().unwrap();
+        assert!(output.status.success(), "{behaviour}: {}", text(&output).1);
+    }
+}
+
+/// Answers requests at the port that QEMU was asked to forward: with each status once, then always with
+/// the last. Ends after an "OK", or when the file `calls` is gone. Returns the last request.
+fn serve(site: &Site, statuses: &[&str]) -> String {
+    let end = Instant::now() + Duration::from_secs(60);
+    let port = loop {
+        let calls = fs::read_to_string(site.path("calls")).unwrap_or_default();
+        let port = calls.split_once("hostfwd=tcp:127.0.0.1:").map(|(_, rest)| rest);
+        if let Some((port, rest)) = port.and_then(|rest| rest.split_once('-')) {
+            assert!(rest.starts_with(":8080 "), "{calls}");
+            break port.parse().unwrap();
+        }
+        assert!(Instant::now() < end);
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let mut statuses = statuses.iter().peekable();
+    let mut request = String::new();
+    while site.path("calls").exists() && !request.ends_with("OK") {
+        let Ok((stream, _)) = listener.accept() else {
+            std::thread::sleep(Duration::from_millis(20));
+            continue;
+        };
+        stream.set_nonblocking(false).unwrap();
+        request.clear();
+        BufReader::new(&stream).read_line(&mut request).unwrap();
+        let status = *statuses.peek().unwrap();
+        write!(&stream, "{status}\r\n\r\n").unwrap();
+        request.push_str(status);
+        if statuses.len() > 1 {
+            statuses.next();
+        }
+    }
+    request
+}
+
+#[test]
+fn expected_page_ends_the_run() {
+    for (statuses, timeout, code, message) in [
+        (&["SSH-2.0-x", "HTTP/1.1 503 busy", "HTTP/1.1 200 OK"][..], "60", 0, ""),
+        (
+            &["HTTP/1.1 404 no"],
+            "3",
+            3,
+            "it did not serve /health at port 8080: its status is 404",
+        ),
+    ] {
+        let site = site();
+        let arguments = ["--expect-http", "8080/health", "--timeout", timeout];
+        std::thread::scope(|scope| {
+            let server = scope.spawn(|| serve(&site, statuses));
+            let output = emulated(&site, "stays", &arguments);
+            let (_, messages) = text(&output);
+            assert_eq!(output.status.code(), Some(code), "{statuses:?}: {messages}");
+            assert!(messages.contains(message), "{messages}");
+            fs::remove_file(site.path("calls")).unwrap();
+            let last = format!("GET /health HTTP/1.0\r\n{}", statuses.last().unwrap());
+            assert_eq!(server.join().unwrap(), last);
+        });
     }
 }
