@@ -83,6 +83,13 @@ impl Wine {
             .arg("-ladvapi32")
             .current_dir(work);
         succeed(command)?;
+        // Services that wine starts for one program end after it, and sometimes crash while the next
+        // one starts, with a message among that program's own. Under a persistent server they stay.
+        let prefix = work.join("wine");
+        fs::create_dir_all(&prefix).map_err(cannot(format!("create {}", prefix.display())))?;
+        let mut command = wine.command("wineserver");
+        command.arg("-p");
+        succeed(command)?;
         let mut command = wine.command("wineboot");
         // It warns about 32-bit programs, which are not needed.
         command.arg("-i").stderr(Stdio::null());
