@@ -16,6 +16,7 @@ mod package;
 mod peer;
 mod python;
 mod recipes;
+mod registry;
 mod soak;
 mod test;
 mod tools;
