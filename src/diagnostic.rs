@@ -220,17 +220,23 @@ const MAX_NAME: usize = 256;
 
 /// Returns the name that is likely meant, if there is one: at most half of it differs.
 pub fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    all_near(name, known).first().copied()
+}
+
+/// Returns the names that may be meant, the nearest first: at most half of each differs.
+pub fn all_near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     // The comparison takes the product of the lengths.
     if name.len() > MAX_NAME {
-        return None;
+        return Vec::new();
     }
     let lower = name.to_lowercase();
     let longest = |other: &str| lower.chars().count().max(other.chars().count());
-    known
+    let mut near: Vec<_> = known
         .map(|other| (strsim::damerau_levenshtein(&lower, &other.to_lowercase()), other))
         .filter(|(distance, other)| *distance <= (1 + other.len() / 4).min(longest(other) / 2))
-        .min()
-        .map(|(_, other)| other)
+        .collect();
+    near.sort();
+    near.into_iter().map(|(_, other)| other).collect()
 }
 
 #[cfg(test)]

@@ -27,10 +27,12 @@ pub enum Error {
         source: Box<ureq::Error>,
     },
     /// A server's certificate that no trusted certificate authority signed.
-    #[error("cannot trust the certificate of {host}: {source}")]
+    #[error("cannot trust the certificate of {host}: {reason}")]
     Certificate {
         /// The registry's host.
         host: String,
+        /// The reason.
+        reason: String,
         /// The cause.
         source: Box<ureq::Error>,
     },
@@ -71,8 +73,8 @@ pub enum Error {
         host: String,
         /// The reference.
         reference: String,
-        /// A tag of the repository that looks like it, as a remedy.
-        similar: Option<String>,
+        /// Remedies that name tags of the repository.
+        similar: Vec<String>,
     },
     /// An image without the platform that is needed.
     #[error("{reference} has no image for {wanted}, only for {}", found.join(", "))]
@@ -197,8 +199,11 @@ impl Error {
                 None => format!("check the name of the image, or log in: `moby login {host}`"),
             }],
             Error::NotFound { similar, .. } => {
-                let unknown = || "check the name; a registry may also hide what needs a login".to_owned();
-                vec![similar.clone().unwrap_or_else(unknown)]
+                if similar.is_empty() {
+                    vec!["check the name; a registry may also hide what needs a login".into()]
+                } else {
+                    similar.clone()
+                }
             }
             Error::Platform { found, .. } => vec![other_architecture(found)],
             Error::Incomplete { reference, .. } => {

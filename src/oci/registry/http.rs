@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustls::CertificateError;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Proxy};
 
@@ -184,9 +185,10 @@ pub(super) fn failure(host: &str, error: ureq::Error) -> Failure {
     };
     match tls {
         Some(rustls::Error::InvalidMessage(_)) => return Failure::NotTls,
-        Some(rustls::Error::InvalidCertificate(_)) => {
+        Some(rustls::Error::InvalidCertificate(invalid)) => {
+            let reason = reason(invalid);
             let source = Box::new(error);
-            return Failure::Error(Error::Certificate { host, source });
+            return Failure::Error(Error::Certificate { host, reason, source });
         }
         _ => {}
     }
@@ -201,4 +203,16 @@ pub(super) fn failure(host: &str, error: ureq::Error) -> Failure {
             source: Box::new(error),
         },
     })
+}
+
+/// Returns the reason why a certificate is not trusted.
+fn reason(error: &CertificateError) -> String {
+    use CertificateError as Invalid;
+    match error {
+        Invalid::UnknownIssuer => "no certificate authority that moby trusts has issued it".into(),
+        Invalid::Expired | Invalid::ExpiredContext { .. } => "it has expired".into(),
+        Invalid::NotValidYet | Invalid::NotValidYetContext { .. } => "it is not valid yet".into(),
+        Invalid::NotValidForName | Invalid::NotValidForNameContext { .. } => "it is for another host".into(),
+        other => other.to_string(),
+    }
 }

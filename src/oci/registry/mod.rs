@@ -258,7 +258,7 @@ impl Client {
             404 => Error::NotFound {
                 host,
                 reference: request.path.to_owned(),
-                similar: None,
+                similar: Vec::new(),
             },
             _ => Error::Status {
                 host,

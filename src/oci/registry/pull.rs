@@ -14,6 +14,7 @@ use super::endpoint::{self, Endpoint};
 use super::{Client, Error, MAX_RESPONSE, Request, header};
 use crate::arch::Arch;
 use crate::bounded;
+use crate::diagnostic;
 use crate::oci::graph::{INDEX, MANIFEST};
 use crate::oci::layout::is_index;
 use crate::oci::reference::{self, Reference};
@@ -29,6 +30,8 @@ const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.o
 const MAX_DEPTH: usize = 4;
 /// The maximum number of manifests of one image.
 const MAX_MANIFESTS: usize = 1000;
+/// The maximum number of tags that an error names.
+const MAX_TAGS: usize = 3;
 /// The annotation of an attestation manifest with the digest of the manifest that it is about.
 const ATTESTED: &str = "vnd.docker.reference.digest";
 
@@ -129,7 +132,7 @@ impl Client {
         let mut last = Error::NotFound {
             host: registry.to_owned(),
             reference: name.to_owned(),
-            similar: None,
+            similar: Vec::new(),
         };
         // A mirror need not have everything.
         for endpoint in endpoint::endpoints(registry, &self.options.mirrors, &self.options.plain_http) {
@@ -395,13 +398,16 @@ impl Pull<'_> {
         Ok(())
     }
 
-    /// Fetches a manifest by tag or digest. If there is none, the error names a similar tag.
+    /// Fetches a manifest by tag or digest. If there is none, the error names similar tags.
     fn manifest(&self, wanted: &str) -> Result<Fetched, Error> {
         self.manifest_without_help(wanted).map_err(|error| match error {
             Error::NotFound { host, reference, .. } => Error::NotFound {
                 host,
                 reference,
-                similar: self.similar_tag(wanted),
+                similar: match self.reference.digest {
+                    Some(_) => Vec::new(),
+                    None => self.similar_tags(wanted),
+                },
             },
             error => error,
         })
@@ -420,7 +426,7 @@ impl Pull<'_> {
                     Some(_) => format!("{}@{wanted}", self.reference.repository),
                     None => format!("{}:{wanted}", self.reference.repository),
                 },
-                similar: None,
+                similar: Vec::new(),
             });
         }
         let mut response = self.client.success(&self.endpoint, &request, response)?;
@@ -454,20 +460,33 @@ impl Pull<'_> {
         })
     }
 
-    /// Finds a tag of the repository that is similar to one that does not exist.
-    fn similar_tag(&self, wanted: &str) -> Option<String> {
+    /// Returns remedies for a tag that does not exist: similar tags of the repository, or else some of its tags.
+    fn similar_tags(&self, wanted: &str) -> Vec<String> {
+        let tags = self.tags().unwrap_or_default();
+        // Signatures and other referrers have tags of digests.
+        let tags = || {
+            tags.iter()
+                .map(String::as_str)
+                .filter(|tag| !tag.starts_with("sha256-"))
+        };
+        let near = diagnostic::all_near(wanted, tags());
+        if near.is_empty() && tags().next().is_some() {
+            let some: Vec<String> = tags().take(MAX_TAGS).map(|tag| format!("`{tag}`")).collect();
+            return vec![format!("tags of this repository: {}", some.join(", "))];
+        }
+        let near = near.into_iter().take(MAX_TAGS);
+        near.map(|tag| format!("did you mean `{tag}`?")).collect()
+    }
+
+    /// Lists tags of the repository.
+    fn tags(&self) -> Option<Vec<String>> {
         let path = format!("{}/tags/list?n=1000", self.repository());
         let request = Request::get(&path, self.repository(), &[]);
         let mut response = self.client.send(&self.endpoint, self.registry(), &request).ok()?;
-        let body = response
-            .body_mut()
-            .with_config()
-            .limit(MAX_RESPONSE)
-            .read_to_vec()
-            .ok()?;
-        let value: Value = serde_json::from_slice(&body).ok()?;
+        let body = response.body_mut().with_config().limit(MAX_RESPONSE).read_to_vec();
+        let value: Value = serde_json::from_slice(&body.ok()?).ok()?;
         let tags = value.get("tags")?.as_array()?.iter().filter_map(Value::as_str);
-        crate::diagnostic::nearest(wanted, tags)
+        Some(tags.map(str::to_owned).collect())
     }
 
     pub(super) fn invalid(&self, what: String) -> Error {

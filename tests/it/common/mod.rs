@@ -6,6 +6,8 @@ pub mod images;
 pub mod layout;
 pub mod machine;
 #[cfg(feature = "registry")]
+pub mod page;
+#[cfg(feature = "registry")]
 pub mod registry;
 pub mod shared;
 pub mod site;

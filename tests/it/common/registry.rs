@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use super::site::Site;
 
 /// A registry that ends with the test.
 pub struct Registry {
@@ -55,6 +57,69 @@ impl Drop for Registry {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+    }
+}
+
+/// Makes a certificate authority, `ca.crt`, and a certificate of it for names in the form of
+/// `subjectAltName`. Returns the configuration of a registry that uses it.
+pub fn tls(site: &Site, names: &str) -> String {
+    let openssl = |arguments: &str| site.run("openssl", &arguments.split(' ').collect::<Vec<_>>());
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    let authority = "-addext basicConstraints=critical,CA:TRUE";
+    openssl(&format!(
+        "req -x509 {key} -days 30 -subj /CN=CA -keyout ca.key -out ca.crt {authority}"
+    ));
+    openssl(&format!("req {key} -subj /CN=registry -keyout tls.key -out tls.csr"));
+    site.write("extensions", &format!("subjectAltName={names}\n"));
+    openssl("x509 -req -in tls.csr -CA ca.crt -CAkey ca.key -days 30 -extfile extensions -out tls.crt");
+    let path = |name| site.path(name).display().to_string();
+    format!("  tls: {{certificate: {}, key: {}}}", path("tls.crt"), path("tls.key"))
+}
+
+/// Returns the configuration of a registry that demands the user `me` with the password `secret`.
+pub fn htpasswd(site: &Site) -> String {
+    let path = site.path("htpasswd");
+    fs::write(&path, site.run("htpasswd", &["-Bbn", "me", "secret"])).unwrap();
+    format!("auth: {{htpasswd: {{realm: test, path: {}}}}}", path.display())
+}
+
+/// A proxy for HTTPS that leads every host to a port of this machine. It ends with the test program.
+pub struct Tunnel {
+    pub port: u16,
+    /// The hosts that were asked for, with their ports.
+    pub hosts: Arc<Mutex<Vec<String>>>,
+}
+
+impl Tunnel {
+    pub fn start(port_of: impl Fn(&str) -> u16 + Send + 'static) -> Tunnel {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let hosts = Arc::new(Mutex::new(Vec::new()));
+        let log = hosts.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let mut reader = BufReader::new(client.try_clone().unwrap());
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") && reader.read_until(b'\n', &mut head).is_ok_and(|len| len > 0) {}
+                let head = String::from_utf8_lossy(&head).into_owned();
+                let Some(host) = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()) else {
+                    continue;
+                };
+                log.lock().unwrap().push(host.to_owned());
+                let server = TcpStream::connect(("127.0.0.1", port_of(host))).unwrap();
+                let mut answer = client.try_clone().unwrap();
+                answer.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+                let copy = |mut from: TcpStream, mut to: TcpStream| {
+                    std::thread::spawn(move || {
+                        let _ = std::io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(Shutdown::Write);
+                    });
+                };
+                copy(client, server.try_clone().unwrap());
+                copy(server, answer);
+            }
+        });
+        Tunnel { port, hosts }
     }
 }
 

@@ -2,50 +2,11 @@
 //! network namespace without interfaces.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use crate::common::layout::{Layer, Layout, tar};
+use crate::common::page;
 use crate::common::registry::Registry;
 use crate::common::site::{Site, YAML, files};
-
-/// The blocks of commands in a section of the page.
-fn commands(section: &str) -> Vec<String> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/how-to/air-gap.md");
-    let page = fs::read_to_string(page).unwrap();
-    let text = page
-        .split("\n## ")
-        .find(|text| text.starts_with(&format!("{section}\n")));
-    let text = text.unwrap_or_else(|| panic!("no section {section:?}"));
-    let blocks = text.split("\n\n").filter(|block| block.starts_with("    "));
-    blocks
-        .map(|block| block.lines().map(|line| format!("{}\n", &line[4..])).collect())
-        .collect()
-}
-
-/// Runs commands in a shell that knows no moby but ours.
-fn run(site: &Site, wrapper: &[&str], script: &str) -> String {
-    let program = Path::new(env!("CARGO_BIN_EXE_moby"));
-    let path = format!(
-        "{}:{}",
-        program.parent().unwrap().display(),
-        std::env::var("PATH").unwrap()
-    );
-    let all = [wrapper, &["sh", "-e", "-c", script]].concat();
-    let output = Command::new(all[0])
-        .args(&all[1..])
-        .current_dir(site.0.path())
-        .env("PATH", path)
-        .env("HOME", site.path("home"))
-        .env("MOBY_CACHE", site.path("cache"))
-        .env_remove("MOBY_OFFLINE")
-        .env_remove("LINUXKIT_MIRROR")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{script}{said}");
-    String::from_utf8(output.stdout).unwrap() + &said
-}
 
 #[test]
 fn how_to_page_is_followed_without_a_network() {
@@ -80,9 +41,9 @@ fn how_to_page_is_followed_without_a_network() {
         "machine.yml",
         &format!("{yaml}  - path: etc/banner\n    source: banner\n"),
     );
-    let here = |script: &str| run(&site, &[], script);
+    let here = |script: &str| page::run(&mut page::shell(&site, &[], script));
     let beyond = Site(tempfile::tempdir().unwrap());
-    let there = |script: &str| run(&beyond, &["unshare", "-rn"], script);
+    let there = |script: &str| page::run(&mut page::shell(&beyond, &["unshare", "-rn"], script));
     let carry = |name: &str| {
         fs::copy(site.path(name), beyond.path(name)).unwrap();
     };
@@ -99,7 +60,9 @@ fn how_to_page_is_followed_without_a_network() {
     let interfaces = there("cat /proc/net/dev");
     assert_eq!(interfaces.lines().count(), 3, "{interfaces}");
 
-    let [create] = commands("With the network: create a bundle").try_into().unwrap();
+    let [create] = page::commands("air-gap.md", "With the network: create a bundle")
+        .try_into()
+        .unwrap();
     here(&create);
     here("moby build machine.yml");
     let expected = bits(&site, "");
@@ -109,20 +72,24 @@ fn how_to_page_is_followed_without_a_network() {
     let raw = site.run("skopeo", &["inspect", "--raw", &format!("oci-archive:site.tar:{name}")]);
     assert!(String::from_utf8(raw).unwrap().contains("arm64"));
 
-    let [build] = commands("Without the network: build").try_into().unwrap();
+    let [build] = page::commands("air-gap.md", "Without the network: build")
+        .try_into()
+        .unwrap();
     let said = there(&build);
     assert!(
         said.contains(&name) && said.contains("banner") && said.contains("machine.lock"),
         "{said}"
     );
     assert!(bits(&beyond, "") == expected);
-    let [change] = commands("Change the YAML").try_into().unwrap();
+    let [change] = page::commands("air-gap.md", "Change the YAML").try_into().unwrap();
     there(&change);
     assert!(bits(&beyond, "files") == expected);
 
     // The first machine moves on.
     site.write("init/noise", "other");
-    let [create, build] = commands("Bring only what is new").try_into().unwrap();
+    let [create, build] = page::commands("air-gap.md", "Bring only what is new")
+        .try_into()
+        .unwrap();
     here(&create);
     here("moby build machine.yml");
     carry("update.tar");
@@ -130,7 +97,9 @@ fn how_to_page_is_followed_without_a_network() {
     there(&build);
     assert!(bits(&beyond, "") == bits(&site, "") && bits(&beyond, "") != expected);
 
-    let [import] = commands("Use the cache in place of bundles").try_into().unwrap();
+    let [import] = page::commands("air-gap.md", "Use the cache in place of bundles")
+        .try_into()
+        .unwrap();
     there(&import);
     there("cp files/machine.yml files/machine.lock files/banner . && moby build --offline machine.yml");
     assert!(bits(&beyond, "") == expected);

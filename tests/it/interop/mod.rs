@@ -13,6 +13,8 @@ mod images;
 mod inspect;
 mod mutation;
 mod offline;
+#[cfg(feature = "registry")]
+mod pages;
 #[cfg(all(feature = "registry", feature = "sign"))]
 mod referrers;
 #[cfg(feature = "registry")]

@@ -9,12 +9,12 @@ use std::sync::Mutex;
 use serde_json::Value;
 
 use crate::common::layout::{Layer, Layout, tar};
-use crate::common::registry::{Action, Head, Proxy, Registry, Response};
+use crate::common::registry::{Action, Head, Proxy, Registry, Response, htpasswd, tls};
 use crate::common::site::{Site, files, good, refused};
 
 /// A site with an image for two architectures in the layout `images`, whose layers have noise of
 /// this length.
-fn site(noise: usize) -> Site {
+pub fn site(noise: usize) -> Site {
     let site = Site::new();
     let mut layout = Layout::new(&site.path("images"));
     let manifests = ["amd64", "arm64"].map(|arch| {
@@ -39,7 +39,7 @@ fn site(noise: usize) -> Site {
     site
 }
 
-fn skopeo(site: &Site, arguments: &[&str]) -> Vec<u8> {
+pub fn skopeo(site: &Site, arguments: &[&str]) -> Vec<u8> {
     let mut all = vec!["--insecure-policy"];
     all.extend(arguments);
     site.run("skopeo", &all)
@@ -220,70 +220,9 @@ fn images_of_a_yaml_are_pulled() {
 #[test]
 fn tls_and_passwords_are_demanded_and_given() {
     let site = site(1000);
-    site.run(
-        "openssl",
-        &[
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "30",
-            "-subj",
-            "/CN=test CA",
-            "-keyout",
-            "ca.key",
-            "-out",
-            "ca.crt",
-            "-addext",
-            "basicConstraints=critical,CA:TRUE",
-        ],
-    );
-    site.run(
-        "openssl",
-        &[
-            "req",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-subj",
-            "/CN=registry",
-            "-keyout",
-            "tls.key",
-            "-out",
-            "tls.csr",
-        ],
-    );
-    site.write("extensions", "subjectAltName=IP:127.0.0.1\n");
-    site.run(
-        "openssl",
-        &[
-            "x509",
-            "-req",
-            "-in",
-            "tls.csr",
-            "-CA",
-            "ca.crt",
-            "-CAkey",
-            "ca.key",
-            "-days",
-            "30",
-            "-extfile",
-            "extensions",
-            "-out",
-            "tls.crt",
-        ],
-    );
-    let htpasswd = site.run("htpasswd", &["-Bbn", "me", "secret"]);
-    fs::write(site.path("htpasswd"), htpasswd).unwrap();
+    let tls = tls(&site, "IP:127.0.0.1");
+    let auth = htpasswd(&site);
     let path = |name| site.path(name).display().to_string();
-    let tls = format!("  tls: {{certificate: {}, key: {}}}", path("tls.crt"), path("tls.key"));
-    let auth = format!("auth: {{htpasswd: {{realm: test, path: {}}}}}", path("htpasswd"));
     let registry = Registry::start(&site.path(""), &tls, &auth);
     let (host, name) = (registry.host(), format!("{}/team/app:v1", registry.host()));
 
@@ -684,6 +623,8 @@ fn messages_say_what_failed_and_what_to_do() {
         "{\"errors\": [{\"code\": \"TOOMANYREQUESTS\", \"message\": \"slow down\"}]}",
     );
     let proxy = refusing("403 Forbidden", "", "no\n");
+    fs::create_dir(site.path("secure")).unwrap();
+    let secure = Registry::start(&site.path("secure"), &tls(&site, "IP:127.0.0.1"), "");
     // me:wrong
     let auths = format!(
         "{{\"auths\": {{\"{}\": {{\"auth\": \"bWU6d3Jvbmc=\"}}}}}}",
@@ -693,7 +634,9 @@ fn messages_say_what_failed_and_what_to_do() {
         ("wrong password", denied.host(), "team/app:v1", &[][..], None),
         ("no credentials", denied.host(), "team/app:v1", &[], None),
         ("no such tag", registry.host(), "team/app:v2", &[], None),
+        ("no similar tag", registry.host(), "team/app:production", &[], None),
         ("no such repository", registry.host(), "team/none:v1", &[], None),
+        ("unknown certificate authority", secure.host(), "team/app:v1", &[], None),
         (
             "no such platform",
             registry.host(),
