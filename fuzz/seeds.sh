@@ -83,3 +83,17 @@ cp /usr/lib/systemd/boot/efi/linuxx64.efi.stub corpus/loader/ 2>/dev/null || tru
 cp work/tiny* corpus/inspect/; rm -rf work
 cp $R/testdata/trust/p256.pub corpus/signature/key
 printf '%s' '{"critical":{"identity":{"docker-reference":"a"},"image":{"docker-manifest-digest":"sha256:00"},"type":"cosign container image signature"},"optional":null}' > corpus/signature/payload
+# A keyless signature as far as its structure goes: a trusted root, and a bundle with a certificate and a log entry.
+mkdir work; cp $R/Cargo.toml work/file; $M -q sign --key $R/testdata/trust/p256.key work/file; cp work/file.sigstore.json corpus/signature/file
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout work/key -subj / -days 9000 -addext 'subjectAltName=URI:https://example.org/a' \
+  -addext '1.3.6.1.4.1.57264.1.8=ASN1:UTF8String:https://issuer.example.org' -outform DER -out work/certificate 2>/dev/null
+certificate=$(base64 -w0 work/certificate); key=$(sed /-----/d $R/testdata/trust/p256.pub | tr -d '\n'); start='"validFor":{"start":"2021-01-12T11:53:27Z"}'
+log="{\"publicKey\":{\"rawBytes\":\"$key\",$start},\"logId\":{\"keyId\":\"AAAA\"}}"
+authority="{\"certChain\":{\"certificates\":[{\"rawBytes\":\"$certificate\"}]},$start}"
+payload=$(printf '{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"a","digest":{"sha256":"%064d"}}],"predicateType":"https://sigstore.dev/cosign/sign/v1","predicate":{}}' 0 | base64 -w0)
+body=$(printf '{"apiVersion":"0.0.1","kind":"dsse","spec":{"envelopeHash":{"algorithm":"sha256","value":"%064d"},"payloadHash":{"algorithm":"sha256","value":"%064d"},"signatures":[{"signature":"AAAA","verifier":"AAAA"}]}}' 0 0 | base64 -w0)
+entry="{\"logIndex\":\"5\",\"logId\":{\"keyId\":\"AAAA\"},\"kindVersion\":{\"kind\":\"dsse\",\"version\":\"0.0.1\"},\"integratedTime\":\"1700000000\",\"inclusionPromise\":{\"signedEntryTimestamp\":\"AAAA\"},\"inclusionProof\":{\"logIndex\":\"5\",\"rootHash\":\"AAAA\",\"treeSize\":\"6\",\"hashes\":[\"AAAA\"],\"checkpoint\":{\"envelope\":\"a\\n6\\nAAAA\\n\\n— a AAAAAA==\\n\"}},\"canonicalizedBody\":\"$body\"}"
+{ printf '%s\n' "{\"tlogs\":[$log],\"certificateAuthorities\":[$authority],\"ctlogs\":[$log],\"timestampAuthorities\":[$authority]}"; echo ---
+  printf '%s\n' "{\"mediaType\":\"application/vnd.dev.sigstore.bundle.v0.3+json\",\"verificationMaterial\":{\"certificate\":{\"rawBytes\":\"$certificate\"},\"tlogEntries\":[$entry],\"timestampVerificationData\":{\"rfc3161Timestamps\":[{\"signedTimestamp\":\"MAMCAQA=\"}]}},\"dsseEnvelope\":{\"payload\":\"$payload\",\"payloadType\":\"application/vnd.in-toto+json\",\"signatures\":[{\"sig\":\"AAAA\"}]}}"
+} > corpus/signature/keyless
+rm -r work

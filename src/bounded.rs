@@ -14,12 +14,24 @@ pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     from(&mut File::open(path)?, max)
 }
 
-/// Reads a text file of at most `max` bytes.
+/// Reads a regular file of at most `max` bytes. For files that moby looks for by itself: a pipe in their
+/// place may be waited for without end.
 ///
 /// # Errors
-/// A file that cannot be read, is longer or is not UTF-8.
+/// What is not a regular file, and a file that cannot be read or is longer.
+pub fn regular(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    read(path, max)
+}
+
+/// Reads a text file of at most `max` bytes, as [`regular`] does.
+///
+/// # Errors
+/// The errors of [`regular`], and a file that is not UTF-8.
 pub fn text(path: &Path, max: u64) -> io::Result<String> {
-    String::from_utf8(read(path, max)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    String::from_utf8(regular(path, max)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// Reads at most `max` bytes until the end.

@@ -16,7 +16,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-pub(crate) use render::printable;
+pub(crate) use render::{one_line, printable};
 pub use size::size;
 
 /// A place in one of several source files.

@@ -10,7 +10,7 @@ use super::{Failure, host_arch};
 use crate::arch::Arch;
 use crate::bounded;
 use crate::config::canonical;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, one_line};
 use crate::documents::attachment;
 use crate::oci::registry::{Client, Credential, Credentials, Error, Mirror, Options, Platforms};
 use crate::oci::{ImageGraph, Referrers};
@@ -256,7 +256,7 @@ fn ask(question: &str) -> Result<String, Failure> {
 
 /// Turns an error of the registry client into what the user sees.
 pub fn failure(error: Error) -> Failure {
-    let mut diagnostic = Diagnostic::error(error.to_string());
+    let mut diagnostic = Diagnostic::error(one_line(&error.to_string()));
     diagnostic.help.extend(error.help());
     Failure::Work(diagnostic.into())
 }

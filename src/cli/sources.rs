@@ -56,7 +56,7 @@ pub fn sources(file: &Path, content: &Extents, path: &str) -> Result<(), Failure
         return Err(Failure::Work(missing.help("build it with --provenance").into()));
     };
     let wrong = |reason: String| Diagnostic::error(format!("cannot read {}: {reason}", document.display()));
-    let bytes = bounded::read(&document, MAX_DOCUMENT).map_err(|error| wrong(error.to_string()))?;
+    let bytes = bounded::regular(&document, MAX_DOCUMENT).map_err(|error| wrong(error.to_string()))?;
     let statement: Statement = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
     if statement.predicate_type != sources::PREDICATE_TYPE {
         return Err(wrong(format!("it is a statement of type {}", statement.predicate_type)).into());

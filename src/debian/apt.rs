@@ -77,7 +77,7 @@ fn sums(archives: &Path) -> Result<String, Error> {
 
 /// Returns whether a directory has all of its files, as they were downloaded.
 fn is_intact(archives: &Path) -> bool {
-    let Ok(known) = bounded::read(&archives.join(COMPLETE), MAX_COMPLETE) else {
+    let Ok(known) = bounded::regular(&archives.join(COMPLETE), MAX_COMPLETE) else {
         return false;
     };
     // Earlier versions wrote no digests.

@@ -66,7 +66,7 @@ const MAX_DEB: u64 = 1 << 30;
 const MAX_CONTROL: u64 = 1 << 20;
 
 fn open(path: &Path, member: Member) -> Result<Extents, Error> {
-    let bytes = bounded::read(path, MAX_DEB).map_err(|source| Error::File {
+    let bytes = bounded::regular(path, MAX_DEB).map_err(|source| Error::File {
         action: "read",
         path: path.to_owned(),
         source,

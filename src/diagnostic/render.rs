@@ -55,6 +55,12 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
+/// Replaces line feeds: text from an image or a server must not begin a line that looks like a message of
+/// moby's own.
+pub fn one_line(text: &str) -> String {
+    text.replace('\n', "\u{fffd}")
+}
+
 /// Returns the part of a line to show, and the position of the column in it, both in characters:
 /// the whole line if it is of usual length, else the part around the column.
 fn window(text: &str, column: usize) -> (String, usize) {

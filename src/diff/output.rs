@@ -6,7 +6,7 @@ use extents::Extents;
 use tree::{Device, Kind, Meta, Time, Tree};
 
 use super::{Known, Snapshot, clear_boot};
-use crate::inspect::{Entry, Metadata, Node, Report, Volume};
+use crate::inspect::{Entry, Metadata, Node, Report, Volume, path};
 
 /// Top-level directories of a root filesystem, of which one is enough to tell it.
 const ROOT_DIRECTORIES: [&str; 4] = ["etc", "containers", "bin", "usr"];
@@ -108,7 +108,7 @@ impl Snapshot {
             ..Meta::default()
         };
         // A path such as `a/../b` is in no output of moby.
-        let _ = tree.insert(entry.path.as_bytes(), meta, kind, &parents);
+        let _ = tree.insert(&path::to_bytes(&entry.path), meta, kind, &parents);
     }
 
     /// Adds a file outside of the root filesystem.

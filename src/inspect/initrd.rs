@@ -7,10 +7,10 @@ use extents::Extents;
 use indicatif::BinaryBytes;
 use tree::Device;
 
-use super::Error;
 use super::budget::Budget;
 use super::compressed::Compression;
 use super::contents::{Contents, Descend, Entry, Metadata, Node};
+use super::{Error, path};
 
 const FORMAT: &str = "cpio archive";
 /// Length of a header, in bytes.
@@ -161,7 +161,7 @@ fn archive(archive: &Extents, entries: &mut Vec<Entry>) -> Result<u64, Error> {
         // The root directory itself.
         if name != b"." {
             entries.push(Entry {
-                path: String::from_utf8_lossy(&name).into_owned(),
+                path: path::from_bytes(&name),
                 node,
                 metadata: Metadata {
                     mode: Some(mode as u32 & 0o7777),

@@ -19,6 +19,7 @@ mod guard;
 mod initrd;
 mod lazy;
 mod partitions;
+pub mod path;
 mod source;
 mod summary;
 mod tar;

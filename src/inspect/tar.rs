@@ -13,7 +13,7 @@ use tree::Device;
 use super::compressed::copy;
 use super::contents::{Contents, Descend, Entry, Metadata, Node, text};
 use super::source::Source;
-use super::{Error, lazy};
+use super::{Error, lazy, path};
 
 const FORMAT: &str = "tar archive";
 /// Prefix of the pax records of extended attributes, as GNU tar and bsdtar have it.
@@ -103,7 +103,7 @@ pub fn open(head: &[u8], content: &Extents) -> Result<Option<Contents>, Error> {
 
 /// Returns a path without `./` or `/` in front.
 fn relative(path: &[u8]) -> String {
-    let path = String::from_utf8_lossy(path);
+    let path = path::from_bytes(path);
     path.trim_start_matches("./").trim_start_matches('/').to_owned()
 }
 

@@ -19,7 +19,7 @@ const MAX_LEN: u64 = 16 << 20;
 /// # Errors
 /// A file that cannot be read or is not a lock.
 pub fn read(path: &Path) -> Result<Option<Lock>, Diagnostic> {
-    match bounded::read(path, MAX_LEN) {
+    match bounded::regular(path, MAX_LEN) {
         Ok(bytes) => parse(&bytes, &path.display().to_string()).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Diagnostic::error(format!("cannot read {}: {error}", path.display())).caused_by(error)),

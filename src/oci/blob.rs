@@ -25,15 +25,27 @@ const MAX_MEMBERS: usize = 100_000;
 pub struct Location {
     /// File or archive.
     pub file: PathBuf,
-    /// Name of the member, in an archive.
-    pub member: Option<String>,
+    /// Member, in an archive.
+    pub member: Option<Member>,
 }
+
+/// Member of an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Name.
+    pub name: String,
+    /// Offset and length in bytes; `None` if the archive has no such member.
+    pub range: Option<Range>,
+}
+
+/// Offset and length of a member in its archive, in bytes.
+pub type Range = (u64, u64);
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.member {
             None => write!(f, "{}", self.file.display()),
-            Some(member) => write!(f, "{member} in {}", self.file.display()),
+            Some(member) => write!(f, "{} in {}", member.name, self.file.display()),
         }
     }
 }
@@ -57,20 +69,18 @@ impl Location {
         let Some(member) = &self.member else {
             return Ok(Slice::from_blob(file));
         };
-        // An archive has few members; reading their headers again is cheap.
-        let members = members(&self.file).map_err(failed)?;
         let missing = || Error::Missing {
             name: name.to_owned(),
             location: self.clone(),
             arch: None,
         };
-        let (start, len) = members.get(member).copied().ok_or_else(missing)?;
+        let (start, len) = member.range.ok_or_else(missing)?;
         Slice::new(file, start, len).ok_or_else(missing)
     }
 }
 
 /// Lists the regular files of an archive: offset and length in bytes.
-pub(super) fn members(path: &Path) -> io::Result<BTreeMap<String, (u64, u64)>> {
+pub(super) fn members(path: &Path) -> io::Result<BTreeMap<String, Range>> {
     let blob = Arc::new(FileBlob::open(path)?);
     let archive = Extents::from_blob(blob);
     let mut members = BTreeMap::new();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::Location;
 use crate::arch::Arch;
-use crate::diagnostic::{Diagnostic, Diagnostics, size};
+use crate::diagnostic::{Diagnostic, Diagnostics, one_line, size};
 
 /// Reason why an image or a layout cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -184,11 +184,11 @@ pub enum Error {
         source: tree::Error,
     },
     /// A decompressed layer in the cache that does not have its digest.
-    #[error("the cached layer {} is corrupt: its digest is {found}", path.display())]
+    #[error("the cached layer {} is corrupt: {found}", path.display())]
     CorruptCache {
         /// File.
         path: PathBuf,
-        /// Digest of the file, or the reason why it has none.
+        /// Finding, such as another digest.
         found: String,
     },
 }
@@ -320,7 +320,7 @@ impl From<Error> for Diagnostic {
     fn from(error: Error) -> Self {
         Diagnostic {
             help: error.help(),
-            ..Diagnostic::error(error.to_string()).caused_by(error)
+            ..Diagnostic::error(one_line(&error.to_string())).caused_by(error)
         }
     }
 }
@@ -329,7 +329,7 @@ impl From<&Error> for Diagnostic {
     fn from(error: &Error) -> Self {
         Diagnostic {
             help: error.help(),
-            ..Diagnostic::error(error.to_string())
+            ..Diagnostic::error(one_line(&error.to_string()))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Files of a layout: its blobs, those of other layouts that complete it, and files that a bundle has
 //! beside them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use extents::Slice;
 use serde::de::DeserializeOwned;
 
-use super::blob::{members, read_json, verify};
+use super::blob::{Member, Range, members, read_json, verify};
 use super::graph::blob_path;
 use super::{Error, Layout, Location};
 
@@ -17,15 +17,15 @@ use super::{Error, Layout, Location};
 #[derive(Clone, Debug)]
 pub struct Files {
     path: PathBuf,
-    /// Names of the members of an archive.
-    members: Option<Arc<BTreeSet<String>>>,
+    /// Members of an archive.
+    members: Option<Arc<BTreeMap<String, Range>>>,
 }
 
 impl Files {
     /// Lists the files of an archive; those of a directory are looked up when they are needed.
     pub(super) fn open(path: &Path, is_archive: bool) -> io::Result<Files> {
         let members = if is_archive {
-            Some(Arc::new(members(path)?.into_keys().collect()))
+            Some(Arc::new(members(path)?))
         } else {
             None
         };
@@ -38,17 +38,20 @@ impl Files {
     /// Returns whether there is a file of this path.
     pub(super) fn has(&self, path: &str) -> bool {
         match &self.members {
-            Some(members) => members.contains(path),
+            Some(members) => members.contains_key(path),
             None => self.path.join(path).exists(),
         }
     }
 
     /// Returns the place of a file, which need not exist.
     pub(super) fn location(&self, path: &str) -> Location {
-        if self.members.is_some() {
+        if let Some(members) = &self.members {
             return Location {
                 file: self.path.clone(),
-                member: Some(path.to_owned()),
+                member: Some(Member {
+                    name: path.to_owned(),
+                    range: members.get(path).copied(),
+                }),
             };
         }
         Location {

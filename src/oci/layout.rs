@@ -45,7 +45,12 @@ pub struct Layout {
     pub(super) others: Vec<Files>,
     /// Manifests that refer to each digest.
     referring: OnceLock<BTreeMap<String, Vec<Descriptor>>>,
+    /// Positions in `index` and in `saved` of each canonical name without `:latest`.
+    by_name: OnceLock<(Positions, Positions)>,
 }
+
+/// Positions in a list, by name.
+type Positions = BTreeMap<String, Vec<usize>>;
 
 impl Layout {
     /// Opens a directory or an archive.
@@ -76,6 +81,7 @@ impl Layout {
             files,
             others: Vec::new(),
             referring: OnceLock::new(),
+            by_name: OnceLock::new(),
         };
         match known {
             [true, _] => {
@@ -141,18 +147,19 @@ impl Layout {
 
     /// Lists the descriptors that a name fits, manifests before indexes.
     pub(super) fn candidates(&self, name: &str) -> Vec<&Descriptor> {
-        let with = |fits: &dyn Fn(&Descriptor) -> bool| -> Vec<&Descriptor> {
-            let images = self.index.iter().filter(|descriptor| !is_attachment(descriptor));
-            images.filter(|descriptor| fits(descriptor)).collect()
-        };
-        // As written, then with and without `:latest`.
-        let mut found = with(&|descriptor| self::name(descriptor) == Some(name));
-        if found.is_empty() {
-            let wanted = plain(name);
-            found = with(&|descriptor| self::name(descriptor).map(plain).as_ref() == Some(&wanted));
+        let (positions, _) = self.by_name();
+        let positions = positions.get(&plain(name)).into_iter().flatten();
+        let named = positions.filter_map(|&position| self.index.get(position));
+        let mut found: Vec<&Descriptor> = named.filter(|descriptor| !is_attachment(descriptor)).collect();
+        // As written, else with and without `:latest`.
+        if found.iter().any(|descriptor| self::name(descriptor) == Some(name)) {
+            found.retain(|descriptor| self::name(descriptor) == Some(name));
         }
         if let (true, Some((_, digest))) = (found.is_empty(), name.split_once('@')) {
-            found = with(&|descriptor| descriptor.digest().as_ref() == digest);
+            let images = self.index.iter().filter(|descriptor| !is_attachment(descriptor));
+            found = images
+                .filter(|descriptor| descriptor.digest().as_ref() == digest)
+                .collect();
         }
         // A name may be wrong about its digest.
         if let Some((_, digest)) = name.split_once('@') {
@@ -165,8 +172,26 @@ impl Layout {
 
     /// Finds an image of a `docker save` archive by name.
     pub(super) fn saved(&self, name: &str) -> Option<&Saved> {
-        let name = plain(name);
-        self.saved.iter().find(|saved| saved.names().contains(&name))
+        let (_, saved) = self.by_name();
+        self.saved.get(*saved.get(&plain(name))?.first()?)
+    }
+
+    /// Lists the positions of names in `index` and in `saved`.
+    fn by_name(&self) -> &(Positions, Positions) {
+        self.by_name.get_or_init(|| {
+            let (mut index, mut saved) = (Positions::new(), Positions::new());
+            for (position, descriptor) in self.index.iter().enumerate() {
+                if let Some(name) = name(descriptor) {
+                    index.entry(plain(name)).or_default().push(position);
+                }
+            }
+            for (position, image) in self.saved.iter().enumerate() {
+                for name in image.names() {
+                    saved.entry(name).or_default().push(position);
+                }
+            }
+            (index, saved)
+        })
     }
 
     /// Opens and verifies the blob of a descriptor.

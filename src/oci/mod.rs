@@ -9,6 +9,7 @@
 
 mod attestation;
 mod blob;
+pub(crate) mod cached_file;
 mod digests;
 pub mod docker_archive;
 mod docker_save;

@@ -2,18 +2,18 @@
 //! and umoci may use the same directory.
 
 use std::collections::BTreeSet;
-use std::fs::{DirEntry, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use extents::{Blob, Extents, emit};
+use extents::{Blob, Extents};
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use serde_json::{Value, json};
 
 use super::blob::MAX_JSON;
 use super::graph::{ImageGraph, blob_path, set};
 use super::layout::{REF_NAME, is_index, name_among, plain};
-use super::{Error, Layout, Referrers, lock, referrers};
+use super::{Error, Layout, Referrers, cached_file, lock, referrers};
 use crate::diagnostic::size;
 
 /// Layout directory, locked against other moby processes.
@@ -66,10 +66,10 @@ impl Writer {
     pub fn write(&self, image: &ImageGraph) -> Result<(), Error> {
         for blob in &image.blobs {
             let path = self.dir.join(blob_path(&blob.digest));
-            let there = std::fs::metadata(&path).is_ok_and(|file| file.len() == blob.content.len());
-            // A corrupt blob is replaced.
-            if !there || super::graph::digest_of(&file(&path)?).ok().as_ref() != Some(&blob.digest) {
-                emit::to_path(&blob.content, &path).map_err(|source| update(&path, source))?;
+            let is_there = std::fs::metadata(&path).is_ok_and(|file| file.len() == blob.content.len());
+            // What is corrupt or cannot be read is replaced.
+            if !is_there || digest(&path).as_ref() != Some(&blob.digest) {
+                cached_file::write(&blob.content, &path).map_err(|source| update(&path, source))?;
             }
         }
         Ok(())
@@ -97,11 +97,30 @@ impl Writer {
     ///
     /// # Errors
     /// An `index.json` that cannot be read, and a directory that cannot be written.
-    pub fn set_name(&self, name: &str, mut descriptor: Value) -> Result<(), Error> {
-        set(&mut descriptor, "annotations", json!({ REF_NAME: name }));
+    pub fn set_name(&self, name: &str, descriptor: Value) -> Result<(), Error> {
+        self.set_names(vec![(name.to_owned(), descriptor)])
+    }
+
+    /// Gives names to the blobs of descriptors, all at once, and takes them from the blobs that have them
+    /// now. If a name is repeated, the last blob gets it.
+    ///
+    /// # Errors
+    /// An `index.json` that cannot be read, and a directory that cannot be written.
+    pub fn set_names(&self, named: Vec<(String, Value)>) -> Result<(), Error> {
+        if named.is_empty() {
+            return Ok(());
+        }
         let (top, mut entries) = self.index()?;
-        entries.retain(|entry| !is_named(entry, name));
-        entries.push(descriptor);
+        let mut taken: BTreeSet<String> = BTreeSet::new();
+        let mut added = Vec::new();
+        for (name, mut descriptor) in named.into_iter().rev() {
+            if taken.insert(plain(&name)) {
+                set(&mut descriptor, "annotations", json!({ REF_NAME: name }));
+                added.push(descriptor);
+            }
+        }
+        entries.retain(|entry| !name_of(entry).is_some_and(|name| taken.contains(&name)));
+        entries.extend(added.into_iter().rev());
         self.set_index(top, entries)
     }
 
@@ -140,8 +159,9 @@ impl Writer {
         Ok(found)
     }
 
-    /// Removes unreferenced blobs, cached layers without an image, the cached layers of `corrupt`, and
-    /// temporary files of killed processes.
+    /// Removes unreferenced blobs, cached layers without an image, the cached layers of `corrupt`, temporary
+    /// files of killed processes, and what has the name of a blob or layer but is not a file. Files with
+    /// other names stay: they are not moby's.
     ///
     /// # Errors
     /// A layout that cannot be read, and files that cannot be removed.
@@ -156,20 +176,21 @@ impl Writer {
                 continue;
             };
             for file in files.flatten() {
-                let name = file.file_name().to_string_lossy().into_owned();
-                let path = file.path();
+                let (name, path) = (file.file_name(), file.path());
                 let is_corrupt =
                     |error: &Error| matches!(error, Error::CorruptCache { path: other, .. } if *other == path);
-                if (keep.contains(&name) && !corrupt.iter().any(is_corrupt))
-                    || (!temporary && name.starts_with(emit::TEMP_PREFIX))
-                {
+                let is_needed = name.to_str().is_some_and(|name| keep.contains(name))
+                    && path.is_file()
+                    && !corrupt.iter().any(is_corrupt);
+                let is_own = cached_file::is_digest(&name) || (temporary && cached_file::is_temporary(&name));
+                if is_needed || !is_own {
                     continue;
                 }
-                cleaned.bytes += match remove(&file) {
-                    Ok(Some(bytes)) => bytes,
+                match cached_file::remove(&path) {
+                    Ok(Some(bytes)) => cleaned.bytes += bytes,
                     Ok(None) => continue,
-                    Err(source) => return Err(update(&file.path(), source)),
-                };
+                    Err(source) => return Err(update(&path, source)),
+                }
                 cleaned.files += 1;
             }
         }
@@ -230,22 +251,7 @@ impl Writer {
     fn replace(&self, name: &str, value: &Value) -> Result<(), Error> {
         let path = self.dir.join(name);
         let bytes = Extents::from_bytes(value.to_string().into_bytes());
-        emit::to_path(&bytes, &path).map_err(|source| update(&path, source))
-    }
-}
-
-/// Removes a regular file, and returns its length; `None` if it is not regular or already gone.
-fn remove(file: &DirEntry) -> io::Result<Option<u64>> {
-    let removed = file.metadata().and_then(|meta| {
-        if meta.is_file() {
-            std::fs::remove_file(file.path()).map(|()| Some(meta.len()))
-        } else {
-            Ok(None)
-        }
-    });
-    match removed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        removed => removed,
+        cached_file::write(&bytes, &path).map_err(|source| update(&path, source))
     }
 }
 
@@ -256,16 +262,21 @@ fn update(path: &Path, source: io::Error) -> Error {
     }
 }
 
-fn file(path: &Path) -> Result<Extents, Error> {
-    let opened = extents::FileBlob::open(path).map_err(|source| update(path, source))?;
-    Ok(Extents::from_blob(std::sync::Arc::new(opened)))
+/// Returns the digest of a file; `None` if it cannot be read.
+fn digest(path: &Path) -> Option<String> {
+    let file = extents::FileBlob::open(path).ok()?;
+    super::graph::digest_of(&Extents::from_blob(std::sync::Arc::new(file))).ok()
 }
 
 /// Returns whether a descriptor has a name, with or without `:latest`.
 fn is_named(entry: &Value, name: &str) -> bool {
-    let annotations = entry.get("annotations");
-    let its = name_among(|key| annotations?.get(key)?.as_str());
-    its.is_some_and(|its| plain(its) == plain(name))
+    name_of(entry).is_some_and(|its| its == plain(name))
+}
+
+/// Returns the name of a descriptor, without `:latest`.
+fn name_of(entry: &Value) -> Option<String> {
+    let annotations = entry.get("annotations")?;
+    name_among(|key| annotations.get(key)?.as_str()).map(plain)
 }
 
 /// Reads a JSON file; `None` if there is no such file.

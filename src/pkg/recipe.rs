@@ -217,8 +217,8 @@ impl Recipe {
     /// steps.
     pub fn read(dir: &Path) -> Result<Recipe, Diagnostics> {
         let path = dir.join("build.yml");
-        let text =
-            crate::bounded::read(&path, crate::config::MAX_YAML).map_err(cannot(format!("read {}", path.display())))?;
+        let text = crate::bounded::regular(&path, crate::config::MAX_YAML)
+            .map_err(cannot(format!("read {}", path.display())))?;
         let source = Source {
             name: path.display().to_string(),
             dir: dir.to_owned(),

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use extents::{Extents, emit};
+use extents::Extents;
 use pax::Body;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,7 +19,7 @@ use super::images::Images;
 use crate::bounded;
 use crate::config::{Config, Kernel, canonical};
 use crate::kmod::Installed;
-use crate::oci::digest;
+use crate::oci::{cached_file, digest};
 use crate::plan::Support;
 use crate::reporter::Reporter;
 use crate::request::Request;
@@ -89,12 +89,12 @@ fn save(support: &Support, path: &Path) -> std::io::Result<()> {
         sha256: checksum(&support),
         support,
     };
-    emit::to_path(&Extents::from_bytes(serde_json::to_vec(&cached)?), path)
+    cached_file::write(&Extents::from_bytes(serde_json::to_vec(&cached)?), path)
 }
 
 /// Reads cached drivers; `None` if they are corrupt.
 fn load(path: &Path) -> Option<Support> {
-    let cached: Cached = serde_json::from_slice(&bounded::read(path, MAX_SUPPORT).ok()?).ok()?;
+    let cached: Cached = serde_json::from_slice(&bounded::regular(path, MAX_SUPPORT).ok()?).ok()?;
     let is_intact = checksum(&cached.support) == cached.sha256;
     is_intact.then(|| serde_json::from_value(cached.support).ok())?
 }

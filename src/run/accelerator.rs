@@ -100,7 +100,7 @@ const MAX_FAILURE: u64 = 64 << 10;
 
 /// Returns the remembered failure of an accelerator on this host since its last boot.
 fn failure(cache: Option<&Path>, accelerator: &str) -> Option<Failure> {
-    let failure: Failure = serde_json::from_slice(&bounded::read(&file(cache)?, MAX_FAILURE).ok()?).ok()?;
+    let failure: Failure = serde_json::from_slice(&bounded::regular(&file(cache)?, MAX_FAILURE).ok()?).ok()?;
     (failure.accelerator == accelerator).then_some(failure)
 }
 

@@ -1,6 +1,7 @@
 //! Layer cache: decompressed layers, stored by diff_id and verified in every build.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,7 +13,7 @@ use extents::{Extents, FileBlob, Slice, emit};
 
 use crate::codec::gzip_origin::GzipOrigin;
 use crate::oci::layer::{ProgressFn, copy, mismatch};
-use crate::oci::{Error, Image, Layer, digest_of, lock, verify};
+use crate::oci::{Error, Image, Layer, cached_file, digest_of, lock, verify};
 use crate::reporter::Progress;
 
 /// Path of the layer cache in a cache directory.
@@ -104,8 +105,8 @@ impl LayerCache {
         paths.sort();
         for path in paths {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            // Another process may be writing it.
-            if name.starts_with(emit::TEMP_PREFIX) {
+            // Another process may be writing it, or it is not moby's.
+            if !cached_file::is_digest(OsStr::new(&*name)) {
                 continue;
             }
             let found = FileBlob::open(&path).and_then(|blob| digest_of(&content(Arc::new(blob))));
@@ -114,7 +115,10 @@ impl LayerCache {
                 // Another process may have removed it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 found => {
-                    let found = found.unwrap_or_else(|error| error.to_string());
+                    let found = match found {
+                        Ok(digest) => format!("its digest is {digest}"),
+                        Err(error) => error.to_string(),
+                    };
                     corrupt.push(Error::CorruptCache { path, found });
                 }
             }
@@ -264,7 +268,7 @@ impl LayerCache {
     fn remove(&self, layer: &Layer) {
         locked(&self.ready).remove(&layer.diff_id);
         if let Some(path) = self.path(layer) {
-            std::fs::remove_file(path).ok();
+            cached_file::remove(&path).ok();
         }
     }
 
@@ -305,7 +309,9 @@ impl LayerCache {
     /// build only takes longer then, and [`LayerCache::unwritable`] returns the reason.
     fn create(&self, layer: &Layer) -> Option<StagedFile> {
         let (path, dir) = (self.path(layer)?, self.dir.as_ref()?);
-        let created = std::fs::create_dir_all(dir).and_then(|()| emit::stage_empty(&path));
+        let created = std::fs::create_dir_all(dir)
+            .and_then(|()| cached_file::make_way(&path))
+            .and_then(|()| emit::stage_empty(&path));
         created.map_err(|source| self.unwritable.set(self.failed(source))).ok()
     }
 

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::layer_cache;
 use crate::codec::decompress;
 use crate::oci::registry::{LayerStream, Layers};
-use crate::oci::{digest, lock};
+use crate::oci::{cached_file, digest, lock};
 
 /// Number of parts of a layer that wait for decompression: a slow disk slows the download down.
 const MAX_PARTS: usize = 16;
@@ -33,10 +33,11 @@ impl Unpacker {
 impl Layers for Unpacker {
     fn begin(&self, diff_id: &str, size: u64) -> Option<Box<dyn LayerStream>> {
         let path = layer_cache::path(&self.cache, diff_id)?;
-        if path.exists() {
+        if path.is_file() {
             return None;
         }
         std::fs::create_dir_all(path.parent()?).ok()?;
+        cached_file::make_way(&path).ok()?;
         // Without O_TMPFILE, the lock keeps `moby cache clean` from removing the file.
         let lock = lock::decompressing(&self.cache).ok()?;
         let staged = emit::stage_empty(&path).ok()?;

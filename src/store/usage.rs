@@ -2,8 +2,11 @@
 //! which are named by the digests of the images.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use crate::oci::cached_file;
 
 /// Path of the files in a cache directory.
 const DIR: &str = "moby/used";
@@ -11,14 +14,14 @@ const DIR: &str = "moby/used";
 /// Records that an image is used now. A cache that cannot be written keeps the earlier time.
 pub fn record(cache: &Path, digest: &str) {
     let Some(path) = path(cache, digest) else { return };
-    let touch = || {
-        File::options()
-            .append(true)
-            .open(&path)?
-            .set_modified(SystemTime::now())
+    let touch = || -> io::Result<()> {
+        cached_file::make_way(&path)?;
+        // Nothing is written, so that a file of another tool with this name would keep its content.
+        let file = File::options().append(true).create(true).open(&path)?;
+        file.set_modified(SystemTime::now())
     };
     if touch().is_err() && fs::create_dir_all(cache.join(DIR)).is_ok() {
-        let _ = File::create(&path);
+        let _ = touch();
     }
 }
 
@@ -30,12 +33,12 @@ pub fn last(cache: &Path, digest: &str) -> Option<SystemTime> {
     times.max()
 }
 
-/// Removes the records of images that are not in the cache any more.
+/// Removes the records of images that are not in the cache any more. Files with other names stay.
 pub fn clean(cache: &Path) {
     for file in fs::read_dir(cache.join(DIR)).into_iter().flatten().flatten() {
         let blob = cache.join("blobs/sha256").join(file.file_name());
-        if !blob.exists() {
-            let _ = fs::remove_file(file.path());
+        if cached_file::is_digest(&file.file_name()) && !blob.exists() {
+            let _ = cached_file::remove(&file.path());
         }
     }
 }

@@ -40,13 +40,18 @@ pub(crate) fn check_target(path: &[u8], target: &[u8]) -> Result<(), Error> {
 }
 
 /// Names of a resolved path, each with its node if it exists.
-type Steps = Vec<(Option<NodeId>, Vec<u8>)>;
+type Steps<'a> = Vec<(Option<NodeId>, &'a [u8])>;
 
-/// Follows a path from a root with all symbolic links resolved, none of them out of the root.
-/// No name exists below one that is missing.
-fn follow(tree: &Tree, root: Option<NodeId>, path: &[u8]) -> Result<Steps, Error> {
+/// Follows the components of `path` from a root with all symbolic links resolved, none of them out
+/// of the root. No name exists below one that is missing.
+fn follow<'a>(
+    tree: &'a Tree,
+    root: Option<NodeId>,
+    path: &[u8],
+    components_of_path: impl DoubleEndedIterator<Item = &'a [u8]>,
+) -> Result<Steps<'a>, Error> {
     let mut steps = Steps::new();
-    let mut pending: Vec<Vec<u8>> = components(path).rev().map(<[u8]>::to_vec).collect();
+    let mut pending: Vec<&[u8]> = components_of_path.rev().collect();
     let mut links = 0;
     while let Some(name) = pending.pop() {
         if name == b".." {
@@ -54,7 +59,7 @@ fn follow(tree: &Tree, root: Option<NodeId>, path: &[u8]) -> Result<Steps, Error
             continue;
         }
         let here = steps.last().map_or(root, |(node, _)| *node);
-        let node = here.and_then(|here| tree.entry(here, &name)).map(|entry| entry.node);
+        let node = here.and_then(|here| tree.entry(here, name)).map(|entry| entry.node);
         if let Some(Kind::Symlink(target)) = node.map(|node| &tree.node(node).kind) {
             links += 1;
             if links > MAX_SYMLINKS {
@@ -63,7 +68,7 @@ fn follow(tree: &Tree, root: Option<NodeId>, path: &[u8]) -> Result<Steps, Error
             if target.starts_with(b"/") {
                 steps.clear();
             }
-            pending.extend(components(target).rev().map(<[u8]>::to_vec));
+            pending.extend(components(target).rev());
         } else {
             steps.push((node, name));
         }
@@ -73,8 +78,12 @@ fn follow(tree: &Tree, root: Option<NodeId>, path: &[u8]) -> Result<Steps, Error
 
 /// Returns the node at a path, all symbolic links resolved within the tree, and the length of the
 /// node's own path in bytes.
-fn resolve(tree: &Tree, path: &[u8]) -> Result<(NodeId, usize), Error> {
-    let steps = follow(tree, Some(NodeId::ROOT), path)?;
+fn resolve<'a>(
+    tree: &'a Tree,
+    path: &[u8],
+    components_of_path: impl DoubleEndedIterator<Item = &'a [u8]>,
+) -> Result<(NodeId, usize), Error> {
+    let steps = follow(tree, Some(NodeId::ROOT), path, components_of_path)?;
     let len = steps.iter().map(|(_, name)| 1 + name.len()).sum();
     match steps.last() {
         None => Ok((NodeId::ROOT, 0)),
@@ -98,9 +107,7 @@ impl Tree {
 
     /// Returns the node at a path. Symbolic links are followed in the last component too.
     pub fn lookup_following(&self, path: &[u8]) -> Option<NodeId> {
-        let mut path = path.to_vec();
-        path.extend_from_slice(b"/.");
-        resolve(self, &path).ok().map(|(id, _)| id)
+        resolve(self, path, components(path)).ok().map(|(id, _)| id)
     }
 
     /// Returns whether there is a directory at a path that is not empty.
@@ -116,7 +123,7 @@ impl Tree {
     /// A loop of symbolic links, and a path that is too long.
     pub fn resolve_below(&self, base: &[u8], path: &[u8]) -> Result<Vec<u8>, Error> {
         let mut resolved = base.to_vec();
-        for (_, name) in follow(self, self.lookup_following(base), path)? {
+        for (_, name) in follow(self, self.lookup_following(base), path, components(path))? {
             resolved.push(b'/');
             resolved.extend(name);
         }
@@ -141,16 +148,17 @@ impl Tree {
         let Some(name) = components(path).next_back() else {
             return Some((NodeId::ROOT, None, 0));
         };
-        let mut parents: Vec<&[u8]> = components(path).collect();
-        parents.pop();
-        let (directory, len) = resolve(self, &parents.join(&b'/')).ok()?;
+        let mut parents = components(path);
+        parents.next_back();
+        let (directory, len) = resolve(self, path, parents).ok()?;
         self.node(directory)
             .kind
             .is_directory()
             .then(|| (directory, Some(name.to_vec()), len + 1 + name.len()))
     }
 
-    /// Locates a path as [`Tree::locate`] does, creating the directories that are missing.
+    /// Locates a path as [`Tree::locate`] does, creating the directories that are missing. A file in
+    /// place of a directory is replaced by one.
     pub(crate) fn create_parents(&mut self, path: &[u8], meta: &Meta) -> Result<(NodeId, Option<Vec<u8>>), Error> {
         if components(path).any(|c| c == b"..") {
             return Err(Error::Upward { path: path.to_vec() });
@@ -159,58 +167,31 @@ impl Tree {
         if path.len() > MAX_PATH_LEN {
             return Err(too_long());
         }
-        if let Some(name) = components(path).next_back() {
-            check_name(path, name)?;
+        let mut parents = components(path);
+        let Some(name) = parents.next_back() else {
+            return Ok((NodeId::ROOT, None));
+        };
+        check_name(path, name)?;
+        let name = name.to_vec();
+        let steps = follow(self, Some(NodeId::ROOT), path, parents)?;
+        let len_of = |steps: &[(Option<NodeId>, &[u8])]| steps.iter().map(|(_, name)| 1 + name.len()).sum::<usize>();
+        if len_of(&steps) + 1 + name.len() > MAX_PATH_LEN {
+            return Err(too_long());
         }
-        if let Some((directory, name, len)) = self.locate_with_len(path) {
-            if len > MAX_PATH_LEN {
-                return Err(too_long());
-            }
-            return Ok((directory, name));
-        }
-        let mut parents: Vec<&[u8]> = components(path).collect();
-        let name = parents.pop().map(<[u8]>::to_vec);
-        let name_len = name.as_ref().map_or(0, Vec::len);
-        // The directories down to the current one, each with the length of its path.
-        let mut stack: Vec<(NodeId, usize)> = Vec::new();
-        let mut pending: Vec<Vec<u8>> = parents.iter().rev().map(|c| c.to_vec()).collect();
-        let mut links = 0;
-        while let Some(component) = pending.pop() {
-            let (here, len) = stack.last().copied().unwrap_or((NodeId::ROOT, 0));
-            if component == b".." {
-                stack.pop();
-                continue;
-            }
-            let len = len + 1 + component.len();
-            if len + name_len > MAX_PATH_LEN {
-                return Err(too_long());
-            }
-            let found = self.entry(here, &component).map(|entry| entry.node);
-            if let Some(id) = found {
-                match &self.node(id).kind {
-                    Kind::Directory(_) => {
-                        stack.push((id, len));
-                        continue;
-                    }
-                    Kind::Symlink(target) => {
-                        links += 1;
-                        if links > MAX_SYMLINKS {
-                            return Err(Error::Loop { path: path.to_vec() });
-                        }
-                        if target.starts_with(b"/") {
-                            stack.clear();
-                        }
-                        pending.extend(components(target).rev().map(<[u8]>::to_vec));
-                        continue;
-                    }
-                    _ => {}
-                }
-            }
+        let is_directory = |node: Option<NodeId>| node.is_some_and(|node| self.node(node).kind.is_directory());
+        let existing = steps.iter().take_while(|(node, _)| is_directory(*node)).count();
+        let (existing, missing) = steps.split_at(existing);
+        let mut here = existing.last().and_then(|(node, _)| *node).unwrap_or(NodeId::ROOT);
+        let mut len = len_of(existing);
+        // The tree changes, so that its names cannot stay borrowed.
+        let missing: Vec<Vec<u8>> = missing.iter().map(|(_, name)| name.to_vec()).collect();
+        for component in missing {
             check_name(path, &component)?;
+            len += 1 + component.len();
             self.weigh(path, len)?;
-            stack.push((self.create_directory(here, component, meta.clone()), len));
+            here = self.create_directory(here, component, meta.clone());
         }
-        Ok((stack.last().map_or(NodeId::ROOT, |(id, _)| *id), name))
+        Ok((here, Some(name)))
     }
 
     fn create_directory(&mut self, parent: NodeId, name: Vec<u8>, meta: Meta) -> NodeId {

@@ -62,6 +62,21 @@ fn a_symlink_as_parent_stays_inside() {
 }
 
 #[test]
+fn directories_that_a_path_leaves_again_are_not_created() {
+    let mut tree = Tree::default();
+    symlink(&mut tree, "link", "missing/../other");
+    file(&mut tree, "link/a", "1");
+    assert_eq!(paths(&tree), ["link", "other", "other/a"]);
+    // A file in place of a directory is replaced only where something is created below it.
+    file(&mut tree, "file", "2");
+    symlink(&mut tree, "through", "file/../other");
+    file(&mut tree, "through/b", "3");
+    assert_eq!(paths(&tree), ["file", "link", "other", "other/a", "other/b", "through"]);
+    file(&mut tree, "file/c/d", "4");
+    assert!(paths(&tree).contains(&"file/c/d".to_owned()));
+}
+
+#[test]
 fn upward_paths_and_loops_are_refused() {
     let mut tree = Tree::default();
     let meta = Meta::default();

@@ -176,16 +176,23 @@ fn import(dir: &Path, from: &Path, images: Vec<String>, reporter: &dyn Reporter)
         return Err(Diagnostic::error(message).help(help).into());
     }
     let writer = Writer::open(dir)?;
-    for name in images {
+    let mut named = Vec::new();
+    let copied = images.into_iter().try_for_each(|name| -> Result<(), Failure> {
         let graph = graph(&layout, &name)?;
         writer.write(&graph)?;
         for (digest, referrers) in layout.referrers_of(&graph)? {
             writer.attach(&name, &digest, referrers)?;
         }
-        writer.set_name(&name, graph.top)?;
+        named.push((name, graph.top));
+        Ok(())
+    });
+    // The images before one that cannot be imported get their names too.
+    let names: Vec<String> = named.iter().map(|(name, _)| name.clone()).collect();
+    writer.set_names(named)?;
+    for name in names {
         reporter.info(&format!("imported {name}"));
     }
-    Ok(())
+    copied
 }
 
 /// Reads an image of a layout with all its blobs.

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use extents::{Extents, FileBlob, emit};
+use extents::{Extents, FileBlob};
 use oci_spec::image::Descriptor;
 
 use super::super::Failure;
 use super::{fail, store};
 use crate::debian;
 use crate::diagnostic::Diagnostic;
-use crate::oci::{Layout, digest_of, referrers};
+use crate::oci::{Layout, cached_file, digest_of, referrers};
 use crate::reporter::Reporter;
 use crate::resolve::kernel;
 use crate::store::LayerCache;
@@ -96,8 +96,8 @@ fn other_blobs(dir: &Path, verified: &BTreeSet<String>) -> Vec<Diagnostic> {
     let check = |path: &PathBuf| {
         let name = path.file_name()?.to_string_lossy();
         let digest = format!("sha256:{name}");
-        // Another process may be writing it.
-        if verified.contains(&digest) || name.starts_with(emit::TEMP_PREFIX) {
+        // Another process may be writing it, or it is not moby's.
+        if verified.contains(&digest) || !cached_file::is_digest(path.file_name()?) {
             return None;
         }
         let found = FileBlob::open(path).and_then(|blob| digest_of(&Extents::from_blob(Arc::new(blob))));
@@ -105,9 +105,10 @@ fn other_blobs(dir: &Path, verified: &BTreeSet<String>) -> Vec<Diagnostic> {
             Ok(found) if found == digest => return None,
             // Another process may have removed it.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
-            found => found.unwrap_or_else(|error| error.to_string()),
+            Ok(found) => format!("its digest is {found}"),
+            Err(error) => error.to_string(),
         };
-        let error = corrupt_file(path, &format!("its digest is {found}"));
+        let error = corrupt_file(path, &found);
         Some(error.help("run `moby cache clean`: no image of the cache needs it"))
     };
     paths.iter().filter_map(check).collect()

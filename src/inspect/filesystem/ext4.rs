@@ -10,7 +10,7 @@ use super::listing::Listing;
 use crate::inspect::compressed::copy;
 use crate::inspect::contents::{Contents, Descend, Metadata, Node};
 use crate::inspect::source::Source;
-use crate::inspect::{Error, lazy};
+use crate::inspect::{Error, lazy, path};
 
 const FORMAT: &str = "ext4 filesystem";
 /// Offset of the magic number, in bytes (Documentation/filesystems/ext4/super.rst).
@@ -35,7 +35,7 @@ pub fn open(head: &[u8], content: &Extents) -> Result<Option<Contents>, Error> {
             if name == "." || name == ".." {
                 continue;
             }
-            let path = listing.path(&path, &String::from_utf8_lossy(name.as_ref()))?;
+            let path = listing.path(&path, &path::from_bytes(name.as_ref()))?;
             let within = entry.path();
             let inode = entry.metadata().map_err(rejected)?;
             let node = match inode.file_type() {

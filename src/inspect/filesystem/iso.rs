@@ -13,7 +13,7 @@ use super::listing::Listing;
 use crate::inspect::compressed::copy;
 use crate::inspect::contents::{Contents, Descend, Metadata, Node};
 use crate::inspect::source::Source;
-use crate::inspect::{Error, lazy, partitions};
+use crate::inspect::{Error, lazy, partitions, path};
 
 const FORMAT: &str = "ISO 9660 filesystem";
 
@@ -31,7 +31,7 @@ pub fn open(head: &[u8], content: &Extents) -> Result<Option<Contents>, Error> {
     while let Some(item) = walk.next_entry() {
         let item = item.map_err(|error| Error::reader(FORMAT, error))?;
         let within = item.path().to_vec();
-        let path = listing.path("", String::from_utf8_lossy(&within).trim_start_matches('/'))?;
+        let path = listing.path("", path::from_bytes(&within).trim_start_matches('/'))?;
         let metadata = item.entry().metadata();
         // Old images, and moby's, have both numbers in the second one (Linux, fs/isofs/rock.c).
         let device = metadata.device().map(|device| match (device.major(), device.minor()) {

@@ -2,6 +2,7 @@
 //! from gzip, those of backhand are in C.
 
 use std::io::{self, BufReader, Read};
+use std::path::Path;
 use std::sync::Arc;
 
 use backhand::compression::{CompressionAction, Compressor};
@@ -16,7 +17,7 @@ use crate::codec::decompress;
 use crate::inspect::compressed::copy;
 use crate::inspect::contents::{Contents, Descend, Metadata, Node};
 use crate::inspect::source::Source;
-use crate::inspect::{Error, lazy};
+use crate::inspect::{Error, lazy, path};
 
 const FORMAT: &str = "squashfs filesystem";
 
@@ -34,7 +35,7 @@ pub fn open(head: &[u8], content: &Extents) -> Result<Option<Contents>, Error> {
     let volume = Arc::new(volume.map_err(|error| Error::reader(FORMAT, error.to_string()))?);
     let mut listing = Listing::new(FORMAT);
     for (index, node) in volume.files().enumerate() {
-        let path = node.fullpath.to_string_lossy().replace('\\', "/");
+        let path = path::from_bytes(&bytes(&node.fullpath));
         let path = listing.path("", path.trim_start_matches('/'))?;
         if path.is_empty() {
             continue;
@@ -42,7 +43,7 @@ pub fn open(head: &[u8], content: &Extents) -> Result<Option<Contents>, Error> {
         let device = |number: u32| Some(Device::from_encoded(number));
         let found = match &node.inner {
             InnerNode::File(file) => Node::File(content_of(&volume, index, file.file_len() as u64)),
-            InnerNode::Symlink(link) => Node::Symlink(link.link.to_string_lossy().into_owned().into_bytes()),
+            InnerNode::Symlink(link) => Node::Symlink(bytes(&link.link)),
             InnerNode::Dir(_) => Node::Directory,
             InnerNode::CharacterDevice(number) => Node::CharDevice(device(number.device_number)),
             InnerNode::BlockDevice(number) => Node::BlockDevice(device(number.device_number)),
@@ -68,6 +69,18 @@ pub fn open(head: &[u8], content: &Extents) -> Result<Option<Contents>, Error> {
         entries: listing.into_entries(),
         descend: Descend::Boot,
     }))
+}
+
+/// Returns a path of the reader. On Windows it has `\` between names.
+fn bytes(path: &Path) -> Vec<u8> {
+    let mut bytes = path.as_os_str().as_encoded_bytes().to_vec();
+    if cfg!(windows) {
+        bytes
+            .iter_mut()
+            .filter(|byte| **byte == b'\\')
+            .for_each(|byte| *byte = b'/');
+    }
+    bytes
 }
 
 /// Returns the content of the file that is `index`th in the list of the volume.

@@ -180,7 +180,7 @@ fn read(path: &Path) -> Result<Option<Value>, Error> {
         path: path.to_owned(),
         what,
     };
-    match bounded::read(path, MAX_FILE) {
+    match bounded::regular(path, MAX_FILE) {
         Ok(bytes) => serde_json::from_slice(&bytes)
             .map(Some)
             .map_err(|error| failed(error.to_string())),

@@ -18,7 +18,7 @@ use crate::diagnostic;
 use crate::oci::graph::{INDEX, MANIFEST};
 use crate::oci::layout::is_index;
 use crate::oci::reference::{self, Reference};
-use crate::oci::{ImageDigests, PlatformDigests, Referrers, Writer, digest, digests};
+use crate::oci::{ImageDigests, PlatformDigests, Referrers, Writer, cached_file, digest, digests};
 use crate::reporter::{Reporter, Silent};
 pub use download::{LayerStream, Layers};
 use download::{Wanted, write_error};
@@ -335,7 +335,7 @@ impl Pull<'_> {
                 self.download(&wanted)?;
             }
             let path = self.blob(&wanted.digest)?;
-            let bytes = bounded::read(&path, MAX_RESPONSE).map_err(write_error(&path))?;
+            let bytes = bounded::regular(&path, MAX_RESPONSE).map_err(write_error(&path))?;
             let Ok(parsed) = serde_json::from_slice::<ImageConfiguration>(&bytes) else {
                 continue;
             };
@@ -516,7 +516,7 @@ impl Pull<'_> {
 /// Writes a small blob that is not there.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let content = extents::Extents::from_bytes(bytes.to_vec());
-    extents::emit::to_path(&content, path).map_err(write_error(path))
+    cached_file::write(&content, path).map_err(write_error(path))
 }
 
 /// Lists the configuration and layers of a manifest; nothing for an index.

@@ -315,6 +315,139 @@ fn cut_and_mixed_layers_are_refused() {
 }
 
 #[test]
+fn text_of_an_image_cannot_look_like_a_message() {
+    let site = site(|layout| {
+        let mut image = layout.manifest("amd64", &[]);
+        image["platform"] = json!({"os": "linux\n\nerror: forged", "architecture": "amd64"});
+        layout.index(&[image])
+    });
+    let output = moby(&site, &BUILD);
+    judge("a platform", &output, Some("is not available for linux/amd64"), 1);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !message.lines().any(|line| line.starts_with("error: forged")),
+        "{message}"
+    );
+}
+
+/// A site whose cache has the image `evil`, and a decompressed layer.
+fn cached() -> Site {
+    let site = site(|layout| layout.manifest("amd64", &[Layer::gzip(&tar(&[(b'0', "a", "", &[7; 5000])]))]));
+    judge("import", &moby(&site, &["cache", "import", "layout"]), None, 0);
+    judge("build", &moby(&site, &BUILD), None, 0);
+    site
+}
+
+/// Paths of the blobs and of the cached layer.
+fn cached_files(site: &Site) -> Vec<PathBuf> {
+    let directories = ["cache/blobs/sha256", "cache/moby/layers/sha256"].map(|name| site.path(name));
+    let paths = directories.iter().flat_map(|directory| {
+        let names = files(directory).into_iter();
+        names.map(|name| directory.join(name))
+    });
+    paths.collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn only_files_of_the_cache_are_removed_and_written() {
+    use std::os::unix::fs::symlink;
+    let commands = [
+        ["cache", "clean"].as_slice(),
+        &["cache", "import", "layout"],
+        &["cache", "rm", "evil"],
+        &["cache", "clean", "--keep-size", "1"],
+    ];
+    // Directories of the cache that lead to the files of somebody else.
+    for name in [
+        "moby/used",
+        "moby/layers/sha256",
+        "blobs/sha256",
+        "moby/kernels",
+        "moby/downloads",
+    ] {
+        let site = cached();
+        for other in ["precious", ".hidden", "config.json", "sha256-0"] {
+            site.write(&format!("home/{other}"), other);
+        }
+        let directory = site.path("cache").join(name);
+        fs::remove_dir_all(&directory).ok();
+        symlink(site.path("home"), &directory).unwrap();
+        for command in commands {
+            moby(&site, command);
+        }
+        for other in ["precious", ".hidden", "config.json", "sha256-0"] {
+            assert_eq!(
+                fs::read_to_string(site.path("home").join(other)).unwrap(),
+                other,
+                "{name}"
+            );
+        }
+    }
+    // Files of the cache that lead to a file of somebody else.
+    let site = cached();
+    site.write("precious", "precious");
+    for file in cached_files(&site) {
+        fs::remove_file(&file).unwrap();
+        symlink(site.path("precious"), &file).unwrap();
+    }
+    for used in files(&site.path("cache/moby/used")) {
+        let used = site.path("cache/moby/used").join(used);
+        fs::remove_file(&used).unwrap();
+        symlink(site.path("precious"), &used).unwrap();
+    }
+    judge("import", &moby(&site, &["cache", "import", "layout"]), None, 0);
+    judge("clean", &moby(&site, &["cache", "clean"]), None, 0);
+    judge("build", &moby(&site, &BUILD), None, 0);
+    judge("verify", &moby(&site, &["cache", "verify"]), None, 0);
+    assert_eq!(fs::read_to_string(site.path("precious")).unwrap(), "precious");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_not_a_file_in_the_cache_is_replaced() {
+    for kind in ["directory", "pipe", "link to nothing", "link to itself"] {
+        let site = cached();
+        for file in cached_files(&site) {
+            fs::remove_file(&file).unwrap();
+            match kind {
+                "directory" => {
+                    fs::create_dir(&file).unwrap();
+                    fs::write(file.join("file"), "").unwrap();
+                }
+                "pipe" => assert!(Command::new("mkfifo").arg(&file).status().unwrap().success()),
+                "link to nothing" => std::os::unix::fs::symlink("/nonexistent/file", &file).unwrap(),
+                _ => std::os::unix::fs::symlink(&file, &file).unwrap(),
+            }
+        }
+        judge(kind, &moby(&site, &["cache", "verify"]), Some("error: "), 1);
+        judge(kind, &moby(&site, &["cache", "clean"]), None, 0);
+        judge(kind, &moby(&site, &["cache", "import", "layout"]), None, 0);
+        judge(kind, &moby(&site, &["cache", "verify"]), None, 0);
+        judge(kind, &moby(&site, &BUILD), None, 0);
+    }
+}
+
+#[test]
+fn many_names_are_imported_at_once() {
+    let site = Site::new();
+    let mut layout = Layout::new(&site.path("layout"));
+    let image = layout.manifest("amd64", &[]);
+    let named = |at: usize| {
+        let mut image = image.clone();
+        image["annotations"] = json!({"org.opencontainers.image.ref.name": format!("docker.io/library/evil:{at}")});
+        image
+    };
+    let index = json!({"schemaVersion": 2, "manifests": (0..20_000).map(named).collect::<Vec<_>>()});
+    layout.name("docker.io/library/evil:0", image.clone());
+    site.write("layout/index.json", &index.to_string());
+    judge("import", &moby(&site, &["-q", "cache", "import", "layout"]), None, 0);
+    let names = moby(&site, &["cache", "ls", "--names"]);
+    judge("ls", &names, None, 0);
+    assert_eq!(String::from_utf8_lossy(&names.stdout).lines().count(), 20_000);
+}
+
+#[test]
 fn corrupt_cached_layers_are_found_and_removed() {
     let site = site(|layout| layout.manifest("amd64", &[Layer::gzip(&tar(&[(b'0', "a", "", &[7; 5000])]))]));
     judge("import", &moby(&site, &["cache", "import", "layout"]), None, 0);

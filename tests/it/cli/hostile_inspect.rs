@@ -182,6 +182,28 @@ fn names_cannot_control_the_terminal() {
 }
 
 #[test]
+fn names_that_are_not_text_stay_different() {
+    use crate::common::layout;
+    let archive = layout::tar(&[(b'0', "dev-disk\\x2dlabel", "", b"unit")]);
+    let mut archive = archive[..1024].to_vec();
+    for (byte, content) in [(0x80, b"one"), (0x81, b"two")] {
+        let mut member = layout::tar(&[(b'0', "etc/?", "", content)])[..1024].to_vec();
+        member[4] = byte;
+        let mut header = tar::Header::from_byte_slice(&member[..512]).clone();
+        header.set_cksum();
+        member[..512].copy_from_slice(header.as_bytes());
+        archive.extend(member);
+    }
+    archive.extend([0; 1024]);
+    let listed = text(&inspect(&archive, &["--ls"]).stdout);
+    for name in ["dev-disk\\x2dlabel", "etc/\\x80", "etc/\\x81"] {
+        assert!(listed.contains(name), "{listed}");
+    }
+    assert_eq!(inspect(&archive, &["--cat", "etc/\\x80"]).stdout, b"one");
+    assert_eq!(inspect(&archive, &["--cat", "etc/\\x81"]).stdout, b"two");
+}
+
+#[test]
 fn a_file_that_is_mostly_a_hole_is_not_read_whole() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");

@@ -113,7 +113,7 @@ fn a_yaml_may_be_a_pipe() {
 
 #[test]
 fn pipes_in_place_of_files_are_refused() {
-    for replaced in ["layout/index.json", "layout", "source"] {
+    for replaced in ["layout/index.json", "layout", "source", "a.lock"] {
         let site = site();
         site.write("a.yml", "init: [a]\nfiles: [{path: x, source: source}]\n");
         site.write("source", "x");

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::Pull;
 use crate::oci::registry::{Error, FIRST_WAIT, MAX_TRIES, Request, header};
-use crate::oci::{digest, lock};
+use crate::oci::{cached_file, digest, lock};
 use crate::reporter::Progress;
 
 /// The number of blobs that are downloaded at once.
@@ -128,6 +128,7 @@ impl Pull<'_> {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory).map_err(write_error(directory))?;
         }
+        cached_file::make_way(&path).map_err(write_error(&path))?;
         fs::rename(&partial.path, &path).map_err(write_error(&path))?;
         if let Some(stream) = stream {
             stream.finish();
@@ -219,6 +220,7 @@ impl Partial {
         let opened = lock::file(cache, &lock.to_string_lossy()).and_then(|file| file.lock().map(|()| file));
         let lock = opened.map_err(write_error(&cache.join(&lock)))?;
         let path = directory.join(name).with_extension("partial");
+        cached_file::make_way(&path).map_err(write_error(&path))?;
         let file = File::options()
             .create(true)
             .truncate(false)
