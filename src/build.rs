@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! resolve ──▶ assemble ──▶ plan ──▶ stage ──▶ verify ──▶ commit
+//!        └──▶ the outputs of an earlier build of the same inputs
 //! ```
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use std::thread::{self, ScopedJoinHandle};
 use extents::Extents;
 
 use crate::assemble;
+use crate::build_record::{BuildRecord, Place, Reports, Reused};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::documents::{self, Subject};
 use crate::output::{self, Staged};
@@ -30,6 +32,8 @@ const MAX_VERIFIERS: usize = 64;
 pub struct Built {
     /// Files that were written, other than standard output.
     pub files: Vec<PathBuf>,
+    /// Outputs of an earlier build of the same inputs, in place of files that were built.
+    pub reused: Vec<Reused>,
 }
 
 /// Reason why a build did not succeed.
@@ -72,9 +76,17 @@ fn attempt(request: &Request, reporter: &dyn Reporter) -> Result<Built, Failure>
         resolved.store.defer_verification();
     }
     let resolved = resolved;
+    let place = Place::find(request, &resolved);
+    if let Some(place) = &place
+        && let Some(reused) = place.reuse(request, reporter).map_err(Diagnostic::from)?
+    {
+        let files = Vec::new();
+        return Ok(Built { files, reused });
+    }
     thread::scope(|scope| {
-        let system = assemble::assemble(request, &resolved, reporter);
-        report_whiteouts(&resolved.store, reporter);
+        let reports = Reports::new(reporter);
+        let system = assemble::assemble(request, &resolved, &reports);
+        report_whiteouts(&resolved.store, &reports);
         if let Some(error) = resolved.store.unwritable_cache() {
             reporter.warn(&format!(
                 "{error}; this build and later ones decompress the layers again"
@@ -89,10 +101,22 @@ fn attempt(request: &Request, reporter: &dyn Reporter) -> Result<Built, Failure>
                     .ok()
             })
             .collect();
-        let staged = system.and_then(|system| stage(request, &resolved, &system, reporter));
+        let staged = system.and_then(|system| stage(request, &resolved, &system, &reports));
+        let mut record = match (&staged, &place) {
+            (Ok(staged), Some(_)) => BuildRecord::new(staged, reports),
+            _ => None,
+        };
         verify(&resolved, verifiers)?;
         let files = staged?.commit(reporter).map_err(Diagnostic::from)?;
-        Ok(Built { files })
+        // A file that the YAML names may have been changed while it was read.
+        if let Some(place) = place.filter(|place| Place::find(request, &resolved).as_ref() == Some(place))
+            && let Some(record) = &mut record
+        {
+            record.add_copies(&files);
+            place.save(record);
+        }
+        let reused = Vec::new();
+        Ok(Built { files, reused })
     })
 }
 

@@ -34,7 +34,19 @@ fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> Error {
 
 /// Files that are complete, and have no names yet.
 #[derive(Debug, Default)]
-pub struct Staged(Vec<(PathBuf, Pending)>);
+pub struct Staged(Vec<StagedOutput>);
+
+/// File that is complete, and has no name yet.
+#[derive(Debug)]
+pub struct StagedOutput {
+    /// Path that it will have.
+    pub path: PathBuf,
+    /// Suffix of its name, after the name of the build.
+    pub suffix: String,
+    /// True for a document beside the outputs.
+    pub is_document: bool,
+    pending: Pending,
+}
 
 /// Remaining work for a file.
 #[derive(Debug)]
@@ -45,6 +57,16 @@ enum Pending {
     Stream(Extents),
     /// To write it to standard output.
     Stdout(Extents),
+}
+
+impl StagedOutput {
+    /// Returns the file; `None` for what is written to a stream later.
+    pub fn file(&self) -> Option<&std::fs::File> {
+        match &self.pending {
+            Pending::Name(file) => Some(file.file()),
+            Pending::Stream(_) | Pending::Stdout(_) => None,
+        }
+    }
 }
 
 /// Creates the directory of a target.
@@ -65,17 +87,40 @@ impl Staged {
     /// # Errors
     /// Reads and writes that fail.
     pub fn add(&mut self, file: File, target: &Target, name: &str, reporter: &dyn Reporter) -> Result<(), Error> {
-        let path = match target {
-            Target::Stdout => {
-                self.0.push(("standard output".into(), Pending::Stdout(file.content)));
-                return Ok(());
-            }
-            Target::File(path) => path.clone(),
-            Target::Directory(dir) => dir.join(format!("{name}{}", file.suffix)),
-        };
-        if self.0.iter().any(|(other, _)| *other == path) {
+        let path = target.path(name, &file.suffix, false);
+        if self.0.iter().any(|other| Some(&other.path) == path.as_ref()) {
             return Ok(());
         }
+        self.stage(file, path, false, reporter)
+    }
+
+    /// Writes a file that an earlier build of the same inputs has written elsewhere.
+    ///
+    /// # Errors
+    /// Reads and writes that fail.
+    pub fn add_copy(
+        &mut self,
+        file: File,
+        is_document: bool,
+        request: &Request,
+        reporter: &dyn Reporter,
+    ) -> Result<(), Error> {
+        let path = request.target.path(&request.name, &file.suffix, is_document);
+        self.stage(file, path, is_document, reporter)
+    }
+
+    fn stage(
+        &mut self,
+        file: File,
+        path: Option<PathBuf>,
+        is_document: bool,
+        reporter: &dyn Reporter,
+    ) -> Result<(), Error> {
+        let Some(path) = path else {
+            let content = Pending::Stdout(file.content);
+            self.push("standard output".into(), &file.suffix, is_document, content);
+            return Ok(());
+        };
         let pending = if emit::is_stream(&path) {
             Pending::Stream(file.content)
         } else {
@@ -84,8 +129,22 @@ impl Staged {
             let progress = begin(&path, total, reporter);
             Pending::Name(emit::stage(&file.content, &path, &progress).map_err(unwritable(&path))?)
         };
-        self.0.push((path, pending));
+        self.push(path, &file.suffix, is_document, pending);
         Ok(())
+    }
+
+    fn push(&mut self, path: PathBuf, suffix: &str, is_document: bool, pending: Pending) {
+        self.0.push(StagedOutput {
+            path,
+            suffix: suffix.to_owned(),
+            is_document,
+            pending,
+        });
+    }
+
+    /// Returns the files.
+    pub fn outputs(&self) -> &[StagedOutput] {
+        &self.0
     }
 
     /// Computes the SHA-256 of each file, in hexadecimal digits, with its name.
@@ -93,7 +152,7 @@ impl Staged {
     /// # Errors
     /// Reads that fail.
     pub fn digests(&self) -> Result<Vec<(String, String)>, Error> {
-        let digests = self.0.iter().map(|(path, pending)| {
+        let digests = self.0.iter().map(|StagedOutput { path, pending, .. }| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let digest = match pending {
                 Pending::Name(file) => file
@@ -115,18 +174,12 @@ impl Staged {
     /// # Errors
     /// Writes that fail.
     pub fn add_document(&mut self, suffix: &str, bytes: Vec<u8>, target: &Target, name: &str) -> Result<String, Error> {
-        let path = match target {
-            Target::Stdout => return Ok(String::new()),
-            Target::File(path) => {
-                let mut path = path.clone().into_os_string();
-                path.push(suffix);
-                PathBuf::from(path)
-            }
-            Target::Directory(dir) => dir.join(format!("{name}{suffix}")),
+        let Some(path) = target.path(name, suffix, true) else {
+            return Ok(String::new());
         };
         let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let staged = emit::stage(&Extents::from_bytes(bytes), &path, &|_| {}).map_err(unwritable(&path))?;
-        self.0.push((path, Pending::Name(staged)));
+        self.push(path, suffix, true, Pending::Name(staged));
         Ok(file_name)
     }
 
@@ -136,7 +189,7 @@ impl Staged {
     /// Files that cannot be renamed, and streams that cannot be written.
     pub fn commit(self, reporter: &dyn Reporter) -> Result<Vec<PathBuf>, Error> {
         let mut written = Vec::new();
-        for (path, pending) in self.0 {
+        for StagedOutput { path, pending, .. } in self.0 {
             match pending {
                 Pending::Name(file) => file.persist().map_err(unwritable(&path))?,
                 Pending::Stream(content) => {

@@ -62,8 +62,22 @@ pub struct Request {
     pub provenance_key: Option<ProvenanceKey>,
     /// Time of generated files, in seconds since 1970.
     pub time: i64,
+    /// Use of the outputs of an earlier build.
+    pub reuse: Reuse,
     /// Number of threads.
     pub jobs: usize,
+}
+
+/// Use of the outputs of an earlier build of the same inputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reuse {
+    /// They are used if they have the size and the modification time that they were written with.
+    #[default]
+    BySizeAndTime,
+    /// They are read, and used if they have the content that they were written with.
+    ByContent,
+    /// They are built again.
+    Never,
 }
 
 /// Access to registries.
@@ -131,6 +145,20 @@ pub struct Sbom {
 }
 
 impl Target {
+    /// Returns the path of an output, or of a document beside the outputs. `None` for standard output.
+    pub fn path(&self, name: &str, suffix: &str, is_document: bool) -> Option<PathBuf> {
+        match self {
+            Target::Stdout => None,
+            Target::File(path) if is_document => {
+                let mut path = path.clone().into_os_string();
+                path.push(suffix);
+                Some(path.into())
+            }
+            Target::File(path) => Some(path.clone()),
+            Target::Directory(dir) => Some(dir.join(format!("{name}{suffix}"))),
+        }
+    }
+
     /// Returns the directory for temporary files: if possible, one from which outputs can be renamed.
     pub fn temp_dir(&self) -> PathBuf {
         let or_current = |dir: PathBuf| if dir.as_os_str().is_empty() { ".".into() } else { dir };

@@ -21,7 +21,7 @@ use crate::plan::formats::Format;
 use crate::reporter::{Reporter, Silent};
 #[cfg(feature = "registry")]
 use crate::request::Registry;
-use crate::request::{Request, Target};
+use crate::request::{Request, Reuse, Target};
 use crate::resolve::{self, lock, sources};
 use crate::store::{self, Store};
 
@@ -314,6 +314,7 @@ fn request(yaml: &Yaml, arch: Arch, images: &store::Options, options: &Options<'
         #[cfg(feature = "sign")]
         provenance_key: None,
         time: options.time,
+        reuse: Reuse::default(),
         jobs: options.jobs,
     }
 }

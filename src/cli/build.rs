@@ -12,6 +12,7 @@ use super::terminal::TerminalReporter;
 use super::{Environment, Failure, check, explain, host_arch, linuxkit, stdout};
 use crate::arch::Arch;
 use crate::assemble::metadata;
+use crate::build_record::Reused;
 use crate::codec::compress::Compression;
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
@@ -20,7 +21,7 @@ use crate::plan::formats::{Archive, FORMATS, Filesystem, Format, Layout, Root, f
 use crate::reporter::Reporter;
 #[cfg(feature = "sign")]
 use crate::request::ProvenanceKey;
-use crate::request::{Document, Request, Sbom, Target};
+use crate::request::{Document, Request, Reuse, Sbom, Target};
 use crate::resolve::packages;
 use crate::store;
 use crate::trust::Policy;
@@ -71,6 +72,13 @@ pub struct Build {
     /// Number of threads [default: one per core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     jobs: Option<u32>,
+    /// Build the outputs again even if an earlier build of the same inputs has written them
+    #[arg(long)]
+    rebuild: bool,
+    /// Read the outputs of an earlier build of the same inputs before they are used again. Without this
+    /// flag, their sizes and modification times are compared
+    #[arg(long, conflicts_with = "rebuild")]
+    verify_outputs: bool,
     /// Write the kernel decompressed
     #[arg(long)]
     decompress_kernel: bool,
@@ -195,6 +203,7 @@ impl Build {
                 None => None,
             },
             time: environment.time,
+            reuse: self.reuse(),
             jobs: super::jobs(self.jobs),
         };
         if let Some(path) = &self.explain {
@@ -204,7 +213,18 @@ impl Build {
         for path in built.files {
             reporter.info(&format!("wrote {}", path.display()));
         }
+        report_reused(&built.reused, reporter);
         Ok(())
+    }
+
+    fn reuse(&self) -> Reuse {
+        if self.rebuild {
+            Reuse::Never
+        } else if self.verify_outputs {
+            Reuse::ByContent
+        } else {
+            Reuse::BySizeAndTime
+        }
     }
 
     /// Refuses an input tar that LinuxKit refuses: one that is missing, or would be overwritten.
@@ -412,6 +432,23 @@ impl Build {
             .map(|stem| stem.to_string_lossy().into_owned());
         let given = self.name.clone().filter(|name| !name.is_empty());
         given.or(stem).unwrap_or_else(|| "moby".into())
+    }
+}
+
+/// Reports the outputs that did not have to be built: in one line those that were there.
+fn report_reused(reused: &[Reused], reporter: &dyn Reporter) {
+    let mut unchanged = Vec::new();
+    for Reused { path, copied_from } in reused {
+        match (path, copied_from) {
+            (Some(path), None) => unchanged.push(path.display().to_string()),
+            (Some(path), Some(from)) => {
+                reporter.info(&format!("copied {} to {}", from.display(), path.display()));
+            }
+            (None, _) => {}
+        }
+    }
+    if !unchanged.is_empty() {
+        reporter.info(&format!("unchanged: {}", unchanged.join(", ")));
     }
 }
 

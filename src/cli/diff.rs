@@ -16,7 +16,7 @@ use crate::diff::{self, Change, Difference, FileChange, Property, Snapshot};
 use crate::inspect::Limits;
 use crate::lock::Lock;
 use crate::reporter::Reporter;
-use crate::request::{Request, Sbom, Target};
+use crate::request::{Request, Reuse, Sbom, Target};
 use crate::resolve;
 use crate::store;
 
@@ -149,6 +149,7 @@ impl Diff {
             #[cfg(feature = "sign")]
             provenance_key: None,
             time: environment.time,
+            reuse: Reuse::default(),
             jobs: super::jobs(None),
         })
     }

@@ -9,17 +9,15 @@ use std::path::{Path, PathBuf};
 
 use extents::Extents;
 use pax::Body;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tree::{Kind, Tree};
 
 use super::boot_loaders::may_mount;
 use super::images::Images;
-use crate::bounded;
+use crate::checked_json;
 use crate::config::{Config, Kernel, canonical};
 use crate::kmod::Installed;
-use crate::oci::{cached_file, digest};
+use crate::oci::digest;
 use crate::plan::Support;
 use crate::reporter::Reporter;
 use crate::request::Request;
@@ -28,7 +26,7 @@ use crate::store::{Image, Store};
 /// Maximum length of the cached form, in bytes.
 const MAX_SUPPORT: u64 = 16 << 20;
 /// Version of the cached form; another one is computed again.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Directory of the cached forms in a cache directory.
 const DIR: &str = "moby/kernels";
 
@@ -42,13 +40,13 @@ pub fn support(request: &Request, config: &Config, images: &Images, reporter: &d
     let path = cache_path(&config.kernel, image);
     let images = &request.image_sources;
     let mut caches = images.cache.iter().chain(&images.shared);
-    if let Some(support) = caches.find_map(|cache| load(&cache.join(&path))) {
+    if let Some(support) = caches.find_map(|cache| checked_json::load(&cache.join(&path), MAX_SUPPORT)) {
         return Some(support);
     }
     let support = read(request, &config.kernel, image, reporter)?;
     if let Some(cache) = &images.cache {
         // A cache that cannot be written costs time, not the build.
-        let _ = save(&support, &cache.join(path));
+        let _ = checked_json::save(&support, &cache.join(path));
     }
     Some(support)
 }
@@ -69,36 +67,6 @@ fn cache_path(kernel: &Kernel, image: &Image) -> PathBuf {
     PathBuf::from(format!("{DIR}/{name}.v{VERSION}.json"))
 }
 
-/// Cached drivers, with a digest of their JSON.
-#[derive(Serialize, Deserialize)]
-struct Cached {
-    sha256: String,
-    support: Value,
-}
-
-fn checksum(support: &Value) -> String {
-    digest(Sha256::new_with_prefix(support.to_string()))
-}
-
-fn save(support: &Support, path: &Path) -> std::io::Result<()> {
-    if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir)?;
-    }
-    let support = serde_json::to_value(support)?;
-    let cached = Cached {
-        sha256: checksum(&support),
-        support,
-    };
-    cached_file::write(&Extents::from_bytes(serde_json::to_vec(&cached)?), path)
-}
-
-/// Reads cached drivers; `None` if they are corrupt.
-fn load(path: &Path) -> Option<Support> {
-    let cached: Cached = serde_json::from_slice(&bounded::regular(path, MAX_SUPPORT).ok()?).ok()?;
-    let is_intact = checksum(&cached.support) == cached.sha256;
-    is_intact.then(|| serde_json::from_value(cached.support).ok())?
-}
-
 /// Verifies the cached drivers of kernels. Returns the number of intact files, and the others.
 pub fn verify(cache: &Path) -> (usize, Vec<PathBuf>) {
     let entries = fs::read_dir(cache.join(DIR)).into_iter().flatten().flatten();
@@ -106,7 +74,9 @@ pub fn verify(cache: &Path) -> (usize, Vec<PathBuf>) {
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     paths.retain(|path| path.to_string_lossy().ends_with(&current));
     paths.sort();
-    let (intact, corrupt): (Vec<PathBuf>, _) = paths.into_iter().partition(|path| load(path).is_some());
+    let (intact, corrupt): (Vec<PathBuf>, _) = paths
+        .into_iter()
+        .partition(|path| checked_json::load::<Support>(path, MAX_SUPPORT).is_some());
     (intact.len(), corrupt)
 }
 

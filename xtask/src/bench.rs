@@ -64,7 +64,7 @@ pub fn formats() -> Result {
         fresh(dir)?;
         let mut command = Command::new(root.join("target/release/moby"));
         command
-            .args(["-q", "build", "--compress", "lz4", "--cache"])
+            .args(["-q", "build", "--rebuild", "--compress", "lz4", "--cache"])
             .arg(&cache);
         command
             .args(["-f", formats, "--dir"])

@@ -17,62 +17,71 @@ const CONTAINERD: &str = "init: [\"@pkg:../../pkg/containerd\"]\n";
 /// A build to measure.
 struct Case {
     name: &'static str,
-    /// True if LinuxKit builds.
-    peer: bool,
-    /// True if the layer cache is filled.
-    warm: bool,
+    state: State,
     arguments: &'static [&'static str],
     /// Suffix of the file whose length is printed.
     file: &'static str,
 }
 
+/// State before a build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// LinuxKit builds. It has no layer cache.
+    Peer,
+    /// The layer cache is empty.
+    Cold,
+    /// The layer cache is filled.
+    Warm,
+    /// The outputs are there, and nothing has changed.
+    Unchanged,
+}
+
 const CASES: &[Case] = &[
     Case {
         name: "LinuxKit, tar",
-        peer: true,
-        warm: false,
+        state: State::Peer,
         arguments: &["--format", "tar"],
         file: ".tar",
     },
     Case {
         name: "moby, tar, cold",
-        peer: false,
-        warm: false,
+        state: State::Cold,
         arguments: &["--format", "tar"],
         file: ".tar",
     },
     Case {
         name: "moby, tar, warm layer cache",
-        peer: false,
-        warm: true,
+        state: State::Warm,
         arguments: &["--format", "tar"],
         file: ".tar",
     },
     Case {
         name: "LinuxKit, kernel+initrd",
-        peer: true,
-        warm: false,
+        state: State::Peer,
         arguments: &["--format", "kernel+initrd"],
         file: "-initrd.img",
     },
     Case {
         name: "moby, kernel+initrd, cold",
-        peer: false,
-        warm: false,
+        state: State::Cold,
         arguments: &["--format", "kernel+initrd"],
         file: "-initrd.img",
     },
     Case {
         name: "moby, kernel+initrd, zstd, cold",
-        peer: false,
-        warm: false,
+        state: State::Cold,
         arguments: &["--format", "kernel+initrd", "--compress", "zstd"],
         file: "-initrd.img",
     },
     Case {
         name: "moby, kernel+initrd, warm layer cache",
-        peer: false,
-        warm: true,
+        state: State::Warm,
+        arguments: &["--format", "kernel+initrd"],
+        file: "-initrd.img",
+    },
+    Case {
+        name: "moby, kernel+initrd, nothing changed",
+        state: State::Unchanged,
         arguments: &["--format", "kernel+initrd"],
         file: "-initrd.img",
     },
@@ -126,15 +135,15 @@ pub fn run(peer: Option<&Path>) -> Result {
         copy.arg(&cache).arg(work.join(name));
         crate::command::succeed(copy)?;
     }
-    let cases = CASES.iter().filter(|case| peer.is_some() || !case.peer);
+    let cases = CASES.iter().filter(|case| peer.is_some() || case.state != State::Peer);
     let cases: Vec<&Case> = cases.collect();
     let mut costs: Vec<Vec<Cost>> = vec![Vec::new(); cases.len()];
     let mut lengths = vec![0; cases.len()];
     // The first round warms the caches of the host.
     for round in 0..=ROUNDS {
         for (number, case) in cases.iter().enumerate() {
-            let program = match (case.peer, peer) {
-                (true, Some(peer)) => peer,
+            let program = match (case.state, peer) {
+                (State::Peer, Some(peer)) => peer,
                 _ => &moby,
             };
             let (cost, length) = once(program, case, &work, &yaml)?;
@@ -159,16 +168,20 @@ pub fn run(peer: Option<&Path>) -> Result {
 }
 
 fn once(program: &Path, case: &Case, work: &Path, yaml: &Path) -> Result<(Cost, u64)> {
-    let cache = work.join(match (case.peer, case.warm) {
-        (true, _) => "peer",
-        (false, true) => "warm",
-        (false, false) => "cold",
+    let cache = work.join(match case.state {
+        State::Peer => "peer",
+        State::Cold => "cold",
+        State::Warm | State::Unchanged => "warm",
     });
-    if !case.warm {
+    if case.state == State::Cold {
         let _ = std::fs::remove_dir_all(cache.join("moby/layers"));
     }
-    let (out, measured) = (work.join("out"), work.join("cost"));
-    let _ = std::fs::remove_dir_all(&out);
+    let is_unchanged = case.state == State::Unchanged;
+    let out = work.join(if is_unchanged { "unchanged" } else { "out" });
+    let measured = work.join("cost");
+    if !is_unchanged {
+        let _ = std::fs::remove_dir_all(&out);
+    }
     std::fs::create_dir_all(&out).map_err(cannot(format!("create {}", out.display())))?;
     let mut command = Command::new("time");
     command.args(["-f", "%e %U %S %M", "-o"]).arg(&measured).arg(program);
@@ -176,6 +189,9 @@ fn once(program: &Path, case: &Case, work: &Path, yaml: &Path) -> Result<(Cost, 
         .args(["build", "--no-sbom", "--cache"])
         .arg(&cache)
         .args(case.arguments);
+    if matches!(case.state, State::Cold | State::Warm) {
+        command.arg("--rebuild");
+    }
     command.arg("--dir").arg(&out).arg(yaml);
     let output = command.stdout(Stdio::null()).stderr(Stdio::piped()).output();
     let output = output.map_err(cannot("run time"))?;

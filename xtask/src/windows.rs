@@ -299,7 +299,15 @@ fn builds(pair: &mut Pair) -> Result {
     let table = String::from_utf8_lossy(&pair.run(&["formats"])?).into_owned();
     let rows = table.lines().filter(|row| row.contains("amd64"));
     let build = [
-        "-q", "build", "--arch", "amd64", "--cache", "cache", "--layout", "images",
+        "-q",
+        "build",
+        "--rebuild",
+        "--arch",
+        "amd64",
+        "--cache",
+        "cache",
+        "--layout",
+        "images",
     ];
     for name in rows.filter_map(|row| row.split_whitespace().next()) {
         eprintln!("windows: {name}");
@@ -313,6 +321,7 @@ fn builds(pair: &mut Pair) -> Result {
     let archive = [
         "-q",
         "build",
+        "--rebuild",
         "--arch",
         "amd64",
         "--cache",

@@ -172,6 +172,21 @@ impl Extents {
         Self::from_slice(Slice::from_blob(blob))
     }
 
+    /// Creates a file with the bytes of a file of the operating system, whose holes are zeros here too. Where the
+    /// operating system does not tell holes, everything is a slice.
+    pub fn from_sparse(blob: Arc<FileBlob>) -> Self {
+        let mut file = Self::new();
+        while let Some((from, _)) = blob.as_file()
+            && let Some(data) = sys::next_data(from, file.len, blob.len())
+        {
+            file.set_len(data.start);
+            let slice = Slice::from_blob(blob.clone());
+            file.push_slice(slice.part(data.start, data.end - data.start));
+        }
+        file.set_len(blob.len());
+        file
+    }
+
     /// Creates a file with the bytes of a slice.
     pub fn from_slice(slice: Slice) -> Self {
         let mut file = Self::new();
@@ -429,6 +444,26 @@ mod tests {
         file.push_zeros(1);
         assert_eq!(file.to_vec().unwrap(), b"ab\0\0cd\0");
         assert_eq!(file.part(1, 4).to_vec().unwrap(), b"b\0\0c");
+    }
+
+    #[test]
+    fn holes_of_a_file_are_zeros() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = Extents::zeros(3 << 20);
+        file.push_bytes(*b"data");
+        file.push_zeros(2 << 20);
+        for (name, file) in [
+            ("sparse", file),
+            ("hole", Extents::zeros(1 << 20)),
+            ("empty", Extents::new()),
+        ] {
+            let path = dir.path().join(name);
+            file.write_to(&path).unwrap();
+            let sparse = Extents::from_sparse(Arc::new(FileBlob::open(&path).unwrap()));
+            assert!(sparse.to_vec().unwrap() == file.to_vec().unwrap(), "{name}");
+            let slices: u64 = sparse.extents().iter().map(|extent| extent.data().len()).sum();
+            assert!(cfg!(not(target_os = "linux")) || slices <= 1 << 20, "{name}: {slices}");
+        }
     }
 
     #[test]

@@ -161,6 +161,26 @@ pub(crate) fn copy_range(_: &File, _: u64, _: &File, _: u64, _: u64) -> Option<u
     None
 }
 
+/// Returns the first range of a file at or after `offset` that is not a hole. `None` if there is none. Where holes
+/// are not known, everything is data.
+#[cfg(target_os = "linux")]
+pub(crate) fn next_data(file: &File, offset: u64, len: u64) -> Option<std::ops::Range<u64>> {
+    use rustix::fs::{SeekFrom, seek};
+    match seek(file, SeekFrom::Data(offset)) {
+        Ok(start) => {
+            let end = seek(file, SeekFrom::Hole(start)).unwrap_or(len);
+            (start < len).then(|| start..end.clamp(start + 1, len))
+        }
+        Err(rustix::io::Errno::NXIO) => None,
+        Err(_) => (offset < len).then_some(offset..len),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn next_data(_: &File, offset: u64, len: u64) -> Option<std::ops::Range<u64>> {
+    (offset < len).then_some(offset..len)
+}
+
 /// Starts writing a range of a file back to the disk, if the operating system takes the hint.
 #[cfg(target_os = "linux")]
 pub(crate) fn write_back(file: &File, offset: u64, len: u64) {

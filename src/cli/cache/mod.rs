@@ -13,6 +13,7 @@ use tree::Time;
 use super::terminal::TerminalReporter;
 use super::{Environment, Failure, host_arch, stdout};
 use crate::arch::Arch;
+use crate::build_record;
 use crate::config::canonical;
 use crate::debian;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest, size};
@@ -295,6 +296,7 @@ fn clean(dir: &Path, writer: &Writer, reporter: &dyn Reporter) -> Result<(), Fai
     for path in kernel::verify(dir).1.into_iter().chain(debian::verify(dir).1) {
         let _ = std::fs::remove_file(path);
     }
+    build_record::clean(dir);
     usage::clean(dir);
     let files = if cleaned.files == 1 { "file" } else { "files" };
     reporter.info(&format!("removed {} {files}, {}", cleaned.files, size(cleaned.bytes)));

@@ -9,6 +9,7 @@ use oci_spec::image::Descriptor;
 
 use super::super::Failure;
 use super::{fail, store};
+use crate::build_record;
 use crate::debian;
 use crate::diagnostic::Diagnostic;
 use crate::oci::{Layout, cached_file, digest_of, referrers};
@@ -54,6 +55,11 @@ pub fn verify(dir: &Path, policy: Option<&Path>, reporter: &dyn Reporter) -> Res
     errors.extend(corrupt.into_iter().map(Diagnostic::from));
     let (intact, corrupt) = kernel::verify(dir);
     count("kernel driver lists", intact);
+    errors.extend(corrupt.iter().map(|path| {
+        corrupt_file(path, "the digest in it is wrong").help("run `moby cache clean`; the next build recreates it")
+    }));
+    let (intact, corrupt) = build_record::verify(dir);
+    count("build records", intact);
     errors.extend(corrupt.iter().map(|path| {
         corrupt_file(path, "the digest in it is wrong").help("run `moby cache clean`; the next build recreates it")
     }));

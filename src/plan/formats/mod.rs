@@ -291,6 +291,11 @@ impl Format {
         }
     }
 
+    /// Returns whether the name of the build is within a file of it.
+    pub fn contains_name(&self) -> bool {
+        self.disk_image == DiskImage::Ova || matches!(self.layout, Layout::Archive(Archive::Oci | Archive::DockerLoad))
+    }
+
     /// Returns whether it is a disk image.
     pub fn is_disk(&self) -> bool {
         matches!(self.layout, Layout::Disk(..) | Layout::Extlinux | Layout::SdCard)

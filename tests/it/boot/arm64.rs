@@ -79,7 +79,7 @@ fn formats_for_a_bios_are_refused() {
     let yaml = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/minimal.yml");
     for format in ["iso-bios", "raw-bios", "qcow2-bios", "vhd", "dynamic-vhd", "vmdk"] {
         let out = moby()
-            .args(["build", "--arch", "arm64", "-f", format, "--dir"])
+            .args(["build", "--rebuild", "--arch", "arm64", "-f", format, "--dir"])
             .arg(directory.path())
             .arg(&yaml)
             .output()
@@ -157,7 +157,17 @@ fn raspberry_pi_boots_from_its_sd_card() {
 fn an_sd_card_needs_device_trees() {
     let directory = tempfile::tempdir().unwrap();
     let out = moby()
-        .args(["build", "--arch", "arm64", "-f", "rpi", "--compress", "none", "--dir"])
+        .args([
+            "build",
+            "--rebuild",
+            "--arch",
+            "arm64",
+            "-f",
+            "rpi",
+            "--compress",
+            "none",
+            "--dir",
+        ])
         .arg(directory.path())
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/minimal.yml"))
         .output()

@@ -19,7 +19,7 @@ impl Fixture {
         let directory = tempfile::tempdir().unwrap();
         let machines = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/machines");
         let output = moby()
-            .args(["build", "--compress", "lz4", "--dir"])
+            .args(["build", "--rebuild", "--compress", "lz4", "--dir"])
             .arg(directory.path())
             .args(files.iter().map(|file| machines.join(format!("{file}.yml"))))
             .output()

@@ -117,9 +117,10 @@ fn generated_yaml_is_judged() {
 }
 
 /// Arguments of a build of the image `evil`.
-const BUILD: [&str; 13] = [
+const BUILD: [&str; 14] = [
     "-q",
     "build",
+    "--rebuild",
     "--offline",
     "--layout",
     "layout",
@@ -205,7 +206,7 @@ fn long_values_are_cut_in_messages() {
         1,
     );
     let format = "x".repeat(100_000);
-    let output = moby(&site, &["build", "-f", &format, "evil.yml"]);
+    let output = moby(&site, &["build", "--rebuild", "-f", &format, "evil.yml"]);
     judge("a long format", &output, Some("unknown format"), 2);
 }
 

@@ -18,7 +18,15 @@ fn site(disk: &str) -> Site {
 }
 
 fn build(site: &Site, arguments: &[&str]) -> std::process::Output {
-    let common = ["build", "--layout", "layout", "--arch", "amd64", "--no-sbom"];
+    let common = [
+        "build",
+        "--rebuild",
+        "--layout",
+        "layout",
+        "--arch",
+        "amd64",
+        "--no-sbom",
+    ];
     site.moby(&[&common, arguments, &["m.yml"]].concat())
 }
 

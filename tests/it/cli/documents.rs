@@ -98,7 +98,7 @@ fn documents_are_the_same_in_every_directory_and_with_any_number_of_threads() {
     let ((one, _), (two, _)) = (site(), site());
     let documents = |site: &Site, jobs: &str, epoch: &str| {
         let arguments = ["--sbom", "spdx,cyclonedx", "--provenance", "-f", "tar", "--jobs", jobs];
-        let all = [&["-q", "build"], &BUILD[..], &arguments, &["m.yml"]].concat();
+        let all = [&["-q", "build", "--rebuild"], &BUILD[..], &arguments, &["m.yml"]].concat();
         let mut command = site.command(&all);
         good(command.env("SOURCE_DATE_EPOCH", epoch).output().unwrap());
         ["m.spdx.json", "m.cdx.json", "m.provenance.json", "m.sources.json"].map(|name| json(site, name))

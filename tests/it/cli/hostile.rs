@@ -25,7 +25,15 @@ fn build(site: &Site) -> (Output, Vec<String>) {
     let output = Command::new("sh")
         .args(["-c", script, env!("CARGO_BIN_EXE_moby")])
         .args([
-            "-q", "build", "--cache", "cache", "--layout", "layout", "--arch", "amd64",
+            "-q",
+            "build",
+            "--rebuild",
+            "--cache",
+            "cache",
+            "--layout",
+            "layout",
+            "--arch",
+            "amd64",
         ])
         .args(["-j", "1", "-f", "tar,kernel+initrd", "--dir", "out", "evil.yml"])
         .env("MOBY_OFFLINE", "1")

@@ -11,7 +11,7 @@ fn modules_builtin_decides_without_an_initrd() {
     let list = "kernel/drivers/block/virtio_blk.ko\\nkernel/fs/squashfs/squashfs.ko\\n";
     let file = format!("  - path: lib/modules/6.1.0/modules.builtin\n    contents: \"{list}\"\n");
     site.write("vm.yml", &format!("{YAML}{file}"));
-    let output = site.moby(&["build", "-f", "kernel+squashfs", "--dir", "out", "vm.yml"]);
+    let output = site.moby(&["build", "--rebuild", "-f", "kernel+squashfs", "--dir", "out", "vm.yml"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     good(output);
     assert!(said.contains("the kernel has squashfs built in"), "{said}");
@@ -39,7 +39,15 @@ fn embedded_configuration_decides_without_modules_builtin() {
         "image: kernel\ncontents:\n  - copy: kernel\n    to: /kernel\n",
     );
     fs::write(site.path("kernel/kernel"), kernel).unwrap();
-    let output = site.moby(&["build", "-f", "kernel+squashfs", "--dir", "out", "machine.yml"]);
+    let output = site.moby(&[
+        "build",
+        "--rebuild",
+        "-f",
+        "kernel+squashfs",
+        "--dir",
+        "out",
+        "machine.yml",
+    ]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     good(output);
     assert!(said.contains("the kernel has squashfs built in"), "{said}");

@@ -46,8 +46,9 @@ fn fifo(site: &Site, name: &str) {
     assert!(status.success());
 }
 
-const BUILD: [&str; 9] = [
+const BUILD: [&str; 10] = [
     "build",
+    "--rebuild",
     "--offline",
     "--layout",
     "layout",
@@ -273,6 +274,7 @@ fn sizes_beyond_a_format_are_refused() {
     ] {
         let arguments = [
             "build",
+            "--rebuild",
             "--offline",
             "--layout",
             "layout",
@@ -295,7 +297,16 @@ fn sizes_beyond_a_format_are_refused() {
 fn a_build_needs_no_threads() {
     let site = site();
     let build = |jobs: &str, dir: &str, environment: &[(&str, &str)]| {
-        let mut command = site.command(&["-q", "build", "--offline", "--layout", "layout", "--arch", "amd64"]);
+        let mut command = site.command(&[
+            "-q",
+            "build",
+            "--rebuild",
+            "--offline",
+            "--layout",
+            "layout",
+            "--arch",
+            "amd64",
+        ]);
         command.args(["-f", "tar,tar-kernel-initrd,oci", "-j", jobs, "--dir", dir, "a.yml"]);
         command.envs(environment.iter().copied());
         ends(&mut command)

@@ -172,7 +172,7 @@ fn locked_build_names_what_differs() {
     let second = "init:\n  - example.org/one\n  - \"@pkg:init\"\n";
     let message = stale(second);
     assert!(message.contains("@pkg:init is not in one.lock"), "{message}");
-    let out = site.moby(&["build", "--arch", "amd64", "-o", "out.tar", "one.yml"]);
+    let out = site.moby(&["build", "--rebuild", "--arch", "amd64", "-o", "out.tar", "one.yml"]);
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     good(out);
     assert!(said.contains("note: @pkg:init is not in one.lock"), "{said}");
@@ -185,7 +185,7 @@ fn locked_build_names_what_differs() {
         message.contains("@pkg:init has changed since one.lock was written"),
         "{message}"
     );
-    let mut command = site.command(&["build", "--locked", "-o", "out.tar", "-"]);
+    let mut command = site.command(&["build", "--rebuild", "--locked", "-o", "out.tar", "-"]);
     let yaml = fs::File::open(site.path("one.yml")).unwrap();
     let message = refused(command.stdin(yaml).output().unwrap(), 1);
     assert!(message.contains("cannot use --locked with standard input"), "{message}");
@@ -206,7 +206,10 @@ fn damaged_lock_is_refused() {
         ("{\n", "<<<<<<<\n{\n", "one.lock is not a lock file: "),
     ] {
         fs::write(site.path("one.lock"), text.replacen(from, to, 1)).unwrap();
-        for arguments in [&["build", "-o", "out.tar", "one.yml"][..], &["lock", "one.yml"]] {
+        for arguments in [
+            &["build", "--rebuild", "-o", "out.tar", "one.yml"][..],
+            &["lock", "one.yml"],
+        ] {
             let message = refused(site.moby(arguments), 1);
             assert!(message.contains(expected) && message.contains("help: "), "{message}");
         }

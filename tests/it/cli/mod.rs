@@ -32,4 +32,5 @@ mod run;
 mod sbom;
 #[cfg(feature = "sign")]
 mod trust;
+mod unchanged;
 mod yaml;

@@ -171,7 +171,12 @@ fn temporary_files_stay_in_the_output_directory() {
     let site = Site::new();
     fs::create_dir(site.path("out")).unwrap();
     for target in [["-o", "out/machine.tar"], ["--dir", "out"]] {
-        let arguments = [&["-q", "build", "-f", "oci"], &target[..], &["machine.yml"]].concat();
+        let arguments = [
+            &["-q", "build", "--rebuild", "-f", "oci"],
+            &target[..],
+            &["machine.yml"],
+        ]
+        .concat();
         let mut command = site.command(&arguments);
         good(command.env("TMPDIR", site.path("nowhere")).output().unwrap());
     }
@@ -199,7 +204,7 @@ fn options_without_effect_are_reported() {
     // What is written without a format is a tar.
     let message = refused(site.build(&["-o", "x", "--compress", "zstd:3", "machine.yml"]), 2);
     assert!(message.contains("--compress does not apply to tar: "), "{message}");
-    let output = site.moby(&["build", "-f", "tar", "--size", "4G", "machine.yml"]);
+    let output = site.moby(&["build", "--rebuild", "-f", "tar", "--size", "4G", "machine.yml"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     good(output);
     assert!(said.contains("note: --size has no effect"), "{said}");
@@ -225,7 +230,7 @@ fn lost_file_capabilities_are_reported() {
         ("kernel+iso", Some("ISO 9660 cannot store extended attributes")),
         ("kernel+squashfs", None),
     ] {
-        let output = site.moby(&["build", "-f", format, "ping.yml"]);
+        let output = site.moby(&["build", "--rebuild", "-f", format, "ping.yml"]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         good(output);
         match what {

@@ -113,7 +113,7 @@ fn files_that_lose_capabilities_are_listed() {
         "kernel: {image: '@pkg:kernel', cmdline: x, tar: none}\ninit: ['example.org/ping:1']\n",
     );
     let said = |format: &str| {
-        let output = site.moby(&["build", "-f", format, "m.yml"]);
+        let output = site.moby(&["build", "--rebuild", "-f", format, "m.yml"]);
         assert!(output.status.success());
         String::from_utf8(output.stderr).unwrap()
     };

@@ -27,8 +27,9 @@ fn policy(site: &Site, rules: &[(&str, &str)]) {
     site.write("policy.yml", &format!("images:\n{rules}default: reject\n"));
 }
 
-const BUILD: [&str; 10] = [
+const BUILD: [&str; 11] = [
     "build",
+    "--rebuild",
     "-f",
     "tar",
     "--arch",
@@ -311,6 +312,7 @@ fn signatures_travel_with_their_image() {
     site.write("machine.yml", "init:\n  - example.org/app:v1\n");
     let build = [
         "build",
+        "--rebuild",
         "-f",
         "tar",
         "--arch",
@@ -419,6 +421,7 @@ fn policy_in_the_yaml_is_relative_to_it() {
     );
     let build = [
         "build",
+        "--rebuild",
         "-f",
         "tar",
         "--arch",
@@ -462,6 +465,7 @@ fn names_in_linuxkits_trust_are_not_ignored() {
     site.write("machine.yml", "init:\n  - linuxkit/app:v1\ntrust:\n  org: [linuxkit]\n");
     let build = [
         "build",
+        "--rebuild",
         "-f",
         "tar",
         "--arch",
@@ -524,6 +528,7 @@ fn archives_of_docker_save_cannot_be_signed() {
     policy(&site, &[("example.org/*", "p256.pub")]);
     let build = [
         "build",
+        "--rebuild",
         "-f",
         "tar",
         "--arch",
@@ -561,6 +566,7 @@ fn volumes_and_boot_loaders_are_verified() {
     );
     let build = [
         "build",
+        "--rebuild",
         "-f",
         "iso-efi",
         "--arch",

@@ -52,6 +52,7 @@ pub fn build(site: &Path, arch: &str, kernel: &str, formats: &[&str], out: &Path
         .args([
             "-q",
             "build",
+            "--rebuild",
             "--name",
             "m",
             "--arch",

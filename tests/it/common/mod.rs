@@ -48,7 +48,7 @@ pub fn build(example: &str, arguments: &[&str], directory: &Path) {
 
 pub fn build_file(yaml: &Path, arguments: &[&str], directory: &Path) {
     let output = moby()
-        .arg("build")
+        .args(["build", "--rebuild"])
         .args(arguments)
         .arg("--dir")
         .arg(directory)

@@ -83,7 +83,7 @@ impl Site {
     }
 
     pub fn build(&self, arguments: &[&str]) -> Output {
-        let mut all = vec!["-q", "build"];
+        let mut all = vec!["-q", "build", "--rebuild"];
         all.extend(arguments);
         self.moby(&all)
     }

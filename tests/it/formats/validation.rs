@@ -241,7 +241,7 @@ fn same_bits_twice_and_through_a_pipe() {
     for name in ["raw", "iso"] {
         let yaml = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/hello.yml");
         let out = moby()
-            .args(["--quiet", "build", "-f", name, "-o", "-"])
+            .args(["--quiet", "build", "--rebuild", "-f", name, "-o", "-"])
             .arg(yaml)
             .output()
             .unwrap();
@@ -260,7 +260,7 @@ fn ends(yaml: &str, arguments: &[&str], status: i32) -> String {
     let path = directory.path().join("machine.yml");
     fs::write(&path, yaml).unwrap();
     let out = moby()
-        .arg("build")
+        .args(["build", "--rebuild"])
         .args(arguments)
         .arg("--dir")
         .arg(directory.path())
@@ -317,7 +317,7 @@ fn large_initrd_gets_a_warning() {
     fs::write(&yaml, example.replace("@pkg:", &format!("@pkg:{examples}")) + &files).unwrap();
     let said = |arguments: &[&str]| {
         let out = moby()
-            .args(["build", "--dir"])
+            .args(["build", "--rebuild", "--dir"])
             .arg(directory.path())
             .args(arguments)
             .arg(&yaml)

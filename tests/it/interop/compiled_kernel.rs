@@ -58,6 +58,7 @@ fn sources_are_configured_and_compiled() {
     let site = site_with_sources("");
     let build = [
         "build",
+        "--rebuild",
         "--arch",
         "amd64",
         "-f",

@@ -26,9 +26,10 @@ fn large() -> Site {
     site
 }
 
-const NOISE: [&str; 9] = [
+const NOISE: [&str; 10] = [
     "-q",
     "build",
+    "--rebuild",
     "--layout",
     "layout",
     "--arch",

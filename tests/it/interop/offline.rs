@@ -26,7 +26,7 @@ fn same_bits_unprivileged_without_network_or_programs() {
     // The loaders are built, and all is made once as usual.
     let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-cache");
     let usual = moby()
-        .args(["build", "-f", FORMATS, "--dir"])
+        .args(["build", "--rebuild", "-f", FORMATS, "--dir"])
         .arg(path("usual"))
         .arg(path("minimal.yml"))
         .output()
@@ -80,7 +80,17 @@ fn same_bits_unprivileged_without_network_or_programs() {
     let out = command
         .args(["bash", "-c", script])
         .arg(directory.path())
-        .args(["build", "--cache", "cache", "-j", "3", "-f", FORMATS, "--layout"])
+        .args([
+            "build",
+            "--rebuild",
+            "--cache",
+            "cache",
+            "-j",
+            "3",
+            "-f",
+            FORMATS,
+            "--layout",
+        ])
         .arg(&images)
         .arg(path("minimal.yml"))
         .current_dir(directory.path())
@@ -138,7 +148,7 @@ fn missing_boot_loader_names_its_package() {
     fs::write(images.join("index.json"), index.to_string()).unwrap();
     for (format, package) in [("raw-bios", "pkg/syslinux"), ("raw-efi", "pkg/systemd-boot")] {
         let out = Command::new(path("moby"))
-            .args(["build", "--cache"])
+            .args(["build", "--rebuild", "--cache"])
             .arg(&images)
             .args(["-f", format, "--dir"])
             .arg(path("out"))

@@ -155,7 +155,7 @@ fn builds_pull_what_is_missing() {
         "app.yml",
         &format!("init: [\"{name}\"]\nonboot: [{{name: a, image: \"{name}\"}}]\n"),
     );
-    let build = ["build", "--arch", "amd64", "-f", "tar", "app.yml"];
+    let build = ["build", "--rebuild", "--arch", "amd64", "-f", "tar", "app.yml"];
     let offline = message(moby(&site, &[&build[..], &["--offline"]].concat()));
     assert!(offline.contains(&format!("no image {name}")), "{offline}");
     // A mistake that is known without the image comes before the pull.
@@ -213,7 +213,16 @@ fn images_of_a_yaml_are_pulled() {
     good(moby(&site, &["cache", "pull", "app.yml", "--arch", "amd64"]));
     good(moby(
         &site,
-        &["build", "--offline", "--arch", "amd64", "-f", "tar", "app.yml"],
+        &[
+            "build",
+            "--rebuild",
+            "--offline",
+            "--arch",
+            "amd64",
+            "-f",
+            "tar",
+            "app.yml",
+        ],
     ));
 }
 
@@ -540,7 +549,16 @@ fn lock_pins_what_a_tag_was() {
     let old = first["images"][0]["digest"].as_str().unwrap().to_owned();
     let tar = |arguments: &[&str]| {
         let all = [
-            &["-q", "build", "--arch", "amd64", "-o", "app.tar", "app.yml"],
+            &[
+                "-q",
+                "build",
+                "--rebuild",
+                "--arch",
+                "amd64",
+                "-o",
+                "app.tar",
+                "app.yml",
+            ],
             arguments,
         ]
         .concat();
@@ -585,7 +603,7 @@ fn layers_are_decompressed_while_they_arrive() {
     // The second image does not exist, so that nothing but the pull can have decompressed the first.
     let missing = format!("{}/team/zzz:v1", proxy.host());
     site.write("app.yml", &format!("init: [\"{name}\", \"{missing}\"]\n"));
-    let build = ["build", "--arch", "amd64", "-o", "app.tar", "app.yml"];
+    let build = ["build", "--rebuild", "--arch", "amd64", "-o", "app.tar", "app.yml"];
     let said = message(moby(&site, &build));
     assert!(said.contains(&format!("cannot pull {missing}")), "{said}");
     assert_eq!(files(&site.path("cache/moby/layers/sha256")).len(), 2);

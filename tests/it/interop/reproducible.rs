@@ -37,7 +37,17 @@ fn build(site: &Site, script: &str, formats: &str, to: [&str; 2]) -> Output {
             "sh",
             env!("CARGO_BIN_EXE_moby"),
         ])
-        .args(["-q", "build", "--arch", "amd64", "--layout", "cache", "-f", formats])
+        .args([
+            "-q",
+            "build",
+            "--rebuild",
+            "--arch",
+            "amd64",
+            "--layout",
+            "cache",
+            "-f",
+            formats,
+        ])
         .args(to)
         .arg("machine.yml")
         .env_remove("SOURCE_DATE_EPOCH")

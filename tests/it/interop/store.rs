@@ -370,7 +370,7 @@ fn opaque_whiteouts_hide_on_request() {
 
     site.write("one.yml", "init: [\"opaque:1\"]\n");
     let build = |more: &[&str]| {
-        let mut all = vec!["build", "--no-sbom", "-f", "tar", "-o", "-", "one.yml"];
+        let mut all = vec!["build", "--rebuild", "--no-sbom", "-f", "tar", "-o", "-", "one.yml"];
         all.extend(more);
         let output = site.moby(&all);
         let message = String::from_utf8(output.stderr.clone()).unwrap();

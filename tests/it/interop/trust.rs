@@ -29,6 +29,7 @@ fn policy(site: &Site, pattern: &str, key: &str) {
 fn build(site: &Site) -> Output {
     site.moby(&[
         "build",
+        "--rebuild",
         "-f",
         "tar",
         "--arch",
@@ -284,6 +285,7 @@ fn signatures_are_pushed_and_pulled() {
     site.write("machine.yml", &format!("init:\n  - {name}\n"));
     let build = [
         "build",
+        "--rebuild",
         "-f",
         "tar",
         "--arch",
