@@ -49,12 +49,12 @@ fuzz_target!(|text: &str| {
     *ANSWERS.lock().unwrap_or_else(PoisonError::into_inner) = answers;
 
     let credentials = if first.contains("password") {
-        Credentials::given(Credential::Password {
+        Credentials::single(Credential::Password {
             user: "user".into(),
             password: "password".into(),
         })
     } else if first.contains("token") {
-        Credentials::given(Credential::IdentityToken("token".into()))
+        Credentials::single(Credential::IdentityToken("token".into()))
     } else {
         Credentials::default()
     };

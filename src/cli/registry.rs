@@ -66,7 +66,7 @@ impl RegistryFlags {
     }
 }
 
-/// The arguments of `moby login`.
+/// Arguments of `moby login`.
 #[derive(Debug, Args)]
 pub struct Login {
     /// Registry, such as ghcr.io or localhost:5000
@@ -109,7 +109,7 @@ impl Login {
             user: user.clone(),
             password: password.to_owned(),
         };
-        let client = flags.client_with(Credentials::given(credential));
+        let client = flags.client_with(Credentials::single(credential));
         client.check_login(&self.registry).map_err(failure)?;
         let stored = Credentials::from_environment().store(&self.registry, &user, password);
         let path = stored.map_err(failure)?;
@@ -122,7 +122,7 @@ impl Login {
     }
 }
 
-/// The arguments of `moby logout`.
+/// Arguments of `moby logout`.
 #[derive(Debug, Args)]
 pub struct Logout {
     /// Registry, such as ghcr.io or localhost:5000
@@ -147,7 +147,7 @@ impl Logout {
     }
 }
 
-/// The arguments of `moby cache pull`.
+/// Arguments of `moby cache pull`.
 #[derive(Debug, Args)]
 pub struct Pull {
     /// Images, or YAML files (ending in .yml or .yaml) whose images are pulled
@@ -204,7 +204,7 @@ fn images(given: &[String]) -> Result<Vec<String>, Failure> {
     Ok(images)
 }
 
-/// The arguments of `moby cache push`.
+/// Arguments of `moby cache push`.
 #[derive(Debug, Args)]
 pub struct Push {
     /// Image in the cache

@@ -1,4 +1,4 @@
-//! The accelerator that QEMU is given, and what is remembered of one that fails on this host.
+//! Choice of the accelerator for QEMU, and the memory of one that failed on this host.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The arguments for QEMU.
+//! Arguments for QEMU.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use super::qemu::Qemu;
 use super::{Error, Machine, accelerator, boot_disk, is_emulation, rootfs, with_suffix};
 
-/// The head of the identifiers of attached disks, by which QEMU's statistics name them.
+/// Head of the identifiers of attached disks, by which QEMU's statistics name them.
 pub const DISK: &str = "disk-";
 
 /// Composes the arguments for a machine, with an ISO image of data for it.

@@ -45,7 +45,7 @@ impl fmt::Display for Symptom {
     }
 }
 
-/// The console as far as it was read.
+/// Console as far as it was read.
 #[derive(Debug)]
 pub struct Console {
     tail: Vec<u8>,

@@ -10,17 +10,17 @@ use tree::{Kind, Meta, Time, Tree};
 
 use super::Error;
 
-/// The name of the file and of the volume.
+/// Name of the file and of the volume.
 const NAME: &str = "config";
-/// The maximum size of the data in bytes.
+/// Maximum size of the data in bytes.
 const MAX_DATA: u64 = 64 << 20;
 
 /// Data for the machine.
 #[derive(Clone, Debug)]
 pub enum Data {
-    /// The text itself.
+    /// Text.
     Text(String),
-    /// The content of a file.
+    /// File with the data.
     File(PathBuf),
 }
 

@@ -17,7 +17,7 @@ pub enum Error {
     /// QEMU is not installed.
     #[error("{program} is not installed")]
     NoQemu {
-        /// The program.
+        /// Program.
         program: &'static str,
         /// Remedies, each a command that installs it.
         install: Vec<String>,
@@ -25,15 +25,15 @@ pub enum Error {
     /// QEMU cannot be started.
     #[error("cannot start {program}: {source}")]
     Start {
-        /// The program.
+        /// Program.
         program: &'static str,
-        /// The cause.
+        /// Cause.
         source: io::Error,
     },
     /// QEMU ended with a status other than 0.
     #[error("{program} ended with {status}")]
     Status {
-        /// The program.
+        /// Program.
         program: &'static str,
         /// Exit status.
         status: ExitStatus,
@@ -41,9 +41,9 @@ pub enum Error {
     /// A guest that failed under an accelerator that was asked for.
     #[error("the guest failed under the accelerator {accelerator}: {symptom}")]
     Guest {
-        /// The accelerator.
+        /// Accelerator.
         accelerator: String,
-        /// The observed failure.
+        /// Observed failure.
         symptom: Symptom,
         /// True if the guest has, or may have, written to its disks.
         written: bool,
@@ -53,17 +53,17 @@ pub enum Error {
         "the guest failed under the accelerator {accelerator}: {symptom}; it may have written to its disks, which may be inconsistent, as after a power failure"
     )]
     Written {
-        /// The accelerator.
+        /// Accelerator.
         accelerator: String,
-        /// The observed failure.
+        /// Observed failure.
         symptom: Symptom,
     },
     /// A file that cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
-        /// The file.
+        /// File.
         path: PathBuf,
-        /// The cause.
+        /// Cause.
         source: io::Error,
     },
     /// A disk image that does not exist.
@@ -75,9 +75,9 @@ pub enum Error {
     /// A port of the host that cannot be listened on.
     #[error("cannot publish port {port} of this host: {source}")]
     Port {
-        /// The port.
+        /// Port.
         port: u16,
-        /// The cause.
+        /// Cause.
         source: io::Error,
     },
     /// A file that no firmware boots.
@@ -89,15 +89,15 @@ pub enum Error {
     /// A name without a kernel, and without a disk image of that name.
     #[error("{} does not exist, and neither does {}", kernel.display(), name.display())]
     NoKernel {
-        /// The kernel.
+        /// Kernel.
         kernel: PathBuf,
-        /// The name that was given.
+        /// Name that was given.
         name: PathBuf,
     },
     /// A kernel without an initrd.
     #[error("{} does not exist", initrd.display())]
     NoInitrd {
-        /// The initrd.
+        /// Initrd.
         initrd: PathBuf,
         /// A root filesystem image of that name, which boots without it.
         beside: Option<PathBuf>,
@@ -108,7 +108,7 @@ pub enum Error {
     /// No UEFI firmware for an architecture.
     #[error("no UEFI firmware for {arch} is installed")]
     NoFirmware {
-        /// The architecture.
+        /// Architecture.
         arch: &'static str,
         /// Remedies, each a command that installs it.
         install: Vec<String>,
@@ -127,7 +127,7 @@ pub enum Error {
     /// A machine whose time was up.
     #[error("the machine was stopped after {} s{}", timeout.as_secs(), before(pending))]
     Timeout {
-        /// The time.
+        /// Time.
         timeout: Duration,
         /// Descriptions of what was not seen.
         pending: Vec<String>,
@@ -138,9 +138,9 @@ pub enum Error {
     /// A temporary file that cannot be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
-        /// The file.
+        /// File.
         path: PathBuf,
-        /// The cause.
+        /// Cause.
         source: io::Error,
     },
 }

@@ -20,7 +20,7 @@ const TICK: Duration = Duration::from_millis(200);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Maximum time for QEMU to end after it was asked to.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The head of QEMU's report of an internal error (accel/kvm/kvm-all.c); registers follow it.
+/// Head of QEMU's report of an internal error (accel/kvm/kvm-all.c); registers follow it.
 const INTERNAL_ERROR: &[u8] = b"internal error";
 
 /// End of a guest.
@@ -38,7 +38,7 @@ pub enum Ending {
     TimedOut,
     /// The guest failed, and QEMU was ended.
     Failed {
-        /// The observed failure.
+        /// Observed failure.
         symptom: Symptom,
         /// True if the guest has, or may have, written to its disks.
         written: bool,

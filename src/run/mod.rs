@@ -31,16 +31,16 @@ use qemu::Qemu;
 /// A machine to boot.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    /// The common name of the files of a build with kernel and initrd, or the file of a disk or an
+    /// Common name of the files of a build with kernel and initrd, or the file of a disk or an
     /// ISO image.
     pub name: PathBuf,
     /// True if a disk or an ISO image boots by UEFI instead of BIOS.
     pub uefi: bool,
     /// True if an ISO image is attached as a disk, like a USB drive.
     pub usb: bool,
-    /// The architecture as Go names it.
+    /// Architecture as Go names it.
     pub arch: String,
-    /// The number of CPUs.
+    /// Number of CPUs.
     pub cpus: u32,
     /// Memory in MiB.
     pub mem: u32,
@@ -52,9 +52,9 @@ pub struct Machine {
     pub publish: Vec<(u16, u16)>,
     /// True if the machine's screen is shown in a window.
     pub gui: bool,
-    /// The accelerator, as `-accel` of QEMU takes it; chosen if absent.
+    /// Accelerator, as `-accel` of QEMU takes it; chosen if absent.
     pub accel: Option<String>,
-    /// The cache directory, which remembers an accelerator that failed.
+    /// Cache directory, which remembers an accelerator that failed.
     pub cache: Option<PathBuf>,
     /// Texts that the console is expected to show. When everything expected was seen, the run ends.
     pub expected_texts: Vec<String>,

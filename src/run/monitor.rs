@@ -31,7 +31,7 @@ pub struct Monitor {
     listener: TcpListener,
 }
 
-/// The commands' side of a monitor.
+/// Sender of commands to QEMU.
 #[derive(Debug)]
 pub struct Commands {
     stream: Receiver<TcpStream>,

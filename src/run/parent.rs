@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
-/// The first argument by which moby starts itself; its process ID, a program and the program's
+/// First argument by which moby starts itself; its process ID, a program and the program's
 /// arguments follow.
 const EXEC: &str = "exec-with-parent";
 

@@ -18,7 +18,7 @@ const SUFFIXES: [(&str, &str); 4] = [
     (".iso", "-iso-initrd.img"),
 ];
 
-/// The files of such a machine.
+/// Files of a machine with a root filesystem image.
 pub struct Rootfs {
     image: PathBuf,
     kernel: PathBuf,

@@ -16,9 +16,9 @@ pub(super) enum Challenge {
     Basic,
     /// A token from a token server.
     Bearer {
-        /// The address of the token server.
+        /// Address of the token server.
         realm: String,
-        /// The service for which the token is.
+        /// Service for which the token is.
         service: Option<String>,
     },
 }
@@ -127,7 +127,7 @@ fn token(
         .map_err(failed)?;
     let value: Value = serde_json::from_slice(&body).map_err(|error| Error::Response {
         host: host.to_owned(),
-        what: format!("its token server did not send JSON: {error}"),
+        found: format!("its token server did not send JSON: {error}"),
     })?;
     let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     Ok(text("token").or(text("access_token")).map(str::to_owned))
@@ -139,7 +139,7 @@ fn is_private(realm: &str) -> bool {
         return realm.starts_with("https://");
     };
     let host = rest.split(['/', '?']).next().unwrap_or_default();
-    super::endpoint::own(host, &[]).scheme == super::endpoint::Scheme::Either
+    super::endpoint::of_registry(host, &[]).scheme == super::endpoint::Scheme::Either
 }
 
 #[cfg(test)]

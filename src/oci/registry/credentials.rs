@@ -13,9 +13,9 @@ use serde_json::{Map, Value, json};
 use super::{Error, endpoint};
 use crate::bounded;
 
-/// The key of Docker Hub in credential files.
+/// Key of Docker Hub in credential files.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
-/// The user name with which helpers mark an identity token.
+/// User name with which helpers mark an identity token.
 const TOKEN_USER: &str = "<token>";
 
 /// Credentials for a registry.
@@ -23,9 +23,9 @@ const TOKEN_USER: &str = "<token>";
 pub enum Credential {
     /// A user and a password.
     Password {
-        /// The user.
+        /// User.
         user: String,
-        /// The password.
+        /// Password.
         password: String,
     },
     /// An OAuth2 refresh token.
@@ -53,7 +53,7 @@ pub struct Credentials {
 
 impl Credentials {
     /// Takes one credential for every registry.
-    pub fn given(credential: Credential) -> Self {
+    pub fn single(credential: Credential) -> Self {
         Credentials {
             given: Some(credential),
             files: Vec::new(),
@@ -96,14 +96,14 @@ impl Credentials {
     }
 
     /// Returns the file to write: the first that exists, else Docker's.
-    fn own(&self) -> Result<&Path, Error> {
+    fn file_to_write(&self) -> Result<&Path, Error> {
         let existing = self.files.iter().find(|path| path.exists());
         existing
             .or(self.files.last())
             .map(PathBuf::as_path)
             .ok_or_else(|| Error::File {
                 path: "config.json".into(),
-                what: "there is no home directory".into(),
+                found: "there is no home directory".into(),
             })
     }
 
@@ -112,7 +112,7 @@ impl Credentials {
     /// # Errors
     /// A file that cannot be read or written.
     pub fn store(&self, registry: &str, user: &str, password: &str) -> Result<PathBuf, Error> {
-        let path = self.own()?;
+        let path = self.file_to_write()?;
         let auth = BASE64_STANDARD.encode(format!("{user}:{password}"));
         self.change(path, |auths| {
             auths.insert(key(registry).to_owned(), json!({ "auth": auth }));
@@ -129,7 +129,7 @@ impl Credentials {
             let Some(file) = read(path)? else { continue };
             let keys: Vec<String> = auths(&file)
                 .map(|(name, _)| name.clone())
-                .filter(|name| endpoint::plain(name) == registry && !is_namespace(name))
+                .filter(|name| endpoint::registry_name(name) == registry && !is_namespace(name))
                 .collect();
             if keys.is_empty() {
                 continue;
@@ -148,7 +148,7 @@ impl Credentials {
         let mut file = read(path)?.unwrap_or_else(|| json!({}));
         let unusable = || Error::File {
             path: path.to_owned(),
-            what: "it is not an object with `auths`".into(),
+            found: "it is not an object with `auths`".into(),
         };
         let top = file.as_object_mut().ok_or_else(unusable)?;
         let auths = top.entry("auths").or_insert_with(|| json!({}));
@@ -176,9 +176,9 @@ fn write(path: &Path, value: &Value) -> io::Result<()> {
 const MAX_FILE: u64 = 16 << 20;
 
 fn read(path: &Path) -> Result<Option<Value>, Error> {
-    let failed = |what: String| Error::File {
+    let failed = |found: String| Error::File {
         path: path.to_owned(),
-        what,
+        found,
     };
     match bounded::regular(path, MAX_FILE) {
         Ok(bytes) => serde_json::from_slice(&bytes)
@@ -209,17 +209,17 @@ fn in_file(path: &Path, file: &Value, registry: &str, repository: &str) -> Resul
         if is_namespace(name) {
             full == name || full.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'))
         } else {
-            endpoint::plain(name) == registry
+            endpoint::registry_name(name) == registry
         }
     };
     let helper = |name: &str| {
         let helpers = file.get("credHelpers").and_then(Value::as_object);
         let mut helpers = helpers.into_iter().flatten();
-        let found = helpers.find(|(key, _)| endpoint::plain(key) == name);
+        let found = helpers.find(|(key, _)| endpoint::registry_name(key) == name);
         found.and_then(|(_, program)| program.as_str())
     };
     if let Some(program) = helper(registry)
-        && let Some(found) = ask(program, key(registry))?
+        && let Some(found) = ask_helper(program, key(registry))?
     {
         return Ok(Some(found));
     }
@@ -231,7 +231,7 @@ fn in_file(path: &Path, file: &Value, registry: &str, repository: &str) -> Resul
         }
     }
     match file.get("credsStore").and_then(Value::as_str) {
-        Some(program) if !program.is_empty() => ask(program, key(registry)),
+        Some(program) if !program.is_empty() => ask_helper(program, key(registry)),
         _ => Ok(None),
     }
 }
@@ -255,7 +255,7 @@ fn entry_credential(path: &Path, entry: &Value) -> Result<Option<Credential>, Er
     let pair = decoded.as_deref().and_then(|text| text.split_once(':'));
     let (user, password) = pair.ok_or_else(|| Error::File {
         path: path.to_owned(),
-        what: "an `auth` in it is not the base64 of USER:PASSWORD".into(),
+        found: "an `auth` in it is not the base64 of USER:PASSWORD".into(),
     })?;
     Ok(Some(Credential::Password {
         user: user.to_owned(),
@@ -265,7 +265,7 @@ fn entry_credential(path: &Path, entry: &Value) -> Result<Option<Credential>, Er
 }
 
 /// Asks a credential helper (docker-credential-helpers: `get`, with the server on standard input).
-fn ask(name: &str, server: &str) -> Result<Option<Credential>, Error> {
+fn ask_helper(name: &str, server: &str) -> Result<Option<Credential>, Error> {
     let program = format!("docker-credential-{name}");
     let failed = |message: String| Error::Helper {
         program: program.clone(),
@@ -279,7 +279,7 @@ fn ask(name: &str, server: &str) -> Result<Option<Credential>, Error> {
         .spawn();
     let mut child = child.map_err(|error| failed(error.to_string()))?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A helper that ends early says why.
+        // A helper that ends early reports the reason.
         let _ = stdin.write_all(server.as_bytes());
     }
     let output = child.wait_with_output().map_err(|error| failed(error.to_string()))?;

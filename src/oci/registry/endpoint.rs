@@ -6,7 +6,7 @@ const HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
 /// A mirror, as `--mirror` and `LINUXKIT_MIRROR` give it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mirror {
-    /// The registry that is mirrored; every registry if absent.
+    /// Registry that is mirrored; every registry if absent.
     registry: Option<String>,
     endpoint: Endpoint,
 }
@@ -25,7 +25,7 @@ impl Mirror {
             None => (Scheme::of_host(mirror), mirror),
         };
         Mirror {
-            registry: registry.map(|registry| plain(registry).to_owned()),
+            registry: registry.map(|registry| registry_name(registry).to_owned()),
             endpoint: Endpoint {
                 scheme,
                 host: host.trim_end_matches('/').to_owned(),
@@ -34,7 +34,7 @@ impl Mirror {
     }
 }
 
-/// The protocol of a registry.
+/// Protocol of a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scheme {
     /// HTTPS.
@@ -83,12 +83,12 @@ pub(super) fn endpoints(registry: &str, mirrors: &[Mirror], plain_http: &[String
         .filter(fits)
         .map(|mirror| mirror.endpoint.clone())
         .collect();
-    endpoints.push(own(registry, plain_http));
+    endpoints.push(of_registry(registry, plain_http));
     endpoints
 }
 
 /// Returns the endpoint of a registry itself.
-pub(super) fn own(registry: &str, plain_http: &[String]) -> Endpoint {
+pub(super) fn of_registry(registry: &str, plain_http: &[String]) -> Endpoint {
     Endpoint {
         scheme: if plain_http.iter().any(|host| host == registry) {
             Scheme::Http
@@ -100,7 +100,7 @@ pub(super) fn own(registry: &str, plain_http: &[String]) -> Endpoint {
 }
 
 /// Returns a registry's name as in references: without scheme, path and Docker Hub's other names.
-pub(super) fn plain(text: &str) -> &str {
+pub(super) fn registry_name(text: &str) -> &str {
     let text = text.split_once("://").map_or(text, |(_, rest)| rest);
     match text.split('/').next().unwrap_or_default() {
         "index.docker.io" | "registry-1.docker.io" => HUB.0,
@@ -141,7 +141,7 @@ mod tests {
             ("ghcr.io", Scheme::Https),
             ("plain:80", Scheme::Http),
         ] {
-            assert_eq!(own(host, &["plain:80".into()]).scheme, scheme, "{host}");
+            assert_eq!(of_registry(host, &["plain:80".into()]).scheme, scheme, "{host}");
         }
     }
 }

@@ -13,65 +13,65 @@ pub enum Error {
     /// TLS needs instructions that the CPU lacks.
     #[error("cannot connect to {host} by HTTPS: this CPU lacks {missing}")]
     Cpu {
-        /// The registry's host.
+        /// Host of the registry.
         host: String,
-        /// The missing CPU features.
+        /// Missing CPU features.
         missing: String,
     },
     /// A connection that cannot be made, or breaks.
     #[error("cannot reach {host}: {source}")]
     Connect {
-        /// The registry's host.
+        /// Host of the registry.
         host: String,
-        /// The cause.
+        /// Cause.
         source: Box<ureq::Error>,
     },
     /// A server's certificate that no trusted certificate authority signed.
     #[error("cannot trust the certificate of {host}: {reason}")]
     Certificate {
-        /// The registry's host.
+        /// Host of the registry.
         host: String,
-        /// The reason.
+        /// Reason.
         reason: String,
-        /// The cause.
+        /// Cause.
         source: Box<ureq::Error>,
     },
     /// A proxy that refuses to connect.
     #[error("the proxy refuses to connect to {host}: {message}")]
     Proxy {
-        /// The registry's host.
+        /// Host of the registry.
         host: String,
-        /// The proxy's response.
+        /// Proxy's response.
         message: String,
     },
     /// A transfer that breaks.
-    #[error("cannot read {what} from {host}: {source}")]
+    #[error("cannot read {content} from {host}: {source}")]
     Transfer {
-        /// The registry's host.
+        /// Host of the registry.
         host: String,
-        /// A manifest or blob.
-        what: String,
-        /// The cause.
+        /// Manifest or blob.
+        content: String,
+        /// Cause.
         source: io::Error,
     },
     /// Access that needs other credentials, or any.
     #[error("{host} denies access to {repository}: {message}")]
     Denied {
-        /// The registry's host.
+        /// Host of the registry.
         host: String,
-        /// The repository.
+        /// Repository.
         repository: String,
-        /// The registry's response.
+        /// Response of the registry.
         message: String,
-        /// The user whose credentials were sent, if any were.
+        /// User whose credentials were sent, if any were.
         user: Option<String>,
     },
     /// A repository, tag or digest that the registry does not have.
     #[error("{reference} does not exist on {host}")]
     NotFound {
-        /// The registry's host.
+        /// Host of the registry.
         host: String,
-        /// The reference.
+        /// Reference.
         reference: String,
         /// Remedies that name tags of the repository.
         similar: Vec<String>,
@@ -79,65 +79,65 @@ pub enum Error {
     /// An image without the platform that is needed.
     #[error("{reference} has no image for {wanted}, only for {}", found.join(", "))]
     Platform {
-        /// The reference.
+        /// Reference.
         reference: String,
-        /// The platform.
+        /// Platform.
         wanted: String,
-        /// The platforms that there are.
+        /// Platforms that there are.
         found: Vec<String>,
     },
     /// An image to be pushed that is not complete.
     #[error("{reference} is incomplete: missing from the cache: {}", missing.join(", "))]
     Incomplete {
-        /// The reference.
+        /// Reference.
         reference: String,
-        /// The platforms, or digests, that are not here.
+        /// Platforms, or digests, that are not here.
         missing: Vec<String>,
     },
     /// A limit on requests that outlasts every retry.
     #[error("{host} limits the rate of requests: {message}")]
     RateLimit {
-        /// The registry's host.
+        /// Host of the registry.
         host: String,
-        /// The registry's response.
+        /// Response of the registry.
         message: String,
     },
     /// A response with an unexpected status.
     #[error("{host} responded to {method} {path} with status {status}: {message}")]
     Status {
-        /// The registry's host.
+        /// Host of the registry.
         host: String,
-        /// The request's method.
+        /// Method of the request.
         method: &'static str,
-        /// The request's path.
+        /// Path of the request.
         path: String,
-        /// The status.
+        /// Status.
         status: u16,
-        /// The registry's response.
+        /// Response of the registry.
         message: String,
     },
     /// Bytes that do not have the digest by which they were asked for.
-    #[error("wrong digest from {host}: expected {what}, found {found}")]
+    #[error("wrong digest from {host}: expected {expected}, found {found}")]
     Digest {
-        /// The registry's host.
+        /// Host of the registry.
         host: String,
-        /// The digest that was asked for.
-        what: String,
-        /// The digest found.
+        /// Digest that was asked for.
+        expected: String,
+        /// Digest found.
         found: String,
     },
     /// A response that violates the distribution specification.
-    #[error("invalid response from {host}: {what}")]
+    #[error("invalid response from {host}: {found}")]
     Response {
-        /// The registry's host.
+        /// Host of the registry.
         host: String,
-        /// The finding.
-        what: String,
+        /// Finding.
+        found: String,
     },
     /// A server that speaks plain HTTP where HTTPS is required.
     #[error("cannot connect to {host} by HTTPS: the server does not speak TLS")]
     NotTls {
-        /// The registry's host, or the address of its token server.
+        /// Host of the registry, or the address of its token server.
         host: String,
     },
     /// A name that is not an image reference.
@@ -146,21 +146,21 @@ pub enum Error {
     /// A password that would go over the network in the clear.
     #[error("refusing to send a password to {realm}, which is not HTTPS")]
     InsecurePassword {
-        /// The address.
+        /// Address.
         realm: String,
     },
     /// A file with certificates or credentials that cannot be used.
-    #[error("cannot use {}: {what}", path.display())]
+    #[error("cannot use {}: {found}", path.display())]
     File {
-        /// The file.
+        /// File.
         path: PathBuf,
-        /// The finding.
-        what: String,
+        /// Finding.
+        found: String,
     },
     /// A credential helper that fails.
     #[error("the credential helper {program} failed: {message}")]
     Helper {
-        /// The program.
+        /// Program.
         program: String,
         /// Message of the helper.
         message: String,
@@ -171,9 +171,9 @@ pub enum Error {
     /// A file of the cache that cannot be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
-        /// The file.
+        /// File.
         path: PathBuf,
-        /// The cause.
+        /// Cause.
         source: io::Error,
     },
 }

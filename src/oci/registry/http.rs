@@ -105,9 +105,9 @@ const MAX_PEM: u64 = 16 << 20;
 
 /// Reads the certificates of a PEM file.
 fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, Error> {
-    let unusable = |what: String| Error::File {
+    let unusable = |found: String| Error::File {
         path: path.to_owned(),
-        what,
+        found,
     };
     let pem = bounded::read(path, MAX_PEM).map_err(|error| unusable(error.to_string()))?;
     let mut certificates = Vec::new();
@@ -167,9 +167,9 @@ fn missing_features() -> Vec<&'static str> {
     vec!["support by the TLS provider"]
 }
 
-/// The reason of a failed connection.
+/// Reason of a failed connection.
 pub(super) enum Failure {
-    /// The server does not speak TLS.
+    /// Server that does not speak TLS.
     NotTls,
     /// An error.
     Error(Error),

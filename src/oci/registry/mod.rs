@@ -31,16 +31,16 @@ pub use error::Error;
 use http::{Failure, Http};
 pub use pull::{LayerStream, Layers, Platforms, Pulled};
 
-/// The maximum size of a response that is not a blob, in bytes. Registries stop at 4 MiB for a
+/// Maximum size of a response that is not a blob, in bytes. Registries stop at 4 MiB for a
 /// manifest.
 const MAX_RESPONSE: u64 = 16 << 20;
-/// The number of tries of a request.
+/// Number of tries of a request.
 const MAX_TRIES: u32 = 5;
-/// The number of challenges that are answered for one request.
+/// Number of challenges that are answered for one request.
 const MAX_AUTHORIZATIONS: u32 = 3;
-/// The wait after the first failed try; each further one is twice as long. Fuzzing does not wait.
+/// Wait after the first failed try; each further one is twice as long. Fuzzing does not wait.
 const FIRST_WAIT: Duration = Duration::from_millis(if cfg!(fuzzing) { 0 } else { 300 });
-/// The longest wait that a registry's `Retry-After` is followed for.
+/// Longest wait that a registry's `Retry-After` is followed for.
 const MAX_WAIT: Duration = Duration::from_secs(if cfg!(fuzzing) { 0 } else { 60 });
 
 /// Options for access to registries.
@@ -77,13 +77,13 @@ enum Content<'a> {
 /// A request to a registry.
 struct Request<'a> {
     method: &'static str,
-    /// The path below `/v2/`, or an absolute address.
+    /// Path below `/v2/`, or an absolute address.
     path: &'a str,
     headers: &'a [(&'a str, &'a str)],
     content: Content<'a>,
-    /// The repository within the registry.
+    /// Repository within the registry.
     repository: &'a str,
-    /// The actions for which a token is asked.
+    /// Actions for which a token is asked.
     actions: &'a str,
     /// A repository that the token must be able to read, too.
     mount_from: Option<&'a str>,
@@ -105,7 +105,7 @@ impl Client {
     /// # Errors
     /// A registry that cannot be reached, or denies access.
     pub fn check_login(&self, registry: &str) -> Result<(), Error> {
-        let endpoint = endpoint::own(endpoint::plain(registry), &self.options.plain_http);
+        let endpoint = endpoint::of_registry(endpoint::registry_name(registry), &self.options.plain_http);
         let request = Request::get("", "", &[]);
         let response = self.send(&endpoint, registry, &request)?;
         self.success(&endpoint, &request, response).map(drop)
@@ -191,7 +191,7 @@ impl Client {
         let unusable = |error: ureq::http::Error| {
             Failure::Error(Error::Response {
                 host: endpoint.host.clone(),
-                what: error.to_string(),
+                found: error.to_string(),
             })
         };
         let sent = match &request.content {
@@ -226,7 +226,7 @@ impl Client {
         let credential = self
             .options
             .credentials
-            .find(endpoint::plain(registry), request.repository)?;
+            .find(endpoint::registry_name(registry), request.repository)?;
         let realm_is_tls = !matches!(&challenge, Challenge::Bearer { realm, .. } if realm.starts_with("http://"));
         let agent = self.http.agent(endpoint, realm_is_tls)?;
         let scope = scope(request);
@@ -274,7 +274,7 @@ impl Client {
         let credential = self
             .options
             .credentials
-            .find(endpoint::plain(registry), request.repository);
+            .find(endpoint::registry_name(registry), request.repository);
         Error::Denied {
             host: endpoint.host.clone(),
             repository: request.repository.to_owned(),

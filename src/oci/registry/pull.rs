@@ -26,16 +26,16 @@ use download::{Wanted, write_error};
 /// Media types of manifests and indexes, as a request lists them.
 const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
-/// The maximum depth of nested indexes.
+/// Maximum depth of nested indexes.
 const MAX_DEPTH: usize = 4;
-/// The maximum number of manifests of one image.
+/// Maximum number of manifests of one image.
 const MAX_MANIFESTS: usize = 1000;
-/// The maximum number of tags that an error names.
+/// Maximum number of tags that an error names.
 const MAX_TAGS: usize = 3;
-/// The annotation of an attestation manifest with the digest of the manifest that it is about.
+/// Annotation of an attestation manifest with the digest of the manifest that it is about.
 const ATTESTED: &str = "vnd.docker.reference.digest";
 
-/// The platforms that are pulled.
+/// Platforms that are pulled.
 #[derive(Clone, Debug)]
 pub enum Platforms {
     /// Every platform of the image.
@@ -47,9 +47,9 @@ pub enum Platforms {
 /// An image that was pulled.
 #[derive(Clone, Debug)]
 pub struct Pulled {
-    /// The digest of the manifest or index.
+    /// Digest of the manifest or index.
     pub digest: String,
-    /// The number of bytes that were downloaded.
+    /// Number of bytes that were downloaded.
     pub bytes: u64,
 }
 
@@ -92,7 +92,7 @@ impl Client {
     /// Pulls the signatures of digests of an image that the cache has, from the first endpoint that has any.
     ///
     /// # Errors
-    /// As [`Client::pull`], but for an image without signatures.
+    /// The errors of [`Client::pull`]. An image without signatures is not an error.
     pub fn pull_signatures(
         &self,
         name: &str,
@@ -489,25 +489,25 @@ impl Pull<'_> {
         Some(tags.map(str::to_owned).collect())
     }
 
-    pub(super) fn invalid(&self, what: String) -> Error {
+    pub(super) fn invalid(&self, found: String) -> Error {
         Error::Response {
             host: self.endpoint.host.clone(),
-            what,
+            found,
         }
     }
 
-    pub(super) fn transfer(&self, what: &str, source: io::Error) -> Error {
+    pub(super) fn transfer(&self, content: &str, source: io::Error) -> Error {
         Error::Transfer {
             host: self.endpoint.host.clone(),
-            what: what.to_owned(),
+            content: content.to_owned(),
             source,
         }
     }
 
-    pub(super) fn wrong_digest(&self, what: &str, found: String) -> Error {
+    pub(super) fn wrong_digest(&self, expected: &str, found: String) -> Error {
         Error::Digest {
             host: self.endpoint.host.clone(),
-            what: what.to_owned(),
+            expected: expected.to_owned(),
             found,
         }
     }

@@ -34,7 +34,7 @@ impl Client {
         let source = Some(endpoint::split(&source)).filter(|(host, path)| *host == registry && *path != repository);
         let push = Push {
             client: self,
-            endpoint: endpoint::own(registry, &self.options.plain_http),
+            endpoint: endpoint::of_registry(registry, &self.options.plain_http),
             registry,
             repository,
             mount_from: source.map(|(_, repository)| repository),
@@ -64,7 +64,7 @@ impl Client {
                 Some(media_type) => {
                     let bytes = blob.content.to_vec().map_err(|source| Error::Transfer {
                         host: registry.to_owned(),
-                        what: blob.digest.clone(),
+                        content: blob.digest.clone(),
                         source,
                     })?;
                     manifests.push((&blob.digest, bytes, media_type));
@@ -87,7 +87,7 @@ impl Client {
         }
         let there = Pull {
             client: self,
-            endpoint: endpoint::own(registry, &self.options.plain_http),
+            endpoint: endpoint::of_registry(registry, &self.options.plain_http),
             reference: &reference,
             cache: Path::new(""),
             layers: None,
@@ -114,7 +114,7 @@ struct Push<'a> {
     endpoint: Endpoint,
     registry: &'a str,
     repository: &'a str,
-    /// The repository of the registry that may have the blobs.
+    /// Repository of the registry that may have the blobs.
     mount_from: Option<&'a str>,
 }
 
@@ -150,7 +150,7 @@ impl Push<'_> {
         };
         let location = header(&response, "location").ok_or_else(|| Error::Response {
             host: self.endpoint.host.clone(),
-            what: "it names no location for an upload".into(),
+            found: "it names no location for an upload".into(),
         })?;
         let separator = if location.contains('?') { '&' } else { '?' };
         let location = format!("{location}{separator}digest={digest}");

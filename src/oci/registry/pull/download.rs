@@ -13,7 +13,7 @@ use crate::oci::registry::{Error, FIRST_WAIT, MAX_TRIES, Request, header};
 use crate::oci::{cached_file, digest, lock};
 use crate::reporter::Progress;
 
-/// The number of blobs that are downloaded at once.
+/// Number of blobs that are downloaded at once.
 const MAX_DOWNLOADS: usize = 4;
 
 /// A receiver of the layers of images that are pulled, while they arrive.
@@ -36,7 +36,7 @@ pub trait LayerStream {
 pub(super) struct Wanted {
     pub digest: String,
     pub size: u64,
-    /// The digest of the decompressed layer, if it is passed on while it arrives.
+    /// Digest of the decompressed layer, if it is passed on while it arrives.
     pub diff_id: Option<String>,
 }
 
