@@ -67,7 +67,7 @@ impl Head {
         Ok(Head(kernel.part(0, 0x250).to_vec()?))
     }
 
-    fn at(&self, offset: usize, bytes: &[u8]) -> bool {
+    fn has(&self, offset: usize, bytes: &[u8]) -> bool {
         self.0.get(offset..).is_some_and(|rest| rest.starts_with(bytes))
     }
 
@@ -76,22 +76,22 @@ impl Head {
         u64::from(u32::from_le_bytes(*bytes.unwrap_or(&[0; 4])))
     }
 
-    fn gzip(&self) -> bool {
-        self.at(0, &[0x1f, 0x8b])
+    fn is_gzip(&self) -> bool {
+        self.has(0, &[0x1f, 0x8b])
     }
 
-    fn bzimage(&self) -> bool {
-        self.at(0x1fe, &[0x55, 0xaa]) && self.at(0x202, b"HdrS")
+    fn is_bzimage(&self) -> bool {
+        self.has(0x1fe, &[0x55, 0xaa]) && self.has(0x202, b"HdrS")
     }
 
     /// Returns whether it has the magic number of an Image (Documentation/arch/arm64/booting.rst,
     /// riscv/boot-image-header.rst).
-    fn image(&self) -> bool {
-        self.at(56, b"ARM\x64") || self.at(56, b"RSC\x05")
+    fn is_image(&self) -> bool {
+        self.has(56, b"ARM\x64") || self.has(56, b"RSC\x05")
     }
 
-    fn zboot(&self) -> bool {
-        self.at(0, b"MZ") && self.at(4, b"zimg")
+    fn is_zboot(&self) -> bool {
+        self.has(0, b"MZ") && self.has(4, b"zimg")
     }
 }
 
@@ -101,20 +101,20 @@ impl Head {
 /// A file that is not a kernel, and unknown compression.
 pub fn decompressed(kernel: &Extents) -> Result<Extents, Error> {
     let head = Head::of(kernel)?;
-    if head.gzip() {
+    if head.is_gzip() {
         return unpack(kernel);
     }
-    if head.image() {
+    if head.is_image() {
         return Ok(kernel.clone());
     }
-    if head.zboot() {
+    if head.is_zboot() {
         return unpack(&kernel.part(head.number(8), head.number(12)));
     }
-    if !head.bzimage() {
+    if !head.is_bzimage() {
         return Err(Error::Unknown);
     }
     let (offset, payload) = payload(kernel, &head);
-    if !Head::of(&payload)?.gzip() {
+    if !Head::of(&payload)?.is_gzip() {
         return Err(Error::Payload { offset });
     }
     unpack(&payload)
@@ -131,15 +131,15 @@ fn payload(kernel: &Extents, head: &Head) -> (u64, Extents) {
 }
 
 /// Extracts the configuration from a kernel that was built with CONFIG_IKCONFIG (kernel/configs.c);
-/// none if there is none, or if the kernel's compression is unknown.
+/// `None` if it was built without, or if its compression is unknown.
 pub fn config(kernel: &Extents) -> Option<String> {
     let head = Head::of(kernel).ok()?;
-    let plain = if head.bzimage() {
+    let plain = if head.is_bzimage() {
         let (_, payload) = payload(kernel, &head);
-        if Head::of(&payload).ok()?.gzip() {
+        if Head::of(&payload).ok()?.is_gzip() {
             unpack(&payload)
         } else {
-            // Behind all but gzip is the length that it unpacks to (scripts/Makefile.lib, size_append).
+            // Except for gzip, the decompressed length follows (scripts/Makefile.lib, size_append).
             unpack(&payload.part(0, payload.len().saturating_sub(4)))
         }
     } else {
@@ -150,7 +150,7 @@ pub fn config(kernel: &Extents) -> Option<String> {
     let at = bytes.windows(magic.len()).position(|window| window == magic)?;
     let compressed = bytes.get(at + magic.len()..)?;
     let mut text = Vec::new();
-    // It ends by itself, long before a MiB.
+    // A configuration has about 300 KiB.
     let mut reader = flate2::read::GzDecoder::new(compressed).take(1 << 20);
     reader.read_to_end(&mut text).ok()?;
     String::from_utf8(text).ok()
@@ -161,12 +161,12 @@ pub fn config(kernel: &Extents) -> Option<String> {
 /// # Errors
 /// A file that cannot be read or decompressed, and a kernel without an EFI stub.
 pub fn program(kernel: &Extents) -> Result<Extents, Error> {
-    let kernel = if Head::of(kernel)?.gzip() {
+    let kernel = if Head::of(kernel)?.is_gzip() {
         unpack(kernel)?
     } else {
         kernel.clone()
     };
-    if Head::of(&kernel)?.at(0, b"MZ") {
+    if Head::of(&kernel)?.has(0, b"MZ") {
         Ok(kernel)
     } else {
         Err(Error::NotEfi)
@@ -179,10 +179,10 @@ pub fn program(kernel: &Extents) -> Result<Extents, Error> {
 /// A file that cannot be read.
 pub fn version(kernel: &Extents) -> io::Result<Option<String>> {
     let head = Head(kernel.part(0, 0x250).to_vec()?);
-    let text = if head.bzimage() {
+    let text = if head.is_bzimage() {
         // The field kernel_version: an offset behind the first 512 bytes.
         kernel.part((head.number(0x20e) & 0xffff) + 0x200, 256).to_vec()?
-    } else if head.image() {
+    } else if head.is_image() {
         // The header has none; the first line that the kernel prints has.
         let banner = b"Linux version ";
         let bytes = kernel.part(0, MAX_LEN).to_vec()?;
@@ -247,7 +247,7 @@ mod tests {
             assert_eq!(kernel.to_vec().unwrap(), image);
             assert_eq!(version(&kernel).unwrap().unwrap(), "6.1.0-9-arm64");
         }
-        // UEFI starts what is a program already as it is.
+        // A kernel that is an EFI executable stays as it is.
         for (file, expected) in [(&image, &image), (&compressed, &image), (&zboot, &zboot)] {
             let kernel = program(&Extents::from_bytes(file.clone())).unwrap();
             assert_eq!(&kernel.to_vec().unwrap(), expected);

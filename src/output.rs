@@ -48,14 +48,14 @@ pub struct StagedOutput {
     pending: Pending,
 }
 
-/// Remaining work for a file.
+/// File that is not committed yet.
 #[derive(Debug)]
 enum Pending {
-    /// To rename it into place.
+    /// File to rename into place.
     Name(emit::StagedFile),
-    /// To write it to a device or a pipe, which cannot be taken back.
+    /// Content to write to a device or a pipe, which cannot be undone.
     Stream(Extents),
-    /// To write it to standard output.
+    /// Content to write to standard output.
     Stdout(Extents),
 }
 
@@ -126,7 +126,7 @@ impl Staged {
         } else {
             let extents = file.content.extents().iter();
             let total = extents.map(|extent| extent.data().len()).sum();
-            let progress = begin(&path, total, reporter);
+            let progress = begin_progress(&path, total, reporter);
             Pending::Name(emit::stage(&file.content, &path, &progress).map_err(unwritable(&path))?)
         };
         self.push(path, &file.suffix, is_document, pending);
@@ -183,7 +183,7 @@ impl Staged {
         Ok(file_name)
     }
 
-    /// Gives the files their names, and returns these.
+    /// Gives the files their names, and returns the names.
     ///
     /// # Errors
     /// Files that cannot be renamed, and streams that cannot be written.
@@ -193,11 +193,11 @@ impl Staged {
             match pending {
                 Pending::Name(file) => file.persist().map_err(unwritable(&path))?,
                 Pending::Stream(content) => {
-                    let progress = begin(&path, content.len(), reporter);
+                    let progress = begin_progress(&path, content.len(), reporter);
                     emit::to_stream(&content, &path, &progress).map_err(unwritable(&path))?
                 }
                 Pending::Stdout(content) => {
-                    let progress = begin(&path, content.len(), reporter);
+                    let progress = begin_progress(&path, content.len(), reporter);
                     let mut out = io::stdout().lock();
                     let streamed = emit::stream_with_progress(&content, &mut out, &progress).and_then(|()| out.flush());
                     streamed.map_err(unwritable(&path))?;
@@ -212,7 +212,7 @@ impl Staged {
 
 /// Begins to report the progress of writing a number of bytes, and returns the receiver of the numbers
 /// of bytes that are written.
-fn begin<'a>(path: &Path, total: u64, reporter: &'a dyn Reporter) -> impl Fn(u64) + use<'a> {
+fn begin_progress<'a>(path: &Path, total: u64, reporter: &'a dyn Reporter) -> impl Fn(u64) + use<'a> {
     reporter.progress(Progress::Begin {
         operation: &format!("writing {}", path.display()),
         total,
@@ -268,7 +268,7 @@ fn directory_error(dir: &Path, creates: bool) -> Option<Diagnostic> {
         let message = format!("cannot write to {}: {reason}", dir.display());
         Some(Diagnostic::error(message).help("choose another --dir or --output"))
     };
-    // What is to be created is created in the nearest directory that exists.
+    // Missing directories are created in the nearest one that exists.
     let ancestors = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     let existing = ancestors.ancestors().find(|path| path.symlink_metadata().is_ok());
     let Some(existing) = existing else {

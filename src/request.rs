@@ -36,10 +36,10 @@ pub struct Request {
     /// Registries from which missing images are pulled, if the network may be used.
     #[cfg(feature = "registry")]
     pub registry: Option<Registry>,
-    /// Lock of the YAML. `images` has its pins.
+    /// Lock of the YAML. `image_sources` has its pins.
     pub lock: Option<Lock>,
-    /// Files that the YAML names, by their paths in it, if the YAML comes from a bundle. Nothing is then
-    /// read from disk that the YAML names.
+    /// Files that the YAML names, by their paths in it, if the YAML comes from a bundle. They are then read
+    /// from the bundle only, not from disk.
     pub sources: Option<BTreeMap<String, Slice>>,
     /// Directory of .deb files for packages that are built, in place of apt-get.
     pub debs: Option<PathBuf>,

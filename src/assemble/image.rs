@@ -55,7 +55,7 @@ fn put(files: &mut Tree, path: &str, mode: u32, kind: Kind, time: Time) {
 }
 
 /// Sets the origin of every node; the number of its layer becomes its source among those of the system.
-pub fn mark(files: &mut Tree, origin: &Origin) {
+pub fn set_origin(files: &mut Tree, origin: &Origin) {
     // A node may have several names.
     let ids: BTreeSet<NodeId> = files.walk().map(|named| named.id).collect();
     for id in ids {

@@ -15,18 +15,18 @@ pub fn write(config: &Config, format: &str) -> Vec<u8> {
                     *list = Value::Null;
                 }
             }
-            in_order(&mut value);
+            order_resources(&mut value);
             super::spec::to_bytes(&value)
         }
         _ => {
-            as_go(&mut value);
+            add_go_fields(&mut value);
             yaml(&value).into_bytes()
         }
     }
 }
 
 /// Orders resources as in the runtime specification.
-fn in_order(value: &mut Value) {
+fn order_resources(value: &mut Value) {
     each_object(value, &|map| {
         if let Some(resources) = map.get_mut("resources") {
             *resources = super::spec::ordered("", resources);
@@ -36,7 +36,7 @@ fn in_order(value: &mut Value) {
 
 /// Adds the fields that LinuxKit's encoder writes: of types of the runtime specification, for which it
 /// has no YAML names, every field, in lower case.
-fn as_go(value: &mut Value) {
+fn add_go_fields(value: &mut Value) {
     let mount = json!({
         "destination": "", "type": "", "source": "", "options": [], "uidmappings": [], "gidmappings": [],
     });
@@ -48,11 +48,11 @@ fn as_go(value: &mut Value) {
         }
         for (key, form) in [("mounts", &mount), ("uidMappings", &mapping), ("gidMappings", &mapping)] {
             if let Some(list) = map.get_mut(key) {
-                *list = filled(&json!([form]), list);
+                *list = complete(&json!([form]), list);
             }
         }
         if let Some(given) = map.get_mut("resources") {
-            *given = filled(&resources, given);
+            *given = complete(&resources, given);
         }
     });
 }
@@ -87,13 +87,13 @@ fn resources() -> Value {
 }
 
 /// Returns `given` in the order of `form`, with the values of `form` for missing fields.
-fn filled(form: &Value, given: &Value) -> Value {
+fn complete(form: &Value, given: &Value) -> Value {
     match (form, given) {
         (Value::Object(fields), Value::Object(given)) => {
             let field = |(name, form): (&String, &Value)| {
                 let given = given.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
                 let value = match (given, form) {
-                    (Some((_, given)), form) => filled(form, given),
+                    (Some((_, given)), form) => complete(form, given),
                     (None, Value::Array(_)) => json!([]),
                     (None, Value::Object(fields)) if !fields.is_empty() => Value::Null,
                     (None, form) => form.clone(),
@@ -104,7 +104,7 @@ fn filled(form: &Value, given: &Value) -> Value {
         }
         (Value::Array(forms), Value::Array(items)) => {
             let form = forms.first().unwrap_or(&Value::Null);
-            items.iter().map(|item| filled(form, item)).collect()
+            items.iter().map(|item| complete(form, item)).collect()
         }
         (_, given) => given.clone(),
     }

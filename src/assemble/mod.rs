@@ -265,7 +265,7 @@ impl Builder<'_> {
     ) -> Result<(), Diagnostics> {
         let mut files = self.unpacked(field, name)?;
         image::filter(&mut files, role, origin.time);
-        image::mark(&mut files, origin);
+        image::set_origin(&mut files, origin);
         let parents = origin.meta(0o755);
         let failed = |error: tree::Error| self.config.error_at(field, tree_error(&error));
         let root = tree::NodeId::ROOT;

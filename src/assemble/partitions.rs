@@ -71,7 +71,7 @@ impl Builder<'_> {
         }
         let mut files = self.unpacked(&field, &volume.image)?;
         image::filter(&mut files, Role::Init, Time::from_seconds(self.request.time));
-        image::mark(&mut files, &origin);
+        image::set_origin(&mut files, &origin);
         files.node_mut(NodeId::ROOT).meta = origin.meta(0o755);
         let grafted = self.tree.graft(b"", files, &origin.meta(0o755));
         grafted.map_err(|error| self.config.error_at(&field, super::tree_error(&error)))

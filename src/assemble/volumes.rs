@@ -83,7 +83,7 @@ impl Builder<'_> {
         let graph = graph.map_err(|error| self.config.error_at(&field, error))?;
         let mut files = graph.layout(&name, Time::default());
         let origin = self.image_origin(&name, &format!("volume[{at}]"), &format!("volumes[{at}]"));
-        image::mark(&mut files, &origin);
+        image::set_origin(&mut files, &origin);
         files.node_mut(NodeId::ROOT).meta = origin.meta(0o755);
         let grafted = self.tree.graft(path.as_bytes(), files, &origin.meta(0o755));
         grafted.map_err(|error| self.config.error_at(&field, super::tree_error(&error)))?;

@@ -149,15 +149,11 @@ impl Content {
     fn insert(&mut self, name: String, graph: ImageGraph) {
         let digest = graph.top.get("digest").and_then(Value::as_str).unwrap_or_default();
         let key = (name, digest.to_owned());
-        let known = self.images.entry(key).or_insert_with(|| ImageGraph {
+        let merged = self.images.entry(key).or_insert_with(|| ImageGraph {
             blobs: Vec::new(),
             top: graph.top.clone(),
         });
-        for blob in graph.blobs {
-            if !known.blobs.iter().any(|other| other.digest == blob.digest) {
-                known.blobs.push(blob);
-            }
-        }
+        merged.extend(&graph);
     }
 
     /// Adds the files of the host that a configuration names.

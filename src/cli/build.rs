@@ -26,7 +26,7 @@ use crate::resolve::packages;
 use crate::store;
 use crate::trust::Policy;
 
-/// The arguments of `moby build`.
+/// Arguments of `moby build`.
 #[derive(Debug, Args)]
 pub struct Build {
     /// YAML files, merged from left to right; `-` reads standard input
@@ -345,7 +345,7 @@ impl Build {
                     self.arch,
                     names(format.arches).join(", ")
                 );
-                errors.push(Diagnostic::error(message).help(others(self.arch)));
+                errors.push(Diagnostic::error(message).help(formats_for(self.arch)));
             }
             let clash = formats
                 .iter()
@@ -365,7 +365,7 @@ impl Build {
             formats.extend(find(default));
         }
         if errors.is_empty() {
-            errors = self.misplaced(&formats);
+            errors = self.inapplicable_options(&formats);
         }
         if errors.is_empty() {
             Ok(formats)
@@ -374,8 +374,8 @@ impl Build {
         }
     }
 
-    /// Finds options that none of the formats takes.
-    fn misplaced(&self, formats: &[&Format]) -> Vec<Diagnostic> {
+    /// Reports options that apply to none of the formats.
+    fn inapplicable_options(&self, formats: &[&Format]) -> Vec<Diagnostic> {
         let mut errors = Vec::new();
         let names: Vec<&str> = formats.iter().map(|format| format.name).collect();
         let names = names.join(", ");
@@ -470,7 +470,7 @@ fn names(arches: &[Arch]) -> Vec<&'static str> {
 }
 
 /// Lists the formats for an architecture.
-fn others(arch: Arch) -> String {
+fn formats_for(arch: Arch) -> String {
     let fitting = FORMATS.iter().filter(|format| format.arches.contains(&arch));
     let names: Vec<&str> = fitting.map(|format| format.name).collect();
     format!("formats for {arch}: {}", names.join(", "))

@@ -20,9 +20,9 @@ use crate::request::{Request, Reuse, Sbom, Target};
 use crate::resolve;
 use crate::store;
 
-/// Changed files that are printed without `--all`.
-const SCREEN: usize = 40;
-/// Changed items of a list that are printed.
+/// Maximum number of changed files that are printed without `--all`.
+const MAX_FILES: usize = 40;
+/// Maximum number of changed items of a list that are printed.
 const MAX_ITEMS: usize = 8;
 
 /// Arguments of `moby diff`.
@@ -187,7 +187,7 @@ fn text(difference: &Difference, all: bool) -> String {
     for container in &difference.containers {
         lines.push(format!("container {}, {}:", container.container, container.file));
         for (pointer, change) in &container.changes {
-            lines.push(format!("  {pointer}: {}", items(change)));
+            lines.push(format!("  {pointer}: {}", list_changes(change)));
         }
     }
     if let Some(kernel) = &difference.kernel {
@@ -207,7 +207,7 @@ fn text(difference: &Difference, all: bool) -> String {
         lines.push(format!("{partition}: {}", values(change)));
     }
     lines.extend(difference.boot.iter().map(|change| file("boot file ", change)));
-    let shown = if all { usize::MAX } else { SCREEN };
+    let shown = if all { usize::MAX } else { MAX_FILES };
     lines.extend(difference.files.iter().take(shown).map(|change| file("/", change)));
     if let Some(more) = difference.files.len().checked_sub(shown).filter(|more| *more > 0) {
         lines.push(format!("... {more} more changed files, shown by --all"));
@@ -241,7 +241,7 @@ fn file(prefix: &str, change: &FileChange) -> String {
 }
 
 /// Returns the changed items of a list of texts as text, or else old and new value.
-fn items(change: &Change) -> String {
+fn list_changes(change: &Change) -> String {
     let list = |value: &Option<String>| -> Option<Vec<String>> {
         let value = value.as_deref().unwrap_or("[]");
         serde_json::from_str(value).ok()

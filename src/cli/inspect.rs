@@ -14,9 +14,9 @@ use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::inspect::{self, Limits, Line, Report};
 use crate::reporter::Reporter;
 
-/// Lines of a summary without `--all`.
-const SCREEN: usize = 40;
-/// Errors that are printed.
+/// Maximum number of lines of a summary without `--all`.
+const MAX_LINES: usize = 40;
+/// Maximum number of errors that are printed.
 pub(super) const MAX_ERRORS: usize = 10;
 
 /// Arguments of `moby inspect`.
@@ -161,14 +161,14 @@ fn summary(lines: &[Line], all: bool) -> String {
         let indent = "  ".repeat(line.depth);
         text.push_str(&format!("{indent}{}\n", printable(&line.text)));
     };
-    if all || lines.len() <= SCREEN {
+    if all || lines.len() <= MAX_LINES {
         lines.iter().for_each(print);
         return text;
     }
     let shown = lines
         .iter()
         .filter(|line| !line.is_quote)
-        .take(SCREEN.saturating_sub(1));
+        .take(MAX_LINES.saturating_sub(1));
     let mut count = 0;
     for line in shown {
         print(line);
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(text.lines().count(), 6);
         assert!(text.ends_with("... 500 more lines, shown by --all\n"), "{text}");
         let text = summary(&lines(100, false), false);
-        assert_eq!(text.lines().count(), SCREEN);
+        assert_eq!(text.lines().count(), MAX_LINES);
         assert!(text.ends_with("... 61 more lines, shown by --all\n"), "{text}");
         assert_eq!(summary(&long, true).lines().count(), 505);
     }

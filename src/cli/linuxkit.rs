@@ -10,7 +10,7 @@ use super::terminal::TerminalReporter;
 use crate::diagnostic::Diagnostic;
 use crate::reporter::Reporter;
 
-/// The heading of flags without an effect.
+/// Heading of flags without an effect.
 pub const COMPATIBILITY: &str = "Accepted for compatibility with LinuxKit";
 
 /// Flags that LinuxKit's parser also takes as `--flag=true` and `--flag=false`.

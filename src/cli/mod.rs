@@ -39,7 +39,7 @@ use crate::arch::Arch;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::{store, time};
 
-/// The end of the long help and of the manual page.
+/// End of the long help and of the manual page.
 const AFTER_HELP: &str = "\
 Exit status:
   0  success

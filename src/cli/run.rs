@@ -10,7 +10,7 @@ use super::{Failure, host_arch};
 use crate::diagnostic::Diagnostic;
 use crate::run::{self, Data, Machine, Page};
 
-/// The arguments of `moby run`.
+/// Arguments of `moby run`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Run {

@@ -48,7 +48,7 @@ struct Digest {
 /// Prints the sources of the files of an output at a path and below it.
 pub fn sources(file: &Path, content: &Extents, path: &str) -> Result<(), Failure> {
     let name = file.display();
-    let Some(document) = beside(file) else {
+    let Some(document) = find_document(file) else {
         let missing = Diagnostic::error(format!(
             "cannot find the sources of {name}: no {} file of its build is beside it",
             sources::SUFFIX
@@ -93,7 +93,7 @@ fn row(file: &str, source: &Source) -> [String; 4] {
 }
 
 /// Finds the document beside an output, whose name begins with that of the build.
-fn beside(file: &Path) -> Option<PathBuf> {
+fn find_document(file: &Path) -> Option<PathBuf> {
     let name = file.file_name()?.to_str()?;
     let ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
     let mut prefixes: Vec<&str> = ends.filter_map(|end| name.get(..end)).collect();

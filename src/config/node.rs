@@ -244,7 +244,10 @@ impl<'a> Reader<'a> {
                 Kind::Text(key) => key,
                 Kind::Int(key) => key.to_string(),
                 Kind::Bool(key) => key.to_string(),
-                other => return Err(Diagnostic::at(span, format!("{} cannot be a key", other.name()))),
+                other => {
+                    let diagnostic = Diagnostic::at(span, format!("{} cannot be a key", other.name()));
+                    return Err(diagnostic.help("write a string as the key, in quotes if need be"));
+                }
             };
             let (event, value_span) = self.next()?;
             let value = self.node(event, value_span, depth + 1)?;
@@ -255,7 +258,10 @@ impl<'a> Reader<'a> {
                         Kind::Map(more) => more,
                         _ => Vec::new(),
                     })),
-                    _ => return Err(Diagnostic::at(value_span, "only mappings can be merged with <<")),
+                    _ => {
+                        let diagnostic = Diagnostic::at(value_span, "only mappings can be merged with <<");
+                        return Err(diagnostic.help("write an alias of a mapping, such as `<<: *name`"));
+                    }
                 }
                 continue;
             }

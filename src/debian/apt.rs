@@ -48,7 +48,7 @@ pub fn fetch(query: &Query, options: &Options) -> Result<Vec<PathBuf>, Error> {
     let state = state(query, options);
     let archives = state
         .join("archives")
-        .join(key(&format!("{} {packages}", query.closure)));
+        .join(directory_name(&format!("{} {packages}", query.closure)));
     let complete = archives.join(COMPLETE);
     if !options.refresh && is_intact(&archives) {
         return directory::list(&archives);
@@ -61,12 +61,12 @@ pub fn fetch(query: &Query, options: &Options) -> Result<Vec<PathBuf>, Error> {
     };
     arguments.extend(query.packages.iter().map(String::as_str));
     apt.download(&arguments, options.refresh)?;
-    write(&complete, &sums(&archives)?)?;
+    write(&complete, &digests(&archives)?)?;
     directory::list(&archives)
 }
 
 /// Lists the digests of the .deb files of a directory, as sha256sum does.
-fn sums(archives: &Path) -> Result<String, Error> {
+fn digests(archives: &Path) -> Result<String, Error> {
     let mut text = String::new();
     for file in directory::list(archives)? {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -81,7 +81,7 @@ fn is_intact(archives: &Path) -> bool {
         return false;
     };
     // Earlier versions wrote no digests.
-    known.is_empty() || sums(archives).is_ok_and(|found| found.as_bytes() == known)
+    known.is_empty() || digests(archives).is_ok_and(|found| found.as_bytes() == known)
 }
 
 /// Verifies the packages in a cache directory. Returns the number of intact files, and the lists of
@@ -117,11 +117,11 @@ pub fn verify(cache: &Path) -> (usize, Vec<PathBuf>) {
 pub fn fetch_locked(query: &Query, locked: &[&LockedDeb], options: &Options) -> Result<Vec<PathBuf>, Error> {
     let state = state(query, options);
     let digests: Vec<&str> = locked.iter().map(|deb| deb.sha256.as_str()).collect();
-    let archives = state.join("archives").join(key(&digests.join(" ")));
+    let archives = state.join("archives").join(directory_name(&digests.join(" ")));
     create(&archives)?;
     let is_missing = |deb: &&&LockedDeb| locked::select(&[**deb], &archives).is_err();
     let missing: Vec<&LockedDeb> = locked.iter().filter(is_missing).copied().collect();
-    let missing = copy_known(&missing, &state.join("archives"), &archives)?;
+    let missing = copy_fetched(&missing, &state.join("archives"), &archives)?;
     if !missing.is_empty() {
         let names = missing.iter().map(|deb| format!("{}={}", deb.name, deb.version));
         let names: Vec<String> = names.collect();
@@ -140,7 +140,7 @@ pub fn fetch_locked(query: &Query, locked: &[&LockedDeb], options: &Options) -> 
 }
 
 /// Copies packages that other builds have fetched, and returns those that none has.
-fn copy_known<'a>(wanted: &[&'a LockedDeb], from: &Path, to: &Path) -> Result<Vec<&'a LockedDeb>, Error> {
+fn copy_fetched<'a>(wanted: &[&'a LockedDeb], from: &Path, to: &Path) -> Result<Vec<&'a LockedDeb>, Error> {
     let mut missing = wanted.to_vec();
     for directory in fs::read_dir(from).into_iter().flatten().flatten() {
         if missing.is_empty() {
@@ -178,7 +178,7 @@ fn state(query: &Query, options: &Options) -> PathBuf {
 }
 
 /// Returns the name of a directory of .deb files.
-fn key(text: &str) -> String {
+fn directory_name(text: &str) -> String {
     let hash = Sha256::new_with_prefix(text);
     crate::oci::digest(hash).chars().skip(7).take(16).collect()
 }

@@ -112,9 +112,9 @@ fn control_file(path: &Path) -> Result<String, Error> {
 }
 
 /// Files that Debian 12 has outside of `usr`, and later releases have inside.
-const MERGED: [&str; 3] = ["usr/lib64/ld-linux-", "usr/lib/ld-linux-", "usr/bin/busybox"];
+const USR_MERGED_FILES: [&str; 3] = ["usr/lib64/ld-linux-", "usr/lib/ld-linux-", "usr/bin/busybox"];
 /// Packages that have one of these files.
-const MERGED_PACKAGES: [&str; 2] = ["libc6_", "busybox-static_"];
+const USR_MERGED_PACKAGES: [&str; 2] = ["libc6_", "busybox-static_"];
 
 /// Returns whether the packages come from a release with all files below `usr`, where `/bin`, `/sbin`,
 /// `/lib` and `/lib64` are symbolic links that no package contains.
@@ -124,13 +124,13 @@ const MERGED_PACKAGES: [&str; 2] = ["libc6_", "busybox-static_"];
 pub fn is_usr_merged(files: &[PathBuf]) -> Result<bool, Error> {
     let candidates = files.iter().filter(|file| {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        MERGED_PACKAGES.iter().any(|start| name.starts_with(start))
+        USR_MERGED_PACKAGES.iter().any(|start| name.starts_with(start))
     });
     for file in candidates {
         for entry in pax::entries(&open(file, Member::Data)?) {
             let path = entry.map_err(invalid(file))?.path;
             let path = path.strip_prefix(b"./").unwrap_or(&path);
-            if MERGED.iter().any(|start| path.starts_with(start.as_bytes())) {
+            if USR_MERGED_FILES.iter().any(|start| path.starts_with(start.as_bytes())) {
                 return Ok(true);
             }
         }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tree::{Kind, Node, NodeId, Tree, show};
 
-use super::{Change, Known};
+use super::{Change, StoredProperties};
 use crate::oci::digest;
 
 /// Bytes that are compared at once.
@@ -72,11 +72,11 @@ impl Property {
     }
 }
 
-/// Compares two trees by the properties that are known. Contents are released once they are read.
+/// Compares two trees by the properties that both formats store. Contents are released once they are read.
 ///
 /// # Errors
 /// Content that cannot be read.
-pub fn compare(old: &mut Tree, new: &mut Tree, known: Known) -> io::Result<Vec<FileChange>> {
+pub fn compare(old: &mut Tree, new: &mut Tree, stored: StoredProperties) -> io::Result<Vec<FileChange>> {
     let list = |tree: &Tree| -> BTreeMap<Vec<u8>, NodeId> {
         let items = tree.walk().skip(1);
         items.map(|named| (named.path, named.id)).collect()
@@ -100,7 +100,7 @@ pub fn compare(old: &mut Tree, new: &mut Tree, known: Known) -> io::Result<Vec<F
     let mut first: BTreeMap<(NodeId, NodeId), Option<Change>> = BTreeMap::new();
     for (path, old_id, new_id) in compared {
         let (old_node, new_node) = (old.node(old_id), new.node(new_id));
-        let mut found = properties(old_node, new_node, known);
+        let mut found = properties(old_node, new_node, stored);
         if let (Kind::File(one), Kind::File(other)) = (&old_node.kind, &new_node.kind) {
             let change = match first.get(&(old_id, new_id)) {
                 Some(change) => change.clone(),
@@ -206,13 +206,13 @@ fn removed(kind: &str) -> Change {
 }
 
 /// Compares all properties but the content.
-fn properties(old: &Node, new: &Node, known: Known) -> BTreeMap<Property, Change> {
+fn properties(old: &Node, new: &Node, stored: StoredProperties) -> BTreeMap<Property, Change> {
     let mut changes = BTreeMap::new();
-    let known = if old.meta.implied || new.meta.implied {
+    let stored = if old.meta.implied || new.meta.implied {
         // An archive has no entry for a directory that is only the parent of another.
-        Known::NONE
+        StoredProperties::NONE
     } else {
-        known
+        stored
     };
     let mut compare = |property: Property, text: &dyn Fn(&Node) -> Option<String>| {
         changes.extend(Change::between(text(old), text(new)).map(|change| (property, change)));
@@ -222,7 +222,7 @@ fn properties(old: &Node, new: &Node, known: Known) -> BTreeMap<Property, Change
         Kind::Symlink(target) => Some(show(target)),
         _ => None,
     });
-    if known.devices {
+    if stored.devices {
         compare(Property::Device, &|node| match &node.kind {
             Kind::CharDevice(device) | Kind::BlockDevice(device) => Some(format!("{}:{}", device.major, device.minor)),
             _ => None,
@@ -230,20 +230,20 @@ fn properties(old: &Node, new: &Node, known: Known) -> BTreeMap<Property, Change
     }
     // Linux ignores the mode of a symbolic link, and formats store different ones.
     let are_links = matches!((&old.kind, &new.kind), (Kind::Symlink(_), Kind::Symlink(_)));
-    if known.mode && !are_links {
+    if stored.mode && !are_links {
         compare(Property::Mode, &|node| Some(format!("{:04o}", node.meta.mode)));
     }
-    if known.owner {
+    if stored.owner {
         compare(Property::Owner, &|node| {
             Some(format!("{}:{}", node.meta.uid, node.meta.gid))
         });
     }
-    if known.mtime {
+    if stored.mtime {
         compare(Property::Mtime, &|node| {
             Some(crate::time::rfc3339(node.meta.mtime.seconds))
         });
     }
-    if known.xattrs {
+    if stored.xattrs {
         compare(Property::Xattrs, &|node| {
             let attributes = node.meta.xattrs.iter();
             let text = attributes.map(|(name, value)| format!("{}={}", show(name), value.escape_ascii()));

@@ -30,8 +30,8 @@ pub use packages::PackageChange;
 pub struct Snapshot {
     /// Root filesystem, or the files of an image, without `/boot`. None of a kernel or a command line.
     pub root: Option<Tree>,
-    /// Properties of the files that are known.
-    pub known: Known,
+    /// Properties of the files that the format stores and its reader returns.
+    pub stored: StoredProperties,
     /// Kernel, if there is one.
     pub kernel: Option<Extents>,
     /// Kernel arguments, if there is a kernel or a file with them.
@@ -48,7 +48,7 @@ pub struct Snapshot {
 
 /// Properties of files that a format stores and its reader returns.
 #[derive(Clone, Copy, Debug)]
-pub struct Known {
+pub struct StoredProperties {
     /// Permissions.
     pub mode: bool,
     /// Owner.
@@ -61,9 +61,9 @@ pub struct Known {
     pub devices: bool,
 }
 
-impl Known {
-    /// Everything is known.
-    pub const ALL: Known = Known {
+impl StoredProperties {
+    /// Every property.
+    pub const ALL: StoredProperties = StoredProperties {
         mode: true,
         owner: true,
         mtime: true,
@@ -71,8 +71,8 @@ impl Known {
         devices: true,
     };
 
-    /// Only type and content are known.
-    const NONE: Known = Known {
+    /// Only type and content.
+    const NONE: StoredProperties = StoredProperties {
         mode: false,
         owner: false,
         mtime: false,
@@ -80,9 +80,9 @@ impl Known {
         devices: false,
     };
 
-    /// Returns what is known of both.
-    fn and(self, other: Known) -> Known {
-        Known {
+    /// Returns the properties that both have.
+    fn and(self, other: StoredProperties) -> StoredProperties {
+        StoredProperties {
             mode: self.mode && other.mode,
             owner: self.owner && other.owner,
             mtime: self.mtime && other.mtime,
@@ -92,9 +92,9 @@ impl Known {
     }
 }
 
-impl Default for Known {
+impl Default for StoredProperties {
     fn default() -> Self {
-        Known::ALL
+        StoredProperties::ALL
     }
 }
 
@@ -208,11 +208,11 @@ pub fn compare(mut old: Snapshot, mut new: Snapshot) -> io::Result<Difference> {
         difference.partitions = fields(&old.partitions, &new.partitions);
         difference.boot = files::compare_contents(&old.boot, &new.boot)?;
     }
-    let known = old.known.and(new.known);
+    let stored = old.stored.and(new.stored);
     if let (Some(old), Some(new)) = (&mut old.root, &mut new.root) {
         difference.packages = packages::compare(sbom::scan(old).packages, sbom::scan(new).packages);
         difference.containers = containers::compare(old, new);
-        difference.files = files::compare(old, new, known)?;
+        difference.files = files::compare(old, new, stored)?;
     }
     if !is_one_format {
         difference

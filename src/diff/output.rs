@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use extents::Extents;
 use tree::{Device, Kind, Meta, Time, Tree};
 
-use super::{Known, Snapshot, clear_boot};
+use super::{Snapshot, StoredProperties, clear_boot};
 use crate::inspect::{Entry, Metadata, Node, Report, Volume, path};
 
 /// Top-level directories of a root filesystem, of which one is enough to tell it.
@@ -59,7 +59,7 @@ impl Snapshot {
                 snapshot.add_boot_file(&entry, &volumes);
             }
         }
-        snapshot.known = known(&entries);
+        snapshot.stored = stored_properties(&entries);
         let mut tree = Tree::default();
         for entry in entries {
             snapshot.add(entry, &mut tree);
@@ -175,17 +175,17 @@ fn below<'a>(path: &'a str, volume: &str) -> &'a str {
 }
 
 /// Returns the properties that all entries have.
-fn known(entries: &[Entry]) -> Known {
-    let mut known = Known::ALL;
+fn stored_properties(entries: &[Entry]) -> StoredProperties {
+    let mut stored = StoredProperties::ALL;
     for entry in entries {
         let metadata = &entry.metadata;
-        known.mode &= metadata.mode.is_some();
-        known.owner &= metadata.owner.is_some();
-        known.mtime &= metadata.mtime.is_some();
-        known.xattrs &= metadata.xattrs.is_some();
-        known.devices &= !matches!(entry.node, Node::CharDevice(None) | Node::BlockDevice(None));
+        stored.mode &= metadata.mode.is_some();
+        stored.owner &= metadata.owner.is_some();
+        stored.mtime &= metadata.mtime.is_some();
+        stored.xattrs &= metadata.xattrs.is_some();
+        stored.devices &= !matches!(entry.node, Node::CharDevice(None) | Node::BlockDevice(None));
     }
-    known
+    stored
 }
 
 /// Returns the fields of partitions by path and number.

@@ -180,7 +180,7 @@ pub(super) fn check_json_len(
 ///
 /// # Errors
 /// An algorithm other than SHA-256.
-pub(super) fn known_digest(name: &str, digest: &str) -> Result<(), Error> {
+pub(super) fn check_algorithm(name: &str, digest: &str) -> Result<(), Error> {
     if digest.starts_with("sha256:") {
         return Ok(());
     }
@@ -209,7 +209,7 @@ pub(crate) fn verify(
         found,
         arch: None,
     };
-    known_digest(name, digest)?;
+    check_algorithm(name, digest)?;
     if let Some(len) = len
         && len != slice.len()
     {

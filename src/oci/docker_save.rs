@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::layout::plain;
+use super::layout::without_latest;
 
 /// Image of a `docker save` archive.
 #[derive(Clone, Debug, Deserialize)]
@@ -22,6 +22,6 @@ pub struct Saved {
 impl Saved {
     /// Returns the canonical names, without `:latest`.
     pub fn names(&self) -> Vec<String> {
-        self.tags.iter().flatten().map(|name| plain(name)).collect()
+        self.tags.iter().flatten().map(|name| without_latest(name)).collect()
     }
 }

@@ -102,7 +102,7 @@ impl Layout {
 
     /// Lists the canonical names of all images, without `:latest`.
     pub fn names(&self) -> Vec<String> {
-        let listed = self.index.iter().filter_map(name).map(plain);
+        let listed = self.index.iter().filter_map(name).map(without_latest);
         let saved = self.saved.iter().flat_map(|saved| saved.names());
         listed.chain(saved).collect()
     }
@@ -130,7 +130,7 @@ impl Layout {
 
     /// Lists the descriptors of `index.json`, with their canonical names.
     pub fn descriptors(&self) -> impl Iterator<Item = (Option<String>, &Descriptor)> {
-        let named = |descriptor| (name(descriptor).map(plain), descriptor);
+        let named = |descriptor| (name(descriptor).map(without_latest), descriptor);
         self.index.iter().map(named)
     }
 
@@ -148,7 +148,7 @@ impl Layout {
     /// Lists the descriptors that a name fits, manifests before indexes.
     pub(super) fn candidates(&self, name: &str) -> Vec<&Descriptor> {
         let (positions, _) = self.by_name();
-        let positions = positions.get(&plain(name)).into_iter().flatten();
+        let positions = positions.get(&without_latest(name)).into_iter().flatten();
         let named = positions.filter_map(|&position| self.index.get(position));
         let mut found: Vec<&Descriptor> = named.filter(|descriptor| !is_attachment(descriptor)).collect();
         // As written, else with and without `:latest`.
@@ -173,7 +173,7 @@ impl Layout {
     /// Finds an image of a `docker save` archive by name.
     pub(super) fn saved(&self, name: &str) -> Option<&Saved> {
         let (_, saved) = self.by_name();
-        self.saved.get(*saved.get(&plain(name))?.first()?)
+        self.saved.get(*saved.get(&without_latest(name))?.first()?)
     }
 
     /// Lists the positions of names in `index` and in `saved`.
@@ -182,7 +182,7 @@ impl Layout {
             let (mut index, mut saved) = (Positions::new(), Positions::new());
             for (position, descriptor) in self.index.iter().enumerate() {
                 if let Some(name) = name(descriptor) {
-                    index.entry(plain(name)).or_default().push(position);
+                    index.entry(without_latest(name)).or_default().push(position);
                 }
             }
             for (position, image) in self.saved.iter().enumerate() {
@@ -269,7 +269,7 @@ pub(super) fn name_among<'a>(annotation: impl Fn(&str) -> Option<&'a str>) -> Op
 }
 
 /// Returns the expanded name without `:latest`, by which names are compared.
-pub(super) fn plain(name: &str) -> String {
+pub(super) fn without_latest(name: &str) -> String {
     match reference::parse(name) {
         Ok(reference) => reference.without_latest(),
         Err(_) => name.to_owned(),

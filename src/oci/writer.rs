@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::blob::MAX_JSON;
 use super::graph::{ImageGraph, blob_path, set};
-use super::layout::{REF_NAME, is_index, name_among, plain};
+use super::layout::{REF_NAME, is_index, name_among, without_latest};
 use super::{Error, Layout, Referrers, cached_file, lock, referrers};
 use crate::diagnostic::size;
 
@@ -28,7 +28,7 @@ pub struct Writer {
 pub struct Cleaned {
     /// Number of removed files.
     pub files: u64,
-    /// Their total length, in bytes.
+    /// Total length of the files, in bytes.
     pub bytes: u64,
 }
 
@@ -114,7 +114,7 @@ impl Writer {
         let mut taken: BTreeSet<String> = BTreeSet::new();
         let mut added = Vec::new();
         for (name, mut descriptor) in named.into_iter().rev() {
-            if taken.insert(plain(&name)) {
+            if taken.insert(without_latest(&name)) {
                 set(&mut descriptor, "annotations", json!({ REF_NAME: name }));
                 added.push(descriptor);
             }
@@ -270,13 +270,13 @@ fn digest(path: &Path) -> Option<String> {
 
 /// Returns whether a descriptor has a name, with or without `:latest`.
 fn is_named(entry: &Value, name: &str) -> bool {
-    name_of(entry).is_some_and(|its| its == plain(name))
+    name_of(entry).is_some_and(|its| its == without_latest(name))
 }
 
 /// Returns the name of a descriptor, without `:latest`.
 fn name_of(entry: &Value) -> Option<String> {
     let annotations = entry.get("annotations")?;
-    name_among(|key| annotations.get(key)?.as_str()).map(plain)
+    name_among(|key| annotations.get(key)?.as_str()).map(without_latest)
 }
 
 /// Reads a JSON file; `None` if there is no such file.

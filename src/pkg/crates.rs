@@ -23,7 +23,7 @@ pub struct Sources {
 
 /// Entry of Cargo.lock.
 #[derive(Debug, Default)]
-struct Locked {
+struct LockEntry {
     name: String,
     version: String,
     /// True if it comes from a registry or a repository.
@@ -33,7 +33,7 @@ struct Locked {
     text: String,
 }
 
-impl Locked {
+impl LockEntry {
     /// Returns whether a dependency means this entry.
     fn provides(&self, dependency: &str) -> bool {
         let mut words = dependency.split(' ');
@@ -83,11 +83,11 @@ pub fn sources(workspace: &Path, package: &str) -> Result<Sources, Diagnostic> {
 }
 
 /// Parses a Cargo.lock, in the one layout that cargo writes.
-fn entries(text: &str) -> Vec<Locked> {
+fn entries(text: &str) -> Vec<LockEntry> {
     let mut entries = Vec::new();
     for line in text.lines() {
         if line == "[[package]]" {
-            entries.push(Locked::default());
+            entries.push(LockEntry::default());
             continue;
         }
         let Some(entry) = entries.last_mut() else { continue };

@@ -66,7 +66,7 @@ pub fn lock(
     options: &Options,
     reporter: &dyn Reporter,
 ) -> Result<Lock, Diagnostics> {
-    let work = Work {
+    let work = LockBuilder {
         config,
         old,
         options,
@@ -93,7 +93,7 @@ pub fn lock(
     Ok(lock)
 }
 
-struct Work<'a> {
+struct LockBuilder<'a> {
     config: &'a Config,
     old: Option<&'a Lock>,
     options: &'a Options,
@@ -101,7 +101,7 @@ struct Work<'a> {
     store: Store,
 }
 
-impl Work<'_> {
+impl LockBuilder<'_> {
     /// Refuses names to update that the YAML does not have.
     fn check(&self, names: &[String]) -> Result<(), Diagnostic> {
         let known: Vec<String> = self.config.images().into_iter().map(|(_, name)| name).collect();

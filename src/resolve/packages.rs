@@ -18,7 +18,7 @@ use crate::store::{self, Store};
 /// Directories without a recipe, and recipes that cannot be read.
 pub fn tag(config: &Config, lock: Option<&Lock>) -> Result<Config, Diagnostics> {
     let mut errors = Vec::new();
-    let written = written(config);
+    let written = references_by_dir(config);
     let name = |dir: &Path| locked_name(dir, &written, lock).map_or_else(|| pkg::tag(dir), Ok);
     let replaced = replace(config, &mut { name }, &mut errors);
     if errors.is_empty() {
@@ -29,7 +29,7 @@ pub fn tag(config: &Config, lock: Option<&Lock>) -> Result<Config, Diagnostics> 
 }
 
 /// Returns the references to packages as they are written, by directory.
-fn written(config: &Config) -> BTreeMap<PathBuf, String> {
+fn references_by_dir(config: &Config) -> BTreeMap<PathBuf, String> {
     let references: BTreeMap<String, String> = config.images().into_iter().collect();
     let packages = config.packages().into_iter();
     let written = packages.filter_map(|(field, dir)| Some((dir, references.get(&field)?.clone())));
@@ -79,7 +79,7 @@ fn at_reference(errors: Diagnostics, field: &str, dir: &Path) -> Vec<Diagnostic>
 pub struct Packages<'a> {
     request: &'a Request,
     /// References as the YAML has them, by directory.
-    written: BTreeMap<PathBuf, String>,
+    references: BTreeMap<PathBuf, String>,
     /// Names by directory.
     names: BTreeMap<PathBuf, String>,
     /// Directories of packages that are not in the cache, by name.
@@ -93,7 +93,7 @@ impl<'a> Packages<'a> {
     pub fn new(request: &'a Request) -> Self {
         Packages {
             request,
-            written: written(&request.config),
+            references: references_by_dir(&request.config),
             names: BTreeMap::new(),
             pending: BTreeMap::new(),
             awaited: BTreeSet::new(),
@@ -108,7 +108,7 @@ impl<'a> Packages<'a> {
         if let Some(name) = self.names.get(dir) {
             return Ok(name.clone());
         }
-        if let Some(name) = locked_name(dir, &self.written, self.request.lock.as_ref()) {
+        if let Some(name) = locked_name(dir, &self.references, self.request.lock.as_ref()) {
             self.names.insert(dir.to_owned(), name.clone());
             return Ok(name);
         }

@@ -1,7 +1,7 @@
 //! License expressions (SPDX 2.3, Annex D).
 
 /// Licenses that packages of Linux systems often state, of the SPDX License List.
-const KNOWN: [&str; 46] = [
+const COMMON: [&str; 46] = [
     "0BSD",
     "AFL-2.1",
     "AGPL-3.0-only",
@@ -55,7 +55,7 @@ pub fn is_expression(text: &str) -> bool {
     let words: Vec<&str> = text.split(' ').collect();
     let alternate = words.iter().enumerate().all(|(at, word)| {
         if at % 2 == 0 {
-            KNOWN.contains(word)
+            COMMON.contains(word)
         } else {
             ["AND", "OR"].contains(word)
         }

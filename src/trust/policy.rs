@@ -128,7 +128,7 @@ impl Policy {
     /// Parses a policy. Paths of keys are relative to the directory of `path`.
     ///
     /// # Errors
-    /// As [`Policy::read`].
+    /// The errors of [`Policy::read`].
     pub fn parse(text: &[u8], path: &Path) -> Result<Policy, Diagnostics> {
         let source = Source {
             name: path.display().to_string(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{TextItem, added, items, put};
+use super::{TextItem, items, put, with_additions};
 use crate::config::ContainerConfig;
 use crate::diagnostic::{Diagnostic, near};
 
@@ -55,7 +55,7 @@ const ALL: [&str; 41] = [
 
 /// Composes the five sets of a process: effective and ambient as given, the others from both.
 pub fn compose(yaml: &ContainerConfig, label: &ContainerConfig, errors: &mut Vec<Diagnostic>) -> Value {
-    let given = added(
+    let given = with_additions(
         "capabilities",
         yaml.capabilities.as_ref(),
         label.capabilities.as_ref(),

@@ -1,4 +1,4 @@
-//! The OCI runtime configuration of a container: YAML over label over image configuration
+//! OCI runtime configuration of a container: YAML over label over image configuration
 //! (OCI Runtime Specification 1.2.1, and LinuxKit's rules for what replaces what).
 
 mod capabilities;
@@ -16,7 +16,7 @@ use crate::diagnostic::{Diagnostic, nearest};
 pub use json::to_bytes;
 pub use resources::ordered;
 
-/// The version of the specification that is written.
+/// Version of the specification that is written.
 const VERSION: &str = "1.2.1";
 
 /// IDs of containers by name.
@@ -74,14 +74,14 @@ pub fn compose(
     let image = image.config().clone().unwrap_or_default();
     let mut command = image.entrypoint().clone().unwrap_or_default();
     command.extend(image.cmd().clone().unwrap_or_default());
-    let args = first(&yaml.command, &label.command).unwrap_or(command);
-    let env = first(&yaml.env, &label.env).unwrap_or_else(|| image.env().clone().unwrap_or_default());
+    let args = yaml_or_label(&yaml.command, &label.command).unwrap_or(command);
+    let env = yaml_or_label(&yaml.env, &label.env).unwrap_or_else(|| image.env().clone().unwrap_or_default());
     let working = image.working_dir().clone().unwrap_or_default();
-    let cwd = filled([&yaml.cwd, &label.cwd, &working]).unwrap_or("/");
+    let cwd = first_non_empty([&yaml.cwd, &label.cwd, &working]).unwrap_or("/");
     errors.extend(check_cwd(cwd));
     errors.extend(check_env(yaml.env.as_deref().unwrap_or_default()));
-    let readonly = first(&yaml.readonly, &label.readonly).unwrap_or(false);
-    let more_gids = first(&yaml.additional_gids, &label.additional_gids).unwrap_or_default();
+    let readonly = yaml_or_label(&yaml.readonly, &label.readonly).unwrap_or(false);
+    let more_gids = yaml_or_label(&yaml.additional_gids, &label.additional_gids).unwrap_or_default();
     let mut owner = |given: Option<&Id>, field: &str| {
         id(given, field, ids).unwrap_or_else(|error| {
             errors.push(error);
@@ -118,10 +118,10 @@ pub fn compose(
             &mut errors,
         ),
     );
-    if first(&yaml.no_new_privileges, &label.no_new_privileges).unwrap_or(false) {
+    if yaml_or_label(&yaml.no_new_privileges, &label.no_new_privileges).unwrap_or(false) {
         process.insert("noNewPrivileges".into(), json!(true));
     }
-    if let Some(adjustment) = first(&yaml.oom_score_adj, &label.oom_score_adj) {
+    if let Some(adjustment) = yaml_or_label(&yaml.oom_score_adj, &label.oom_score_adj) {
         process.insert("oomScoreAdj".into(), json!(adjustment));
     }
 
@@ -134,37 +134,37 @@ pub fn compose(
     put(
         &mut linux,
         "uidMappings",
-        first(&yaml.uid_mappings, &label.uid_mappings).unwrap_or_default(),
+        yaml_or_label(&yaml.uid_mappings, &label.uid_mappings).unwrap_or_default(),
     );
     put(
         &mut linux,
         "gidMappings",
-        first(&yaml.gid_mappings, &label.gid_mappings).unwrap_or_default(),
+        yaml_or_label(&yaml.gid_mappings, &label.gid_mappings).unwrap_or_default(),
     );
     put(
         &mut linux,
         "sysctl",
-        first(&yaml.sysctl, &label.sysctl).unwrap_or_default(),
+        yaml_or_label(&yaml.sysctl, &label.sysctl).unwrap_or_default(),
     );
     linux.insert("resources".into(), rules);
     put(
         &mut linux,
         "cgroupsPath",
-        first(&yaml.cgroups_path, &label.cgroups_path).unwrap_or_default(),
+        yaml_or_label(&yaml.cgroups_path, &label.cgroups_path).unwrap_or_default(),
     );
     linux.insert("namespaces".into(), namespaces(yaml, label, &mut errors));
     put(&mut linux, "devices", devices);
-    let propagation = first(&yaml.rootfs_propagation, &label.rootfs_propagation);
+    let propagation = yaml_or_label(&yaml.rootfs_propagation, &label.rootfs_propagation);
     put(&mut linux, "rootfsPropagation", propagation.unwrap_or_default());
     put(
         &mut linux,
         "maskedPaths",
-        first(&yaml.masked_paths, &label.masked_paths).unwrap_or_default(),
+        yaml_or_label(&yaml.masked_paths, &label.masked_paths).unwrap_or_default(),
     );
     put(
         &mut linux,
         "readonlyPaths",
-        first(&yaml.readonly_paths, &label.readonly_paths).unwrap_or_default(),
+        yaml_or_label(&yaml.readonly_paths, &label.readonly_paths).unwrap_or_default(),
     );
 
     let mut config = Map::new();
@@ -174,14 +174,14 @@ pub fn compose(
     put(
         &mut config,
         "hostname",
-        filled([&yaml.hostname, &label.hostname]).unwrap_or_default(),
+        first_non_empty([&yaml.hostname, &label.hostname]).unwrap_or_default(),
     );
     let mounts = mounts::compose(yaml, label, readonly, &mut errors);
     put(&mut config, "mounts", &mounts);
     put(
         &mut config,
         "annotations",
-        first(&yaml.annotations, &label.annotations).unwrap_or_default(),
+        yaml_or_label(&yaml.annotations, &label.annotations).unwrap_or_default(),
     );
     config.insert("linux".into(), Value::Object(linux));
     if !errors.is_empty() {
@@ -271,14 +271,18 @@ fn check_env(env: &[String]) -> impl Iterator<Item = Diagnostic> {
 fn namespaces(yaml: &ContainerConfig, label: &ContainerConfig, errors: &mut Vec<Diagnostic>) -> Value {
     let mut list = Vec::new();
     for (kind, field, value) in [
-        ("network", "net", filled([&yaml.net, &label.net]).unwrap_or("root")),
-        ("ipc", "ipc", filled([&yaml.ipc, &label.ipc]).unwrap_or("root")),
-        ("uts", "uts", filled([&yaml.uts, &label.uts]).unwrap_or("root")),
-        ("pid", "pid", filled([&yaml.pid, &label.pid]).unwrap_or("new")),
+        (
+            "network",
+            "net",
+            first_non_empty([&yaml.net, &label.net]).unwrap_or("root"),
+        ),
+        ("ipc", "ipc", first_non_empty([&yaml.ipc, &label.ipc]).unwrap_or("root")),
+        ("uts", "uts", first_non_empty([&yaml.uts, &label.uts]).unwrap_or("root")),
+        ("pid", "pid", first_non_empty([&yaml.pid, &label.pid]).unwrap_or("new")),
         (
             "user",
             "userns",
-            filled([&yaml.userns, &label.userns]).unwrap_or("root"),
+            first_non_empty([&yaml.userns, &label.userns]).unwrap_or("root"),
         ),
         ("mount", "", "new"),
     ] {
@@ -303,12 +307,12 @@ fn namespaces(yaml: &ContainerConfig, label: &ContainerConfig, errors: &mut Vec<
 }
 
 /// Returns the value of the YAML, even if it is empty, or else of the label.
-fn first<T: Clone>(yaml: &Option<T>, label: &Option<T>) -> Option<T> {
+fn yaml_or_label<T: Clone>(yaml: &Option<T>, label: &Option<T>) -> Option<T> {
     yaml.clone().or_else(|| label.clone())
 }
 
 /// Returns the first string that is not empty.
-fn filled<const N: usize>(texts: [&String; N]) -> Option<&str> {
+fn first_non_empty<const N: usize>(texts: [&String; N]) -> Option<&str> {
     texts.into_iter().map(String::as_str).find(|text| !text.is_empty())
 }
 
@@ -329,7 +333,7 @@ fn items(field: &str, list: Option<&Vec<String>>) -> Vec<TextItem> {
 }
 
 /// Lists the items of the YAML's list, or else of the label's list and the YAML's additions.
-fn added(
+fn with_additions(
     field: &str,
     list: Option<&Vec<String>>,
     label: Option<&Vec<String>>,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{TextItem, added, first, items};
+use super::{TextItem, items, with_additions, yaml_or_label};
 use crate::config::{ContainerConfig, Mount};
 use crate::diagnostic::{Diagnostic, nearest};
 
@@ -105,7 +105,7 @@ pub fn compose(
             }
         }
     }
-    let binds = added(
+    let binds = with_additions(
         "binds",
         yaml.binds.as_ref(),
         label.binds.as_ref(),
@@ -131,7 +131,7 @@ pub fn compose(
             }
         }
     }
-    let given = first(&yaml.mounts, &label.mounts).unwrap_or_default();
+    let given = yaml_or_label(&yaml.mounts, &label.mounts).unwrap_or_default();
     for (at, mut mount) in given.into_iter().enumerate() {
         let field = format!("mounts[{at}]");
         if mount.kind.is_empty() {

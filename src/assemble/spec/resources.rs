@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{TextItem, first};
+use super::{TextItem, yaml_or_label};
 use crate::config::ContainerConfig;
 use crate::diagnostic::{Diagnostic, nearest};
 
@@ -25,7 +25,7 @@ const LIMITS: [&str; 16] = [
     "RLIMIT_RTTIME",
 ];
 
-/// The objects of the runtime specification's `linux.resources` with their fields in order.
+/// Objects of the runtime specification's `linux.resources` with their fields in order.
 const ORDER: [(&str, &[&str]); 8] = [
     (
         "",
@@ -121,11 +121,11 @@ fn rlimit(TextItem { field, text }: &TextItem) -> Result<Value, Diagnostic> {
 
 /// Composes `linux.resources` with the rules for the devices, and `linux.devices`.
 pub fn compose(yaml: &ContainerConfig, label: &ContainerConfig, errors: &mut Vec<Diagnostic>) -> (Value, Vec<Value>) {
-    let given = first(&yaml.resources, &label.resources).unwrap_or_default();
+    let given = yaml_or_label(&yaml.resources, &label.resources).unwrap_or_default();
     let mut rules = ordered("", &given);
     let mut nodes = Vec::new();
     let mut allowed = Vec::new();
-    let given = first(&yaml.devices, &label.devices).unwrap_or_default();
+    let given = yaml_or_label(&yaml.devices, &label.devices).unwrap_or_default();
     for (at, device) in given.into_iter().enumerate() {
         if device.path == "all" {
             allowed.push(json!({"allow": true, "type": device.kind, "access": "rwm"}));

@@ -45,9 +45,9 @@ pub fn verify(dir: &Path, policy: Option<&Path>, reporter: &dyn Reporter) -> Res
         }
     }
     errors.extend(other_blobs(dir, &verified));
-    let count = |what: &str, intact: usize| {
+    let count = |kind: &str, intact: usize| {
         if intact > 0 {
-            reporter.info(&format!("{what}: {intact} intact"));
+            reporter.info(&format!("{kind}: {intact} intact"));
         }
     };
     let (intact, corrupt) = LayerCache::verify(dir);

@@ -35,8 +35,8 @@ struct Part {
     len: u64,
 }
 
-/// Result of a part.
-struct Done {
+/// Compressed part, with the checksum of its content.
+struct CompressedPart {
     bytes: Vec<u8>,
     sum: crc32fast::Hasher,
     len: u64,
@@ -62,7 +62,7 @@ pub fn write(
             compressed: len,
             ..Stats::default()
         };
-        Ok(Done {
+        Ok(CompressedPart {
             bytes: out,
             sum,
             len,
@@ -89,7 +89,7 @@ pub fn write_pieces(
         let segments = segments(plain, part)?;
         let mut bytes = Vec::with_capacity(part.len as usize / 2 + 64);
         let stats = encoder.encode(buffer, part.window as usize, &segments, &mut bytes)?;
-        Ok(Done {
+        Ok(CompressedPart {
             bytes,
             sum,
             len: part.len,
@@ -173,14 +173,14 @@ fn write_member<W>(
     parts: impl Iterator<Item = Part> + Send,
     jobs: usize,
     state: impl Fn() -> W + Sync,
-    work: impl Fn(&mut W, Part) -> io::Result<Done> + Sync,
+    work: impl Fn(&mut W, Part) -> io::Result<CompressedPart> + Sync,
     out: &mut dyn Write,
     progress: super::ProgressFn<'_>,
 ) -> io::Result<Stats> {
     out.write_all(&HEADER)?;
     let mut sum = crc32fast::Hasher::new();
     let mut stats = Stats::default();
-    ordered::map(parts, jobs, state, work, |done: Done| {
+    ordered::map(parts, jobs, state, work, |done: CompressedPart| {
         sum.combine(&done.sum);
         stats += done.stats;
         progress(done.len);

@@ -164,7 +164,7 @@ pub fn compress(
         return Ok(plain.clone());
     }
     let digest = ContentId::from_content(plain)?.derive(&compression.to_string());
-    keep(dir, digest, |out| write(plain, compression, jobs, out, progress))
+    to_unnamed_file(dir, digest, |out| write(plain, compression, jobs, out, progress))
 }
 
 /// Compresses a cpio archive to an unnamed file in `dir`. For gzip without a level, the parts of the archive that
@@ -185,13 +185,13 @@ pub fn compress_archive(
     }
     let origins: Vec<&str> = gzip::origins(plain).iter().map(|origin| origin.digest()).collect();
     let digest = ContentId::from_content(plain)?.derive(&format!("gzip of {}", origins.join(" ")));
-    keep(dir, digest, |out| {
+    to_unnamed_file(dir, digest, |out| {
         gzip::write_pieces(plain, &archive.pieces, jobs, out, progress).map(drop)
     })
 }
 
-/// Keeps what `write` writes in an unnamed file in `dir`.
-fn keep(
+/// Stores the output of `write` in an unnamed file in `dir`.
+fn to_unnamed_file(
     dir: &Path,
     digest: impl Into<Vec<u8>>,
     write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,

@@ -20,8 +20,8 @@ const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
 const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
 const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
 const EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37");
-/// Critical extensions that are regarded.
-const KNOWN: [ObjectIdentifier; 4] = [KEY_USAGE, SUBJECT_ALT_NAME, BASIC_CONSTRAINTS, EXTENDED_KEY_USAGE];
+/// Critical extensions that are recognized (RFC 5280, section 4.2).
+const RECOGNIZED: [ObjectIdentifier; 4] = [KEY_USAGE, SUBJECT_ALT_NAME, BASIC_CONSTRAINTS, EXTENDED_KEY_USAGE];
 /// Fulcio's extension with the issuer of the identity: bytes of the text, and as a UTF8String.
 const ISSUER_V1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.1");
 const ISSUER_V2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.8");
@@ -46,7 +46,7 @@ impl Certificate {
     pub fn parse(der: &[u8]) -> Result<Certificate, Malformed> {
         let parsed = x509_cert::Certificate::from_der(der).map_err(|error| error.to_string())?;
         let (_, body) = tlv::split(der).ok_or("it is corrupt")?;
-        let tbs = tlv::elements(body.content).and_then(|parts| Some(parts.first()?.whole.to_vec()));
+        let tbs = tlv::elements(body.content).and_then(|parts| Some(parts.first()?.bytes.to_vec()));
         let spki = parsed.tbs_certificate().subject_public_key_info().to_der();
         Ok(Certificate {
             tbs: tbs.ok_or("it is corrupt")?,
@@ -154,7 +154,7 @@ impl Certificate {
 
     fn unknown_extension(&self) -> Option<&Extension> {
         let mut extensions = self.parsed.tbs_certificate().extensions().into_iter().flatten();
-        extensions.find(|extension| extension.critical && !KNOWN.contains(&extension.extn_id))
+        extensions.find(|extension| extension.critical && !RECOGNIZED.contains(&extension.extn_id))
     }
 
     /// Returns the content of an extension.

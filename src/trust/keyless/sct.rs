@@ -115,14 +115,14 @@ fn without_timestamps(tbs: &[u8]) -> Option<Vec<u8>> {
     let mut fields = Vec::new();
     for field in tlv::elements(tbs.content)? {
         if field.tag != EXTENSIONS {
-            fields.extend_from_slice(field.whole);
+            fields.extend_from_slice(field.bytes);
             continue;
         }
         let (_, list) = tlv::split(field.content)?;
         let kept = tlv::elements(list.content)?
             .into_iter()
             .filter(|extension| !extension.content.starts_with(&oid));
-        let kept: Vec<u8> = kept.flat_map(|extension| extension.whole.to_vec()).collect();
+        let kept: Vec<u8> = kept.flat_map(|extension| extension.bytes.to_vec()).collect();
         fields.extend(tlv::encode(EXTENSIONS, &tlv::encode(SEQUENCE, &kept)));
     }
     Some(tlv::encode(SEQUENCE, &fields))

@@ -45,7 +45,7 @@ pub fn verify(response: &[u8], signed: &[u8], root: &TrustedRoot) -> Result<u64,
         return Err(failed("it is for another signature"));
     }
     let attribute = |oid| attribute(timestamp.attributes.content, oid);
-    let stated = attribute(CONTENT_TYPE).map(|element| element.whole.to_vec());
+    let stated = attribute(CONTENT_TYPE).map(|element| element.bytes.to_vec());
     if stated != TIMESTAMP_INFO.to_der().ok() {
         return Err(failed("it is corrupt"));
     }
@@ -95,13 +95,13 @@ fn parse(response: &[u8]) -> Option<Timestamp<'_>> {
         return None;
     }
     let token = parts(response.get(1)?)?;
-    if token.first()?.whole != SIGNED_DATA.to_der().ok()? {
+    if token.first()?.bytes != SIGNED_DATA.to_der().ok()? {
         return None;
     }
     let data = parts(token.get(1)?)?;
     let data = parts(data.first()?)?;
     let content = parts(data.get(2)?)?;
-    if content.first()?.whole != TIMESTAMP_INFO.to_der().ok()? {
+    if content.first()?.bytes != TIMESTAMP_INFO.to_der().ok()? {
         return None;
     }
     let info = parts(content.get(1)?)?;
@@ -141,7 +141,7 @@ fn attribute(attributes: &[u8], wanted: ObjectIdentifier) -> Option<Element<'_>>
     let mut found = None;
     for attribute in tlv::elements(attributes)? {
         let fields = parts(&attribute)?;
-        if fields.first()?.whole == wanted {
+        if fields.first()?.bytes == wanted {
             let values = parts(fields.get(1)?)?;
             let ([value], None) = (values.as_slice(), &found) else {
                 return None;
@@ -155,7 +155,7 @@ fn attribute(attributes: &[u8], wanted: ObjectIdentifier) -> Option<Element<'_>>
 /// Hashes bytes with the algorithm of an AlgorithmIdentifier.
 fn hash(algorithm: &[u8], bytes: &[u8]) -> Option<Vec<u8>> {
     let (_, oid) = tlv::split(algorithm)?;
-    Some(match ObjectIdentifier::from_der(oid.whole).ok()? {
+    Some(match ObjectIdentifier::from_der(oid.bytes).ok()? {
         SHA256 => Sha256::digest(bytes).to_vec(),
         SHA384 => Sha384::digest(bytes).to_vec(),
         SHA512 => Sha512::digest(bytes).to_vec(),

@@ -8,8 +8,8 @@ pub struct Element<'a> {
     pub tag: u8,
     /// Content.
     pub content: &'a [u8],
-    /// All bytes.
-    pub whole: &'a [u8],
+    /// Tag, length and content, encoded.
+    pub bytes: &'a [u8],
 }
 
 /// Splits the first element off, and returns the rest and the element.
@@ -26,8 +26,8 @@ pub fn split(bytes: &[u8]) -> Option<(&[u8], Element<'_>)> {
         (digits.iter().fold(0, |len, &digit| len << 8 | usize::from(digit)), rest)
     };
     let (content, after) = rest.split_at_checked(len)?;
-    let whole = bytes.get(..bytes.len() - after.len())?;
-    Some((after, Element { tag, content, whole }))
+    let bytes = bytes.get(..bytes.len() - after.len())?;
+    Some((after, Element { tag, content, bytes }))
 }
 
 /// Splits bytes into elements.
