@@ -24,7 +24,7 @@ pub enum Error {
     },
     /// An extended attribute that EROFS cannot store.
     #[error(
-        "the extended attribute {} of {} cannot be stored on EROFS: {what}",
+        "the extended attribute {} of {} cannot be stored on EROFS: {fault}",
         show(name),
         show(path)
     )]
@@ -34,7 +34,7 @@ pub enum Error {
         /// Full name of the attribute.
         name: Vec<u8>,
         /// Fault of the attribute.
-        what: &'static str,
+        fault: &'static str,
     },
     /// Extended attributes that exceed an inode.
     #[error(
@@ -61,12 +61,12 @@ pub enum Error {
         len: u64,
     },
     /// A label that EROFS cannot store.
-    #[error("{label:?} cannot be the label of an EROFS volume: {what}")]
+    #[error("{label:?} cannot be the label of an EROFS volume: {fault}")]
     Label {
         /// Label in the options.
         label: String,
         /// Fault of the label.
-        what: &'static str,
+        fault: &'static str,
     },
     /// The blocks need more than 32 bits for their number.
     #[error(
@@ -99,10 +99,10 @@ impl Error {
     /// Returns advice for the user, to be shown apart from the message.
     pub fn help(&self) -> Option<&'static str> {
         match self {
-            Error::Device { .. } => Some("leave it out, or change the number"),
+            Error::Device { .. } => Some("remove the device, or change its number"),
             Error::Attribute { .. } => Some("remove the attribute"),
-            Error::Attributes { .. } => Some("remove or shorten some of them"),
-            Error::LargeFile { .. } => Some("split it, or put it on another filesystem"),
+            Error::Attributes { .. } => Some("remove or shorten some of the attributes"),
+            Error::LargeFile { .. } => Some("split the file, or put it on another filesystem"),
             Error::Label { .. } => Some("use a label of at most 16 bytes"),
             Error::TooLarge { .. } => Some("remove files"),
             _ => None,

@@ -44,7 +44,7 @@ impl Default for Options {
 impl Options {
     /// Refuses a label that EROFS cannot store.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let what = if self.label.len() > MAX_LABEL_LEN {
+        let fault = if self.label.len() > MAX_LABEL_LEN {
             "it is too long"
         } else if self.label.contains('\0') {
             "it has a zero byte"
@@ -53,7 +53,7 @@ impl Options {
         };
         Err(Error::Label {
             label: self.label.clone(),
-            what,
+            fault,
         })
     }
 }

@@ -43,7 +43,7 @@ fn split(name: &[u8]) -> Option<(u8, &[u8])> {
 /// Refuses attributes that cannot be stored.
 pub(crate) fn check(path: &[u8], meta: &Meta) -> Result<(), Error> {
     for (name, value) in &meta.xattrs {
-        let what = match split(name) {
+        let fault = match split(name) {
             None => "its name begins with none of user., trusted. and security. and is not an access control list",
             Some((_, b"")) if name.ends_with(b".") => "its name has nothing after the prefix",
             Some(_) if name.contains(&0) => "its name has a zero byte",
@@ -54,7 +54,7 @@ pub(crate) fn check(path: &[u8], meta: &Meta) -> Result<(), Error> {
         return Err(Error::Attribute {
             path: path.to_vec(),
             name: name.clone(),
-            what,
+            fault,
         });
     }
     Ok(())

@@ -53,7 +53,7 @@ pub enum Error {
     },
     /// An extended attribute that ext4 cannot store.
     #[error(
-        "the extended attribute {} of {} cannot be stored on ext4: {what}",
+        "the extended attribute {} of {} cannot be stored on ext4: {fault}",
         show(name),
         show(path)
     )]
@@ -63,7 +63,7 @@ pub enum Error {
         /// Full name of the attribute.
         name: Vec<u8>,
         /// Fault of the attribute.
-        what: &'static str,
+        fault: &'static str,
     },
     /// Extended attributes that exceed the inode and a block.
     #[error(
@@ -81,12 +81,12 @@ pub enum Error {
     #[error("lost+found is not a directory, as ext4 requires")]
     LostFound,
     /// A label that ext4 cannot store.
-    #[error("{label:?} cannot be the label of an ext4 volume: {what}")]
+    #[error("{label:?} cannot be the label of an ext4 volume: {fault}")]
     Label {
         /// Label in the options.
         label: String,
         /// Fault of the label.
-        what: &'static str,
+        fault: &'static str,
     },
     /// A journal that is too small or too large.
     #[error(
@@ -99,12 +99,12 @@ pub enum Error {
         size: u64,
     },
     /// A path in [`Options::immutable`](crate::Options::immutable) that cannot be immutable.
-    #[error("{} cannot be immutable: it is {what}", show(path))]
+    #[error("{} cannot be immutable: it is {fault}", show(path))]
     Immutable {
         /// Path in the options.
         path: Vec<u8>,
         /// Type or state of the node.
-        what: &'static str,
+        fault: &'static str,
     },
     /// The content does not fit the given length.
     #[error(

@@ -199,13 +199,16 @@ impl<'a> Survey<'a> {
 
     fn immutable(&mut self, options: &Options) -> Result<(), Error> {
         for path in &options.immutable {
-            let fault = |what| Error::Immutable {
+            let immutable_error = |fault| Error::Immutable {
                 path: path.clone(),
-                what,
+                fault,
             };
-            let id = self.tree.lookup(path).ok_or_else(|| fault("not in the tree"))?;
+            let id = self
+                .tree
+                .lookup(path)
+                .ok_or_else(|| immutable_error("not in the tree"))?;
             if !matches!(self.tree.node(id).kind, Kind::File(_) | Kind::Directory(_)) {
-                return Err(fault("neither a file nor a directory"));
+                return Err(immutable_error("neither a file nor a directory"));
             }
             self.change(id, |derived| derived.immutable = true);
         }

@@ -97,17 +97,17 @@ fn file_extents(inventory: &Inventory<'_>, layout: &Layout) -> Vec<(NodeId, File
 }
 
 fn check_label(label: &str) -> Result<(), Error> {
-    let fault = |what| {
+    let label_error = |fault| {
         Err(Error::Label {
             label: label.to_owned(),
-            what,
+            fault,
         })
     };
     if label.len() > 16 {
-        return fault("it has more than 16 bytes");
+        return label_error("it has more than 16 bytes");
     }
     if label.contains('\0') {
-        return fault("it has a zero byte");
+        return label_error("it has a zero byte");
     }
     Ok(())
 }

@@ -109,10 +109,10 @@ impl<'a> Attribute<'a> {
 pub fn encode(path: &[u8], xattrs: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Attributes, Error> {
     let mut attributes = Vec::new();
     for (name, value) in xattrs {
-        attributes.push(Attribute::new(name, value).map_err(|what| Error::Attribute {
+        attributes.push(Attribute::new(name, value).map_err(|fault| Error::Attribute {
             path: path.to_vec(),
             name: name.clone(),
-            what,
+            fault,
         })?);
     }
     attributes.sort_by(|a, b| (a.index, a.name.len(), a.name).cmp(&(b.index, b.name.len(), b.name)));

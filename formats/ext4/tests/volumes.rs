@@ -120,11 +120,11 @@ fn immutable_files_have_all_their_blocks() {
         .map(|extent| extent.len)
         .sum();
     assert_eq!(zeros, 60_000);
-    for (wrong, what) in [("nothing", "not in the tree"), ("pipe", "neither")] {
+    for (wrong, fault) in [("nothing", "not in the tree"), ("pipe", "neither")] {
         let mut tree = some();
         put(&mut tree, "pipe", Kind::Fifo);
         let options = set(Options::default(), |o| o.immutable = vec![wrong.into()]);
-        assert!(plan(&tree, &options).unwrap_err().to_string().contains(what));
+        assert!(plan(&tree, &options).unwrap_err().to_string().contains(fault));
     }
 }
 

@@ -71,7 +71,10 @@ pub fn name<'a>(
     }
     let mut assigned = Vec::new();
     for (name, short) in all.zip(shorts) {
-        let long = names::long(name).map_err(|what| Error::Name { path: path(name), what })?;
+        let long = names::long(name).map_err(|fault| Error::Name {
+            path: path(name),
+            fault,
+        })?;
         assigned.push(Name {
             long: if names::is_short(name) { Vec::new() } else { long },
             short: short.unwrap_or_else(|| short_names.numbered(name)),

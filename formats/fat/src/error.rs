@@ -9,20 +9,20 @@ use crate::options::Type;
 #[non_exhaustive]
 pub enum Error {
     /// FAT stores directories and regular files only.
-    #[error("{} is {what}, but FAT stores only files and directories", show(path))]
+    #[error("{} is {kind}, but FAT stores only files and directories", show(path))]
     Kind {
         /// Path of the node.
         path: Vec<u8>,
         /// Type of the node, with its article.
-        what: &'static str,
+        kind: &'static str,
     },
     /// A name that is not UTF-8 or has characters that FAT does not allow.
-    #[error("{} cannot be stored on FAT: {what}", show(path))]
+    #[error("{} cannot be stored on FAT: {fault}", show(path))]
     Name {
         /// Path of the node.
         path: Vec<u8>,
         /// Fault of the name.
-        what: &'static str,
+        fault: &'static str,
     },
     /// Two names that differ only in case.
     #[error("{} and {} have the same name on FAT, which ignores case", show(path), show(other))]
@@ -57,16 +57,16 @@ pub enum Error {
         entries: usize,
     },
     /// A label that FAT does not allow.
-    #[error("{label:?} cannot be the label of a FAT volume: {what}")]
+    #[error("{label:?} cannot be the label of a FAT volume: {fault}")]
     Label {
         /// Label in the options.
         label: String,
         /// Fault of the label.
-        what: &'static str,
+        fault: &'static str,
     },
     /// The content does not fit the given length.
     #[error(
-        "the files need a FAT filesystem of {needed} bytes, {} more than the {size} it is to have",
+        "the files need a FAT filesystem of {needed} bytes, {} more than its size of {size}",
         needed.saturating_sub(*size)
     )]
     TooSmall {
@@ -99,11 +99,13 @@ impl Error {
     /// Returns advice for the user, to be shown apart from the message.
     pub fn help(&self) -> Option<&'static str> {
         match self {
-            Error::Kind { .. } => Some("leave it out, or replace it by a file"),
-            Error::Name { .. } => Some("give it another name"),
+            Error::Kind { .. } => Some("remove it, or replace it by a file"),
+            Error::Name { .. } => Some("rename it"),
             Error::SameName { .. } => Some("rename one of them"),
-            Error::LargeFile { .. } => Some("put it on another filesystem, or split it"),
-            Error::LargeDirectory { .. } => Some("divide the directory; a long name needs several entries"),
+            Error::LargeFile { .. } => Some("split the file, or put it on another filesystem"),
+            Error::LargeDirectory { .. } => {
+                Some("divide the directory into several, or shorten names: a long name takes several entries")
+            }
             Error::Label { .. } => Some("use a label of at most 11 ASCII characters"),
             Error::TooSmall { .. } => Some("increase the size, or remove files"),
             Error::Clusters { .. } => Some("change the size, or do not set the FAT type"),

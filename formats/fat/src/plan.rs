@@ -247,7 +247,7 @@ fn collect(tree: &Tree) -> Result<(Vec<Directory<'_>>, Vec<File<'_>>), Error> {
             }
             _ => {
                 return Err(Error::Kind {
-                    what: kind(named.node),
+                    kind: kind(named.node),
                     path: named.path,
                 });
             }
@@ -285,21 +285,21 @@ fn kind(node: &Node) -> &'static str {
 
 /// Encodes the label for the boot sector and the root directory.
 fn label(label: &str) -> Result<Option<[u8; 11]>, Error> {
-    let fault = |what| {
+    let label_error = |fault| {
         Err(Error::Label {
             label: label.to_owned(),
-            what,
+            fault,
         })
     };
     if label.len() > 11 {
-        return fault("it has more than 11 characters");
+        return label_error("it has more than 11 characters");
     }
     if label
         .bytes()
         .any(|b| !(b' '..0x7f).contains(&b) || b"\"*+,./:;<=>?[\\]|".contains(&b))
         || label.starts_with(' ')
     {
-        return fault("it has a character that is not allowed");
+        return label_error("it has a character that is not allowed");
     }
     let mut bytes = [b' '; 11];
     for (to, from) in bytes.iter_mut().zip(label.bytes()) {

@@ -134,8 +134,8 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Error::LongName { .. } => Some("shorten the name"),
-            Error::LargeFile { .. } => Some("split it, or put it on another filesystem"),
-            Error::LargeDirectory { .. } => Some("divide the directory"),
+            Error::LargeFile { .. } => Some("split the file, or put it on another filesystem"),
+            Error::LargeDirectory { .. } => Some("divide the directory into several"),
             Error::ManyDirectories { .. } => Some("put the files into another filesystem inside of the image"),
             Error::NotIsolinux { .. } => Some("use isolinux of syslinux 4 or later, or no boot code"),
             Error::BootCode { .. } => Some("use isohdpfx.bin of syslinux"),

@@ -26,12 +26,12 @@ pub enum ReadError {
         source: io::Error,
     },
     /// The block at `offset` is not a header.
-    #[error("the tar header at offset {offset} is corrupt: {what}")]
+    #[error("the tar header at offset {offset} is corrupt: {fault}")]
     Header {
         /// Offset in the archive in bytes.
         offset: u64,
         /// Fault of the header.
-        what: &'static str,
+        fault: &'static str,
     },
     /// An entry is longer than the rest of the archive.
     #[error(
@@ -139,7 +139,7 @@ impl Entries<'_> {
                 return match self.block()? {
                     Some(next) if next.iter().any(|&byte| byte != 0) => Err(ReadError::Header {
                         offset: at,
-                        what: "one block of zeros instead of two",
+                        fault: "one block of zeros instead of two",
                     }),
                     _ => Ok(None),
                 };
@@ -150,7 +150,7 @@ impl Entries<'_> {
             {
                 return Err(ReadError::Header {
                     offset: at,
-                    what: "the checksum is wrong",
+                    fault: "the checksum is wrong",
                 });
             }
             let size = number(&block, header::SIZE, at, "size")?;
@@ -182,7 +182,7 @@ impl Entries<'_> {
             } else {
                 Err(ReadError::Header {
                     offset: self.offset,
-                    what: "the archive ends within it",
+                    fault: "the archive ends within it",
                 })
             };
         }
@@ -252,11 +252,11 @@ impl Entries<'_> {
         if typeflag == b'S' || records.keys().any(|key| key.starts_with(b"GNU.sparse.")) {
             return Err(ReadError::Sparse { path });
         }
-        let mut taken = |key: &[u8], what: &'static str| -> Result<Option<u64>, ReadError> {
+        let mut taken = |key: &[u8], fault: &'static str| -> Result<Option<u64>, ReadError> {
             let Some(value) = records.remove(key) else {
                 return Ok(None);
             };
-            decimal(&value).map(Some).ok_or(ReadError::Header { offset: at, what })
+            decimal(&value).map(Some).ok_or(ReadError::Header { offset: at, fault })
         };
         let size = taken(b"size", "its size record is not a number")?.unwrap_or(size);
         let uid = match taken(b"uid", "its uid record is not a number")? {
@@ -267,11 +267,11 @@ impl Entries<'_> {
             Some(gid) => gid,
             None => number(block, header::GID, at, "gid")?,
         };
-        let narrow = |id: u64, what| u32::try_from(id).map_err(|_| ReadError::Header { offset: at, what });
+        let narrow = |id: u64, fault| u32::try_from(id).map_err(|_| ReadError::Header { offset: at, fault });
         let mtime = match records.remove(&b"mtime"[..]) {
             Some(text) => time(&text).ok_or(ReadError::Header {
                 offset: at,
-                what: "its mtime record is not a time",
+                fault: "its mtime record is not a time",
             })?,
             None => Time::from_seconds(header::number(block, header::MTIME).unwrap_or(0)),
         };
@@ -312,7 +312,7 @@ impl Entries<'_> {
             _ => {
                 return Err(ReadError::Header {
                     offset: at,
-                    what: "its type is unknown",
+                    fault: "its type is unknown",
                 });
             }
         };
@@ -331,12 +331,12 @@ fn header_name(block: &Block) -> Vec<u8> {
     name.to_vec()
 }
 
-fn number(block: &Block, range: std::ops::Range<usize>, at: u64, what: &str) -> Result<u64, ReadError> {
+fn number(block: &Block, range: std::ops::Range<usize>, at: u64, field: &str) -> Result<u64, ReadError> {
     header::number(block, range)
         .and_then(|value| u64::try_from(value).ok())
         .ok_or(ReadError::Header {
             offset: at,
-            what: match what {
+            fault: match field {
                 "size" => "its size is not a number",
                 "uid" => "its uid is not a number",
                 "gid" => "its gid is not a number",
@@ -357,7 +357,7 @@ fn until_nul(mut bytes: Vec<u8>) -> Vec<u8> {
 fn records(mut bytes: &[u8], at: u64) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, ReadError> {
     let bad = ReadError::Header {
         offset: at,
-        what: "its pax records are invalid",
+        fault: "its pax records are invalid",
     };
     let mut records = BTreeMap::new();
     while !bytes.is_empty() {

@@ -40,7 +40,7 @@ pub enum Error {
     },
     /// An extended attribute that squashfs cannot store.
     #[error(
-        "the extended attribute {} of {} cannot be stored on squashfs: {what}",
+        "the extended attribute {} of {} cannot be stored on squashfs: {fault}",
         show(name),
         show(path)
     )]
@@ -50,7 +50,7 @@ pub enum Error {
         /// Full name of the attribute.
         name: Vec<u8>,
         /// Fault of the attribute.
-        what: &'static str,
+        fault: &'static str,
     },
     /// A file that is too long.
     #[error(
@@ -121,10 +121,10 @@ impl Error {
     pub fn help(&self) -> Option<&'static str> {
         match self {
             Error::BlockSize { .. } => Some("use a power of two from 4096 to 1048576, such as 131072"),
-            Error::Device { .. } => Some("leave it out, or change the number"),
+            Error::Device { .. } => Some("remove the device, or change its number"),
             Error::Attribute { .. } => Some("remove the attribute"),
-            Error::LargeFile { .. } => Some("split it, or put it on another filesystem"),
-            Error::LargeDirectory { .. } => Some("divide the directory"),
+            Error::LargeFile { .. } => Some("split the file, or put it on another filesystem"),
+            Error::LargeDirectory { .. } => Some("divide the directory into several"),
             Error::LargeTable { .. } => Some("remove files"),
             _ => None,
         }

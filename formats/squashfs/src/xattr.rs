@@ -42,7 +42,7 @@ fn split(name: &[u8]) -> Option<(u16, &[u8])> {
 /// Refuses attributes that cannot be stored.
 pub(crate) fn check(path: &[u8], meta: &Meta) -> Result<(), Error> {
     for (name, value) in &meta.xattrs {
-        let what = match split(name) {
+        let fault = match split(name) {
             None => "its name begins with none of user., trusted. and security.",
             Some((_, b"")) => "its name has nothing after the prefix",
             Some(_) if name.contains(&0) => "its name has a zero byte",
@@ -53,7 +53,7 @@ pub(crate) fn check(path: &[u8], meta: &Meta) -> Result<(), Error> {
         return Err(Error::Attribute {
             path: path.to_vec(),
             name: name.clone(),
-            what,
+            fault,
         });
     }
     Ok(())

@@ -42,23 +42,23 @@ pub enum Error {
         path: Vec<u8>,
     },
     /// A name that Linux does not accept.
-    #[error("the path `{}` has a name that Linux does not accept: it {what}", brief(path))]
+    #[error("the path `{}` has a name that Linux does not accept: it {fault}", brief(path))]
     Name {
         /// Path with the name.
         path: Vec<u8>,
         /// Fault of the name, as a predicate.
-        what: &'static str,
+        fault: &'static str,
     },
     /// A target of a symbolic link that Linux does not accept.
     #[error(
-        "the symbolic link `{}` has a target that Linux does not accept: it {what}",
+        "the symbolic link `{}` has a target that Linux does not accept: it {fault}",
         brief(path)
     )]
     Target {
         /// Path of the link.
         path: Vec<u8>,
         /// Fault of the target, as a predicate.
-        what: &'static str,
+        fault: &'static str,
     },
     /// A directory that is not empty would be replaced by something else.
     #[error(

@@ -18,25 +18,25 @@ fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
 
 /// Refuses a name that Linux does not accept.
 fn check_name(path: &[u8], name: &[u8]) -> Result<(), Error> {
-    let what = match name {
+    let fault = match name {
         name if name.len() > MAX_NAME_LEN => "has more than 255 bytes",
         name if name.contains(&0) => "has a zero byte",
         _ => return Ok(()),
     };
     let path = path.to_vec();
-    Err(Error::Name { path, what })
+    Err(Error::Name { path, fault })
 }
 
 /// Refuses a target of a symbolic link that Linux does not accept.
 pub(crate) fn check_target(path: &[u8], target: &[u8]) -> Result<(), Error> {
-    let what = match target {
+    let fault = match target {
         [] => "is empty",
         target if target.len() > MAX_TARGET_LEN => "has more than 4095 bytes",
         target if target.contains(&0) => "has a zero byte",
         _ => return Ok(()),
     };
     let path = path.to_vec();
-    Err(Error::Target { path, what })
+    Err(Error::Target { path, fault })
 }
 
 /// Names of a resolved path, each with its node if it exists.
