@@ -212,7 +212,7 @@ fn services_start_again_from_a_disk() {
     check_ext4(&data);
 }
 
-/// It is not waited for for minutes, and says why, as there may be nobody to look for it.
+/// Boots a machine whose containerd fails: the boot goes on without a wait, and the console shows the reason.
 #[test]
 fn failed_containerd_is_reported() {
     let directory = tempfile::tempdir().unwrap();

@@ -91,8 +91,8 @@ fn formats_for_a_bios_are_refused() {
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
-/// The firmware is not to be had for QEMU: it is told what config.txt and cmdline.txt tell the
-/// firmware, with the files of the finished disk.
+/// QEMU does not run the firmware: it gets kernel, initrd, device tree and arguments from the SD card, as
+/// config.txt and cmdline.txt name them.
 #[test]
 fn raspberry_pi_boots_from_its_sd_card() {
     let directory = tempfile::tempdir().unwrap();

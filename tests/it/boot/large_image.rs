@@ -10,7 +10,7 @@ use crate::common::{boots, build_file};
 use testing::program::checked;
 use testing::sample::noise;
 
-/// The length of what nothing makes smaller, in bytes.
+/// Length of the incompressible file, in bytes.
 const LARGE: usize = 256 << 20;
 
 /// `examples/nginx.yml` with a large file, of which a container says the sum.

@@ -1,4 +1,4 @@
-//! The bits of every output, against those that are written down.
+//! Digests of every output, compared with `testdata/golden/outputs.txt`.
 //!
 //! `testdata/golden/outputs.txt` has a line for each file: its SHA-256, architecture, format, name
 //! and the options of its build. A change of bits is made on purpose or not at all:
@@ -200,7 +200,7 @@ fn every_output_has_its_bits() {
         }
     });
     let all_digests = all_digests.into_inner().unwrap();
-    complete(&all_digests);
+    check_completeness(&all_digests);
     let lines: BTreeMap<String, String> = all_digests
         .into_iter()
         .map(|((arch, format, file, options), digest)| (format!("{arch} {format} {file} {options}"), digest))
@@ -233,8 +233,8 @@ fn every_output_has_its_bits() {
     );
 }
 
-/// Every row of the table, on both architectures and with each root that it takes, has its files.
-fn complete(all_digests: &BTreeMap<Key, String>) {
+/// Checks that every row of the table has its files, on both architectures and with each root that it takes.
+fn check_completeness(all_digests: &BTreeMap<Key, String>) {
     let has = |arch: &str, format: &Format, file: &str, options: &str| {
         let key = (arch.into(), format.name.into(), format!("m{file}"), options.into());
         assert!(all_digests.contains_key(&key), "{key:?} was not built");

@@ -19,7 +19,7 @@ fn site(layer: Layer) -> Site {
     site
 }
 
-/// Builds it, with little memory, and says how that went and what was written.
+/// Builds the site with little memory. Returns the output of moby, and the files that were written.
 fn build(site: &Site) -> (Output, Vec<String>) {
     let script = "ulimit -v 700000; exec \"$0\" \"$@\"";
     let output = Command::new("sh")
@@ -45,7 +45,7 @@ fn build(site: &Site) -> (Output, Vec<String>) {
 }
 
 /// Names in a site besides those that a build writes.
-fn around(site: &Site) -> Vec<String> {
+fn other_names(site: &Site) -> Vec<String> {
     let mut names = files(site.0.path());
     names.retain(|name| !["cache", "out"].contains(&name.as_str()));
     names
@@ -122,10 +122,10 @@ fn layers_cannot_leave_their_tree() {
     ];
     for (number, (members, expected)) in REFUSED.iter().chain(contained).enumerate() {
         let site = site(Layer::plain(&tar(members)));
-        let before = around(&site);
+        let before = other_names(&site);
         let (output, written) = build(&site);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(around(&site), before, "{members:?}");
+        assert_eq!(other_names(&site), before, "{members:?}");
         assert_eq!(fs::read(site.path("victim/secret")).unwrap(), b"untouched");
         if number < REFUSED.len() || !output.status.success() {
             let message = refused(output, 1);

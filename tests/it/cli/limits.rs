@@ -15,7 +15,7 @@ use crate::common::site::{Site, good, refused};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a command that must end by itself.
-fn ends(command: &mut Command) -> Output {
+fn run_to_end(command: &mut Command) -> Output {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
     while child.try_wait().unwrap().is_none() {
@@ -63,14 +63,14 @@ const BUILD: [&str; 10] = [
 fn a_yaml_without_end_is_refused() {
     let site = site();
     for file in ["/dev/zero", "/dev/urandom"] {
-        let message = refused(ends(&mut site.command(&["check", file])), 2);
+        let message = refused(run_to_end(&mut site.command(&["check", file])), 2);
         assert!(
             message.contains("more than 32 MiB") && message.contains("help: "),
             "{message}"
         );
     }
     let zero = fs::File::open("/dev/zero").unwrap();
-    let message = refused(ends(site.command(&["check", "-"]).stdin(zero)), 2);
+    let message = refused(run_to_end(site.command(&["check", "-"]).stdin(zero)), 2);
     assert!(message.contains("standard input"), "{message}");
 }
 
@@ -83,7 +83,7 @@ fn comments_need_no_memory() {
         format!("init: [a]\n{}", "#\n".repeat(1_000_000)),
     ] {
         site.write("comments.yml", &yaml);
-        good(ends(&mut site.command(&["check", "comments.yml"])));
+        good(run_to_end(&mut site.command(&["check", "comments.yml"])));
     }
 }
 
@@ -97,7 +97,7 @@ fn aliases_are_limited_in_bytes() {
     );
     site.write("aliases.yml", &yaml);
     let start = Instant::now();
-    let message = refused(ends(&mut site.command(&["check", "aliases.yml"])), 2);
+    let message = refused(run_to_end(&mut site.command(&["check", "aliases.yml"])), 2);
     assert!(message.contains("more than 64 MiB of text"), "{message}");
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
 }
@@ -108,7 +108,7 @@ fn a_yaml_may_be_a_pipe() {
     fifo(&site, "pipe.yml");
     let path = site.path("pipe.yml");
     let writer = std::thread::spawn(move || fs::write(path, "init: [a]\n").unwrap());
-    good(ends(&mut site.command(&["check", "pipe.yml"])));
+    good(run_to_end(&mut site.command(&["check", "pipe.yml"])));
     writer.join().unwrap();
 }
 
@@ -122,7 +122,7 @@ fn pipes_in_place_of_files_are_refused() {
             fs::remove_dir_all(site.path("layout")).unwrap();
         }
         fifo(&site, replaced);
-        let output = ends(&mut site.command(&BUILD));
+        let output = run_to_end(&mut site.command(&BUILD));
         let message = String::from_utf8_lossy(&output.stderr);
         assert!(
             !output.status.success() && message.contains("regular file"),
@@ -135,7 +135,7 @@ fn pipes_in_place_of_files_are_refused() {
         fs::rename(site.path("layout"), site.path("good")).ok();
         site.run("cp", &["-r", "good", "layout"]);
         fifo(&site, &format!("layout/blobs/sha256/{name}"));
-        let output = ends(&mut site.command(&BUILD));
+        let output = run_to_end(&mut site.command(&BUILD));
         let message = String::from_utf8_lossy(&output.stderr);
         assert!(
             !output.status.success() && message.contains("regular file"),
@@ -152,7 +152,7 @@ fn an_output_that_nobody_reads_is_an_error() {
     fifo(&site, "out");
     let mut arguments = BUILD.to_vec();
     arguments.extend(["-o", "out"]);
-    let message = refused(ends(&mut site.command(&arguments)), 1);
+    let message = refused(run_to_end(&mut site.command(&arguments)), 1);
     assert!(message.contains("no process reads from this pipe"), "{message}");
     // With a reader it is written to.
     let path = site.path("out");
@@ -164,7 +164,7 @@ fn an_output_that_nobody_reads_is_an_error() {
     // The reader may open the pipe later than the program.
     let written = (0..50).any(|_| {
         std::thread::sleep(Duration::from_millis(100));
-        ends(&mut site.command(&arguments)).status.success()
+        run_to_end(&mut site.command(&arguments)).status.success()
     });
     assert!(written);
     let bytes = reader.join().unwrap();
@@ -285,7 +285,7 @@ fn sizes_beyond_a_format_are_refused() {
         ];
         let mut arguments = arguments.to_vec();
         arguments.extend(["--size", size, "a.yml"]);
-        let output = ends(&mut site.command(&arguments));
+        let output = run_to_end(&mut site.command(&arguments));
         let message = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success());
         let expected = format!("--size is too large for {format}: {given}, but it takes at most {max}");
@@ -309,7 +309,7 @@ fn a_build_needs_no_threads() {
         ]);
         command.args(["-f", "tar,tar-kernel-initrd,oci", "-j", jobs, "--dir", dir, "a.yml"]);
         command.envs(environment.iter().copied());
-        ends(&mut command)
+        run_to_end(&mut command)
     };
     good(build("1", "one", &[]));
     good(build("100000", "many", &[]));

@@ -140,7 +140,7 @@ fn ext4_view_finds_the_tree_in_ext4() {
     ext4(&volume, "", &mut found);
     for (path, entry) in &expected {
         let other = found.remove(path).unwrap_or_else(|| panic!("{path} is missing"));
-        assert_eq!(facts(&other), facts(entry), "{path}");
+        assert_eq!(metadata(&other), metadata(entry), "{path}");
         assert!(other.content == entry.content, "{path}");
     }
     // A tar needs no directory above a file.
@@ -150,7 +150,7 @@ fn ext4_view_finds_the_tree_in_ext4() {
     assert!(found.values().all(|entry| entry.kind == b'5'));
 }
 
-fn facts(entry: &Entry) -> (char, String, (u32, u32)) {
+fn metadata(entry: &Entry) -> (char, String, (u32, u32)) {
     (entry.kind.into(), format!("{:o}", entry.mode), entry.owner)
 }
 

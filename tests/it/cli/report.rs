@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use crate::common::site::{Site, good, refused};
 
-fn said(output: Output) -> String {
+fn messages(output: Output) -> String {
     let text = String::from_utf8(output.stderr.clone()).unwrap();
     good(output);
     text
@@ -14,7 +14,7 @@ fn said(output: Output) -> String {
 #[test]
 fn lines_without_a_terminal_and_nothing_when_quiet() {
     let site = Site::new();
-    let first = said(site.moby(&["build", "-f", "tar,kernel+initrd", "--dir", "out", "machine.yml"]));
+    let first = messages(site.moby(&["build", "-f", "tar,kernel+initrd", "--dir", "out", "machine.yml"]));
     let mut kinds: Vec<&str> = first.lines().map(|line| line.split(' ').next().unwrap()).collect();
     kinds.dedup();
     assert_eq!(kinds, ["building", "reading", "wrote"], "{first}");
@@ -32,7 +32,7 @@ fn lines_without_a_terminal_and_nothing_when_quiet() {
     ] {
         let mut arguments = quiet.to_vec();
         arguments.extend(["build", "-f", "tar", "machine.yml"]);
-        assert_eq!(said(site.moby(&arguments)), "", "{quiet:?}");
+        assert_eq!(messages(site.moby(&arguments)), "", "{quiet:?}");
     }
     // Results go to standard output, with nothing else.
     let piped = site.moby(&["build", "-o", "-", "machine.yml"]);
@@ -109,7 +109,7 @@ fn linuxkit_flags_are_accepted_or_explained() {
     ] {
         let mut arguments: Vec<&str> = arguments.split(' ').collect();
         arguments.push("--rebuild");
-        let text = said(site.moby(&arguments));
+        let text = messages(site.moby(&arguments));
         assert!(text.contains(expected), "{arguments:?}: {text}");
         assert_eq!(text.contains("note: "), expected != "reading ", "{text}");
         assert!(std::fs::read(site.path("out.tar")).unwrap() == usual, "{arguments:?}");

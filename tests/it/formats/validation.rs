@@ -252,10 +252,10 @@ fn same_bits_twice_and_through_a_pipe() {
 
 /// A build that must fail, and what it says.
 fn refused(yaml: &str, arguments: &[&str]) -> String {
-    ends(yaml, arguments, 1)
+    build_failing(yaml, arguments, 1)
 }
 
-fn ends(yaml: &str, arguments: &[&str], status: i32) -> String {
+fn build_failing(yaml: &str, arguments: &[&str], status: i32) -> String {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("machine.yml");
     fs::write(&path, yaml).unwrap();
@@ -290,7 +290,7 @@ fn impossible_outputs_are_refused() {
     assert!(said.contains("it needs at least") && said.contains("--size"), "{said}");
     let said = refused("files: [{path: a, contents: b}]\n", &["-f", "iso"]);
     assert!(said.contains("there is no kernel to boot"), "{said}");
-    let said = ends(&example, &["-f", "raw-bios", "--arch", "arm64"], 2);
+    let said = build_failing(&example, &["-f", "raw-bios", "--arch", "arm64"], 2);
     assert!(said.contains("raw-bios is not for arm64"), "{said}");
     let long = example.replacen("cmdline: \"", &format!("cmdline: \"{} ", "x".repeat(3000)), 1);
     assert_ne!(long, example);

@@ -50,8 +50,9 @@ fn expected(site: &Site) -> Vec<(String, Vec<u8>)> {
     names.into_iter().map(read).collect()
 }
 
-/// All files with names of outputs are complete; says how many there are, and whether there are others.
-fn complete(directory: &Path, expected: &[(String, Vec<u8>)]) -> (usize, bool) {
+/// Checks that all files with names of outputs are complete. Returns their number, and true if there are other
+/// files.
+fn check_outputs(directory: &Path, expected: &[(String, Vec<u8>)]) -> (usize, bool) {
     let mut others = false;
     let mut count = 0;
     for name in files(directory) {
@@ -116,7 +117,7 @@ fn full_disk_leaves_no_partial_output() {
     let mut arguments = NOISE.to_vec();
     arguments.extend(["out", "--cache", "cache", "noise.yml"]);
     good(site.moby(&arguments));
-    assert_eq!(complete(&site.path("out"), &expected), (2, false));
+    assert_eq!(check_outputs(&site.path("out"), &expected), (2, false));
 }
 
 #[test]
@@ -142,7 +143,7 @@ fn file_size_limit_leaves_no_partial_output() {
     let mut arguments = NOISE.to_vec();
     arguments.extend(["out", "--cache", "cache", "noise.yml"]);
     good(site.moby(&arguments));
-    assert_eq!(complete(&site.path("out"), &expected), (2, false));
+    assert_eq!(check_outputs(&site.path("out"), &expected), (2, false));
 }
 
 #[test]
@@ -166,7 +167,7 @@ fn kill_leaves_no_partial_output() {
         child.wait().unwrap();
         if site.path("out").is_dir() {
             let fresh = round % 2 == 0;
-            let (_, others) = complete(&site.path("out"), &expected);
+            let (_, others) = check_outputs(&site.path("out"), &expected);
             // What takes the place of another file has a name of its own for a moment.
             assert!(!(fresh && others), "{:?}", files(&site.path("out")));
             if !fresh {
@@ -186,7 +187,7 @@ fn kill_leaves_no_partial_output() {
         }
     }
     assert!(command("cache", "out").status().unwrap().success());
-    assert_eq!(complete(&site.path("out"), &expected).0, 2);
+    assert_eq!(check_outputs(&site.path("out"), &expected).0, 2);
     // The same for what is imported: a killed import leaves a cache that verifies.
     for round in 0..ROUNDS {
         let mut child = site

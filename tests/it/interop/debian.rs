@@ -96,7 +96,7 @@ fn directories_are_copied_with_metadata() {
     assert_ne!(name, String::from_utf8(good(build(&site))).unwrap());
 }
 
-/// Every path below a directory: type, mode, number of names, target and content.
+/// Lists every path below a directory: type, mode, link count, target and content.
 fn listed(site: &Site, directory: &str) -> BTreeMap<String, String> {
     let format = r"%P\0%y %m %n %l %U:%G\0";
     let found = site.run("find", &[directory, "-mindepth", "1", "-printf", format]);

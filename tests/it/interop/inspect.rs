@@ -25,12 +25,12 @@ fn good(file: &Path, arguments: &[&str]) -> Vec<u8> {
     out.stdout
 }
 
-fn said(file: &Path, arguments: &[&str]) -> String {
+fn text_of(file: &Path, arguments: &[&str]) -> String {
     String::from_utf8(good(file, arguments)).unwrap()
 }
 
-/// Does all of the work, two pieces at a time.
-fn by_two<T: Sync>(pieces: &[T], work: impl Fn(&T) + Sync) {
+/// Calls `work` with every piece, in two threads.
+fn in_two_threads<T: Sync>(pieces: &[T], work: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     let take = || {
         while let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -43,11 +43,11 @@ fn by_two<T: Sync>(pieces: &[T], work: impl Fn(&T) + Sync) {
     });
 }
 
-/// The file says which kernel it has, if any, which container, and what boots it; one file in it
-/// is the one that was put in.
-fn understood(file: &Path, original: &[u8], words: &[&str]) {
-    let (said_of, listed) = (said(file, &["--all"]), said(file, &["--ls"]));
-    let summary = said(file, &[]);
+/// Checks that the summary of an output names its kernel, if it has one, a container and the boot loader, and
+/// that a file in it is the `original`.
+fn check_summary(file: &Path, original: &[u8], words: &[&str]) {
+    let (said_of, listed) = (text_of(file, &["--all"]), text_of(file, &["--ls"]));
+    let summary = text_of(file, &[]);
     assert!(summary.lines().count() <= 40, "{}: {summary}", file.display());
     for words in words.iter().chain(&["container onboot/000-hello: [\"/hello\"]"]) {
         let there = said_of.contains(words) || listed.contains(words);
@@ -64,7 +64,7 @@ fn understood(file: &Path, original: &[u8], words: &[&str]) {
 }
 
 /// Texts that `moby inspect` prints of a format, besides its disk image format.
-fn words(format: &Format) -> Vec<&'static str> {
+fn expected_texts(format: &Format) -> Vec<&'static str> {
     let mut words = Vec::new();
     if format.boots() {
         words.extend(["Linux kernel 6.", "console=ttyS0 console=ttyAMA0 panic=5"]);
@@ -127,7 +127,7 @@ fn every_output_is_inspected() {
         for format in formats {
             // Kernel, initrd and command line have files of their own.
             let file = format.files[usize::from(["kernel", "rootfs"].contains(&format.kind))];
-            let mut words = words(format);
+            let mut words = expected_texts(format);
             if format.name == "vhd" {
                 words.retain(|word| *word != "initrd (zstd)");
                 words.push("initrd (lz4)");
@@ -165,24 +165,24 @@ fn every_output_is_inspected() {
     }
     let original = good(&one.join("minimal-initrd.img"), &["--cat", CONFIG]);
     assert!(original.starts_with(b"{"));
-    by_two(&files, |(file, words)| understood(file, &original, words));
+    in_two_threads(&files, |(file, words)| check_summary(file, &original, words));
     // Compressed pieces of every length.
     let (erofs, ext4) = (two.join("minimal-erofs.img"), one.join("minimal-ext4.img"));
-    let listed = said(&erofs, &["--ls"]);
+    let listed = text_of(&erofs, &["--ls"]);
     let long = listed.lines().filter_map(|line| {
         let (len, path) = line.trim().split_once(' ')?;
         (len.parse::<u64>().ok()? > 4096).then_some(path)
     });
     let long: Vec<&str> = long.step_by(9).collect();
     assert!(long.len() > 5, "{listed}");
-    by_two(&long, |path| {
+    in_two_threads(&long, |path| {
         let read = |image: &Path| good(image, &["--cat", path]);
         assert!(read(&erofs) == read(&ext4), "{path}");
     });
     // What is beside them.
-    assert!(said(&one.join("minimal-kernel"), &[]).starts_with("Linux kernel 6."));
-    assert!(said(&one.join("minimal-cmdline"), &[]).starts_with("kernel command line: console=ttyS0 "));
-    assert!(said(&one.join("minimal-squashfs-initrd.img"), &[]).starts_with("initrd (gzip)"));
+    assert!(text_of(&one.join("minimal-kernel"), &[]).starts_with("Linux kernel 6."));
+    assert!(text_of(&one.join("minimal-cmdline"), &[]).starts_with("kernel command line: console=ttyS0 "));
+    assert!(text_of(&one.join("minimal-squashfs-initrd.img"), &[]).starts_with("initrd (gzip)"));
 
     let hurt = [
         one.join("minimal.qcow2"),
@@ -200,7 +200,7 @@ fn every_output_is_inspected() {
         two.join("minimal-erofs.img"),
         two.join("minimal.iso"),
     ];
-    by_two(&hurt, |file| damaged(file));
+    in_two_threads(&hurt, |file| damaged(file));
 }
 
 /// Inspects copies with changed bytes and of less length: an answer or an error, never a panic.

@@ -25,7 +25,7 @@ impl Random {
         (self.0 % end.max(1) as u64) as usize
     }
 
-    /// A file with a few things changed. Where numbers of a header are is where it hurts.
+    /// Returns a file with a few changes, mostly near its start, where headers have their numbers.
     fn mutate(&mut self, file: &[u8]) -> Vec<u8> {
         let mut bytes = file.to_vec();
         for _ in 0..=self.below(3) {
@@ -66,7 +66,7 @@ impl Random {
     }
 }
 
-/// Something that parses a file.
+/// Function that parses a file.
 type Parser = fn(&[u8]);
 
 fn file(bytes: &[u8]) -> Extents {
