@@ -1,6 +1,6 @@
 //! Images that are pulled, since the cache lacks them or their tags are to be refreshed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::canonical;
 use crate::diagnostic::Diagnostic;
@@ -39,9 +39,10 @@ impl Pulls {
         let Ok(store) = Store::open(&request.image_sources) else {
             return Pulls(pulls);
         };
+        let mut seen = BTreeSet::new();
         for (field, image) in request.config.images() {
             let name = canonical(&image);
-            if image.starts_with("@pkg:") || pulls.contains_key(&name) {
+            if image.starts_with("@pkg:") || !seen.insert(name.clone()) {
                 continue;
             }
             let is_layout = request

@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: the time that a format takes in `moby build`, against the programs of
 //! LinuxKit's tool images, and against copying its bytes.
 
+mod pulls;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::command::root;
 use crate::error::{Error, Result, cannot};
 use crate::recipes::{COMMON, RECIPES};
+pub use pulls::pulls;
 
 /// Number of runs of each, of which the median is printed.
 const ROUNDS: usize = 5;

@@ -35,6 +35,7 @@ cargo xtask test --all    run all tests and those that compile a kernel, half an
 cargo xtask bench         time the formats against the programs that write the same
                           --peer PATH compares `moby build` with the linuxkit program at PATH
                           --verity compares hash trees of 1 GiB with veritysetup
+                          --registry compares pulls from docker-registry on loopback with skopeo
 cargo xtask fuzz [SECONDS]
                           run each fuzz target for SECONDS [default: 60]
                           `fuzz --ci [SECONDS]` runs only the parsers of untrusted input
@@ -61,9 +62,10 @@ fn main() -> ExitCode {
                 let peer = std::env::args_os().nth(3);
                 tools::install(false).and_then(|()| peer::run(peer.as_ref().map(std::path::Path::new)))
             }
+            Some("--registry") => tools::install(false).and_then(|()| bench::pulls()),
             Some("--verity") => tools::install(false).and_then(|()| verity::run()),
             Some(other) => Err(Error::new(format!("unknown option {other}"))
-                .help("use --peer [PATH] to compare with a linuxkit program, or --verity")),
+                .help("use --peer [PATH] to compare with a linuxkit program, --registry or --verity")),
         },
         "fuzz" => fuzz::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         "soak" => soak::run(&std::env::args().skip(2).collect::<Vec<_>>()),

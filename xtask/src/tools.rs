@@ -36,6 +36,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("umoci", "umoci"),
     ("rpmbuild", "rpm"),
     ("docker-registry", "docker-registry"),
+    ("qemu-x86_64", "qemu-user"),
     ("htpasswd", "apache2-utils"),
     ("openssl", "openssl"),
     ("node", "nodejs"),

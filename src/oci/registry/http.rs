@@ -123,7 +123,7 @@ fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, Error> {
 }
 
 /// Checks that the CPU has what the TLS provider needs, which panics otherwise.
-fn check_cpu(host: &str) -> Result<(), Error> {
+pub(super) fn check_cpu(host: &str) -> Result<(), Error> {
     let missing = missing_features();
     if missing.is_empty() {
         return Ok(());

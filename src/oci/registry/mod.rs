@@ -158,9 +158,13 @@ impl Client {
         let is_tls = match endpoint.scheme {
             Scheme::Https => true,
             Scheme::Http => false,
-            Scheme::Either => !is_known_plain(),
+            Scheme::Either => !is_known_plain() && http::check_cpu(&endpoint.host).is_ok(),
         };
         match self.exchange_by(endpoint, request, is_tls) {
+            // A server that wants TLS responds so.
+            Ok(response) if endpoint.scheme == Scheme::Either && response.status().as_u16() == 400 => {
+                http::check_cpu(&endpoint.host).map(|()| response)
+            }
             Ok(response) => Ok(response),
             Err(Failure::NotTls) if endpoint.scheme == Scheme::Either => {
                 self.plain

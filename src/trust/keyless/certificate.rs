@@ -1,6 +1,7 @@
 //! Certificates of signers and authorities (RFC 5280), and their identities (sigstore/fulcio,
 //! docs/oid-info.md).
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use sha2::{Digest, Sha256};
 use spki::der::asn1::ObjectIdentifier;
 use spki::der::{Decode, Encode};
@@ -36,6 +37,15 @@ pub struct Certificate {
     pub(super) tbs: Vec<u8>,
     /// SubjectPublicKeyInfo.
     spki: Vec<u8>,
+}
+
+/// Returns the DER of a certificate in PEM. Lines may have any length, as for the decoder of Go, in which logs are
+/// written.
+pub fn der_of_pem(text: &str) -> Option<Vec<u8>> {
+    let (_, body) = text.split_once("-----BEGIN CERTIFICATE-----")?;
+    let (body, _) = body.split_once("-----END CERTIFICATE-----")?;
+    let digits: String = body.split_whitespace().collect();
+    BASE64_STANDARD.decode(digits).ok()
 }
 
 impl Certificate {
@@ -182,5 +192,23 @@ impl Certificate {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
         let current = self.extension(ISSUER_V2).and_then(|der| String::from_der(der).ok());
         current.or_else(|| text(self.extension(ISSUER_V1)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_pem_may_have_any_length() {
+        for body in ["AAECAwQFBgcICQ==", "AAECAwQF\nBgcICQ==\n", "AAEC\r\nAwQF\r\nBgcICQ=="] {
+            let text = format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");
+            assert_eq!(der_of_pem(&text), Some((0..10).collect()), "{body:?}");
+        }
+        assert_eq!(
+            der_of_pem("-----BEGIN PUBLIC KEY-----\nAAEC\n-----END PUBLIC KEY-----\n"),
+            None
+        );
+        assert_eq!(der_of_pem("-----BEGIN CERTIFICATE-----\nAAEC\n"), None);
     }
 }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::Untrusted;
 use super::root::{Log, TrustedRoot};
-use super::{Evidence, Subject};
+use super::{Evidence, Subject, certificate};
 use crate::trust::bundle::{InclusionProof, LogEntry};
 
 /// Maximum number of hashes in a proof: a log has fewer than 2^63 entries.
@@ -172,14 +172,7 @@ fn check_subject(entry: &LogEntry, evidence: &Evidence<'_>) -> Result<(), Untrus
     let hex = |bytes: &[u8]| -> String { Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect() };
     let message = evidence.subject.signed_bytes();
     let decode = |text: &str| BASE64_STANDARD.decode(text).unwrap_or_default();
-    let certificate_in = |encoded: &str| {
-        let pem = decode(encoded);
-        let pem = String::from_utf8_lossy(&pem);
-        let document = spki::der::Document::from_pem(pem.trim()).ok();
-        document
-            .filter(|(label, _)| *label == "CERTIFICATE")
-            .map(|(_, document)| document.into_vec())
-    };
+    let certificate_in = |encoded: &str| certificate::der_of_pem(&String::from_utf8_lossy(&decode(encoded)));
     let (hash, signature, certificate) = match (kind, &evidence.subject) {
         (("hashedrekord", "0.0.1"), _) => (
             text("/spec/data/hash/algorithm") == "sha256" && text("/spec/data/hash/value") == hex(&message),

@@ -749,3 +749,42 @@ fn blobs_are_mounted_from_the_repository_of_the_image() {
     let (begun, uploaded) = uploads("third");
     assert_eq!(begun, uploaded);
 }
+
+/// On a CPU without the instructions that TLS needs, as QEMU emulates it.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn old_cpus_have_plain_http_and_layouts() {
+    let site = site(1000);
+    let registry = Registry::start(&site.path(""), "", "");
+    push(&site, &registry, "team/app:v1");
+    fs::create_dir(site.path("secure")).unwrap();
+    let secure = Registry::start(&site.path("secure"), &tls(&site, "IP:127.0.0.1"), "");
+    let old = |arguments: &[&str]| {
+        let moby = command(&site, arguments);
+        let mut qemu = Command::new("qemu-x86_64");
+        qemu.args(["-cpu", "Nehalem"]).arg(moby.get_program());
+        qemu.args(moby.get_args()).current_dir(site.path(""));
+        for (name, value) in moby.get_envs().filter(|(name, _)| *name != "PATH") {
+            match value {
+                Some(value) => qemu.env(name, value),
+                None => qemu.env_remove(name),
+            };
+        }
+        qemu.output()
+            .unwrap_or_else(|error| panic!("qemu-x86_64 is missing, see xtask: {error}"))
+    };
+    for host in ["registry.invalid".to_owned(), secure.host()] {
+        let said = message(old(&["cache", "pull", &format!("{host}/team/app:v1")]));
+        assert!(
+            said.contains(&format!("cannot connect to {host} by HTTPS: this CPU lacks "))
+                && said.contains("AVX2")
+                && said.contains("`moby build --layout FILE`"),
+            "{said}"
+        );
+    }
+    let name = format!("{}/team/app:v1", registry.host());
+    good(old(&["cache", "pull", &name, "--arch", "amd64"]));
+    site.write("app.yml", "init: [\"example.org/app:v1\"]\n");
+    let build = ["build", "--arch", "amd64", "-f", "tar", "--layout", "images", "app.yml"];
+    good(old(&build));
+}
