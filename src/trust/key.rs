@@ -1,11 +1,13 @@
 //! Public keys, and signatures that they verify.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use ed25519_dalek::Verifier as _;
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
+use rsa::traits::PublicKeyParts as _;
 use sha2::{Digest, Sha256, Sha384};
 use spki::der::asn1::ObjectIdentifier;
 use spki::der::{Decode, Document, pem};
@@ -16,21 +18,23 @@ use crate::bounded;
 /// Maximum length of a file with a key, in bytes.
 pub(super) const MAX_KEY: u64 = 64 << 10;
 
-/// Public key: ECDSA on P-256 or P-384, or Ed25519.
-///
-/// RSA is refused: the one crate in pure Rust has an advisory without a fix (RUSTSEC-2023-0071), and
-/// cosign creates P-256 keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Numbers of bits of the RSA keys that are supported.
+const RSA_BITS: RangeInclusive<u32> = 2048..=4096;
+
+/// Public key: ECDSA on P-256 or P-384, Ed25519, or RSA.
+#[derive(Clone, Debug, PartialEq)]
 pub struct PublicKey {
     verifier: Verifier,
     fingerprint: Fingerprint,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Verifier {
     P256(p256::ecdsa::VerifyingKey),
     P384(p384::ecdsa::VerifyingKey),
     Ed25519(ed25519_dalek::VerifyingKey),
+    /// PKCS #1 v1.5 with SHA-256 (RFC 8017, section 8.2).
+    Rsa(Box<rsa::pkcs1v15::VerifyingKey<Sha256>>),
 }
 
 /// SHA-256 of a public key's SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7).
@@ -71,8 +75,11 @@ pub enum InvalidKey {
     #[error("it has a {0}, not a PUBLIC KEY")]
     Label(String),
     /// Algorithm without support.
-    #[error("{0} keys are not supported, only ECDSA on P-256 or P-384, and Ed25519")]
+    #[error("{0} keys are not supported, only ECDSA on P-256 or P-384, Ed25519, and RSA")]
     Algorithm(String),
+    /// RSA key of an unsupported length in bits.
+    #[error("RSA keys of {0} bits are not supported, only those of 2048 to 4096 bits")]
+    Bits(u32),
     /// Damaged key.
     #[error("its key is corrupt: {0}")]
     Damaged(String),
@@ -121,14 +128,18 @@ impl PublicKey {
             (EC, Some(P256)) => p256::ecdsa::VerifyingKey::from_public_key_der(der).map(Verifier::P256),
             (EC, Some(P384)) => p384::ecdsa::VerifyingKey::from_public_key_der(der).map(Verifier::P384),
             (ED25519, _) => ed25519_dalek::VerifyingKey::from_public_key_der(der).map(Verifier::Ed25519),
-            (RSA, _) => return Err(InvalidKey::Algorithm("RSA".into())),
+            (RSA, _) => return Ok(PublicKey::new(rsa_key(der)?, der)),
             (EC, Some(P521)) => return Err(InvalidKey::Algorithm("ECDSA P-521".into())),
             (oid, _) => return Err(InvalidKey::Algorithm(oid.to_string())),
         };
-        Ok(PublicKey {
-            verifier: verifier.map_err(|error| damaged(&error))?,
+        Ok(PublicKey::new(verifier.map_err(|error| damaged(&error))?, der))
+    }
+
+    fn new(verifier: Verifier, der: &[u8]) -> Self {
+        PublicKey {
+            verifier,
             fingerprint: Fingerprint(Sha256::digest(der).into()),
-        })
+        }
     }
 
     /// Returns the fingerprint.
@@ -137,7 +148,7 @@ impl PublicKey {
     }
 
     /// Returns true if `signature` is this key's signature of `message`: ECDSA in DER (RFC 3279, section
-    /// 2.2.3) over SHA-256 or SHA-384, or Ed25519 (RFC 8032).
+    /// 2.2.3) over SHA-256 or SHA-384, Ed25519 (RFC 8032), or RSA with PKCS #1 v1.5 over SHA-256.
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.verifier {
             Verifier::P256(key) => p256::ecdsa::DerSignature::from_bytes(signature).is_ok_and(|signature| {
@@ -150,8 +161,20 @@ impl PublicKey {
             }),
             Verifier::Ed25519(key) => ed25519_dalek::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
+            Verifier::Rsa(key) => rsa::pkcs1v15::Signature::try_from(signature)
+                .is_ok_and(|signature| key.verify_prehash(&Sha256::digest(message), &signature).is_ok()),
         }
     }
+}
+
+/// Parses an RSA key (RFC 8017, appendix A.1.1) in a SubjectPublicKeyInfo.
+fn rsa_key(der: &[u8]) -> Result<Verifier, InvalidKey> {
+    let key = rsa::PublicKey::from_public_key_der(der).map_err(|error| InvalidKey::Damaged(error.to_string()))?;
+    let bits = key.n().bit_width_vartime();
+    if !RSA_BITS.contains(&bits) {
+        return Err(InvalidKey::Bits(bits));
+    }
+    Ok(Verifier::Rsa(rsa::pkcs1v15::VerifyingKey::new(key).into()))
 }
 
 #[cfg(test)]
@@ -179,6 +202,10 @@ mod tests {
             (
                 include_str!("../../testdata/trust/ed25519.pub"),
                 include_str!("../../testdata/trust/message.ed25519.sig"),
+            ),
+            (
+                include_str!("../../testdata/trust/rsa2048.pub"),
+                include_str!("../../testdata/trust/message.rsa2048.sig"),
             ),
         ] {
             let key = PublicKey::from_pem(key).unwrap();
@@ -214,7 +241,7 @@ mod tests {
             (pem("CERTIFICATE", b"x"), "it has a CERTIFICATE, not a PUBLIC KEY"),
             (pem("PRIVATE KEY", b"x"), "it has a PRIVATE KEY"),
             (pem("PUBLIC KEY", b"x"), "corrupt"),
-            (pem("PUBLIC KEY", &rsa), "RSA keys are not supported"),
+            (pem("PUBLIC KEY", &rsa), "its key is corrupt"),
             (pem("PUBLIC KEY", &p521), "ECDSA P-521 keys are not supported"),
         ] {
             let error = PublicKey::from_pem(&text).unwrap_err().to_string();

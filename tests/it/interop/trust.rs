@@ -120,6 +120,9 @@ fn moby_verifies_what_openssl_signs() {
         ("a", &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"][..]),
         ("b", &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"]),
         ("ed25519", &["-algorithm", "ED25519"]),
+        ("rsa2048", &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]),
+        ("rsa3072", &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:3072"]),
+        ("rsa4096", &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:4096"]),
     ] {
         let (private, public) = (format!("{name}.key"), format!("{name}.pub"));
         site.run("openssl", &[&["genpkey", "-out", &private][..], options].concat());
@@ -148,9 +151,12 @@ fn moby_verifies_what_openssl_signs() {
         attach_bundle(&mut layout, &digest, bundle(&signed, &signature).to_string().as_bytes());
         good(build(&site));
     }
-    // RSA and other curves are refused by name.
+    // Short RSA keys and other curves are refused by name.
     for (options, expected) in [
-        (&["-algorithm", "RSA"][..], "RSA keys are not supported"),
+        (
+            &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"][..],
+            "RSA keys of 1024 bits are not supported",
+        ),
         (
             &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"],
             "ECDSA P-521 keys are not supported",
