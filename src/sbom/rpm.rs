@@ -52,9 +52,6 @@ pub fn packages(image: &Tree, root: &str, unread: &mut Vec<String>) -> Vec<Packa
                 _ => None,
             }
         };
-        if !packages.is_empty() {
-            break;
-        }
         if let Some((path, content)) = file(SQLITE) {
             let distribution = distribution(image, root).unwrap_or_default();
             match read(content, &distribution, &path) {
@@ -65,6 +62,10 @@ pub fn packages(image: &Tree, root: &str, unread: &mut Vec<String>) -> Vec<Packa
         }
         for (name, format) in OTHERS {
             unread.extend(file(name).map(|(path, _)| format!("{path} (RPM database, {format})")));
+        }
+        let names = OTHERS.map(|(name, _)| name);
+        if names.into_iter().chain([SQLITE]).any(|name| file(name).is_some()) {
+            break;
         }
     }
     packages

@@ -184,3 +184,51 @@ fn outputs_of_every_format_are_equal_to_their_yaml() {
     }
     assert!(compared >= formats.len(), "{compared}");
 }
+
+/// Images, YAML files and outputs of different formats, each with each other.
+#[test]
+fn any_two_kinds_are_compared() {
+    let site = site();
+    for name in ["old", "new"] {
+        let yaml = format!("{name}.yml");
+        let build = [
+            "--arch",
+            "amd64",
+            "--layout",
+            "layout",
+            "-f",
+            "tar,kernel+initrd,docker-archive",
+            &yaml,
+        ];
+        good(site.build(&build));
+    }
+    let sides = |name: &str, tag: &str| {
+        let outputs = [".yml", ".tar", "-initrd.img", "-docker.tar"].map(|suffix| format!("{name}{suffix}"));
+        let image = format!("example.org/app:{tag}");
+        outputs.into_iter().chain([image]).collect::<Vec<_>>()
+    };
+    let (old, new) = (sides("old", "1"), sides("new", "2"));
+    for one in &old {
+        for other in &new {
+            let output = diff(&site, &["--json", one, other]);
+            assert_eq!(output.status.code(), Some(1), "{one} {other}");
+            let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+            let packages = json["packages"].as_array().unwrap();
+            let hello = packages.iter().find(|package| package["name"] == "hello");
+            let hello = hello.unwrap_or_else(|| panic!("{one} {other}: {json:#}"));
+            assert_eq!(
+                (&hello["old"], &hello["new"]),
+                (&"2.10-3".into(), &"2.12-1".into()),
+                "{one} {other}"
+            );
+        }
+        // All but the image itself hold one system.
+        for other in old.iter().filter(|other| other.contains("old") && one.contains("old")) {
+            assert_eq!(
+                diff(&site, &["--json", one, other]).status.code(),
+                Some(0),
+                "{one} {other}"
+            );
+        }
+    }
+}

@@ -8,6 +8,10 @@ use std::fs;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::Value;
 
+#[cfg(feature = "inspect")]
+use crate::common::formats::{FORMATS, groups};
+#[cfg(feature = "inspect")]
+use crate::common::images;
 use crate::common::layout::{Layer, Layout, digest, tar};
 use crate::common::site::{Site, files, good, refused};
 #[cfg(feature = "sign")]
@@ -342,4 +346,78 @@ fn an_sbom_is_made_of_an_image() {
     assert!(message.contains("no image example.org/none:1"), "{message}");
     let message = refused(inspect(&["example.org/app:1", "--layout", "layout"]), 2);
     assert!(message.contains("--sbom"), "{message}");
+}
+
+/// Every output of every format says which packages are in it, and where a file is from.
+#[cfg(feature = "inspect")]
+#[test]
+fn every_format_has_sources_and_an_sbom() {
+    let site = Site::new();
+    images::write(&mut Layout::new(&site.path("layout")));
+    let mut more = Layout::new(&site.path("more"));
+    let manifests = ["amd64", "arm64"].map(|arch| {
+        let files = tar(&[(b'0', "etc/app", "", b"app"), (b'0', "var/lib/dpkg/status", "", STATUS)]);
+        more.manifest(arch, &[Layer::plain(&files)])
+    });
+    let index = more.index(&manifests);
+    more.name("example.org/packaged:1", index);
+    site.write(
+        "m.yml",
+        "kernel: {image: \"example.org/kernel:built-in\", cmdline: console=ttyS0, binary: kernel.gz}\n\
+         boot: {bios: \"example.org/syslinux:1\", efi: \"example.org/systemd-boot:1\", \
+         initrd: \"example.org/initrd:1\", rpi: \"example.org/rpi-firmware:1\"}\n\
+         init: [\"example.org/init:1\"]\nservices:\n- {name: app, image: \"example.org/packaged:1\"}\n",
+    );
+    let digest = manifests[0]["digest"].as_str().unwrap();
+    let (mut outputs, mut number) = (0, 0);
+    for arch in ["amd64", "arm64"] {
+        // What amd64 has is enough of arm64, too.
+        let chosen = FORMATS
+            .iter()
+            .filter(|format| format.arches.contains(&arch) && (arch == "amd64" || !format.arches.contains(&"amd64")));
+        for formats in groups(chosen, usize::MAX) {
+            number += 1;
+            let directory = number.to_string();
+            let names: Vec<&str> = formats.iter().map(|format| format.name).collect();
+            let names = names.join(",");
+            let build = [
+                "--arch",
+                arch,
+                "--layout",
+                "layout",
+                "--layout",
+                "more",
+                "--no-sbom",
+                "--provenance",
+            ];
+            good(site.build(&[&build[..], &["-f", &names, "--dir", &directory, "m.yml"]].concat()));
+            for file in formats.iter().flat_map(|format| &format.files) {
+                let output = format!("{directory}/m{file}");
+                if !site.path(&output).exists() {
+                    continue;
+                }
+                outputs += 1;
+                let inspect = |option: &str| String::from_utf8(good(site.moby(&["inspect", option, &output]))).unwrap();
+                let found = inspect("--sources=containers/services/app/lower/etc/app");
+                assert!(
+                    found.contains("services[0]") && found.contains("example.org/packaged:1@"),
+                    "{output}: {found}"
+                );
+                assert!(arch != "amd64" || found.contains(digest), "{output}: {found}");
+                let sbom = inspect("--sbom");
+                let is_part =
+                    ["-kernel", "-cmdline"].contains(file) || file.contains("-initrd.img") && *file != "-initrd.img";
+                assert!(
+                    is_part || sbom.contains("pkg:deb/debian/hello@2.10-3"),
+                    "{output}: {sbom}"
+                );
+                let has_kernel = ["-kernel", ".efi", "-initrd.tar"].contains(file)
+                    || formats
+                        .iter()
+                        .any(|format| format.boots() && format.files.contains(file));
+                assert!(!has_kernel || sbom.contains("pkg:generic/linux@"), "{output}: {sbom}");
+            }
+        }
+    }
+    assert!(outputs > 40, "{outputs}");
 }
