@@ -24,6 +24,7 @@ use crate::request::Registry;
 use crate::request::{Request, Reuse, Target};
 use crate::resolve::{self, lock, sources};
 use crate::store::{self, Store};
+use crate::trust::Policy;
 
 /// A YAML file to bundle.
 #[derive(Debug)]
@@ -36,6 +37,10 @@ pub struct Yaml {
     pub config: Config,
     /// Lock, if there is one.
     pub lock: Option<Lock>,
+    /// Policy that the images must satisfy.
+    pub policy: Option<Policy>,
+    /// Policy file, and the keys that it names.
+    pub policy_files: Vec<(Kind, PathBuf, Vec<u8>)>,
 }
 
 /// Options for creating a bundle.
@@ -54,6 +59,8 @@ pub struct Options<'a> {
     pub registry: Option<Registry>,
     /// Directory of .deb files for packages that are built, in place of apt-get.
     pub debs: Option<PathBuf>,
+    /// Path of the policy for all YAML files, in place of those that they name.
+    pub policy: Option<PathBuf>,
     /// Bundle whose blobs are left out.
     pub base: Option<&'a Bundle>,
     /// Time of the members of the archive, in seconds since 1970.
@@ -114,6 +121,9 @@ impl Content {
         self.files.insert((Kind::Yaml, path), text(&yaml.text));
         let path = yaml.path.with_extension("lock").display().to_string();
         self.files.insert((Kind::Lock, path), text(lock.text().as_bytes()));
+        for (kind, path, bytes) in &yaml.policy_files {
+            self.files.insert((*kind, path.display().to_string()), text(bytes));
+        }
         self.add_sources(&yaml.config)
     }
 
@@ -191,6 +201,7 @@ impl Content {
         };
         let mut manifest = Manifest {
             base: options.base.map(|base| digest(&base.manifest.text())),
+            policy: options.policy.as_ref().map(|policy| policy.display().to_string()),
             version: VERSION,
             ..Manifest::default()
         };
@@ -293,8 +304,8 @@ fn request(yaml: &Yaml, arch: Arch, images: &store::Options, options: &Options<'
         target: Target::Directory(PathBuf::new()),
         name: "bundle".into(),
         image_sources: images.clone(),
-        // Builds from the bundle verify signatures.
-        policy: None,
+        // Signatures that the policy requires are pulled, too.
+        policy: yaml.policy.clone(),
         #[cfg(feature = "registry")]
         registry: options.registry.clone(),
         lock: yaml.lock.clone(),
@@ -324,6 +335,7 @@ fn lock(yaml: &Yaml, options: &Options<'_>) -> Result<Lock, Diagnostics> {
         registry: None,
         debs: None,
         update: lock::Update::Names(Vec::new()),
+        policy: yaml.policy.clone(),
     };
     lock::lock(&yaml.config, yaml.lock.as_ref(), &options, &Silent)
 }

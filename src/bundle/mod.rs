@@ -38,6 +38,9 @@ pub struct Manifest {
     pub files: Vec<File>,
     /// Images.
     pub images: Vec<Image>,
+    /// Path of the policy for all YAML files, in place of those that they name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
     /// Version of the format.
     pub version: u32,
 }
@@ -81,6 +84,10 @@ pub enum Kind {
     Lock,
     /// File that a YAML names with `source:`.
     Source,
+    /// Policy file.
+    Policy,
+    /// Public key or trusted root that a policy names.
+    Key,
 }
 
 /// Image of a bundle.
@@ -106,8 +113,9 @@ impl Manifest {
             ("blobs", list(&self.blobs)),
             ("files", list(&self.files)),
             ("images", list(&self.images)),
-            ("version", line(&self.version)),
         ]);
+        fields.extend(self.policy.as_ref().map(|policy| ("policy", line(policy))));
+        fields.push(("version", line(&self.version)));
         json_lines::object(&fields)
     }
 }

@@ -167,7 +167,7 @@ impl Build {
                 "`disk:` has no effect: none of the formats is a disk image",
             ));
         }
-        let policy = self.policy(&config, reporter)?;
+        let policy = self.policy(&config, &inputs, lock.as_ref(), reporter)?;
         // An explanation needs no boot loader, and no place for outputs.
         let (formats, target) = match self.explain {
             Some(_) => (Vec::new(), Target::Stdout),
@@ -262,13 +262,15 @@ impl Build {
         ))
     }
 
-    /// Reads the policy: the one given, else that of the YAML.
-    fn policy(&self, config: &Config, reporter: &dyn Reporter) -> Result<Option<Policy>, Failure> {
-        let path = self.policy.clone().or_else(|| config.policy());
-        let policy = path
-            .map(|path| Policy::read(&path))
-            .transpose()
-            .map_err(Failure::Usage)?;
+    /// Reads the policy, and warns if LinuxKit's form of `trust:` asks for one in vain.
+    fn policy(
+        &self,
+        config: &Config,
+        inputs: &Inputs,
+        lock: Option<&Lock>,
+        reporter: &dyn Reporter,
+    ) -> Result<Option<Policy>, Failure> {
+        let policy = inputs.policy(self.policy.as_deref(), config, lock, reporter)?;
         let named = config.trust.image.iter().chain(&config.trust.org);
         let named: Vec<&str> = named.map(String::as_str).collect();
         if policy.is_none() && !named.is_empty() {

@@ -1,5 +1,6 @@
 //! `moby bundle`: everything that YAML files need, in one archive.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -9,12 +10,14 @@ use super::inputs::Inputs;
 use super::terminal::TerminalReporter;
 use super::{Environment, Failure, check, host_arch};
 use crate::arch::Arch;
-use crate::bundle::{self, Bundle, Yaml};
+use crate::bounded;
+use crate::bundle::{self, Bundle, Kind, Yaml};
 use crate::diagnostic::{Diagnostic, Diagnostics, size};
-use crate::lock;
+use crate::lock::{self, Lock};
 use crate::oci::Layout;
 use crate::plan::formats::Format;
 use crate::reporter::Reporter;
+use crate::trust::Policy;
 
 /// Arguments of `moby bundle`.
 #[derive(Debug, Args)]
@@ -74,6 +77,10 @@ struct Create {
     /// cache; repeatable
     #[arg(long, value_name = "PATH")]
     layout: Vec<PathBuf>,
+    /// Include this policy file with its keys, in place of those that the YAML files name. Builds from
+    /// the bundle use it, unless they have a policy of their own
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Take Debian packages from this directory of .deb files instead of running apt-get
     #[arg(long, value_name = "DIR")]
     debs: Option<PathBuf>,
@@ -111,11 +118,16 @@ impl Create {
             registry: environment.registry.access(self.offline, false),
             image_sources: environment.image_sources(&self.layout),
             debs: self.debs,
+            policy: self.policy.clone(),
             base: base.as_ref(),
             time: environment.time,
             jobs: super::jobs(self.jobs),
         };
-        let yamls: Result<Vec<Yaml>, Failure> = self.files.iter().map(|file| yaml(file)).collect();
+        let yamls: Result<Vec<Yaml>, Failure> = self
+            .files
+            .iter()
+            .map(|file| yaml(file, self.policy.as_deref()))
+            .collect();
         let archive = bundle::create(&yamls?, &options, reporter)?;
         emit::to_path(&archive, &self.output).map_err(|error| {
             let message = format!("cannot write {}: {error}", self.output.display());
@@ -142,19 +154,37 @@ impl Create {
     }
 }
 
-/// Reads a YAML file with its lock.
-fn yaml(file: &Path) -> Result<Yaml, Failure> {
+/// Reads a YAML file with its lock and its policy, or the policy that is given.
+fn yaml(file: &Path, policy: Option<&Path>) -> Result<Yaml, Failure> {
     if file.as_os_str() == "-" {
         let message = "cannot bundle standard input: a bundle holds YAML files under their names";
         let help = "save the YAML to a file";
         return Err(Failure::Usage(Diagnostic::error(message).help(help).into()));
     }
     let source = check::source(file, &Inputs::default()).map_err(|error| Failure::Usage(error.into()))?;
+    let config = check::parse(std::slice::from_ref(&source))?;
+    let lock = lock::read(&file.with_extension("lock")).map_err(Diagnostics::from)?;
+    let files = RefCell::new(Vec::new());
+    let read = |path: &Path, max: u64| {
+        let bytes = bounded::read(path, max)?;
+        let mut files = files.borrow_mut();
+        let kind = if files.is_empty() { Kind::Policy } else { Kind::Key };
+        files.push((kind, path.to_owned(), bytes.clone()));
+        Ok(bytes)
+    };
+    let policy = policy.map(Path::to_owned).or_else(|| config.policy());
+    let policy = policy
+        .map(|path| Policy::read_by(&path, &read))
+        .transpose()
+        .map_err(Failure::Usage)?;
+    let locked = lock.as_ref().map(Lock::signers).unwrap_or_default();
     Ok(Yaml {
         path: file.to_owned(),
-        config: check::parse(std::slice::from_ref(&source))?,
+        config,
         text: source.text,
-        lock: lock::read(&file.with_extension("lock")).map_err(Diagnostics::from)?,
+        policy: policy.map(|policy| policy.with_locked(locked)),
+        policy_files: files.into_inner(),
+        lock,
     })
 }
 

@@ -1,14 +1,19 @@
 //! YAML files and locks of a build: on disk, else in a bundle.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use extents::Slice;
 
 use super::Failure;
+use crate::bounded;
 use crate::bundle::{Bundle, Kind};
+use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::lock::{self, Lock};
+use crate::reporter::Reporter;
+use crate::trust::Policy;
 
 /// Source of a build's files: the disk, or a bundle.
 #[derive(Debug, Default)]
@@ -71,6 +76,41 @@ impl Inputs {
         Ok(found.map_err(Diagnostics::from)?)
     }
 
+    /// Reads the policy of a build: the one given, else the one that the YAML names, else the one in the
+    /// bundle. The signers in the lock count if lock and policy are both on disk, or both in the bundle.
+    ///
+    /// # Errors
+    /// Every mistake in the policy.
+    pub fn policy(
+        &self,
+        given: Option<&Path>,
+        config: &Config,
+        lock: Option<&Lock>,
+        reporter: &dyn Reporter,
+    ) -> Result<Option<Policy>, Failure> {
+        let locked = || lock.map(Lock::signers).unwrap_or_default();
+        let own = config.policy();
+        let on_disk = given.or(own.as_deref().filter(|path| path.exists()));
+        if let (None, Some(bundle)) = (on_disk, &self.bundle) {
+            let bundled = bundle.manifest.policy.as_ref().map(PathBuf::from).or(own.clone());
+            if let Some(path) = bundled.filter(|path| bundle.has(Kind::Policy, &path.display().to_string())) {
+                let note = format!("verifying signatures with {} of the bundle", path.display());
+                let help = "to use a policy of your own, pass --policy FILE";
+                reporter.notice(&Diagnostic::note(note).help(help));
+                let read = |path: &Path, max: u64| bundled_file(bundle, path, max);
+                let policy = Policy::read_by(&path, &read).map_err(Failure::Usage)?;
+                return Ok(Some(policy.with_locked(locked())));
+            }
+        }
+        let path = given.map(Path::to_owned).or(own);
+        let policy = path.map(|path| Policy::read(&path)).transpose();
+        let policy = policy.map_err(Failure::Usage)?;
+        Ok(match &self.bundle {
+            None => policy.map(|policy| policy.with_locked(locked())),
+            Some(_) => policy,
+        })
+    }
+
     /// Returns the files that the YAML names, by their paths in it; `None` if the YAML is on disk.
     ///
     /// # Errors
@@ -83,4 +123,16 @@ impl Inputs {
         }
         Ok(Some(sources))
     }
+}
+
+/// Reads a policy or key of a bundle.
+fn bundled_file(bundle: &Bundle, path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let name = path.display().to_string();
+    for kind in [Kind::Policy, Kind::Key] {
+        let found = bundle.file(kind, &name).map_err(io::Error::other)?;
+        if let Some(slice) = found {
+            return bounded::from(&mut extents::Extents::from_slice(slice).reader(), max);
+        }
+    }
+    Err(io::ErrorKind::NotFound.into())
 }

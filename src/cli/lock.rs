@@ -15,6 +15,7 @@ use crate::lock::{self, Lock};
 use crate::reporter::Reporter;
 use crate::resolve::lock::{Options, Update};
 use crate::resolve::{self, packages};
+use crate::trust::Policy;
 
 /// Arguments of `moby lock`.
 #[derive(Debug, Args)]
@@ -35,6 +36,10 @@ pub struct LockCommand {
     /// cache; repeatable
     #[arg(long, value_name = "PATH")]
     layout: Vec<PathBuf>,
+    /// Lock only images that this policy file allows, and their signers, in place of the policy that the
+    /// YAML names
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Take Debian packages from this directory of .deb files instead of running apt-get
     #[arg(long, value_name = "DIR")]
     debs: Option<PathBuf>,
@@ -52,6 +57,8 @@ impl LockCommand {
         };
         let config = check::load(&self.files)?;
         let old = lock::read(&path).map_err(Diagnostics::from)?;
+        let policy = self.policy.or_else(|| config.policy());
+        let policy = policy.map(|path| Policy::read(&path)).transpose();
         let options = Options {
             arches: if self.arch.is_empty() {
                 host_arch().parse().into_iter().collect()
@@ -62,6 +69,7 @@ impl LockCommand {
             registry: environment.registry.access(self.offline, false),
             image_sources: environment.image_sources(&self.layout),
             debs: self.debs,
+            policy: policy.map_err(Failure::Usage)?,
             update: if self.update.iter().any(String::is_empty) {
                 Update::All
             } else {

@@ -43,6 +43,9 @@ pub struct Lock {
     pub packages: Vec<LockedPackage>,
     /// Manifests of the images.
     pub platforms: Vec<LockedPlatform>,
+    /// Signers of the images, as far as a policy required them.
+    #[serde(default)]
+    pub signers: Vec<LockedSigner>,
     /// Version of the format.
     pub version: u32,
 }
@@ -99,6 +102,16 @@ pub struct LockedPlatform {
     pub digest: String,
     /// Size of the manifest, in bytes.
     pub size: u64,
+}
+
+/// Signer of an image.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedSigner {
+    /// Name of the image as the YAML has it.
+    pub name: String,
+    /// Fingerprint of the key, `sha256:` and hexadecimal digits, or identity of a keyless signer.
+    pub signer: String,
 }
 
 /// Returns the path of the lock of YAML files: beside the last one, with the extension `lock`.
@@ -171,7 +184,32 @@ impl Lock {
         self.images.push(image.clone());
         let platforms = from.platforms.iter().filter(|platform| platform.name == name);
         self.platforms.extend(platforms.cloned());
+        let signers = from.signers.iter().filter(|signer| signer.name == name);
+        self.signers.extend(signers.cloned());
         true
+    }
+
+    /// Returns the signers of the images, by canonical name.
+    pub fn signers(&self) -> BTreeMap<String, Vec<String>> {
+        let mut signers: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for signer in &self.signers {
+            let of = signers.entry(canonical(&signer.name)).or_default();
+            of.push(signer.signer.clone());
+        }
+        signers
+    }
+
+    /// Returns the digests of an image: of its index, then of its manifests.
+    pub fn digests(&self, name: &str) -> Vec<String> {
+        let top = self.image(name).map(|image| image.digest.clone());
+        let platforms = self.platforms.iter().filter(|platform| platform.name == name);
+        let mut digests: Vec<String> = top
+            .into_iter()
+            .chain(platforms.map(|platform| platform.digest.clone()))
+            .collect();
+        // A manifest without an index is its own platform.
+        digests.dedup();
+        digests
     }
 
     /// Sorts the items and removes duplicates.
@@ -186,6 +224,8 @@ impl Lock {
         self.packages.dedup();
         self.platforms.sort();
         self.platforms.dedup();
+        self.signers.sort();
+        self.signers.dedup();
     }
 
     /// Finds an image by its name in the YAML.

@@ -59,15 +59,19 @@ pub fn parse(bytes: &[u8], name: &str) -> Result<Lock, Diagnostic> {
 impl Lock {
     /// Returns the text of the lock. The items must be sorted.
     pub fn text(&self) -> String {
-        json_lines::object(&[
+        let mut fields = vec![
             ("boot", list(&self.boot)),
             ("config", line(&self.config)),
             ("debian", list(&self.debian)),
             ("images", list(&self.images)),
             ("packages", list(&self.packages)),
             ("platforms", list(&self.platforms)),
-            ("version", line(&self.version)),
-        ])
+        ];
+        if !self.signers.is_empty() {
+            fields.push(("signers", list(&self.signers)));
+        }
+        fields.push(("version", line(&self.version)));
+        json_lines::object(&fields)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Making a lock: from references to the digests and versions that a build would use.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::{boot_loaders, packages};
@@ -7,13 +8,14 @@ use crate::arch::Arch;
 use crate::config::{Config, canonical};
 use crate::debian::LockedDeb;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::lock::{Lock, LockedLoader, LockedPackage, image_names, package_names};
+use crate::lock::{Lock, LockedLoader, LockedPackage, LockedSigner, image_names, package_names};
 use crate::oci::ImageDigests;
 use crate::pkg;
 use crate::reporter::Reporter;
 #[cfg(feature = "registry")]
 use crate::request::Registry;
 use crate::store::{self, Store};
+use crate::trust::{self, Policy, Verdict};
 
 /// Items of an earlier lock that are looked up again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,14 +54,16 @@ pub struct Options {
     pub debs: Option<PathBuf>,
     /// Items that are looked up again.
     pub update: Update,
+    /// Policy that images must satisfy, whose signers are locked.
+    pub policy: Option<Policy>,
 }
 
 /// Makes a lock of a configuration. Items of an earlier lock stay as they are, unless they are to be
 /// updated.
 ///
 /// # Errors
-/// Images that are neither in the layouts nor in their registries, and packages that cannot be read or
-/// fetched.
+/// Images that are neither in the layouts nor in their registries, or that the policy refuses, and packages
+/// that cannot be read or fetched.
 pub fn lock(
     config: &Config,
     old: Option<&Lock>,
@@ -79,7 +83,10 @@ pub fn lock(
     let mut lock = Lock::new(config);
     let mut errors = Vec::new();
     for (name, field) in image_names(config) {
-        if let Err(error) = work.image(&name, &mut lock) {
+        if let Err(error) = work
+            .image(&name, &mut lock)
+            .and_then(|()| work.signers(&name, &mut lock))
+        {
             errors.push(Diagnostic { field, ..error });
         }
     }
@@ -91,6 +98,28 @@ pub fn lock(
     lock.sort();
     work.report(&lock);
     Ok(lock)
+}
+
+/// Finds the signers of an image, of its index and its manifests; none if the policy requires no signature.
+fn signers_of(
+    policy: &Policy,
+    name: &str,
+    digests: &[String],
+    store: &Store,
+) -> Result<BTreeSet<String>, trust::Error> {
+    let mut signers = BTreeSet::new();
+    let mut refused = None;
+    for digest in digests {
+        match trust::verify(policy, name, std::slice::from_ref(digest), store.layouts()) {
+            Ok(Verdict::Signed { signer, .. }) => drop(signers.insert(signer.id())),
+            Ok(Verdict::AcceptedUnsigned) => return Ok(BTreeSet::new()),
+            Err(error) => drop(refused.get_or_insert(error)),
+        }
+    }
+    match refused {
+        Some(error) if signers.is_empty() => Err(error),
+        _ => Ok(signers),
+    }
 }
 
 struct LockBuilder<'a> {
@@ -130,6 +159,47 @@ impl LockBuilder<'_> {
             }
             Err(error) => return Err(error),
         }
+        Ok(())
+    }
+
+    /// Records the signers of an image. Those of the earlier lock stay, unless the image is updated.
+    fn signers(&self, name: &str, lock: &mut Lock) -> Result<(), Diagnostic> {
+        let Some(policy) = &self.options.policy else {
+            return Ok(());
+        };
+        let policy = match self.old {
+            Some(old) if !self.options.update.has(name) => policy.clone().with_locked(old.signers()),
+            _ => policy.clone(),
+        };
+        let (reference, digests) = (canonical(name), lock.digests(name));
+        let mut found = signers_of(&policy, &reference, &digests, &self.store);
+        #[cfg(feature = "registry")]
+        if found.is_err()
+            && let (Some(registry), Some(cache)) = (&self.options.registry, &self.options.image_sources.cache)
+        {
+            let pulled = registry
+                .client
+                .pull_signatures(&reference, &digests, cache, self.reporter);
+            match pulled {
+                Ok(()) => {
+                    let store = Store::open(&self.options.image_sources)?;
+                    found = signers_of(&policy, &reference, &digests, &store);
+                }
+                Err(error) => self
+                    .reporter
+                    .warn(&format!("cannot pull the signatures of {name}: {error}")),
+            }
+        }
+        let is_kept = lock.signers.iter().any(|signer| signer.name == name);
+        if is_kept && matches!(found, Err(trust::Error::Unsigned { .. })) {
+            // Neither the image nor its signature needs to be here to stay in the lock.
+            return Ok(());
+        }
+        lock.signers.retain(|signer| signer.name != name);
+        lock.signers.extend(found?.into_iter().map(|signer| LockedSigner {
+            name: name.to_owned(),
+            signer,
+        }));
         Ok(())
     }
 
@@ -271,6 +341,22 @@ impl LockBuilder<'_> {
                     image.name, before.digest, image.digest
                 )),
                 Some(_) => {}
+            }
+        }
+        let (before, after) = (old.signers(), lock.signers());
+        for (name, signers) in after
+            .iter()
+            .filter(|(name, signers)| before.get(*name) != Some(*signers))
+        {
+            match before.get(name) {
+                None => self
+                    .reporter
+                    .info(&format!("{name} is signed by {}", signers.join(", "))),
+                Some(before) => self.reporter.info(&format!(
+                    "{name} is signed by {}, before by {}",
+                    signers.join(", "),
+                    before.join(", ")
+                )),
             }
         }
         for image in &old.images {

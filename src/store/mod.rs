@@ -221,7 +221,15 @@ impl Store {
 
     /// Returns the error for an image that no layout has.
     pub fn not_found(&self, name: &str) -> Error {
-        let searched = self.layouts.iter().map(|layout| layout.path().display().to_string());
+        // A layout may have another image than the lock under the name.
+        let searched = self.layouts.iter().map(|layout| {
+            let path = layout.path().display();
+            let other = layout.find(name).filter(|_| self.pins.contains_key(&pin_key(name)));
+            match other {
+                Some(found) => format!("{path} (there it is {})", found.digest()),
+                None => path.to_string(),
+            }
+        });
         Error::NotFound {
             name: self.pinned(name),
             searched: searched.collect(),

@@ -97,6 +97,14 @@ pub enum Refusal {
     /// Keyless signature that is not valid.
     #[error("a keyless signature is not valid: {0}")]
     Untrusted(#[from] Untrusted),
+    /// Signature of a signer that the policy allows, and the lock does not.
+    #[error("a signature is by {found}, but the lock names {}", locked.join(" and "))]
+    NotLocked {
+        /// Signer.
+        found: String,
+        /// Signers in the lock.
+        locked: Vec<String>,
+    },
     /// Too many signatures.
     #[error("only the first {0} signatures were checked")]
     TooMany(usize),
@@ -165,6 +173,9 @@ impl Error {
                         }
                         Refusal::OtherImage { signed, .. } => Some(format!(
                             "`signed-as: {signed}` in the rule accepts {image} as a copy of it"
+                        )),
+                        Refusal::NotLocked { .. } => Some(format!(
+                            "run `moby lock --update={image} FILE.yml` if the signer was replaced on purpose"
                         )),
                         _ => None,
                     });

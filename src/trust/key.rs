@@ -13,7 +13,7 @@ use spki::der::asn1::ObjectIdentifier;
 use spki::der::{Decode, Document, pem};
 use spki::{DecodePublicKey, SubjectPublicKeyInfoRef};
 
-use crate::bounded;
+use super::policy::ReadFile;
 
 /// Maximum length of a file with a key, in bytes.
 pub(super) const MAX_KEY: u64 = 64 << 10;
@@ -97,8 +97,8 @@ impl PublicKey {
     ///
     /// # Errors
     /// A file that cannot be read, that is not PEM text, or with a key that is not supported.
-    pub fn read(path: &Path) -> Result<Self, InvalidKey> {
-        let bytes = bounded::read(path, MAX_KEY).map_err(|error| InvalidKey::Read(error.to_string()))?;
+    pub fn read(path: &Path, read: ReadFile<'_>) -> Result<Self, InvalidKey> {
+        let bytes = read(path, MAX_KEY).map_err(|error| InvalidKey::Read(error.to_string()))?;
         Self::from_pem(&String::from_utf8_lossy(&bytes))
     }
 

@@ -1,5 +1,6 @@
 //! Policy files: which images must be signed, and by whom.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -16,6 +17,9 @@ use crate::oci::reference;
 /// Maximum length of a policy file, in bytes.
 const MAX_POLICY: u64 = 1 << 20;
 
+/// Function that reads a file with a limit in bytes, as [`bounded::read`].
+pub type ReadFile<'a> = &'a dyn Fn(&Path, u64) -> std::io::Result<Vec<u8>>;
+
 /// Rules for images, by name.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -23,6 +27,8 @@ pub struct Policy {
     pub path: PathBuf,
     rules: Vec<Rule>,
     default: Action,
+    /// Signers in a lock, by canonical name of the image.
+    locked: BTreeMap<String, Vec<String>>,
 }
 
 /// Rule for the images whose names match a pattern.
@@ -118,18 +124,23 @@ impl Policy {
     /// # Errors
     /// Every mistake in the file, with its line, and every key that cannot be used.
     pub fn read(path: &Path) -> Result<Policy, Diagnostics> {
-        let text = bounded::read(path, MAX_POLICY).map_err(|error| {
-            let message = format!("cannot read the policy {}: {error}", path.display());
-            Diagnostic::error(message).caused_by(error)
-        })?;
-        Self::parse(&text, path)
+        Self::read_by(path, &bounded::read)
     }
 
-    /// Parses a policy. Paths of keys are relative to the directory of `path`.
+    /// Reads a policy file and the keys that it names by a function.
     ///
     /// # Errors
     /// The errors of [`Policy::read`].
-    pub fn parse(text: &[u8], path: &Path) -> Result<Policy, Diagnostics> {
+    pub fn read_by(path: &Path, read: ReadFile<'_>) -> Result<Policy, Diagnostics> {
+        let text = read(path, MAX_POLICY).map_err(|error| {
+            let message = format!("cannot read the policy {}: {error}", path.display());
+            Diagnostic::error(message).caused_by(error)
+        })?;
+        Self::parse(&text, path, read)
+    }
+
+    /// Parses a policy. Paths of keys are relative to the directory of `path`.
+    fn parse(text: &[u8], path: &Path, read: ReadFile<'_>) -> Result<Policy, Diagnostics> {
         let source = Source {
             name: path.display().to_string(),
             dir: path.parent().map(Path::to_owned).unwrap_or_default(),
@@ -152,7 +163,7 @@ impl Policy {
             .map_err(|error| locate(vec![Diagnostic::at(node.span, error.to_string())]))?;
         let mut rules = Vec::new();
         for (fields, node) in document.images.into_iter().zip(items(&node, "images")) {
-            match Rule::new(fields, node, &source.dir) {
+            match Rule::new(fields, node, &source.dir, read) {
                 Ok(rule) => rules.push(rule),
                 Err(found) => errors.extend(found),
             }
@@ -164,7 +175,19 @@ impl Policy {
             path: path.to_owned(),
             rules,
             default: action(document.default.as_deref()).unwrap_or(Action::Reject),
+            locked: BTreeMap::new(),
         })
+    }
+
+    /// Restricts the signers of images to those of a lock, by canonical name of the image.
+    pub fn with_locked(mut self, signers: BTreeMap<String, Vec<String>>) -> Policy {
+        self.locked = signers;
+        self
+    }
+
+    /// Returns the signers in the lock of an image; none if any signer of its rule suffices.
+    pub fn locked(&self, name: &str) -> &[String] {
+        self.locked.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Returns the first rule whose pattern matches a canonical image name; none if the default counts.
@@ -188,7 +211,7 @@ impl Policy {
 }
 
 impl Rule {
-    fn new(fields: Fields, node: &Node, dir: &Path) -> Result<Rule, Vec<Diagnostic>> {
+    fn new(fields: Fields, node: &Node, dir: &Path, read: ReadFile<'_>) -> Result<Rule, Vec<Diagnostic>> {
         let mut errors = Vec::new();
         for (key, pattern) in [("name", Some(&fields.name)), ("signed-as", fields.signed_as.as_ref())] {
             let span = get(node, key).map_or(node.span, |node| node.span);
@@ -206,7 +229,7 @@ impl Rule {
         }
         let mut signers = Signers::default();
         for (file, node) in fields.keys.iter().zip(items(node, "keys")) {
-            match PublicKey::read(&dir.join(file)) {
+            match PublicKey::read(&dir.join(file), read) {
                 Ok(key) => signers.keys.push((file.clone(), key)),
                 Err(error) => {
                     let message = format!("cannot use the key {}: {error}", dir.join(file).display());
@@ -216,7 +239,7 @@ impl Rule {
             }
         }
         for (fields, node) in fields.keyless.into_iter().zip(items(node, "keyless")) {
-            match TrustedRoot::read(&dir.join(&fields.trusted_root)) {
+            match TrustedRoot::read(&dir.join(&fields.trusted_root), read) {
                 Ok(root) => signers.identities.push(Identity {
                     root,
                     issuer: fields.issuer,
@@ -378,7 +401,7 @@ mod tests {
     }
 
     fn policy(text: &str) -> Result<Policy, Diagnostics> {
-        Policy::parse(text.as_bytes(), Path::new("policy.yml"))
+        Policy::parse(text.as_bytes(), Path::new("policy.yml"), &bounded::read)
     }
 
     #[test]

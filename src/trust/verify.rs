@@ -42,6 +42,16 @@ pub enum Signer {
     Identity(String),
 }
 
+impl Signer {
+    /// Returns the text by which a lock knows the signer: the fingerprint of the key, or the identity.
+    pub fn id(&self) -> String {
+        match self {
+            Signer::Key { fingerprint, .. } => fingerprint.to_string(),
+            Signer::Identity(identity) => identity.clone(),
+        }
+    }
+}
+
 impl std::fmt::Display for Signer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -80,7 +90,13 @@ pub fn verify(policy: &Policy, name: &str, digests: &[String], layouts: &[Layout
             })?;
             referrers.merge(found);
         }
-        let image = Image { name, digest, rule };
+        let locked = policy.locked(name);
+        let image = Image {
+            name,
+            digest,
+            rule,
+            locked,
+        };
         match image.signer(signers, &referrers, &mut refusals) {
             Some(signer) => {
                 let digest = digest.clone();
@@ -111,6 +127,8 @@ struct Image<'a> {
     name: &'a str,
     digest: &'a str,
     rule: &'a Rule,
+    /// Signers in the lock; none if any signer of the rule suffices.
+    locked: &'a [String],
 }
 
 impl Image<'_> {
@@ -133,7 +151,14 @@ impl Image<'_> {
                 break;
             }
             match result {
-                Ok(signer) => return Some(signer),
+                Ok(signer) if self.locked.is_empty() || self.locked.contains(&signer.id()) => return Some(signer),
+                Ok(signer) => refuse(Refusal::NotLocked {
+                    found: match &signer {
+                        Signer::Key { file, fingerprint } => format!("{file} ({fingerprint})"),
+                        Signer::Identity(identity) => identity.clone(),
+                    },
+                    locked: self.locked.to_vec(),
+                }),
                 Err(refusal) => refuse(refusal),
             }
         }

@@ -7,10 +7,10 @@ use serde::Deserialize;
 use spki::der::DateTime;
 
 use super::certificate::Certificate;
-use crate::bounded;
 use crate::trust::Malformed;
 use crate::trust::bundle::Bytes;
 use crate::trust::key::PublicKey;
+use crate::trust::policy::ReadFile;
 
 /// Maximum length of a trusted root, in bytes.
 const MAX_ROOT: u64 = 4 << 20;
@@ -115,8 +115,8 @@ impl TrustedRoot {
     ///
     /// # Errors
     /// A file that cannot be read, is not such JSON, or has no authority and no log that can be used.
-    pub fn read(path: &Path) -> Result<TrustedRoot, Malformed> {
-        let bytes = bounded::read(path, MAX_ROOT).map_err(|error| error.to_string())?;
+    pub fn read(path: &Path, read: ReadFile<'_>) -> Result<TrustedRoot, Malformed> {
+        let bytes = read(path, MAX_ROOT).map_err(|error| error.to_string())?;
         Self::parse(&bytes)
     }
 

@@ -4,6 +4,8 @@ use std::fs;
 
 use crate::common::layout::{Layer, Layout, digest, tar};
 use crate::common::site::{Site, files, good, refused};
+#[cfg(feature = "sign")]
+use crate::common::trust;
 use serde_json::{Value, json};
 
 /// A site whose YAML names packages, an image for two architectures, and a file.
@@ -237,4 +239,101 @@ fn missing_parts_are_errors_before_anything_is_written() {
         2,
     );
     assert!(message.contains("did you mean `raw`?"), "{message}");
+}
+
+#[cfg(feature = "sign")]
+#[test]
+fn bundle_has_the_policy_and_its_keys() {
+    let (site, _) = trust::site(&["example.org/app:v1"]);
+    let machine = fs::read_to_string(site.path("machine.yml")).unwrap();
+    site.write("machine.yml", &format!("{machine}trust: {{policy: policy.yml}}\n"));
+    let policy = |site: &Site, name: &str, key: &str| {
+        site.write(name, &format!("images:\n  - name: example.org/*\n    keys: [{key}]\n"));
+    };
+    for (key, copy) in [
+        ("p256.pub", "keys/team.pub"),
+        ("ed25519.pub", "own.pub"),
+        ("p384.pub", "other.pub"),
+    ] {
+        site.write(copy, &fs::read_to_string(trust::file(key)).unwrap());
+    }
+    policy(&site, "policy.yml", "keys/team.pub");
+    let create = |more: &[&str]| {
+        let all = [
+            "bundle",
+            "create",
+            "machine.yml",
+            "--arch",
+            "amd64",
+            "--layout",
+            "images",
+            "-o",
+            "site.tar",
+        ];
+        site.moby(&[&all[..], more].concat())
+    };
+    let message = refused(create(&[]), 1);
+    assert!(message.contains("example.org/app:v1 is not signed"), "{message}");
+    trust::sign(&site, "example.org/app:v1", "p256.key");
+    trust::sign(&site, "example.org/app:v1", "ed25519.key");
+    good(create(&[]));
+    let listed = String::from_utf8(good(site.moby(&["bundle", "ls", "site.tar", "--json"]))).unwrap();
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let files = listed["files"].as_array().unwrap().iter();
+    let files: Vec<(&str, &str)> = files
+        .map(|file| (file["kind"].as_str().unwrap(), file["path"].as_str().unwrap()))
+        .collect();
+    for file in [("policy", "policy.yml"), ("key", "keys/team.pub")] {
+        assert!(files.contains(&file), "{files:?}");
+    }
+    good(site.moby(&["bundle", "verify", "site.tar"]));
+    let other = beyond(&site, &["site.tar", "own.pub", "other.pub"]);
+    let build = |more: &[&str]| {
+        let all = [
+            "build",
+            "--arch",
+            "amd64",
+            "-f",
+            "tar",
+            "--layout",
+            "site.tar",
+            "machine.yml",
+        ];
+        other.moby(&[&all[..], more].concat())
+    };
+    let note = "note: verifying signatures with policy.yml of the bundle";
+    let said = refused(build(&[]), 0);
+    assert!(said.contains(note), "{said}");
+    // A policy of the site wins: with a key that has signed too, with another one, and where the YAML names it.
+    policy(&other, "own.yml", "own.pub");
+    let said = refused(build(&["--policy", "own.yml"]), 0);
+    assert!(!said.contains(note), "{said}");
+    policy(&other, "own.yml", "other.pub");
+    let message = refused(build(&["--policy", "own.yml"]), 1);
+    assert!(
+        message.contains("own.yml:2") && message.contains("was not made with other.pub"),
+        "{message}"
+    );
+    policy(&other, "policy.yml", "own.pub");
+    let said = refused(build(&[]), 0);
+    assert!(!said.contains(note), "{said}");
+    other.write("policy.yml", "default: reject\n");
+    let message = refused(build(&[]), 1);
+    assert!(message.contains("rejected by the default of policy.yml"), "{message}");
+    // One for a bundle whose YAML names none.
+    site.write("machine.yml", &machine);
+    good(create(&["--policy", "policy.yml"]));
+    let other = beyond(&site, &["site.tar"]);
+    let all = [
+        "build",
+        "--arch",
+        "amd64",
+        "-f",
+        "tar",
+        "--layout",
+        "site.tar",
+        "machine.yml",
+    ];
+    let said = refused(other.moby(&all), 0);
+    assert!(said.contains(note), "{said}");
 }

@@ -22,6 +22,8 @@ mod initrd;
 mod kernel;
 mod limits;
 mod lock;
+#[cfg(feature = "sign")]
+mod locked_signers;
 mod modules;
 mod outputs;
 mod readers;

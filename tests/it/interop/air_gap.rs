@@ -7,6 +7,7 @@ use crate::common::layout::{Layer, Layout, tar};
 use crate::common::page;
 use crate::common::registry::Registry;
 use crate::common::site::{Site, YAML, files};
+use crate::common::trust;
 
 #[test]
 fn how_to_page_is_followed_without_a_network() {
@@ -39,9 +40,20 @@ fn how_to_page_is_followed_without_a_network() {
     let yaml = YAML.replace("onboot:", &format!("  - {name}\nonboot:"));
     site.write(
         "machine.yml",
-        &format!("{yaml}  - path: etc/banner\n    source: banner\n"),
+        &format!("{yaml}  - path: etc/banner\n    source: banner\ntrust:\n  policy: policy.yml\n"),
     );
+    // The image must be signed, here and beyond.
+    let host = registry.host();
+    site.write(
+        "policy.yml",
+        &format!("images:\n  - name: {host}/**\n    keys: [team.pub]\ndefault: accept-unsigned\n"),
+    );
+    fs::copy(trust::file("p256.pub"), site.path("team.pub")).unwrap();
     let here = |script: &str| page::run(&mut page::shell(&site, &[], script));
+    here(&format!(
+        "moby cache pull {name} && moby sign {name} --key {}",
+        trust::key("p256.key")
+    ));
     let beyond = Site(tempfile::tempdir().unwrap());
     let there = |script: &str| page::run(&mut page::shell(&beyond, &["unshare", "-rn"], script));
     let carry = |name: &str| {
@@ -80,6 +92,17 @@ fn how_to_page_is_followed_without_a_network() {
         said.contains(&name) && said.contains("banner") && said.contains("machine.lock"),
         "{said}"
     );
+    assert!(
+        said.contains("team.pub") && said.contains("policy.yml of the bundle"),
+        "{said}"
+    );
+    // A policy that was carried another way counts.
+    beyond.write("own.yml", "default: reject\n");
+    let refused = there(&format!(
+        "{}|| echo refused",
+        build.trim_end().replace("build", "build --policy own.yml") + " "
+    ));
+    assert!(refused.contains("rejected by the default of own.yml"), "{refused}");
     assert!(bits(&beyond, "") == expected);
     let [change] = page::commands("air-gap.md", "Change the YAML").try_into().unwrap();
     there(&change);
@@ -101,6 +124,8 @@ fn how_to_page_is_followed_without_a_network() {
         .try_into()
         .unwrap();
     there(&import);
-    there("cp files/machine.yml files/machine.lock files/banner . && moby build --offline machine.yml");
+    there(
+        "cp files/machine.yml files/machine.lock files/banner files/policy.yml files/team.pub . && moby build --offline machine.yml",
+    );
     assert!(bits(&beyond, "") == expected);
 }

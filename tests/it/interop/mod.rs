@@ -1,7 +1,7 @@
 //! Tests beside other programs: skopeo, umoci, dpkg, depmod, the checkers of filesystems, and others
 //! that `cargo xtask test` installs.
 
-#[cfg(feature = "registry")]
+#[cfg(all(feature = "registry", feature = "sign"))]
 mod air_gap;
 mod compiled_kernel;
 mod crash_safety;
