@@ -31,10 +31,10 @@ impl Pull<'_> {
     /// A registry that cannot be reached, and wrong digests. A registry without signatures, or that denies
     /// access to them, has none.
     pub(super) fn referrers(&self, subject: &str) -> Result<Referrers, Error> {
-        let mut referrers = Referrers {
-            payloads: self.payloads(subject)?,
-            ..Referrers::default()
-        };
+        let mut referrers = Referrers::default();
+        if let Some(manifest) = self.optional_manifest(&signature_tag(subject))? {
+            referrers.payloads = self.payloads_of(&manifest)?;
+        }
         for descriptor in self
             .listed(subject)?
             .iter()
@@ -97,13 +97,22 @@ impl Pull<'_> {
         )))
     }
 
-    /// Fetches the index of the tag schema as it is, for it to be added to; `None` if there is none.
+    /// Fetches the index of the tag schema as it is, for others to be added; `None` if there is none.
     pub(super) fn referrers_index(&self, subject: &str) -> Result<Option<Value>, Error> {
-        match self.manifest_without_help(&referrers_tag(subject)) {
-            Ok(manifest) => match serde_json::from_slice::<Value>(&manifest.bytes) {
-                Ok(index) if index.get("manifests").is_some_and(Value::is_array) => Ok(Some(index)),
-                _ => Err(self.invalid(format!("{} is not an image index", referrers_tag(subject)))),
-            },
+        let Some(manifest) = self.existing_manifest(&referrers_tag(subject))? else {
+            return Ok(None);
+        };
+        match serde_json::from_slice::<Value>(&manifest.bytes) {
+            Ok(index) if index.get("manifests").is_some_and(Value::is_array) => Ok(Some(index)),
+            _ => Err(self.invalid(format!("{} is not an image index", referrers_tag(subject)))),
+        }
+    }
+
+    /// Fetches a manifest that is to be replaced, if it exists. One that cannot be read is not taken for missing:
+    /// its entries would be lost.
+    fn existing_manifest(&self, tag: &str) -> Result<Option<Fetched>, Error> {
+        match self.manifest_without_help(tag) {
+            Ok(manifest) => Ok(Some(manifest)),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -118,11 +127,16 @@ impl Pull<'_> {
         }
     }
 
-    /// Fetches the payloads of cosign's signatures of a digest.
+    /// Fetches the payloads of cosign's signatures of a digest, for others to be added.
     pub(super) fn payloads(&self, subject: &str) -> Result<Vec<Payload>, Error> {
-        let Some(manifest) = self.optional_manifest(&signature_tag(subject))? else {
-            return Ok(Vec::new());
-        };
+        match self.existing_manifest(&signature_tag(subject))? {
+            Some(manifest) => self.payloads_of(&manifest),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Fetches the payloads of a manifest of signatures.
+    fn payloads_of(&self, manifest: &Fetched) -> Result<Vec<Payload>, Error> {
         let (Ok(parsed), Ok(value)) = (
             serde_json::from_slice::<ImageManifest>(&manifest.bytes),
             serde_json::from_slice::<Value>(&manifest.bytes),

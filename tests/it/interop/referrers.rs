@@ -250,3 +250,26 @@ fn endless_pages_of_referrers_are_an_error() {
     assert!(output.status.success(), "{message}");
     assert!(message.contains("lists more than 100000 referrers"), "{message}");
 }
+
+#[test]
+fn an_index_that_cannot_be_read_is_not_replaced() {
+    let site = site();
+    let registry = Registry::start(&site.path(""), "", "");
+    let proxy = Proxy::start(&registry, |_, head| {
+        if head.line.starts_with("GET") && head.line.contains("/manifests/sha256-") {
+            Action::Respond(Response {
+                status: "403 Forbidden",
+                headers: String::new(),
+                body: "{}".into(),
+            })
+        } else {
+            Action::Pass
+        }
+    });
+    let name = format!("{}/team/m:v1", proxy.host());
+    let push = ["cache", "push", "m:latest", &name, "--attach", "m.spdx.json"];
+    let message = refused(moby(&site, &push), 1);
+    assert!(message.contains("denies access to team/m"), "{message}");
+    let requests = proxy.requests.lock().unwrap().join("\n");
+    assert!(!requests.contains("PUT /v2/team/m/manifests/sha256-"), "{requests}");
+}
