@@ -172,24 +172,12 @@ impl LockBuilder<'_> {
             _ => policy.clone(),
         };
         let (reference, digests) = (canonical(name), lock.digests(name));
-        let mut found = signers_of(&policy, &reference, &digests, &self.store);
+        let found = signers_of(&policy, &reference, &digests, &self.store);
         #[cfg(feature = "registry")]
-        if found.is_err()
-            && let (Some(registry), Some(cache)) = (&self.options.registry, &self.options.image_sources.cache)
-        {
-            let pulled = registry
-                .client
-                .pull_signatures(&reference, &digests, cache, self.reporter);
-            match pulled {
-                Ok(()) => {
-                    let store = Store::open(&self.options.image_sources)?;
-                    found = signers_of(&policy, &reference, &digests, &store);
-                }
-                Err(error) => self
-                    .reporter
-                    .warn(&format!("cannot pull the signatures of {name}: {error}")),
-            }
-        }
+        let found = match found {
+            Err(error) => self.pulled_signers(&policy, &reference, &digests, error),
+            found => found,
+        };
         let is_kept = lock.signers.iter().any(|signer| signer.name == name);
         if is_kept && matches!(found, Err(trust::Error::Unsigned { .. })) {
             // Neither the image nor its signature needs to be here to stay in the lock.
@@ -201,6 +189,29 @@ impl LockBuilder<'_> {
             signer,
         }));
         Ok(())
+    }
+
+    /// Pulls the signatures of an image, and finds its signers in them. `error` is the result if there are none.
+    #[cfg(feature = "registry")]
+    fn pulled_signers(
+        &self,
+        policy: &Policy,
+        name: &str,
+        digests: &[String],
+        error: trust::Error,
+    ) -> Result<BTreeSet<String>, trust::Error> {
+        let (Some(registry), Some(cache)) = (&self.options.registry, &self.options.image_sources.cache) else {
+            return Err(error);
+        };
+        let pulled = registry.client.pull_signatures(name, digests, cache, self.reporter);
+        if let Err(error) = pulled {
+            self.reporter
+                .warn(&format!("cannot pull the signatures of {name}: {error}"));
+        }
+        match Store::open(&self.options.image_sources) {
+            Ok(store) => signers_of(policy, name, digests, &store),
+            Err(_) => Err(error),
+        }
     }
 
     fn is_online(&self) -> bool {

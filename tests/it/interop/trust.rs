@@ -306,6 +306,14 @@ fn signatures_are_pushed_and_pulled() {
     good(online(&site, "early", &[&build[..], &["--offline"]].concat()));
     // So does one that pulls the image.
     good(online(&site, "none", &build));
+    // A lock needs the signatures, and no layer.
+    let lock = ["lock", "--policy", "policy.yml", "machine.yml"];
+    let message = refused(online(&site, "locked", &[&lock[..], &["--offline"]].concat()), 1);
+    assert!(message.contains("no image"), "{message}");
+    good(online(&site, "locked", &lock));
+    let locked = fs::read_to_string(site.path("machine.lock")).unwrap();
+    assert!(locked.contains("\"signer\":\"sha256:"), "{locked}");
+    fs::remove_file(site.path("machine.lock")).unwrap();
     // A second signer adds a signature; the first one stays.
     fs::remove_dir_all(site.path("images")).unwrap();
     good(online(
