@@ -71,12 +71,12 @@ pub struct Request {
 /// Use of the outputs of an earlier build of the same inputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reuse {
-    /// They are used if they have the size and the modification time that they were written with.
+    /// Use those that have the size and the modification time that they were written with.
     #[default]
     BySizeAndTime,
-    /// They are read, and used if they have the content that they were written with.
+    /// Read them, and use those that have the content that they were written with.
     ByContent,
-    /// They are built again.
+    /// Build them again.
     Never,
 }
 

@@ -9,6 +9,7 @@ use moby::store::{Layer, Location, flatten};
 fn layer() -> Layer {
     Layer {
         image: "docker.io/library/a".into(),
+        arch: None,
         location: Location {
             file: "blob".into(),
             member: None,
