@@ -43,7 +43,7 @@ impl Sbom {
 
     /// Builds the document of the system. Its namespace is derived from its content, so that a repeated
     /// build gives the same bytes.
-    fn document(&self, time: i64) -> Value {
+    fn document(&mut self, time: i64) -> Value {
         let mut document = Map::new();
         for (key, value) in [
             ("spdxVersion", json!("SPDX-2.3")),
@@ -63,8 +63,12 @@ impl Sbom {
             document.insert(key.into(), value);
         }
         for list in LISTS {
-            let all = self.0.iter().filter_map(|document| document.get(list)?.as_array());
-            let all: Vec<Value> = all.flatten().cloned().collect();
+            // The documents may be large, and are not needed any more.
+            let lists = self
+                .0
+                .iter_mut()
+                .filter_map(|document| document.get_mut(list)?.as_array_mut());
+            let all: Vec<Value> = lists.flat_map(std::mem::take).collect();
             if !all.is_empty() {
                 document.insert(list.into(), Value::Array(all));
             }
@@ -100,7 +104,11 @@ impl Builder<'_> {
         let found = self.resolved.store.sboms(&canonical(image), self.request.arch);
         let found = found.map_err(|error| self.config.error_at(field, error))?;
         if found.is_empty() {
-            let packages = dpkg::packages(files, "");
+            let packages = dpkg::packages(files, "").map_err(|error| {
+                let message = format!("cannot list the packages of {image}: {error}");
+                let error = Diagnostic::error(message).help("build with --no-sbom");
+                self.config.error_at(field, error)
+            })?;
             if !packages.is_empty() {
                 let distribution = distribution(files, "");
                 let distribution = distribution.as_deref().unwrap_or("debian");

@@ -183,6 +183,14 @@ pub enum Error {
         /// Underlying error.
         source: tree::Error,
     },
+    /// An image whose own SBOMs are too large.
+    #[error("the SBOMs of {name} have more than {}", size(*max))]
+    LargeSbom {
+        /// Canonical reference.
+        name: String,
+        /// Limit in bytes.
+        max: u64,
+    },
     /// A decompressed layer in the cache that does not have its digest.
     #[error("the cached layer {} is corrupt: {found}", path.display())]
     CorruptCache {
@@ -213,6 +221,7 @@ impl Error {
             Error::NotFound { name, .. }
             | Error::Architecture { name, .. }
             | Error::EmptyIndex { name, .. }
+            | Error::LargeSbom { name, .. }
             | Error::Missing { name, .. }
             | Error::Mismatch { name, .. }
             | Error::Read { name, .. }
@@ -282,6 +291,7 @@ impl Error {
                 "the file is unchanged. Replace it with a good copy; without one, move it away, then import or build \
                  its images again"
             }
+            Error::LargeSbom { .. } => "build with --no-sbom",
             Error::CorruptCache { .. } => "run `moby cache clean`; the next build decompresses the layer again",
             _ => return Vec::new(),
         };

@@ -205,16 +205,19 @@ impl Writer {
         }
         let layout = Layout::open(&self.dir)?;
         let hex = |descriptor: &Descriptor| descriptor.digest().digest().to_owned();
-        let mut open: Vec<Descriptor> = layout.descriptors().map(|(_, descriptor)| descriptor.clone()).collect();
-        while let Some(descriptor) = open.pop() {
+        let mut open: Vec<(Option<String>, Descriptor)> = layout
+            .descriptors()
+            .map(|(name, descriptor)| (name, descriptor.clone()))
+            .collect();
+        while let Some((image, descriptor)) = open.pop() {
             // Seen before, or another platform of an index that is not here.
             if !blobs.insert(hex(&descriptor)) || !layout.has_blob(&descriptor) {
                 continue;
             }
-            let name = descriptor.digest().to_string();
+            let name = image.clone().unwrap_or_else(|| descriptor.digest().to_string());
             if is_index(descriptor.media_type()) {
                 let index: ImageIndex = layout.json(&name, &descriptor, "an image index")?;
-                open.extend(index.manifests().iter().cloned());
+                open.extend(index.manifests().iter().map(|listed| (image.clone(), listed.clone())));
                 continue;
             }
             let manifest: ImageManifest = layout.json(&name, &descriptor, "an image manifest")?;

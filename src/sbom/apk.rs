@@ -2,28 +2,35 @@
 
 use tree::Tree;
 
-use super::scan::{distribution, join, text};
+use super::scan::{MAX_PACKAGES, TooLarge, database, distribution, join};
 use super::{Kind, Package, purl};
 
 /// Paths of the database; newer versions of apk have the second.
 const PATHS: [&str; 2] = ["lib/apk/db/installed", "usr/lib/apk/db/installed"];
 
 /// Lists the installed packages of an image below a root.
-pub fn packages(image: &Tree, root: &str) -> Vec<Package> {
+///
+/// # Errors
+/// A database that is too large.
+pub fn packages(image: &Tree, root: &str) -> Result<Vec<Package>, TooLarge> {
     let mut packages = Vec::new();
     for path in PATHS {
         // One may be a symbolic link's path to the other.
         if packages.is_empty()
-            && let Some(text) = text(image, root, path)
+            && let Some(text) = database(image, root, path)?
         {
             let distribution = distribution(image, root).unwrap_or_else(|| "alpine".into());
-            packages = text
+            let path = join(root, path);
+            let found = text
                 .split("\n\n")
-                .filter_map(|entry| package(entry, &distribution, &join(root, path)))
-                .collect();
+                .filter_map(|entry| package(entry, &distribution, &path));
+            packages = found.take(MAX_PACKAGES.saturating_add(1)).collect();
+            if packages.len() > MAX_PACKAGES {
+                return Err(TooLarge { path });
+            }
         }
     }
-    packages
+    Ok(packages)
 }
 
 fn package(entry: &str, distribution: &str, path: &str) -> Option<Package> {
@@ -65,7 +72,7 @@ mod tests {
         let content = tree::Kind::File(Extents::from_bytes(database.as_bytes()));
         tree.insert(PATHS[0].as_bytes(), Meta::default(), content, &Meta::default())
             .unwrap();
-        let found = packages(&tree, "");
+        let found = packages(&tree, "").unwrap();
         let urls: Vec<_> = found.iter().filter_map(|package| package.purl.as_deref()).collect();
         assert_eq!(
             urls,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tree::{Kind, Tree};
 
-use super::scan::{distribution, join, node, read};
+use super::scan::{MAX_PACKAGES, TooLarge, distribution, join, node, read_database};
 use super::{Kind as PackageKind, Package as Described, purl};
 
 /// Database with a paragraph for each package.
@@ -27,25 +27,31 @@ pub struct Package {
 }
 
 /// Lists the installed packages of an image below a root, sorted by name.
-pub fn packages(image: &Tree, root: &str) -> Vec<Package> {
+///
+/// # Errors
+/// A database that is too large.
+pub fn packages(image: &Tree, root: &str) -> Result<Vec<Package>, TooLarge> {
     let mut packages = Vec::new();
     if let Some(status) = node(image, root, STATUS) {
-        packages.extend(file(&status.kind));
+        file(&status.kind, &join(root, STATUS), &mut packages)?;
     }
     let dir = node(image, root, STATUS_DIR).map(|dir| &dir.kind);
     if let Some(Kind::Directory(entries)) = dir {
         for entry in entries.values() {
-            packages.extend(file(&image.node(entry.node).kind));
+            file(&image.node(entry.node).kind, &join(root, STATUS_DIR), &mut packages)?;
         }
     }
     packages.sort();
     packages.dedup();
-    packages
+    Ok(packages)
 }
 
 /// Lists the installed packages of an image below a root with their package URLs.
-pub fn described(image: &Tree, root: &str) -> Vec<Described> {
-    let packages = packages(image, root);
+///
+/// # Errors
+/// A database that is too large.
+pub fn described(image: &Tree, root: &str) -> Result<Vec<Described>, TooLarge> {
+    let packages = packages(image, root)?;
     let distribution = distribution(image, root).unwrap_or_else(|| "debian".into());
     let packages = packages.into_iter().map(|package| Described {
         kind: PackageKind::Deb,
@@ -56,7 +62,7 @@ pub fn described(image: &Tree, root: &str) -> Vec<Described> {
         source: Some(package.source),
         found_in: Some(join(root, "var/lib/dpkg")),
     });
-    packages.collect()
+    Ok(packages.collect())
 }
 
 impl Package {
@@ -67,13 +73,21 @@ impl Package {
     }
 }
 
-/// Parses the packages of a file; none in a file of another format.
-fn file(kind: &Kind) -> Vec<Package> {
+/// Adds the packages of a file; none of a file of another format.
+///
+/// # Errors
+/// A file that is too long or has too many packages, with those of other files.
+fn file(kind: &Kind, path: &str, packages: &mut Vec<Package>) -> Result<(), TooLarge> {
     let Kind::File(content) = kind else {
-        return Vec::new();
+        return Ok(());
     };
-    let text = read(content).unwrap_or_default();
-    text.split("\n\n").filter_map(paragraph).collect()
+    let text = read_database(content, path)?;
+    let found = text.split("\n\n").filter_map(paragraph);
+    packages.extend(found.take(MAX_PACKAGES.saturating_add(1)));
+    if packages.len() > MAX_PACKAGES {
+        return Err(TooLarge { path: path.to_owned() });
+    }
+    Ok(())
 }
 
 fn paragraph(text: &str) -> Option<Package> {
@@ -128,6 +142,7 @@ mod tests {
                 .unwrap();
         }
         let found: Vec<_> = packages(&tree, "")
+            .unwrap()
             .into_iter()
             .map(|package| (package.name, package.version, package.source))
             .collect();
@@ -135,6 +150,6 @@ mod tests {
         let expected = expected.map(|(name, version, source)| (name.to_owned(), version.to_owned(), source.to_owned()));
         assert_eq!(found, expected);
         assert_eq!(distribution(&tree, "").as_deref(), Some("ubuntu"));
-        assert_eq!(packages(&Tree::default(), ""), []);
+        assert_eq!(packages(&Tree::default(), ""), Ok(Vec::new()));
     }
 }

@@ -1,17 +1,37 @@
 //! Packages of a tree, from every database and program that moby reads.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use extents::Extents;
 use tree::{Kind as NodeKind, Node, NodeId, Tree};
 
 use super::elf::Sections;
 use super::{Package, apk, cargo, dpkg, go, rpm};
+use crate::diagnostic::size;
 
 /// Maximum length of a database that is read, in bytes.
-const MAX_FILE: u64 = 64 << 20;
-/// Maximum number of packages.
-const MAX_PACKAGES: usize = 1 << 20;
+const MAX_FILE: u64 = 32 << 20;
+/// Maximum number of packages of a database that is read. Real images have a few thousand.
+pub const MAX_PACKAGES: usize = 20_000;
+/// Maximum number of packages, with those of programs.
+const MAX_ALL: usize = 50_000;
+/// Maximum length of the identifier of a distribution, in bytes.
+const MAX_ID: usize = 64;
+
+/// Database that is too large to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TooLarge {
+    /// Path of the database.
+    pub path: String,
+}
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, size) = (&self.path, size(MAX_FILE));
+        write!(f, "{path} (database of more than {size} or {MAX_PACKAGES} packages)")
+    }
+}
 
 /// Packages of a tree.
 #[derive(Clone, Debug, Default)]
@@ -27,8 +47,12 @@ pub struct Scan {
 pub fn scan(tree: &Tree) -> Scan {
     let (mut packages, mut unread) = (Vec::new(), Vec::new());
     for root in roots(tree) {
-        packages.extend(dpkg::described(tree, &root));
-        packages.extend(apk::packages(tree, &root));
+        for found in [dpkg::described(tree, &root), apk::packages(tree, &root)] {
+            match found {
+                Ok(found) => packages.extend(found),
+                Err(error) => unread.push(error.to_string()),
+            }
+        }
         packages.extend(rpm::packages(tree, &root, &mut unread));
     }
     let mut seen: BTreeSet<NodeId> = BTreeSet::new();
@@ -37,8 +61,12 @@ pub fn scan(tree: &Tree) -> Scan {
             continue;
         };
         // Libraries are often not executable, but neither Go nor cargo makes such.
-        if named.node.meta.mode & 0o111 == 0 || packages.len() > MAX_PACKAGES || !seen.insert(named.id) {
+        if named.node.meta.mode & 0o111 == 0 || !seen.insert(named.id) {
             continue;
+        }
+        if packages.len() > MAX_ALL {
+            unread.push(format!("further programs (more than {MAX_ALL} packages)"));
+            break;
         }
         let Some(sections) = Sections::read(content) else {
             continue;
@@ -90,6 +118,28 @@ pub fn node<'a>(tree: &'a Tree, root: &str, path: &str) -> Option<&'a Node> {
     Some(tree.node(tree.lookup(&resolved)?))
 }
 
+/// Returns the text of a database below a root; none if it is missing or not a regular file.
+///
+/// # Errors
+/// A database that is too long.
+pub fn database(tree: &Tree, root: &str, path: &str) -> Result<Option<String>, TooLarge> {
+    match node(tree, root, path).map(|node| &node.kind) {
+        Some(NodeKind::File(content)) => read_database(content, &join(root, path)).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Returns the text of a database.
+///
+/// # Errors
+/// A database that is too long.
+pub fn read_database(content: &Extents, path: &str) -> Result<String, TooLarge> {
+    if content.len() > MAX_FILE {
+        return Err(TooLarge { path: path.to_owned() });
+    }
+    Ok(read(content).unwrap_or_default())
+}
+
 /// Returns the text of a file below a root; none if it is missing, not a regular file, or too long.
 pub fn text(tree: &Tree, root: &str, path: &str) -> Option<String> {
     match &node(tree, root, path)?.kind {
@@ -112,5 +162,5 @@ pub fn distribution(image: &Tree, root: &str) -> Option<String> {
     let value = text.lines().find_map(|line| line.strip_prefix("ID="))?;
     let value = value.trim_matches(['"', '\'']);
     let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (!value.is_empty() && value.bytes().all(valid)).then(|| value.to_owned())
+    (!value.is_empty() && value.len() <= MAX_ID && value.bytes().all(valid)).then(|| value.to_owned())
 }

@@ -12,6 +12,9 @@ use crate::header::{self, Block};
 /// Maximum length of an extended header or long name in bytes. Real ones have a few hundred; it stops
 /// malicious archives.
 const MAX_RECORDS_LEN: u64 = 1 << 20;
+/// Maximum length of the name of an extended attribute, in bytes (Linux, include/uapi/linux/limits.h:
+/// `XATTR_NAME_MAX`).
+const MAX_XATTR_NAME: usize = 255;
 
 /// Failure to read an archive.
 #[derive(Debug, thiserror::Error)]
@@ -281,6 +284,12 @@ impl Entries<'_> {
         meta.gid = narrow(gid, "its gid is above 32 bits")?;
         for (key, value) in records {
             if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
+                if name.is_empty() || name.len() > MAX_XATTR_NAME || name.contains(&0) {
+                    return Err(ReadError::Header {
+                        offset: at,
+                        fault: "Linux does not accept the name of an extended attribute",
+                    });
+                }
                 meta.xattrs.insert(name.to_vec(), value);
             }
         }

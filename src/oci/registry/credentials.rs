@@ -2,7 +2,7 @@
 //! (containers-auth.json(5), docker's config.json).
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -172,6 +172,8 @@ fn write(path: &Path, value: &Value) -> io::Result<()> {
     Ok(())
 }
 
+/// Maximum length of the output of a credential helper that is used, in bytes.
+const MAX_OUTPUT: u64 = 1 << 20;
 /// Maximum length of a credentials file, in bytes.
 const MAX_FILE: u64 = 16 << 20;
 
@@ -282,15 +284,22 @@ fn ask_helper(name: &str, server: &str) -> Result<Option<Credential>, Error> {
         // A helper that ends early reports the reason.
         let _ = stdin.write_all(server.as_bytes());
     }
-    let output = child.wait_with_output().map_err(|error| failed(error.to_string()))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (stdout, stderr) = std::thread::scope(|scope| {
+        // Where no thread can be started, the errors of the helper are lost.
+        let stderr = std::thread::Builder::new().spawn_scoped(scope, || output(stderr)).ok();
+        let stdout = output(stdout);
+        (stdout, stderr.and_then(|thread| thread.join().ok()).unwrap_or_default())
+    });
+    let status = child.wait().map_err(|error| failed(error.to_string()))?;
+    if !status.success() {
+        let said = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
         if said.contains("credentials not found") {
             return Ok(None);
         }
         return Err(failed(said.trim().to_owned()));
     }
-    let credential: Value = serde_json::from_slice(&output.stdout).map_err(|error| failed(error.to_string()))?;
+    let credential: Value = serde_json::from_slice(&stdout).map_err(|error| failed(error.to_string()))?;
     let text = |key: &str| {
         credential
             .get(key)
@@ -304,6 +313,17 @@ fn ask_helper(name: &str, server: &str) -> Result<Option<Credential>, Error> {
     } else {
         Credential::Password { user, password: secret }
     }))
+}
+
+/// Reads the output of a helper to its end, and returns its begin.
+fn output(pipe: Option<impl Read>) -> Vec<u8> {
+    let mut begin = Vec::new();
+    if let Some(mut pipe) = pipe {
+        // A helper that cannot be read has printed nothing more.
+        let _ = pipe.by_ref().take(MAX_OUTPUT).read_to_end(&mut begin);
+        let _ = io::copy(&mut pipe, &mut io::sink());
+    }
+    begin
 }
 
 #[cfg(test)]

@@ -331,6 +331,60 @@ fn text_of_an_image_cannot_look_like_a_message() {
     );
 }
 
+/// Arguments of a build of the image `evil` with an SBOM in the root filesystem.
+fn build_with_sbom() -> Vec<&'static str> {
+    BUILD.into_iter().filter(|argument| *argument != "--no-sbom").collect()
+}
+
+#[test]
+fn package_databases_are_limited() {
+    for (count, expected) in [
+        (20_000, None),
+        (20_001, Some("database of more than 32 MiB or 20000 packages")),
+    ] {
+        let status: String = (0..count)
+            .map(|at| format!("Package: p{at}\nStatus: install ok installed\nVersion: 1\n\n"))
+            .collect();
+        let layer = || Layer::plain(&tar(&[(b'0', "var/lib/dpkg/status", "", status.as_bytes())]));
+        let site = site(|layout| layout.manifest("amd64", &[layer()]));
+        let output = moby(&site, &build_with_sbom());
+        judge("dpkg", &output, expected, 1);
+        if expected.is_some() {
+            judge("help", &output, Some("help: build with --no-sbom"), 1);
+            judge("without SBOM", &moby(&site, &BUILD), None, 0);
+            // A command that only shows packages names what it has not read.
+            let output = moby(&site, &["inspect", "--sbom", "out/evil.tar"]);
+            judge("inspect", &output, None, 0);
+            let document = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(document.contains("database of more than 32 MiB"), "{document}");
+        }
+    }
+}
+
+#[test]
+fn documents_of_images_are_limited() {
+    let packages = |len: usize| -> Vec<Value> {
+        (0..len)
+            .map(|at| json!({"name": format!("package-{at:09}-{}", "x".repeat(75))}))
+            .collect()
+    };
+    for (documents, expected) in [
+        (1, None),
+        (2, Some("the SBOMs of docker.io/library/evil have more than 16 MiB")),
+    ] {
+        let site = site(|layout| {
+            let image = layout.manifest("amd64", &[]);
+            let mut listed = vec![image.clone()];
+            for number in 0..documents {
+                let document = json!({"spdxVersion": "SPDX-2.3", "comment": number, "packages": packages(100_000)});
+                listed.push(layout.attestation(&image, &document));
+            }
+            layout.index(&listed)
+        });
+        judge("attestations", &moby(&site, &build_with_sbom()), expected, 1);
+    }
+}
+
 /// A site whose cache has the image `evil`, and a decompressed layer.
 fn cached() -> Site {
     let site = site(|layout| layout.manifest("amd64", &[Layer::gzip(&tar(&[(b'0', "a", "", &[7; 5000])]))]));
@@ -446,6 +500,30 @@ fn many_names_are_imported_at_once() {
     let names = moby(&site, &["cache", "ls", "--names"]);
     judge("ls", &names, None, 0);
     assert_eq!(String::from_utf8_lossy(&names.stdout).lines().count(), 20_000);
+}
+
+#[test]
+fn names_of_extended_attributes_are_checked() {
+    let record = |name: &str| {
+        let rest = format!(" SCHILY.xattr.{name}=value\n");
+        // The length counts its own digits.
+        let len = (rest.len()..)
+            .find(|len| len.to_string().len() + rest.len() == *len)
+            .unwrap();
+        format!("{len}{rest}")
+    };
+    let longest = format!("user.{}", "x".repeat(250));
+    for (name, is_valid) in [
+        (longest.as_str(), true),
+        (&format!("{longest}x"), false),
+        ("", false),
+        ("user.a\0b", false),
+    ] {
+        let archive = tar(&[(b'x', "pax", "", record(name).as_bytes()), (b'0', "a", "", b"x")]);
+        let site = site(|layout| layout.manifest("amd64", &[Layer::plain(&archive)]));
+        let expected = (!is_valid).then_some("does not accept the name of an extended attribute");
+        judge(name, &moby(&site, &BUILD), expected, 1);
+    }
 }
 
 #[test]

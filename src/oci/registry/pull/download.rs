@@ -102,15 +102,16 @@ impl Pull<'_> {
         let mut file = partial.file.try_clone().map_err(write_error(&partial.path))?;
         let mut wait = FIRST_WAIT;
         let mut tries = 0;
+        let mut most = file.metadata().map_err(write_error(&partial.path))?.len();
         let (found, stream) = loop {
             tries += 1;
-            let before = file.metadata().map_err(write_error(&partial.path))?.len();
             match self.transfer_blob(blob, &mut file) {
                 Ok(found) => break found,
                 Err(error) if error.is_transient() => {
                     let now = file.metadata().map_err(write_error(&partial.path))?.len();
-                    // A registry that gives something each time is not given up.
-                    tries = if now > before { 1 } else { tries };
+                    // A registry that gives more each time is not given up. One that ignores ranges begins again.
+                    tries = if now > most { 1 } else { tries };
+                    most = most.max(now);
                     if tries >= MAX_TRIES {
                         return Err(error);
                     }
