@@ -304,6 +304,7 @@ fn inputs(request: &Request, resolved: &Resolved) -> io::Result<Value> {
         "compression": compression(request.compression),
         "diskCompression": compression(request.disk_compression),
         "root": request.root.map(|root| format!("{root:?}")),
+        "verity": request.verity,
         "size": request.size,
         "decompressKernel": request.decompress_kernel,
         "sbom": request.sbom.as_ref().map(|sbom| json!([sbom.path, sbom.time])),

@@ -10,7 +10,7 @@ use crate::codec::compress::Compression;
 use crate::config::Config;
 use crate::lock::Lock;
 use crate::plan;
-use crate::plan::formats::{Format, Root};
+use crate::plan::formats::{Format, Root, RootMount};
 use crate::store;
 use crate::trust::Policy;
 #[cfg(feature = "sign")]
@@ -49,6 +49,8 @@ pub struct Request {
     pub disk_compression: Option<Compression>,
     /// Location of the root filesystem; `None` for that of each format.
     pub root: Option<Root>,
+    /// True if dm-verity verifies the root filesystem, for formats that mount it.
+    pub verity: bool,
     /// Length of disks in bytes; `None` for the minimum.
     pub size: Option<u64>,
     /// True if the kernel is stored decompressed.
@@ -173,6 +175,11 @@ impl Target {
 }
 
 impl Request {
+    /// Returns the mount of a format's root filesystem.
+    pub fn root_mount(&self, format: &Format) -> RootMount {
+        format.root_mount(format.root(self.root), self.verity)
+    }
+
     /// Returns the options of the outputs.
     pub fn output_options(&self) -> plan::Options {
         plan::Options {
@@ -181,6 +188,7 @@ impl Request {
             compression: self.compression,
             disk_compression: self.disk_compression,
             root: self.root,
+            verity: self.verity,
             size: self.size,
             timeout: self.config.boot.timeout.unwrap_or(0),
             time: self.time,

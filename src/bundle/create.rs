@@ -314,6 +314,7 @@ fn request(yaml: &Yaml, arch: Arch, images: &store::Options, options: &Options<'
         compression: None,
         disk_compression: None,
         root: None,
+        verity: false,
         size: None,
         decompress_kernel: false,
         sbom: None,

@@ -69,6 +69,10 @@ pub struct Build {
     /// [default: depends on the format]
     #[arg(long, value_name = "FILESYSTEM")]
     root: Option<Root>,
+    /// Verify the root filesystem with dm-verity when it is read: for `kernel+squashfs` and the like,
+    /// and for disks and ISOs with --root squashfs, erofs or ext4
+    #[arg(long)]
+    verity: bool,
     /// Number of threads [default: one per core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     jobs: Option<u32>,
@@ -193,6 +197,7 @@ impl Build {
             compression: self.compress,
             disk_compression: self.compress_disk,
             root: self.root,
+            verity: self.verity,
             size: self.size,
             decompress_kernel: self.decompress_kernel,
             sbom: self.sbom(environment.time),
@@ -410,6 +415,21 @@ impl Build {
                 format!("--root does not apply to {names}: none is a disk or ISO image")
             };
             errors.push(Diagnostic::error(message).help("choose a disk or ISO format with -f, or omit --root"));
+        }
+        let unverified = formats
+            .iter()
+            .find(|format| !format.takes_verity(format.root(self.root)));
+        if let (true, Some(format)) = (self.verity, unverified) {
+            let message = format!(
+                "--verity does not apply to {}: it has no image of the root filesystem",
+                format.name
+            );
+            let help = match format.layout {
+                Layout::Disk(..) | Layout::Iso(_) => "add `--root squashfs`",
+                Layout::Extlinux => "use `-f raw-bios --root ext4`",
+                _ => "use `-f kernel+squashfs`, or a disk or ISO format with `--root squashfs`",
+            };
+            errors.push(Diagnostic::error(message).help(help));
         }
         if self.output.is_some() && !matches!(formats, [one] if one.is_single_file()) {
             let message = "--output needs exactly one format that writes a single file";

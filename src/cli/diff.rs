@@ -139,6 +139,7 @@ impl Diff {
             compression: None,
             disk_compression: None,
             root: None,
+            verity: false,
             size: None,
             decompress_kernel: false,
             sbom: Some(Sbom {

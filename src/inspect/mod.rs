@@ -24,6 +24,7 @@ mod source;
 mod summary;
 mod tar;
 mod uki;
+mod verity;
 mod walk;
 
 pub use contents::{Entry, Metadata, Node};

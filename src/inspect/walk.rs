@@ -8,6 +8,7 @@ use super::compressed::Compression;
 use super::contents::{Contents, Entry};
 use super::guard::guard;
 use super::summary::{self, Summary};
+use super::verity::Verity;
 use super::{EntryError, Error, disk_image, filesystem, initrd, partitions, tar, uki};
 use crate::kernel;
 
@@ -131,7 +132,10 @@ impl Walk {
             self.visit(path, &plain, depth + 1);
             return Ok(());
         }
-        if let Some(contents) = guard(|| open(&head, content, &self.budget))? {
+        if let Some(mut contents) = guard(|| open(&head, content, &self.budget))? {
+            if let Some(verity) = Verity::find(&head, content) {
+                contents.details.push(self.verified(path, &verity));
+            }
             self.contents(path, contents, depth);
             return Ok(());
         }
@@ -144,6 +148,24 @@ impl Walk {
             self.line(path, depth, &format!("Linux kernel {version}"));
         }
         Ok(())
+    }
+
+    /// Verifies a filesystem with a hash tree, and describes it.
+    fn verified(&mut self, path: &str, verity: &Verity) -> String {
+        let root_hash = verity.root_hash();
+        if self.budget.left() < verity.len() || self.budget.take(verity.len()).is_err() {
+            return format!("dm-verity, root hash {root_hash}, not verified");
+        }
+        match verity.verify() {
+            Ok(()) => format!("dm-verity, root hash {root_hash}, verified"),
+            Err(source) => {
+                self.report.errors.push(EntryError {
+                    path: path.to_owned(),
+                    source,
+                });
+                format!("dm-verity, root hash {root_hash}, does not match the filesystem")
+            }
+        }
     }
 
     fn contents(&mut self, path: &str, contents: Contents, depth: usize) {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tree::{Kind, Meta, Time, Tree};
 
 use super::Error;
-use super::formats::Filesystem;
+use super::formats::RootMount;
 use crate::kmod::{self, Installed, name_of};
 
 /// Modules of buses, controllers and disks.
@@ -59,21 +59,32 @@ const ALWAYS: &[&str] = &[
 
 /// Module that mounts an image which is a file of another filesystem.
 const LOOP: &str = "loop";
+/// Module that verifies blocks by a hash tree.
+const VERITY: &str = "dm_verity";
+/// Modules that use the CPU's instructions for SHA-256, with which dm-verity is several times as fast.
+const SHA256: &[&str] = &["sha256_ssse3", "sha256_arm64", "sha2_ce"];
 
 /// Modules that a root filesystem may need, each with the kernel option that it comes from.
-const OPTIONS: [(&str, &str); 5] = [
+const OPTIONS: [(&str, &str); 6] = [
     ("squashfs", "CONFIG_SQUASHFS"),
     ("erofs", "CONFIG_EROFS_FS"),
     ("ext4", "CONFIG_EXT4_FS"),
     ("isofs", "CONFIG_ISO9660_FS"),
     (LOOP, "CONFIG_BLK_DEV_LOOP"),
+    (VERITY, "CONFIG_DM_VERITY"),
 ];
 
-/// Lists the modules that filesystems need; of several, all but the last hold a file that is mounted
-/// next.
-fn needed(filesystems: &[Filesystem]) -> Vec<&'static str> {
-    let looped = (filesystems.len() > 1).then_some(LOOP);
-    filesystems.iter().map(|one| one.module()).chain(looped).collect()
+/// Lists the modules that a mount needs.
+fn needed(mount: &RootMount) -> Vec<&'static str> {
+    let looped = (mount.filesystems.len() > 1).then_some(LOOP);
+    let verity = mount.verity.then_some(VERITY);
+    let filesystems = mount.filesystems.iter().map(|one| one.module());
+    filesystems.chain(looped).chain(verity).collect()
+}
+
+/// Lists the modules that make a mount faster, on the CPUs that they are for.
+fn accelerators(mount: &RootMount) -> &'static [&'static str] {
+    if mount.verity { SHA256 } else { &[] }
 }
 
 /// Drivers that a kernel has for mounting a root filesystem.
@@ -118,13 +129,12 @@ impl Support {
         support
     }
 
-    /// Checks that the kernel can mount the filesystems; each but the first is an image file on the
-    /// previous one.
+    /// Checks that the kernel has the drivers of a mount.
     ///
     /// # Errors
     /// A driver that is neither built in nor a module.
-    pub fn check(&self, filesystems: &[Filesystem]) -> Result<(), Error> {
-        let names = needed(filesystems);
+    pub fn check(&self, mount: &RootMount) -> Result<(), Error> {
+        let names = needed(mount);
         let missing = names
             .into_iter()
             .find(|name| !self.modules.contains(*name) && !self.built_in.contains(*name));
@@ -139,13 +149,13 @@ impl Support {
 
     /// Returns whether [`Support::check`] holds whatever other images install: a driver that the
     /// kernel's configuration makes a module may be installed by one of them.
-    pub fn is_final(&self, filesystems: &[Filesystem]) -> bool {
-        self.indexed || needed(filesystems).iter().all(|name| !self.configured.contains(*name))
+    pub fn is_final(&self, mount: &RootMount) -> bool {
+        self.indexed || needed(mount).iter().all(|name| !self.configured.contains(*name))
     }
 
     /// Returns whether the kernel needs an initrd to load drivers.
-    pub fn needs_initrd(&self, filesystems: &[Filesystem]) -> bool {
-        let names = needed(filesystems);
+    pub fn needs_initrd(&self, mount: &RootMount) -> bool {
+        let names = needed(mount);
         let mut needed = names.iter().chain(STORAGE);
         needed.any(|name| self.modules.contains(*name))
     }
@@ -166,47 +176,43 @@ fn configured(config: &str, value: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Drivers of a kernel for certain filesystems.
+/// Drivers of a kernel for a mount.
 #[derive(Clone, Debug)]
 pub struct Drivers<'a> {
     installed: Option<&'a Installed>,
     support: &'a Support,
-    filesystems: Vec<Filesystem>,
+    mount: RootMount,
     /// Paths of the modules to load below the directory of [`Installed`], by name.
     modules: BTreeMap<String, String>,
 }
 
 impl<'a> Drivers<'a> {
-    /// Selects the modules for filesystems; each but the first is an image file on the previous one.
+    /// Selects the modules for a mount.
     ///
     /// # Errors
     /// A driver that the kernel does not have.
-    pub fn new(
-        installed: Option<&'a Installed>,
-        support: &'a Support,
-        filesystems: &[Filesystem],
-    ) -> Result<Self, Error> {
-        support.check(filesystems)?;
-        let names = needed(filesystems);
-        let wanted = names.iter().chain(ALWAYS).chain(STORAGE);
+    pub fn new(installed: Option<&'a Installed>, support: &'a Support, mount: &RootMount) -> Result<Self, Error> {
+        support.check(mount)?;
+        let names = needed(mount);
+        let wanted = names.iter().chain(accelerators(mount)).chain(ALWAYS).chain(STORAGE);
         let files = wanted.flat_map(|name| installed.into_iter().flat_map(|one| one.files_of(name)));
         let modules = files.map(|path| (name_of(path), path.to_owned())).collect();
         Ok(Drivers {
             installed,
             support,
-            filesystems: filesystems.to_vec(),
+            mount: mount.clone(),
             modules,
         })
     }
 
     /// Returns whether the kernel needs an initrd to load drivers.
     pub fn needs_initrd(&self) -> bool {
-        self.support.needs_initrd(&self.filesystems)
+        self.support.needs_initrd(&self.mount)
     }
 
     /// Describes the drivers in a line for the user.
     pub fn summary(&self) -> String {
-        let names = needed(&self.filesystems);
+        let names = needed(&self.mount);
         let built_in: Vec<&str> = names
             .iter()
             .copied()
@@ -254,7 +260,8 @@ impl<'a> Drivers<'a> {
         }
         let text = |text: String| Kind::File(Extents::from_bytes(text.into_bytes()));
         put("etc/initrd-release", 0o644, text("ID=moby\nNAME=moby\n".into()))?;
-        let mut always = needed(&self.filesystems);
+        let mut always = needed(&self.mount);
+        always.extend(accelerators(&self.mount));
         always.extend(ALWAYS);
         put("etc/modules", 0o644, text(format!("{}\n", always.join("\n"))))?;
         if !defaults.is_empty() {
@@ -282,6 +289,7 @@ impl<'a> Drivers<'a> {
 mod tests {
     use super::*;
     use crate::kmod::samples::{module, xz, zst};
+    use crate::plan::formats::Filesystem;
 
     #[test]
     fn an_initrd_has_modules_that_any_init_can_load() {
@@ -305,10 +313,19 @@ mod tests {
         }
         let installed = Installed::find(&root).unwrap().unwrap();
         let support = Support::from_kernel(Some(&installed), None);
-        let drivers = Drivers::new(Some(&installed), &support, &[Filesystem::Squashfs]).unwrap();
+        let mount = |filesystem, verity| RootMount {
+            filesystems: vec![filesystem],
+            verity,
+        };
+        let drivers = Drivers::new(Some(&installed), &support, &mount(Filesystem::Squashfs, false)).unwrap();
         assert!(drivers.needs_initrd());
-        let missing = support.check(&[Filesystem::Ext4]).unwrap_err().to_string();
-        assert!(missing.contains("ext4"), "{missing}");
+        for (mount, driver) in [
+            (mount(Filesystem::Ext4, false), "ext4"),
+            (mount(Filesystem::Squashfs, true), "dm_verity"),
+        ] {
+            let missing = support.check(&mount).unwrap_err().to_string();
+            assert!(missing.contains(driver), "{missing}");
+        }
         let initrd = drivers
             .initrd(&root, Extents::from_bytes(b"init".to_vec()), &[], 0)
             .unwrap();

@@ -38,6 +38,9 @@ pub enum Error {
     /// Content that ext4 cannot store.
     #[error(transparent)]
     Ext4(#[from] ext4::Error),
+    /// A root filesystem whose hash tree cannot be computed.
+    #[error("cannot compute the hash tree of the root filesystem: {0}")]
+    Verity(#[from] ::verity::Error),
     /// Parts that a unified kernel image cannot hold.
     #[error(transparent)]
     Uki(#[from] uki::Error),

@@ -22,6 +22,7 @@ mod partitions;
 mod planner;
 mod raspberry_pi;
 mod root_filesystem;
+mod verity;
 
 use std::path::PathBuf;
 
@@ -50,6 +51,8 @@ pub struct Options {
     pub disk_compression: Option<Compression>,
     /// Location of the root filesystem; `None` for that of the format.
     pub root: Option<Root>,
+    /// True if dm-verity verifies the root filesystem, for formats that mount it.
+    pub verity: bool,
     /// Length of disks in bytes; `None` for the minimum.
     pub size: Option<u64>,
     /// Seconds for which a boot menu waits.

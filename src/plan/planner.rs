@@ -11,10 +11,10 @@ use super::boot_loader::Bootable;
 use super::container_image::NamedImage;
 use super::disk::{Disk, RootPartition};
 use super::drivers::{Drivers, Support};
-use super::formats::{Archive, Filesystem, Firmware, Format, Layout, Part, Root, Table};
+use super::formats::{Archive, Filesystem, Firmware, Format, Layout, Part, Root, RootMount, Table};
 use super::kernel_initrd::BootParts;
 use super::root_filesystem::{self, Image};
-use super::{Error, Options, container_image, disk as disks, disk_image, files, partitions};
+use super::{Error, Options, container_image, disk as disks, disk_image, files, partitions, verity};
 use crate::content_id::ContentId;
 use crate::diagnostic::Diagnostic;
 use crate::kmod::Installed;
@@ -157,10 +157,10 @@ impl<'a> Planner<'a> {
             Root::Initramfs => (self.with_initramfs()?, None),
             Root::On(filesystem) => {
                 let image = self.root_image(filesystem)?;
-                let mut arguments = vec![format!("root={}", image.device)];
-                arguments.extend(mount_arguments(filesystem));
+                let arguments = root_arguments(image.device, filesystem, image.verity_arguments);
                 let parts = self.parts.clone();
-                let parts = self.with_drivers(&parts, &format.filesystems(root), false, &arguments)?;
+                let mount = format.root_mount(root, self.options.verity);
+                let parts = self.with_drivers(&parts, &mount, false, &arguments)?;
                 (parts, Some(image.content))
             }
         };
@@ -214,16 +214,18 @@ impl<'a> Planner<'a> {
         } else {
             let name = format!("root.{}", filesystem.name());
             arguments.push(format!("moby.image=/{name}"));
+            let image = self.root_image(filesystem)?;
+            arguments.extend(image.verity_arguments);
             let mut files = files::empty(time);
-            files::put(&mut files, &name, self.root_image(filesystem)?.content, time)?;
+            files::put(&mut files, &name, image.content, time)?;
             files
         };
         arguments.extend(mount_arguments(filesystem));
         let parts = self.parts.with_arguments(&arguments);
-        // No kernel finds a disk by its label, or an image in a file.
+        // No kernel finds a disk by its label.
         let by_label = parts.cmdline_text().contains(&format!("root=LABEL={volume_id}"));
-        let needs_init = filesystem != Filesystem::Iso9660 || by_label;
-        let parts = self.with_drivers(&parts, &format.filesystems(root), needs_init, &[])?;
+        let mount = format.root_mount(root, self.options.verity);
+        let parts = self.with_drivers(&parts, &mount, by_label, &[])?;
         self.bootable(&parts).iso(firmware, &volume_id, files)
     }
 
@@ -233,16 +235,20 @@ impl<'a> Planner<'a> {
             let parts = self.with_initramfs()?;
             return self.bootable(&parts).disk(table, firmware, None);
         };
-        let content = self.root_image(filesystem)?.content;
+        let image = self.root_image(filesystem)?;
         let id = self.content_id()?;
-        let mut arguments = vec![match table {
-            Table::Gpt => format!("root=PARTUUID={}", root_filesystem::uuid_text(id.uuid("root"))),
-            Table::Mbr => format!("root=PARTUUID={:08x}-02", id.number("disk")),
-        }];
-        arguments.extend(mount_arguments(filesystem));
+        let device = match table {
+            Table::Gpt => format!("PARTUUID={}", root_filesystem::uuid_text(id.uuid("root"))),
+            Table::Mbr => format!("PARTUUID={:08x}-02", id.number("disk")),
+        };
+        let arguments = root_arguments(device, filesystem, image.verity_arguments);
         let parts = self.parts.with_arguments(&arguments);
-        let parts = self.with_drivers(&parts, &format.filesystems(root), false, &[])?;
-        let partition = RootPartition { content, id };
+        let mount = format.root_mount(root, self.options.verity);
+        let parts = self.with_drivers(&parts, &mount, false, &[])?;
+        let partition = RootPartition {
+            content: image.content,
+            id,
+        };
         self.bootable(&parts).disk(table, firmware, Some(partition))
     }
 
@@ -252,7 +258,8 @@ impl<'a> Planner<'a> {
         let mut arguments = vec![format!("root=PARTUUID={:08x}-01", id.number("disk"))];
         arguments.extend(mount_arguments(Filesystem::Ext4));
         let parts = self.parts.with_arguments(&arguments);
-        let parts = self.with_drivers(&parts, &format.filesystems(format.root), false, &[])?;
+        let mount = format.root_mount(format.root, false);
+        let parts = self.with_drivers(&parts, &mount, false, &[])?;
         self.bootable(&parts).extlinux(files, id)
     }
 
@@ -279,13 +286,13 @@ impl<'a> Planner<'a> {
         Ok(self.with_initramfs.insert(parts).clone())
     }
 
-    /// Adds an initrd that loads drivers if the kernel needs one, or if `always` is set because the kernel
-    /// cannot find the root filesystem by itself. `defaults` are the kernel arguments used when the
-    /// command line has no `root=`.
+    /// Adds an initrd that loads drivers if the kernel needs one, if the mount needs an init, or if
+    /// `always` is set because the kernel cannot find the root filesystem by itself. `defaults` are
+    /// kernel arguments that those of the command line override.
     fn with_drivers(
         &mut self,
         parts: &BootParts,
-        filesystems: &[Filesystem],
+        mount: &RootMount,
         always: bool,
         defaults: &[String],
     ) -> Result<BootParts, Error> {
@@ -293,12 +300,12 @@ impl<'a> Planner<'a> {
         let support = self
             .support
             .get_or_insert_with(|| Support::from_kernel(installed, self.system.kernel.as_ref()));
-        let drivers = Drivers::new(installed, support, filesystems)?;
+        let drivers = Drivers::new(installed, support, mount)?;
         let summary = drivers.summary();
         if self.reported.borrow_mut().insert(summary.clone()) {
             self.reporter.info(&summary);
         }
-        if !drivers.needs_initrd() && !always {
+        if !drivers.needs_initrd() && !mount.needs_init() && !always {
             return Ok(parts.clone());
         }
         let time = self.options.time;
@@ -335,7 +342,10 @@ impl<'a> Planner<'a> {
             self.report_lost_attributes("ISO 9660");
         }
         let (id, options, reporter) = (self.content_id()?, self.options, self.reporter);
-        let image = root_filesystem::plan(self.mountable()?, filesystem, &id, options, reporter)?;
+        let mut image = root_filesystem::plan(self.mountable()?, filesystem, &id, options, reporter)?;
+        if options.verity {
+            image = verity::protect(image, options, reporter)?;
+        }
         self.images.insert(filesystem, image.clone());
         Ok(image)
     }
@@ -384,6 +394,17 @@ impl<'a> Planner<'a> {
             self.reporter.notice(notice);
         }
     }
+}
+
+/// Returns the kernel arguments that locate and mount a root filesystem. One that is verified is located
+/// by its root hash, so that an init which does not verify it does not find it.
+fn root_arguments(device: String, filesystem: Filesystem, verity: Vec<String>) -> Vec<String> {
+    let mut arguments = verity;
+    if arguments.is_empty() {
+        arguments.push(format!("root={device}"));
+    }
+    arguments.extend(mount_arguments(filesystem));
+    arguments
 }
 
 /// Returns the kernel arguments that mount a root filesystem.

@@ -21,6 +21,8 @@ pub struct Image {
     pub content: Extents,
     /// Value of `root=` when the image is a disk without partitions.
     pub device: String,
+    /// Kernel arguments with which the init verifies the image; none if it does not.
+    pub verity_arguments: Vec<String>,
 }
 
 /// Adds the directories and files over which the init and the containers mount, which cannot be
@@ -119,6 +121,7 @@ pub fn plan(
             Image {
                 content,
                 device: format!("SQUASHFS={digits}"),
+                verity_arguments: Vec::new(),
             }
         }
         Filesystem::Erofs => {
@@ -134,6 +137,7 @@ pub fn plan(
             Image {
                 content: erofs::plan_with_progress(tree, &erofs, &progress)?.into_extents(),
                 device: format!("UUID={}", uuid_text(uuid)),
+                verity_arguments: Vec::new(),
             }
         }
         Filesystem::Ext4 => {
@@ -145,6 +149,7 @@ pub fn plan(
             Image {
                 content: ext4::plan(tree, &ext4)?.into_extents(),
                 device: format!("UUID={}", uuid_text(uuid)),
+                verity_arguments: Vec::new(),
             }
         }
         Filesystem::Iso9660 => {
@@ -155,6 +160,7 @@ pub fn plan(
             Image {
                 content: iso9660::plan(tree, &iso9660)?.into_extents(),
                 device: format!("LABEL={name}"),
+                verity_arguments: Vec::new(),
             }
         }
     })

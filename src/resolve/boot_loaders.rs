@@ -9,7 +9,7 @@ use crate::config::{Config, canonical};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::Support;
 use crate::plan::boot_files::Loader;
-use crate::plan::formats::{Filesystem, Format, Layout};
+use crate::plan::formats::{Format, Layout, RootMount};
 use crate::request::Request;
 use crate::store::{self, Image, Store};
 
@@ -59,19 +59,19 @@ pub fn always(request: &Request) -> BTreeMap<Loader, Need> {
 /// Returns whether some format mounts a root filesystem.
 pub fn may_mount(request: &Request) -> bool {
     let mut formats = request.formats.iter();
-    formats.any(|format| !format.filesystems(format.root(request.root)).is_empty())
+    formats.any(|format| !request.root_mount(format).is_empty())
 }
 
-/// Returns the need of a format that mounts filesystems for moby's init.
-pub fn init(format: &Format, config: &Config, support: &Support, filesystems: &[Filesystem]) -> Option<Need> {
-    // No kernel finds an ISO image by its label, or an image in a file.
+/// Returns the need of a format that mounts a root filesystem for moby's init.
+pub fn init(format: &Format, config: &Config, support: &Support, mount: &RootMount) -> Option<Need> {
+    // No kernel finds an ISO image by its label.
     let gives_root = config
         .kernel
         .cmdline
         .split_whitespace()
         .any(|word| word.starts_with("root="));
     let is_iso = matches!(format.layout, Layout::Iso(_));
-    if support.needs_initrd(filesystems) || filesystems.len() > 1 || is_iso && !gives_root {
+    if support.needs_initrd(mount) || mount.needs_init() || is_iso && !gives_root {
         Some(Need::Always)
     } else if support.is_indexed() {
         None

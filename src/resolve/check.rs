@@ -26,7 +26,7 @@ fn format_errors(format: &Format, request: &Request) -> Vec<Diagnostic> {
         errors.push(Error::NoKernel.into());
     }
     if let Root::On(filesystem) = format.root(request.root)
-        && !format.filesystems(format.root(request.root)).is_empty()
+        && !request.root_mount(format).is_empty()
         && let Err(error) = plan::check_compression(filesystem, request.compression)
     {
         errors.push(error.into());

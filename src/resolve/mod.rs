@@ -119,17 +119,17 @@ fn survey(
     let mut wanted = boot_loaders::always(request);
     if let Some(support) = kernel::support(request, &config, &images, reporter) {
         for format in &request.formats {
-            let filesystems = format.filesystems(format.root(request.root));
-            if filesystems.is_empty() {
+            let mount = request.root_mount(format);
+            if mount.is_empty() {
                 continue;
             }
-            match support.check(&filesystems) {
-                Err(error) if support.is_final(&filesystems) => errors.push(Diagnostic {
+            match support.check(&mount) {
+                Err(error) if support.is_final(&mount) => errors.push(Diagnostic {
                     field: "kernel.image".into(),
                     ..error.into()
                 }),
                 _ => {
-                    let init = boot_loaders::init(format, &config, &support, &filesystems);
+                    let init = boot_loaders::init(format, &config, &support, &mount);
                     wanted.extend(init.map(|wanted| (Loader::Init, wanted)));
                 }
             }

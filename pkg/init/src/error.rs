@@ -31,10 +31,16 @@ pub enum Error {
     Program { program: String, status: i32 },
     #[error("containerd: {0}")]
     Containerd(String),
-    #[error("the kernel arguments have no root=")]
+    #[error("the kernel arguments have neither root= nor roothash=")]
     NoRoot,
-    #[error("no device matches root={root}; devices: {devices}")]
-    RootNotFound { root: String, devices: String },
+    #[error("no device matches {argument}; devices: {devices}")]
+    RootNotFound { argument: String, devices: String },
+    #[error("roothash= and verity.at= belong together: digits, and a number of blocks")]
+    VerityArguments,
+    #[error("cannot verify {device}: {reason}")]
+    Verity { device: String, reason: String },
+    #[error("the parameters of a device have {0} bytes, which is too long")]
+    LongTable(usize),
     #[error("{device} has no filesystem that the kernel can mount ({attempts})")]
     NoFilesystem { device: String, attempts: String },
     #[error("the root filesystem has no {0}")]

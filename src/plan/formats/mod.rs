@@ -99,6 +99,27 @@ impl Filesystem {
     }
 }
 
+/// Mount of a root filesystem.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RootMount {
+    /// Filesystems that the kernel mounts; each but the first is an image file on the previous one.
+    pub filesystems: Vec<Filesystem>,
+    /// True if dm-verity verifies the last one.
+    pub verity: bool,
+}
+
+impl RootMount {
+    /// Returns whether nothing is mounted.
+    pub fn is_empty(&self) -> bool {
+        self.filesystems.is_empty()
+    }
+
+    /// Returns whether no kernel mounts it by itself: an image in a file, or a device of dm-verity.
+    pub fn needs_init(&self) -> bool {
+        self.verity || self.filesystems.len() > 1
+    }
+}
+
 /// A text that names no location of a root filesystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected initramfs, squashfs, erofs, ext4 or, for ISO images, iso")]
@@ -337,15 +358,27 @@ impl Format {
         )
     }
 
-    /// Returns the filesystems that the kernel must be able to mount: the one of the root
-    /// filesystem, after the one that holds its image.
-    pub fn filesystems(&self, root: Root) -> Vec<Filesystem> {
+    /// Returns whether `--verity` applies to a root filesystem there: it must be an image of its own.
+    pub fn takes_verity(&self, root: Root) -> bool {
         match (self.layout, root) {
+            (Layout::Kernel | Layout::Disk(..), Root::On(_)) => true,
+            (Layout::Iso(_), Root::On(filesystem)) => filesystem != Filesystem::Iso9660,
+            _ => false,
+        }
+    }
+
+    /// Returns the mount of a root filesystem there; an empty one if it is in the initrd.
+    pub fn root_mount(&self, root: Root, verity: bool) -> RootMount {
+        let filesystems = match (self.layout, root) {
             (Layout::Archive(_), _) | (_, Root::Initramfs) => Vec::new(),
             (Layout::Iso(_), Root::On(filesystem)) if filesystem != Filesystem::Iso9660 => {
                 vec![Filesystem::Iso9660, filesystem]
             }
             (_, Root::On(filesystem)) => vec![filesystem],
+        };
+        RootMount {
+            filesystems,
+            verity: verity && self.takes_verity(root),
         }
     }
 

@@ -5,3 +5,4 @@ mod kernel;
 mod large_image;
 mod machines;
 mod services;
+mod verity;

@@ -62,6 +62,13 @@ fn builds() -> Vec<Build> {
             add(kernel, &[], &roots);
             add(kernel, &["--root", "squashfs"], &one_of(&["raw", "raw-bios", "iso"]));
         }
+        let kernels = ["kernel+squashfs", "kernel+erofs", "kernel+ext4", "kernel+iso"];
+        add("silent", &["--verity"], &|format| kernels.contains(&format.name));
+        add(
+            "silent",
+            &["--root", "squashfs", "--verity"],
+            &one_of(&["raw", "raw-bios", "iso"]),
+        );
         add("built-in", &[], &one_of(&["uki", "kernel+initrd", "raw", "rpi3"]));
         for compression in ["gzip", "gzip:9", "zstd", "lz4", "xz", "none"] {
             let initrds = one_of(&["kernel+initrd", "uki", "iso"]);

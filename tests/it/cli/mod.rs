@@ -35,4 +35,5 @@ mod sbom;
 #[cfg(feature = "sign")]
 mod trust;
 mod unchanged;
+mod verity;
 mod yaml;

@@ -61,8 +61,8 @@ pub fn build_file(yaml: &Path, arguments: &[&str], directory: &Path) {
 /// With what a kernel panics whose emulated timer a busy host served too late.
 const LATE_TIMER: &str = "IO-APIC + timer doesn't work";
 
-/// Boots what `moby run` takes down to a marker on the console.
-pub fn boots(file: &Path, arguments: &[&str], marker: &str) {
+/// Boots what `moby run` takes down to a marker on the console, and returns the lines on it so far.
+pub fn boots(file: &Path, arguments: &[&str], marker: &str) -> Vec<String> {
     let mut log = vec![format!("{} {arguments:?}", file.display())];
     for _ in 0..3 {
         let mut command = moby_run();
@@ -71,7 +71,7 @@ pub fn boots(file: &Path, arguments: &[&str], marker: &str) {
         }
         let mut machine = Machine::start(command.args(["--mem", "1536"]).args(arguments).arg(file));
         if machine.shows(marker) {
-            return;
+            return std::mem::take(&mut machine.log);
         }
         log.append(&mut machine.log);
         // Firmware and boot loader take no words for the kernel that would leave the test out.

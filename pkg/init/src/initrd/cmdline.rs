@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use super::verity::RootHash;
+use crate::error::Error;
 use crate::process::list;
 
 /// Directory with the arguments of an initrd itself (dracut.cmdline(7)).
@@ -22,6 +24,10 @@ pub struct Cmdline {
     pub init: String,
     /// File on the device that contains the filesystem: `moby.image=`.
     pub image: Option<String>,
+    /// Root hash of the filesystem, in hexadecimal digits: `roothash=`.
+    root_hash: Option<String>,
+    /// Number of blocks before the hash area: `verity.at=`.
+    hash_area: Option<String>,
 }
 
 impl Cmdline {
@@ -33,6 +39,22 @@ impl Cmdline {
             all.push(' ');
         }
         Cmdline::parse(&all)
+    }
+
+    /// Returns the root hash that the filesystem must have, if one is given.
+    ///
+    /// # Errors
+    /// One of `roothash=` and `verity.at=` without the other, or a number that is none.
+    pub fn root_hash(&self) -> Result<Option<RootHash>, Error> {
+        match (&self.root_hash, &self.hash_area) {
+            (None, None) => Ok(None),
+            (Some(digits), Some(blocks)) => {
+                let blocks = blocks.parse().map_err(|_| Error::VerityArguments)?;
+                let digits = digits.clone();
+                Ok(Some(RootHash { digits, blocks }))
+            }
+            _ => Err(Error::VerityArguments),
+        }
     }
 
     fn parse(text: &str) -> Cmdline {
@@ -48,6 +70,8 @@ impl Cmdline {
                 "rootfstype" => found.kind = value.to_owned(),
                 "rootflags" => found.flags = value.to_owned(),
                 "init" => found.init = value.to_owned(),
+                "roothash" => found.root_hash = Some(value.to_owned()),
+                "verity.at" => found.hash_area = Some(value.to_owned()),
                 "moby.image" => found.image = Some(value.to_owned()),
                 "ro" => found.writable = false,
                 "rw" => found.writable = true,
@@ -73,5 +97,24 @@ mod tests {
         );
         assert!(found.writable && found.image.is_none());
         assert_eq!(Cmdline::parse("root=A moby.image=/r").image.as_deref(), Some("/r"));
+    }
+
+    #[test]
+    fn a_root_hash_stays_when_another_root_is_named() {
+        let found = Cmdline::parse("root=A roothash=00ff verity.at=12 root=/dev/vda").root_hash();
+        let expected = RootHash {
+            digits: "00ff".into(),
+            blocks: 12,
+        };
+        assert_eq!(found.ok().flatten(), Some(expected));
+        assert!(matches!(Cmdline::parse("root=A").root_hash(), Ok(None)));
+        for text in [
+            "roothash=00",
+            "verity.at=1",
+            "roothash=00 verity.at=",
+            "roothash= verity.at=-1",
+        ] {
+            assert!(Cmdline::parse(text).root_hash().is_err(), "{text}");
+        }
     }
 }

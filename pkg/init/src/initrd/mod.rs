@@ -3,12 +3,15 @@
 //! those of dracut.cmdline(7).
 //!
 //! ```text
-//! /dev /proc /sys ─▶ modules ─▶ root= ─▶ /sysroot ─▶ its init
+//! /dev /proc /sys ─▶ modules ─▶ root= ─▶ moby.image= ─▶ roothash= ─▶ /sysroot ─▶ its init
 //! ```
 
 mod cmdline;
 mod device;
+mod device_mapper;
+mod ioctl;
 mod loopback;
+mod verity;
 
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -61,12 +64,19 @@ fn enter() -> Result<Infallible, Error> {
     modules::load();
     console::open();
     let cmdline = Cmdline::read();
-    let device = wait_for(&cmdline.root)?;
-    log(&format!("root={} is {device}", cmdline.root));
+    let root_hash = cmdline.root_hash()?;
+    // Without root=, a verified filesystem is found by its root hash.
+    let device = match &root_hash {
+        Some(root_hash) if cmdline.root.is_empty() => {
+            wait_for(&format!("roothash={}", root_hash.digits), || verity::find(root_hash))?
+        }
+        _ if cmdline.root.is_empty() => return Err(Error::NoRoot),
+        _ => wait_for(&format!("root={}", cmdline.root), || device::find(&cmdline.root))?,
+    };
     for path in [SYSROOT, OUTER] {
         fs::create_dir_all(path).map_err(Error::file("create", path))?;
     }
-    let flags = if cmdline.writable {
+    let flags = if cmdline.writable && root_hash.is_none() {
         MountFlags::empty()
     } else {
         MountFlags::RDONLY
@@ -82,23 +92,29 @@ fn enter() -> Result<Infallible, Error> {
             loopback::attach(&format!("{OUTER}/{}", image.trim_start_matches('/')))?
         }
     };
+    let device = match &root_hash {
+        None => device,
+        Some(root_hash) => {
+            let verified = verity::open(&device, root_hash)?;
+            log(&format!("dm-verity: {verified} has root hash {}", root_hash.digits));
+            verified
+        }
+    };
     mount_any(&device, SYSROOT, &types, flags, &cmdline.flags)?;
     switch(&cmdline.init)
 }
 
-/// Waits for the device that `root=` names.
-fn wait_for(root: &str) -> Result<String, Error> {
-    if root.is_empty() {
-        return Err(Error::NoRoot);
-    }
+/// Waits for the device that a kernel argument describes.
+fn wait_for(argument: &str, find: impl Fn() -> Option<String>) -> Result<String, Error> {
     let start = Instant::now();
     loop {
-        if let Some(device) = device::find(root) {
+        if let Some(device) = find() {
+            log(&format!("{argument} is {device}"));
             return Ok(device);
         }
         if start.elapsed() > DEVICE_TIMEOUT {
             return Err(Error::RootNotFound {
-                root: root.to_owned(),
+                argument: argument.to_owned(),
                 devices: device::all().join(" "),
             });
         }
