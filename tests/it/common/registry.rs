@@ -138,6 +138,8 @@ pub enum Action {
     Cut(usize),
     /// Passes it on, and changes a byte of the response's body.
     Corrupt,
+    /// Passes it on, and sends the response in so many parts, with pauses.
+    Slow(usize),
     /// Sends a response of its own.
     Respond(Response),
 }
@@ -244,6 +246,13 @@ fn serve(mut client: TcpStream, upstream: u16, act: impl FnOnce(&Head) -> Action
             if let Some(last) = response.last_mut() {
                 *last ^= 1;
             }
+        }
+        Action::Slow(parts) => {
+            for part in response.chunks(response.len().div_ceil(parts).max(1)) {
+                client.write_all(part)?;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            return Ok(());
         }
         Action::Pass | Action::Respond(_) => {}
     }

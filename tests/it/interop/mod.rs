@@ -19,6 +19,10 @@ mod pages;
 mod referrers;
 #[cfg(feature = "registry")]
 mod registry;
+#[cfg(feature = "registry")]
+mod registry_access;
+#[cfg(feature = "registry")]
+mod registry_transfer;
 mod reproducible;
 mod rootfs;
 mod store;

@@ -46,7 +46,7 @@ pub fn skopeo(site: &Site, arguments: &[&str]) -> Vec<u8> {
 }
 
 /// Pushes the image to a registry of plain HTTP by skopeo.
-fn push(site: &Site, registry: &Registry, name: &str) {
+pub fn push(site: &Site, registry: &Registry, name: &str) {
     let to = format!("docker://{}/{name}", registry.host());
     let arguments = [
         "copy",
@@ -72,11 +72,11 @@ pub fn command(site: &Site, arguments: &[&str]) -> Command {
     command
 }
 
-fn moby(site: &Site, arguments: &[&str]) -> Output {
+pub fn moby(site: &Site, arguments: &[&str]) -> Output {
     command(site, arguments).output().unwrap()
 }
 
-fn message(output: Output) -> String {
+pub fn message(output: Output) -> String {
     refused(output, 1)
 }
 
