@@ -1,7 +1,7 @@
 //! Expectations of a machine: texts on its console, and answers of its web servers.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -94,14 +94,9 @@ fn status(host: u16, path: &str) -> io::Result<u16> {
     stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
     let mut line = Vec::new();
-    for byte in stream.take(MAX_STATUS_LINE).bytes() {
-        match byte? {
-            b'\r' | b'\n' => break,
-            byte => line.push(byte),
-        }
-    }
+    BufReader::new(stream.take(MAX_STATUS_LINE)).read_until(b'\n', &mut line)?;
     let line = String::from_utf8_lossy(&line);
-    let mut words = line.split(' ');
+    let mut words = line.trim_end().split(' ');
     let is_http = words.next().is_some_and(|version| version.starts_with("HTTP/1."));
     let status = words.next().and_then(|status| status.parse().ok());
     status
