@@ -6,6 +6,7 @@
 //! ```
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::{self, ScopedJoinHandle};
 
 use extents::Extents;
@@ -15,6 +16,7 @@ use crate::build_record::{BuildRecord, Place, Reports, Reused};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::documents::{self, Subject};
 use crate::output::{self, Staged};
+use crate::pieces::PieceCache;
 use crate::plan::{self, Planner};
 use crate::reporter::Reporter;
 use crate::request::{Document, Request};
@@ -83,6 +85,7 @@ fn attempt(request: &Request, reporter: &dyn Reporter) -> Result<Built, Failure>
         let files = Vec::new();
         return Ok(Built { files, reused });
     }
+    let pieces = Arc::new(PieceCache::new(request.piece_options()));
     thread::scope(|scope| {
         let reports = Reports::new(reporter);
         let system = assemble::assemble(request, &resolved, &reports);
@@ -101,13 +104,14 @@ fn attempt(request: &Request, reporter: &dyn Reporter) -> Result<Built, Failure>
                     .ok()
             })
             .collect();
-        let staged = system.and_then(|system| stage(request, &resolved, &system, &reports));
+        let staged = system.and_then(|system| stage(request, &resolved, &system, &pieces, &reports));
         let mut record = match (&staged, &place) {
             (Ok(staged), Some(_)) => BuildRecord::new(staged, reports),
             _ => None,
         };
         verify(&resolved, verifiers)?;
         let files = staged?.commit(reporter).map_err(Diagnostic::from)?;
+        pieces.save();
         // A file that the YAML names may have been changed while it was read.
         if let Some(place) = place.filter(|place| Place::find(request, &resolved).as_ref() == Some(place))
             && let Some(record) = &mut record
@@ -125,12 +129,14 @@ fn stage(
     request: &Request,
     resolved: &Resolved,
     system: &System,
+    pieces: &Arc<PieceCache>,
     reporter: &dyn Reporter,
 ) -> Result<Staged, Diagnostics> {
     output::create_directory(&request.target).map_err(Diagnostic::from)?;
     let boot_files = assemble::boot_files(resolved)?;
     let options = plan::Options {
         timeout: resolved.config.boot.timeout.unwrap_or(0),
+        pieces: pieces.clone(),
         ..request.output_options()
     };
     let mut planner = Planner::new(system, &boot_files, &options, reporter)?;

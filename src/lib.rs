@@ -33,6 +33,7 @@ pub mod kmod;
 pub mod lock;
 pub mod oci;
 pub mod output;
+pub mod pieces;
 pub mod pkg;
 pub mod plan;
 mod program;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use extents::Slice;
 
@@ -9,8 +10,10 @@ use crate::arch::Arch;
 use crate::codec::compress::Compression;
 use crate::config::Config;
 use crate::lock::Lock;
+use crate::pieces;
 use crate::plan;
 use crate::plan::formats::{Format, Root, RootMount};
+use crate::program;
 use crate::store;
 use crate::trust::Policy;
 #[cfg(feature = "sign")]
@@ -66,6 +69,8 @@ pub struct Request {
     pub time: i64,
     /// Use of the outputs of an earlier build.
     pub reuse: Reuse,
+    /// Maximum length of the cached pieces in bytes; `None` for the default.
+    pub cache_size: Option<u64>,
     /// Number of threads.
     pub jobs: usize,
 }
@@ -180,6 +185,18 @@ impl Request {
         format.root_mount(format.root(self.root), self.verity)
     }
 
+    /// Returns the options of the piece cache. Pieces of others are not verified, so a policy forbids them.
+    pub fn piece_options(&self) -> pieces::Options {
+        let shared = self.image_sources.shared.iter().filter(|_| self.policy.is_none());
+        pieces::Options {
+            cache: self.image_sources.cache.clone(),
+            shared: shared.cloned().collect(),
+            max_len: self.cache_size,
+            program: program::identity().unwrap_or_default(),
+            rebuild: self.reuse == Reuse::Never,
+        }
+    }
+
     /// Returns the options of the outputs.
     pub fn output_options(&self) -> plan::Options {
         plan::Options {
@@ -193,6 +210,7 @@ impl Request {
             timeout: self.config.boot.timeout.unwrap_or(0),
             time: self.time,
             temp_dir: self.target.temp_dir(),
+            pieces: Arc::default(),
             jobs: self.jobs,
         }
     }

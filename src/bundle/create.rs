@@ -323,6 +323,7 @@ fn request(yaml: &Yaml, arch: Arch, images: &store::Options, options: &Options<'
         provenance_key: None,
         time: options.time,
         reuse: Reuse::default(),
+        cache_size: None,
         jobs: options.jobs,
     }
 }

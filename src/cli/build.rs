@@ -76,13 +76,18 @@ pub struct Build {
     /// Number of threads [default: one per core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     jobs: Option<u32>,
-    /// Build the outputs again even if an earlier build of the same inputs has written them
+    /// Build the outputs again even if an earlier build of the same inputs has written them, without
+    /// compressed pieces of the cache
     #[arg(long)]
     rebuild: bool,
     /// Read the outputs of an earlier build of the same inputs before they are used again. Without this
     /// flag, their sizes and modification times are compared
     #[arg(long, conflicts_with = "rebuild")]
     verify_outputs: bool,
+    /// Maximum size of the compressed pieces in the cache, such as 500M or 5G; a plain number is in MiB
+    /// [default: 5 GB, or 10 % of the disk if that is less]
+    #[arg(long, value_name = "SIZE", value_parser = crate::size::parse)]
+    cache_size: Option<u64>,
     /// Write the kernel decompressed
     #[arg(long)]
     decompress_kernel: bool,
@@ -209,6 +214,7 @@ impl Build {
             },
             time: environment.time,
             reuse: self.reuse(),
+            cache_size: self.cache_size,
             jobs: super::jobs(self.jobs),
         };
         if let Some(path) = &self.explain {

@@ -151,6 +151,7 @@ impl Diff {
             provenance_key: None,
             time: environment.time,
             reuse: Reuse::default(),
+            cache_size: None,
             jobs: super::jobs(None),
         })
     }

@@ -8,6 +8,7 @@ use tree::Tree;
 use super::{Error, files};
 use crate::codec::compress::{self, Compression};
 use crate::kernel;
+use crate::pieces::PieceCache;
 use crate::reporter::{Progress, Reporter};
 use crate::system::System;
 
@@ -54,6 +55,7 @@ impl BootParts {
         compression: Compression,
         jobs: usize,
         dir: &Path,
+        pieces: &PieceCache,
         reporter: &dyn Reporter,
     ) -> Result<BootParts, Error> {
         let archive = cpio::plan_pieces(root)?;
@@ -63,9 +65,11 @@ impl BootParts {
         });
         let progress = |bytes| reporter.progress(Progress::Advance(bytes));
         let initrd =
-            compress::compress_archive(&archive, compression, jobs, dir, &progress).map_err(|source| Error::Write {
-                path: dir.to_owned(),
-                source,
+            compress::compress_archive(&archive, compression, jobs, dir, pieces, &progress).map_err(|source| {
+                Error::Write {
+                    path: dir.to_owned(),
+                    source,
+                }
             })?;
         Ok(BootParts {
             initrd: Some(initrd),

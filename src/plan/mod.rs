@@ -25,10 +25,12 @@ mod root_filesystem;
 mod verity;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::arch::Arch;
 use crate::codec::compress::Compression;
 use crate::diagnostic::size as show;
+use crate::pieces::PieceCache;
 pub use boot_files::BootFiles;
 pub use boot_loader::MAX_CMDLINE;
 pub use container_image::NamedImage;
@@ -61,6 +63,8 @@ pub struct Options {
     pub time: i64,
     /// Directory for temporary files.
     pub temp_dir: PathBuf,
+    /// Compressed pieces of earlier builds.
+    pub pieces: Arc<PieceCache>,
     /// Number of threads.
     pub jobs: usize,
 }

@@ -279,9 +279,14 @@ impl<'a> Planner<'a> {
         self.report_lost_attributes("an initrd");
         let compression = self.options.compression.unwrap_or_default();
         let (jobs, dir) = (self.options.jobs, &self.options.temp_dir);
-        let parts = self
-            .parts
-            .with_initrd(&self.system.root, compression, jobs, dir, self.reporter)?;
+        let parts = self.parts.with_initrd(
+            &self.system.root,
+            compression,
+            jobs,
+            dir,
+            &self.options.pieces,
+            self.reporter,
+        )?;
         self.report_memory(&parts);
         Ok(self.with_initramfs.insert(parts).clone())
     }
@@ -311,7 +316,14 @@ impl<'a> Planner<'a> {
         let time = self.options.time;
         let tree = drivers.initrd(&self.system.root, self.boot_files.init()?, defaults, time)?;
         let (jobs, dir) = (self.options.jobs, &self.options.temp_dir);
-        parts.with_initrd(&tree, Default::default(), jobs, dir, self.reporter)
+        parts.with_initrd(
+            &tree,
+            Default::default(),
+            jobs,
+            dir,
+            &self.options.pieces,
+            self.reporter,
+        )
     }
 
     /// Returns the root filesystem with its mount points.

@@ -84,6 +84,13 @@ pub fn to_stream(file: &Extents, path: &Path, progress: &dyn Fn(u64)) -> io::Res
     }
 }
 
+/// Returns the length in bytes of the filesystem that a directory is on, or will be created on. `None` where it is not
+/// known.
+pub fn disk_len(dir: &Path) -> Option<u64> {
+    let dir = dir.ancestors().find(|path| path.exists())?;
+    sys::disk_len(dir)
+}
+
 /// Returns whether `path` is a device, a pipe or the like, which is written to and not replaced.
 pub fn is_stream(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())

@@ -181,6 +181,18 @@ pub(crate) fn next_data(_: &File, offset: u64, len: u64) -> Option<std::ops::Ran
     (offset < len).then_some(offset..len)
 }
 
+/// Returns the length of the filesystem that `path` is on, in bytes.
+#[cfg(target_os = "linux")]
+pub(crate) fn disk_len(path: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(path).ok()?;
+    found.f_blocks.checked_mul(found.f_frsize)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn disk_len(_: &Path) -> Option<u64> {
+    None
+}
+
 /// Starts writing a range of a file back to the disk, if the operating system takes the hint.
 #[cfg(target_os = "linux")]
 pub(crate) fn write_back(file: &File, offset: u64, len: u64) {

@@ -11,6 +11,8 @@ use super::{fail, store};
 use crate::diagnostic::{Diagnostic, printable, size};
 use crate::json_lines;
 use crate::oci::referrers;
+use crate::pieces;
+use crate::reporter::Reporter;
 use crate::store::usage;
 use crate::time;
 
@@ -31,7 +33,7 @@ pub struct Listed {
 }
 
 /// Lists all images, including corrupt ones, and fails if there are any.
-pub fn ls(dir: &Path, only_names: bool, is_json: bool) -> Result<(), Failure> {
+pub fn ls(dir: &Path, only_names: bool, is_json: bool, reporter: &dyn Reporter) -> Result<(), Failure> {
     let (mut images, errors) = images(dir)?;
     images.retain(|image| subject(&image.name).is_none());
     let text = if only_names {
@@ -55,6 +57,10 @@ pub fn ls(dir: &Path, only_names: bool, is_json: bool) -> Result<(), Failure> {
         table(["IMAGE", "DIGEST", "SIZE", "USED", "PLATFORMS"], &rows)
     };
     print(&text)?;
+    let (count, bytes) = pieces::usage(dir);
+    if count > 0 {
+        reporter.info(&format!("compressed pieces: {count}, {}", size(bytes)));
+    }
     fail(errors)
 }
 

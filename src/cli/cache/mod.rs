@@ -18,6 +18,7 @@ use crate::config::canonical;
 use crate::debian;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest, size};
 use crate::oci::{ImageGraph, Layout, Writer, graph, referrers};
+use crate::pieces;
 use crate::reporter::Reporter;
 use crate::resolve::kernel;
 use crate::store::{LayerCache, Store, usage};
@@ -109,7 +110,7 @@ impl Cache {
     pub fn run(self, environment: Environment, reporter: &TerminalReporter) -> Result<(), Failure> {
         let dir = environment.cache.clone().ok_or_else(super::no_cache)?;
         match self.command {
-            Command::Ls { names, json } => list::ls(&dir, names, json),
+            Command::Ls { names, json } => list::ls(&dir, names, json, reporter),
             Command::Import { from, images } => import(&dir, &from, images, reporter),
             Command::Export {
                 image,
@@ -292,11 +293,14 @@ fn shrink(dir: &Path, writer: &Writer, keep: Option<u64>, reporter: &dyn Reporte
 fn clean(dir: &Path, writer: &Writer, reporter: &dyn Reporter) -> Result<(), Failure> {
     // Corrupt layers have the name of an image's layer, and would stay.
     let (_, corrupt) = LayerCache::verify(dir);
-    let cleaned = writer.clean(&corrupt)?;
+    let mut cleaned = writer.clean(&corrupt)?;
     for path in kernel::verify(dir).1.into_iter().chain(debian::verify(dir).1) {
         let _ = std::fs::remove_file(path);
     }
-    build_record::clean(dir);
+    for (files, bytes) in [build_record::clean(dir), pieces::clean(dir)] {
+        cleaned.files += files;
+        cleaned.bytes += bytes;
+    }
     usage::clean(dir);
     let files = if cleaned.files == 1 { "file" } else { "files" };
     reporter.info(&format!("removed {} {files}, {}", cleaned.files, size(cleaned.bytes)));

@@ -13,6 +13,7 @@ use crate::build_record;
 use crate::debian;
 use crate::diagnostic::Diagnostic;
 use crate::oci::{Layout, cached_file, digest_of, referrers};
+use crate::pieces;
 use crate::reporter::Reporter;
 use crate::resolve::kernel;
 use crate::store::LayerCache;
@@ -62,6 +63,11 @@ pub fn verify(dir: &Path, policy: Option<&Path>, reporter: &dyn Reporter) -> Res
     count("build records", intact);
     errors.extend(corrupt.iter().map(|path| {
         corrupt_file(path, "the digest in it is wrong").help("run `moby cache clean`; the next build recreates it")
+    }));
+    let (intact, corrupt) = pieces::verify(dir);
+    count("compressed pieces", intact);
+    errors.extend(corrupt.iter().map(|path| {
+        corrupt_file(path, "its checksum is wrong").help("run `moby cache clean`; the next build recreates it")
     }));
     let (intact, corrupt) = debian::verify(dir);
     count("Debian packages", intact);

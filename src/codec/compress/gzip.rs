@@ -16,6 +16,8 @@ use deflate::{Encoder, Segment, Stats};
 use extents::{Data, Extents};
 
 use crate::codec::gzip_origin::GzipOrigin;
+use crate::content_id::ContentId;
+use crate::pieces::{Key, Made, Piece, PieceCache};
 
 /// Length of a part, in bytes. Smaller parts compress worse.
 const PART: u64 = 1 << 20;
@@ -41,6 +43,40 @@ struct CompressedPart {
     sum: crc32fast::Hasher,
     len: u64,
     stats: Stats,
+    /// Key of a part that the piece cache does not have.
+    new: Option<Key>,
+}
+
+/// Part that the piece cache does not have, in the bytes that were written.
+struct New {
+    key: Key,
+    crc: u32,
+    len: u64,
+    /// Offset and length of the compressed bytes.
+    at: (u64, u64),
+}
+
+/// Result of [`write_pieces`].
+#[derive(Default)]
+pub struct Written {
+    /// Work that was done with the bytes of the content.
+    pub stats: Stats,
+    /// Number of parts that the piece cache had.
+    pub reused: u64,
+    /// Number of parts that were made.
+    pub made: u64,
+    new: Vec<New>,
+}
+
+impl Written {
+    /// Adds the parts that the piece cache does not have to it, from the file that was written.
+    pub fn cache(self, file: &Extents, cache: &PieceCache) {
+        for New { key, crc, len, at } in self.new {
+            let bytes = file.part(at.0, at.1);
+            let len = len as u32;
+            cache.add(Made { key, crc, len, bytes });
+        }
+    }
 }
 
 /// Writes a content, compressed anew.
@@ -67,24 +103,40 @@ pub fn write(
             sum,
             len,
             stats,
+            new: None,
         })
     };
     write_member(plain, parts, jobs, Vec::new, work, out, progress).map(drop)
 }
 
-/// Writes an archive whose pieces end at the offsets `pieces`. Returns what was done with its bytes.
+/// Writes an archive whose pieces end at the offsets `pieces`. Parts that the piece cache has are not read.
 pub fn write_pieces(
     plain: &Extents,
     pieces: &[u64],
     jobs: usize,
     out: &mut dyn Write,
+    cache: &PieceCache,
     progress: super::ProgressFn<'_>,
-) -> io::Result<Stats> {
-    let read_record = |(): &mut (), origin: &GzipOrigin| origin.recorded().map(drop);
-    ordered::map(origins(plain).into_iter(), jobs, || (), read_record, |()| Ok(()))?;
+) -> io::Result<Written> {
     let starts = std::iter::once(&0).chain(pieces);
     let parts = starts.zip(pieces).flat_map(|(start, end)| divide(*start, *end));
-    let work = |(encoder, buffer): &mut (Encoder, Vec<u8>), part: Part| {
+    let keyed = |part: Part| match cache.program() {
+        Some(program) => key(plain, part, program).map(|key| (part, Some(key))),
+        None => Ok((part, None)),
+    };
+    let parts: Vec<(Part, Option<Key>)> = parts.map(keyed).collect::<io::Result<_>>()?;
+    let is_missing = |key: &Option<Key>| !key.is_some_and(|key| cache.has(&key));
+    let missing = parts.iter().filter(|(_, key)| is_missing(key));
+    let missing: Vec<Extents> = missing.map(|(part, _)| part.of(plain)).collect();
+    let read_record = |(): &mut (), origin: &GzipOrigin| origin.recorded().map(drop);
+    ordered::map(origins(&missing).into_iter(), jobs, || (), read_record, |()| Ok(()))?;
+    drop(missing);
+    let work = |(encoder, buffer): &mut (Encoder, Vec<u8>), (part, key): (Part, Option<Key>)| {
+        if let Some(found) = key.and_then(|key| cache.get(&key))
+            && u64::from(found.len) == part.len
+        {
+            return Ok(found.into());
+        }
         let sum = read(plain, part, buffer)?;
         let segments = segments(plain, part)?;
         let mut bytes = Vec::with_capacity(part.len as usize / 2 + 64);
@@ -94,14 +146,51 @@ pub fn write_pieces(
             sum,
             len: part.len,
             stats,
+            new: key,
         })
     };
-    write_member(plain, parts, jobs, Default::default, work, out, progress)
+    write_member(plain, parts.into_iter(), jobs, Default::default, work, out, progress)
 }
 
-/// Returns the gzip files of which a content has parts, in the order of their digests.
-pub fn origins(plain: &Extents) -> Vec<&GzipOrigin> {
-    let slices = plain.extents().iter().filter_map(|extent| match extent.data() {
+impl From<Piece> for CompressedPart {
+    fn from(piece: Piece) -> Self {
+        let len = u64::from(piece.len);
+        CompressedPart {
+            bytes: piece.bytes,
+            sum: crc32fast::Hasher::new_with_initial_len(piece.crc, len),
+            len,
+            stats: Stats::default(),
+            new: None,
+        }
+    }
+}
+
+impl Part {
+    /// Returns the content of the part with its window.
+    fn of(self, plain: &Extents) -> Extents {
+        plain.part(self.start - self.window, self.window + self.len)
+    }
+}
+
+/// Returns the key of a part: a hash of its content, of the gzip files that the content is from, and of the program.
+fn key(plain: &Extents, part: Part, program: &str) -> io::Result<Key> {
+    let content = part.of(plain);
+    let mut purpose = format!("gzip part {} of {program}", part.window);
+    for extent in content.extents() {
+        let origin = match extent.data() {
+            Data::Slice(slice) => GzipOrigin::of(&**slice.blob()),
+            Data::Bytes { .. } => None,
+        };
+        purpose.push(' ');
+        purpose.push_str(origin.map_or("-", GzipOrigin::digest));
+    }
+    Ok(Key(ContentId::from_content(&content)?.derive(&purpose)))
+}
+
+/// Returns the gzip files of which contents have parts, in the order of their digests.
+pub fn origins(contents: &[Extents]) -> Vec<&GzipOrigin> {
+    let extents = contents.iter().flat_map(|content| content.extents());
+    let slices = extents.filter_map(|extent| match extent.data() {
         Data::Slice(slice) => GzipOrigin::of(&**slice.blob()),
         Data::Bytes { .. } => None,
     });
@@ -168,21 +257,38 @@ fn segments(plain: &Extents, part: Part) -> io::Result<Vec<Segment<'_>>> {
 }
 
 /// Writes one member from its parts.
-fn write_member<W>(
+fn write_member<I: Send, W>(
     plain: &Extents,
-    parts: impl Iterator<Item = Part> + Send,
+    parts: impl Iterator<Item = I> + Send,
     jobs: usize,
     state: impl Fn() -> W + Sync,
-    work: impl Fn(&mut W, Part) -> io::Result<CompressedPart> + Sync,
+    work: impl Fn(&mut W, I) -> io::Result<CompressedPart> + Sync,
     out: &mut dyn Write,
     progress: super::ProgressFn<'_>,
-) -> io::Result<Stats> {
+) -> io::Result<Written> {
     out.write_all(&HEADER)?;
+    let mut at = HEADER.len() as u64;
     let mut sum = crc32fast::Hasher::new();
-    let mut stats = Stats::default();
+    let mut written = Written::default();
     ordered::map(parts, jobs, state, work, |done: CompressedPart| {
         sum.combine(&done.sum);
-        stats += done.stats;
+        written.stats += done.stats;
+        if done.stats == Stats::default() {
+            written.reused += 1;
+        } else {
+            written.made += 1;
+        }
+        let len = done.bytes.len() as u64;
+        if let Some(key) = done.new {
+            let crc = done.sum.finalize();
+            written.new.push(New {
+                key,
+                crc,
+                len: done.len,
+                at: (at, len),
+            });
+        }
+        at += len;
         progress(done.len);
         out.write_all(&done.bytes)
     })?;
@@ -190,5 +296,5 @@ fn write_member<W>(
     out.write_all(&sum.finalize().to_le_bytes())?;
     // The length is stored modulo 2^32.
     out.write_all(&(plain.len() as u32).to_le_bytes())?;
-    Ok(stats)
+    Ok(written)
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use extents::{Extents, FileBlob};
 
 use crate::content_id::ContentId;
+use crate::pieces::PieceCache;
 
 /// Compression algorithm with its level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +169,7 @@ pub fn compress(
 }
 
 /// Compresses a cpio archive to an unnamed file in `dir`. For gzip without a level, the parts of the archive that
-/// come from gzip files are copied from there as they are.
+/// come from gzip files are copied from there as they are, and parts that the piece cache has are not made again.
 ///
 /// # Errors
 /// Read and write errors.
@@ -177,17 +178,23 @@ pub fn compress_archive(
     compression: Compression,
     jobs: usize,
     dir: &Path,
+    cache: &PieceCache,
     progress: ProgressFn<'_>,
 ) -> io::Result<Extents> {
     let plain = &archive.content;
     if compression != Compression::Gzip(None) {
         return compress(plain, compression, jobs, dir, progress);
     }
-    let origins: Vec<&str> = gzip::origins(plain).iter().map(|origin| origin.digest()).collect();
+    let origins = gzip::origins(std::slice::from_ref(plain));
+    let origins: Vec<&str> = origins.iter().map(|origin| origin.digest()).collect();
     let digest = ContentId::from_content(plain)?.derive(&format!("gzip of {}", origins.join(" ")));
-    to_unnamed_file(dir, digest, |out| {
-        gzip::write_pieces(plain, &archive.pieces, jobs, out, progress).map(drop)
-    })
+    let mut written = gzip::Written::default();
+    let kept = to_unnamed_file(dir, digest, |out| {
+        written = gzip::write_pieces(plain, &archive.pieces, jobs, out, cache, progress)?;
+        Ok(())
+    })?;
+    written.cache(&kept, cache);
+    Ok(kept)
 }
 
 /// Stores the output of `write` in an unnamed file in `dir`.
@@ -370,7 +377,9 @@ mod tests {
             let done = std::cell::Cell::new(0);
             let progress = |bytes| done.set(done.get() + bytes);
             let mut bytes = Vec::new();
-            let stats = gzip::write_pieces(&archive.content, &archive.pieces, jobs, &mut bytes, &progress).unwrap();
+            let cache = PieceCache::default();
+            let written = gzip::write_pieces(&archive.content, &archive.pieces, jobs, &mut bytes, &cache, &progress);
+            let stats = written.unwrap().stats;
             assert_eq!(done.get(), archive.content.len());
             (bytes, stats, reused, archive)
         };
@@ -388,14 +397,15 @@ mod tests {
         assert!(filtered("gzip", &["-dc"], other) == plain);
         // The content ID depends on the blobs that the content is from.
         let dir = tempfile::tempdir().unwrap();
+        let cache = PieceCache::default();
         let digest = |origin| {
             let archive = pack(origin, 1).3;
-            let kept = compress_archive(&archive, Compression::default(), 1, dir.path(), &|_| {}).unwrap();
+            let kept = compress_archive(&archive, Compression::default(), 1, dir.path(), &cache, &|_| {}).unwrap();
             ContentId::from_content(&kept).unwrap().derive("")
         };
         assert_ne!(digest(true), digest(false));
         // A level compresses anew.
-        let kept = compress_archive(&archive, Compression::Gzip(Some(9)), 1, dir.path(), &|_| {}).unwrap();
+        let kept = compress_archive(&archive, Compression::Gzip(Some(9)), 1, dir.path(), &cache, &|_| {}).unwrap();
         let mut anew = Vec::new();
         write(&archive.content, Compression::Gzip(Some(9)), 1, &mut anew, &|_| {}).unwrap();
         assert!(kept.to_vec().unwrap() == anew);
@@ -420,7 +430,9 @@ mod tests {
         tree.insert(b"a", meta.clone(), kind, &meta).unwrap();
         let archive = cpio::plan_pieces(&tree).unwrap();
         let mut bytes = Vec::new();
-        let stats = gzip::write_pieces(&archive.content, &archive.pieces, 1, &mut bytes, &|_| {}).unwrap();
+        let cache = PieceCache::default();
+        let written = gzip::write_pieces(&archive.content, &archive.pieces, 1, &mut bytes, &cache, &|_| {});
+        let stats = written.unwrap().stats;
         assert_eq!(stats.compressed, archive.content.len());
         assert!(filtered("gzip", &["-dc"], bytes) == archive.content.to_vec().unwrap());
     }

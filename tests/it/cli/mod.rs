@@ -26,6 +26,7 @@ mod lock;
 mod locked_signers;
 mod modules;
 mod outputs;
+mod pieces;
 mod readers;
 mod report;
 mod rootfs;
