@@ -18,7 +18,7 @@ use crate::documents::{self, Subject};
 use crate::output::{self, Staged};
 use crate::pieces::PieceCache;
 use crate::plan::{self, Planner};
-use crate::reporter::Reporter;
+use crate::reporter::{Counter, Progress, Reporter};
 use crate::request::{Document, Request};
 use crate::resolve::{self, Resolved};
 use crate::store::{self, Store};
@@ -110,6 +110,7 @@ fn attempt(request: &Request, reporter: &dyn Reporter) -> Result<Built, Failure>
             _ => None,
         };
         verify(&resolved, verifiers)?;
+        reporter.progress(Progress::Count(Counter::Verified, resolved.store.verified()));
         let files = staged?.commit(reporter).map_err(Diagnostic::from)?;
         pieces.save();
         // A file that the YAML names may have been changed while it was read.

@@ -16,6 +16,53 @@ pub enum Progress<'a> {
     Layer(&'a str),
     /// Advances by a number of bytes.
     Advance(u64),
+    /// Adds to a counter.
+    Count(Counter, u64),
+}
+
+/// Work of a build that is counted: in bytes, and pieces by their number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counter {
+    /// Cached layers and their blobs that were read to verify them.
+    Verified,
+    /// Content of layers that was decompressed.
+    Inflated,
+    /// Content of initrds that was copied as bits of gzip layers.
+    Copied,
+    /// Content of initrds that was encoded again from the tokens of gzip layers.
+    Encoded,
+    /// Content of initrds that was compressed.
+    Compressed,
+    /// Pieces of initrds that were made.
+    PiecesMade,
+    /// Pieces of initrds that the cache had.
+    PiecesReused,
+}
+
+impl Counter {
+    /// All counters.
+    pub const ALL: [Counter; 7] = [
+        Counter::Verified,
+        Counter::Inflated,
+        Counter::Copied,
+        Counter::Encoded,
+        Counter::Compressed,
+        Counter::PiecesMade,
+        Counter::PiecesReused,
+    ];
+
+    /// Returns the name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Counter::Verified => "verified",
+            Counter::Inflated => "inflated",
+            Counter::Copied => "copied",
+            Counter::Encoded => "encoded",
+            Counter::Compressed => "compressed",
+            Counter::PiecesMade => "piecesMade",
+            Counter::PiecesReused => "piecesReused",
+        }
+    }
 }
 
 /// Receives notices and progress. Several threads may report at once.

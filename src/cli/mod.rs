@@ -77,8 +77,8 @@ struct Moby {
     /// Print errors only
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// Print the causes of errors. LEVEL is as in LinuxKit: 0 is --quiet, 1 is the default, 2 or more
-    /// prints causes
+    /// Print the causes of errors, and for builds the work that was done. LEVEL is as in LinuxKit: 0 is
+    /// --quiet, 1 is the default, 2 or more prints these
     #[arg(short, long, global = true, value_name = "LEVEL", require_equals = true, num_args = 0..=1, default_missing_value = "2")]
     verbose: Option<u8>,
     /// Image cache directory [default: $MOBY_CACHE, $LINUXKIT_CACHE or ~/.linuxkit/cache]
@@ -172,7 +172,13 @@ impl Moby {
             self.registry,
         )?;
         match self.command {
-            Command::Build(build) => build.run(environment, &reporter),
+            Command::Build(build) => {
+                build.run(environment, &reporter)?;
+                if self.verbose.is_some_and(|level| level > 1) {
+                    reporter.report_counters();
+                }
+                Ok(())
+            }
             Command::Check(check) => check.run(&reporter),
             Command::Schema => print(&format!("{:#}\n", crate::config::schema::schema())),
             Command::Run(run) => run.run(environment.cache, &reporter),

@@ -1,6 +1,6 @@
 //! Reports on standard error: progress bars on a terminal, lines elsewhere, nothing with `--quiet`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::diagnostic::printable;
-use crate::reporter::{Progress, Reporter};
+use crate::reporter::{Counter, Progress, Reporter};
 
 /// Interval at which a terminal is updated.
 const TICK: Duration = Duration::from_millis(100);
@@ -23,6 +23,7 @@ pub struct TerminalReporter {
     quiet: bool,
     bar: Option<ProgressBar>,
     images: Mutex<BTreeSet<String>>,
+    counts: Mutex<BTreeMap<Counter, u64>>,
 }
 
 impl TerminalReporter {
@@ -34,7 +35,19 @@ impl TerminalReporter {
             quiet,
             bar: terminal.then(bar),
             images: Mutex::default(),
+            counts: Mutex::default(),
         }
+    }
+
+    /// Reports the work that was counted, and the largest resident set of the program in bytes, where it is known.
+    pub fn report_counters(&self) {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = |counter: Counter| counts.get(&counter).copied().unwrap_or_default();
+        let mut fields: Vec<String> = Counter::ALL
+            .map(|counter| format!("\"{}\": {}", counter.name(), count(counter)))
+            .to_vec();
+        fields.extend(peak_memory().map(|bytes| format!("\"peakMemory\": {bytes}")));
+        self.info(&format!("counters: {{{}}}", fields.join(", ")));
     }
 }
 
@@ -75,6 +88,10 @@ impl Reporter for TerminalReporter {
                 bar.reset();
                 animate(bar);
             }
+            (Progress::Count(counter, number), _) => {
+                let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+                *counts.entry(counter).or_default() += number;
+            }
             (Progress::Layer(image), Some(bar)) => bar.set_message(image.to_owned()),
             (Progress::Advance(bytes), Some(bar)) => bar.inc(bytes),
             (Progress::Layer(image), None) => {
@@ -86,6 +103,14 @@ impl Reporter for TerminalReporter {
             (Progress::Begin { .. } | Progress::Advance(_), None) => {}
         }
     }
+}
+
+/// Returns the largest resident set of the program in bytes (proc_pid_status(5), `VmHWM`).
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
 }
 
 /// Redraws a bar regularly, which takes a thread: none is started where the system refuses it, since the

@@ -53,6 +53,11 @@ impl GzipOrigin {
         self.recorded.set(Some(recorded)).ok();
     }
 
+    /// Returns whether the file was read.
+    pub fn is_recorded(&self) -> bool {
+        self.recorded.get().is_some()
+    }
+
     /// Returns the record of the file, which is read now if it was not before. None if the file is corrupt.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Error, Layer, digest};
 use crate::codec::decompress;
-use crate::reporter::Progress;
+use crate::reporter::{Counter, Progress};
 
 /// Length of the parts in which a layer is decompressed, in bytes.
 const PART_LEN: usize = 256 << 10;
@@ -99,6 +99,7 @@ fn decompress(
     let slice = source.slice;
     let compressed = slice.len();
     let limit = decompress::limit(compressed);
+    let progress = source.progress;
     let mut reader = decompress::Reader::new(source).map_err(|source| unreadable(layer, source))?;
     let mut len = 0u64;
     loop {
@@ -114,6 +115,7 @@ fn decompress(
                 limit,
             });
         }
+        progress(Progress::Count(Counter::Inflated, part.len() as u64));
         if part.is_empty() {
             return Ok(reader.into_recorded(Extents::from_slice(slice.clone())));
         }

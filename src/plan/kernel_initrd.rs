@@ -64,15 +64,16 @@ impl BootParts {
             total: archive.content.len(),
         });
         let progress = |bytes| reporter.progress(Progress::Advance(bytes));
-        let initrd =
-            compress::compress_archive(&archive, compression, jobs, dir, pieces, &progress).map_err(|source| {
-                Error::Write {
-                    path: dir.to_owned(),
-                    source,
-                }
-            })?;
+        let compressed = compress::compress_archive(&archive, compression, jobs, dir, pieces, &progress);
+        let compressed = compressed.map_err(|source| Error::Write {
+            path: dir.to_owned(),
+            source,
+        })?;
+        for (counter, number) in compressed.counts {
+            reporter.progress(Progress::Count(counter, number));
+        }
         Ok(BootParts {
-            initrd: Some(initrd),
+            initrd: Some(compressed.content),
             initrd_len: archive.content.len(),
             ..self.clone()
         })

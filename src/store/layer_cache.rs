@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use deflate::Recorded;
 use extents::emit::StagedFile;
-use extents::{Extents, FileBlob, Slice, emit};
+use extents::{Blob, Extents, FileBlob, Slice, emit};
 
 use crate::codec::gzip_origin::GzipOrigin;
 use crate::oci::layer::{ProgressFn, copy, mismatch};
@@ -30,6 +30,8 @@ pub struct LayerCache {
     /// Leaves the verification of cached layers to [`LayerCache::verify_pending`].
     deferred: bool,
     pending: Mutex<VecDeque<Pending>>,
+    /// Number of bytes that [`LayerCache::verify_pending`] has read.
+    verified: AtomicU64,
     corrupt: AtomicBool,
     unwritable: OnceLock<Error>,
 }
@@ -53,6 +55,7 @@ impl LayerCache {
             ready: Mutex::default(),
             deferred: false,
             pending: Mutex::default(),
+            verified: AtomicU64::new(0),
             corrupt: AtomicBool::new(false),
             unwritable: OnceLock::new(),
         }
@@ -73,6 +76,8 @@ impl LayerCache {
         let next = || locked(&self.pending).pop_front();
         while let Some(pending) = next() {
             self.verify_compressed(&pending.layer, &pending.compressed)?;
+            let len = pending.compressed.len() + pending.cached.len();
+            self.verified.fetch_add(len, Ordering::Relaxed);
             let found = digest_of(&content(pending.cached)).unwrap_or_else(|error| error.to_string());
             if found != pending.layer.diff_id {
                 self.corrupt.store(true, Ordering::Relaxed);
@@ -81,6 +86,11 @@ impl LayerCache {
             }
         }
         Ok(())
+    }
+
+    /// Returns the number of bytes that were read to verify layers that had been used unverified.
+    pub fn verified(&self) -> u64 {
+        self.verified.load(Ordering::Relaxed)
     }
 
     /// Returns whether a corrupt cached layer was found; a second attempt decompresses it again.

@@ -298,6 +298,11 @@ impl Store {
         self.layers.verify_pending()
     }
 
+    /// Returns the number of bytes that [`Store::verify_pending`] has read.
+    pub fn verified(&self) -> u64 {
+        self.layers.verified()
+    }
+
     /// Returns whether a corrupt cached layer was removed; a second attempt rebuilds it.
     pub fn has_corrupt_layer(&self) -> bool {
         self.layers.has_corrupt()

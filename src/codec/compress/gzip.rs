@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use deflate::{Encoder, Segment, Stats};
+use deflate::{Encoder, Recorded, Segment, Stats};
 use extents::{Data, Extents};
 
 use crate::codec::gzip_origin::GzipOrigin;
@@ -65,6 +65,8 @@ pub struct Written {
     pub reused: u64,
     /// Number of parts that were made.
     pub made: u64,
+    /// Number of bytes of gzip files' contents that were inflated to record the blocks.
+    pub inflated: u64,
     new: Vec<New>,
 }
 
@@ -128,8 +130,17 @@ pub fn write_pieces(
     let is_missing = |key: &Option<Key>| !key.is_some_and(|key| cache.has(&key));
     let missing = parts.iter().filter(|(_, key)| is_missing(key));
     let missing: Vec<Extents> = missing.map(|(part, _)| part.of(plain)).collect();
-    let read_record = |(): &mut (), origin: &GzipOrigin| origin.recorded().map(drop);
-    ordered::map(origins(&missing).into_iter(), jobs, || (), read_record, |()| Ok(()))?;
+    let read_record = |(): &mut (), origin: &GzipOrigin| {
+        let is_new = !origin.is_recorded();
+        let recorded = origin.recorded()?.filter(|_| is_new);
+        Ok(recorded.map_or(0, Recorded::len))
+    };
+    let mut inflated = 0;
+    let add = |len: u64| {
+        inflated += len;
+        Ok::<(), io::Error>(())
+    };
+    ordered::map(origins(&missing).into_iter(), jobs, || (), read_record, add)?;
     drop(missing);
     let work = |(encoder, buffer): &mut (Encoder, Vec<u8>), (part, key): (Part, Option<Key>)| {
         if let Some(found) = key.and_then(|key| cache.get(&key))
@@ -149,7 +160,9 @@ pub fn write_pieces(
             new: key,
         })
     };
-    write_member(plain, parts.into_iter(), jobs, Default::default, work, out, progress)
+    let mut written = write_member(plain, parts.into_iter(), jobs, Default::default, work, out, progress)?;
+    written.inflated = inflated;
+    Ok(written)
 }
 
 impl From<Piece> for CompressedPart {

@@ -16,6 +16,7 @@ use extents::{Extents, FileBlob};
 
 use crate::content_id::ContentId;
 use crate::pieces::PieceCache;
+use crate::reporter::Counter;
 
 /// Compression algorithm with its level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,6 +169,15 @@ pub fn compress(
     to_unnamed_file(dir, digest, |out| write(plain, compression, jobs, out, progress))
 }
 
+/// Compressed archive, and the work that it took.
+#[derive(Clone, Debug)]
+pub struct CompressedArchive {
+    /// Compressed bytes.
+    pub content: Extents,
+    /// Work by its kind.
+    pub counts: Vec<(Counter, u64)>,
+}
+
 /// Compresses a cpio archive to an unnamed file in `dir`. For gzip without a level, the parts of the archive that
 /// come from gzip files are copied from there as they are, and parts that the piece cache has are not made again.
 ///
@@ -180,10 +190,12 @@ pub fn compress_archive(
     dir: &Path,
     cache: &PieceCache,
     progress: ProgressFn<'_>,
-) -> io::Result<Extents> {
+) -> io::Result<CompressedArchive> {
     let plain = &archive.content;
     if compression != Compression::Gzip(None) {
-        return compress(plain, compression, jobs, dir, progress);
+        let content = compress(plain, compression, jobs, dir, progress)?;
+        let counts = vec![(Counter::Compressed, plain.len())];
+        return Ok(CompressedArchive { content, counts });
     }
     let origins = gzip::origins(std::slice::from_ref(plain));
     let origins: Vec<&str> = origins.iter().map(|origin| origin.digest()).collect();
@@ -193,8 +205,16 @@ pub fn compress_archive(
         written = gzip::write_pieces(plain, &archive.pieces, jobs, out, cache, progress)?;
         Ok(())
     })?;
+    let counts = vec![
+        (Counter::Inflated, written.inflated),
+        (Counter::Copied, written.stats.copied),
+        (Counter::Encoded, written.stats.encoded),
+        (Counter::Compressed, written.stats.compressed),
+        (Counter::PiecesMade, written.made),
+        (Counter::PiecesReused, written.reused),
+    ];
     written.cache(&kept, cache);
-    Ok(kept)
+    Ok(CompressedArchive { content: kept, counts })
 }
 
 /// Stores the output of `write` in an unnamed file in `dir`.
@@ -401,14 +421,14 @@ mod tests {
         let digest = |origin| {
             let archive = pack(origin, 1).3;
             let kept = compress_archive(&archive, Compression::default(), 1, dir.path(), &cache, &|_| {}).unwrap();
-            ContentId::from_content(&kept).unwrap().derive("")
+            ContentId::from_content(&kept.content).unwrap().derive("")
         };
         assert_ne!(digest(true), digest(false));
         // A level compresses anew.
         let kept = compress_archive(&archive, Compression::Gzip(Some(9)), 1, dir.path(), &cache, &|_| {}).unwrap();
         let mut anew = Vec::new();
         write(&archive.content, Compression::Gzip(Some(9)), 1, &mut anew, &|_| {}).unwrap();
-        assert!(kept.to_vec().unwrap() == anew);
+        assert!(kept.content.to_vec().unwrap() == anew);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod bundle;
 mod cache;
 mod check;
 mod corpus;
+mod counters;
 #[cfg(feature = "inspect")]
 mod diff;
 mod disk;
