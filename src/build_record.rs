@@ -279,8 +279,40 @@ fn checksum(file: &Extents) -> io::Result<String> {
 
 /// Lists everything that the outputs of a build depend on.
 fn inputs(request: &Request, resolved: &Resolved) -> io::Result<Value> {
+    // A new field is an input, or is left out here for a reason.
+    let Request {
+        arch,
+        formats,
+        compression,
+        disk_compression,
+        root,
+        verity,
+        size,
+        decompress_kernel,
+        sbom,
+        documents,
+        #[cfg(feature = "sign")]
+        provenance_key,
+        time,
+        // Only the digests that these lead to count.
+        config: _,
+        image_sources: _,
+        policy: _,
+        #[cfg(feature = "registry")]
+            registry: _,
+        lock: _,
+        sources: _,
+        debs: _,
+        // `name` says when these count.
+        target: _,
+        name: _,
+        // These change no bits.
+        reuse: _,
+        cache_size: _,
+        jobs: _,
+    } = request;
     let program = crate::program::identity().ok_or(io::ErrorKind::NotFound)?;
-    let compression = |compression: Option<Compression>| compression.map(|compression| compression.to_string());
+    let text = |compression: &Option<Compression>| compression.map(|compression| compression.to_string());
     let images: Vec<Value> = resolved.images.values().map(image).collect::<io::Result<_>>()?;
     let loaders = resolved.boot_loaders.iter().map(|(loader, found)| {
         let found = match found {
@@ -290,27 +322,27 @@ fn inputs(request: &Request, resolved: &Resolved) -> io::Result<Value> {
         Ok(json!([format!("{loader:?}"), found]))
     });
     #[cfg(feature = "sign")]
-    let key = request.provenance_key.as_ref().map(|key| key.0.public().fingerprint());
+    let key = provenance_key.as_ref().map(|key| key.0.public().fingerprint());
     #[cfg(not(feature = "sign"))]
     let key = None::<String>;
     Ok(json!({
         "version": VERSION,
         "program": program,
         "config": serde_json::to_value(&resolved.config)?,
-        "arch": request.arch.name(),
-        "formats": request.formats.iter().map(|format| format.name).collect::<Vec<_>>(),
+        "arch": arch.name(),
+        "formats": formats.iter().map(|format| format.name).collect::<Vec<_>>(),
         "name": name(request),
         "opaqueWhiteouts": request.image_sources.opaque_whiteouts,
-        "compression": compression(request.compression),
-        "diskCompression": compression(request.disk_compression),
-        "root": request.root.map(|root| format!("{root:?}")),
-        "verity": request.verity,
-        "size": request.size,
-        "decompressKernel": request.decompress_kernel,
-        "sbom": request.sbom.as_ref().map(|sbom| json!([sbom.path, sbom.time])),
-        "documents": request.documents.iter().map(|document| document.suffix()).collect::<Vec<_>>(),
+        "compression": text(compression),
+        "diskCompression": text(disk_compression),
+        "root": root.map(|root| format!("{root:?}")),
+        "verity": verity,
+        "size": size,
+        "decompressKernel": decompress_kernel,
+        "sbom": sbom.as_ref().map(|sbom| json!([sbom.path, sbom.time])),
+        "documents": documents.iter().map(|document| document.suffix()).collect::<Vec<_>>(),
         "provenanceKey": key.map(|key| key.to_string()),
-        "time": request.time,
+        "time": time,
         "images": images,
         "bootLoaders": loaders.collect::<io::Result<Vec<Value>>>()?,
         "layouts": layouts(resolved).map_err(io::Error::other)?,
