@@ -27,6 +27,7 @@ pub mod diff;
 pub mod documents;
 #[cfg(feature = "inspect")]
 pub mod inspect;
+mod installed;
 mod json_lines;
 mod kernel;
 pub mod kmod;

@@ -60,7 +60,7 @@ pub fn boot_files(resolved: &Resolved) -> Result<BootFiles, Diagnostics> {
         let unpacked = match image {
             Err(missing) => Err(missing.clone()),
             Ok(image) => {
-                let store = &resolved.boot_store;
+                let store = &resolved.store;
                 let prepared = store.prepare(std::slice::from_ref(image), 1, &|_| {});
                 let unpacked = prepared.and_then(|()| store.tree(image));
                 Ok(unpacked.map_err(Diagnostic::from)?)

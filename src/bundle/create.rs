@@ -112,7 +112,7 @@ impl Content {
         // Beyond the air gap, the lock names the images of packages, and the digests that were taken.
         let lock = self::lock(yaml, options)?;
         images.pins = lock.pins();
-        let store = Store::open(&resolve::with_installed(&images)).map_err(Diagnostic::from)?;
+        let store = Store::open(&images).map_err(Diagnostic::from)?;
         for name in names {
             self.add_image(&name, &yaml.config, &store, options)?;
         }

@@ -4,6 +4,7 @@ mod build;
 mod bundle;
 mod cache;
 mod check;
+mod completion;
 #[cfg(feature = "inspect")]
 mod diff;
 mod explain;
@@ -126,6 +127,8 @@ enum Command {
     /// Sign images and files with a private key
     #[cfg(feature = "sign")]
     Sign(sign::Sign),
+    /// Print the completions of a shell
+    Completion(completion::Completion),
     /// List the output formats
     Formats(formats::Formats),
     /// Print the version
@@ -195,6 +198,7 @@ impl Moby {
             Command::Logout(logout) => logout.run(&reporter),
             #[cfg(feature = "sign")]
             Command::Sign(sign) => sign.run(environment, &reporter),
+            Command::Completion(completion) => completion.run(),
             Command::Formats(formats) => formats.run(),
             Command::Version => print(concat!("moby ", env!("CARGO_PKG_VERSION"), "\n")),
         }
@@ -210,7 +214,7 @@ pub fn command() -> clap::Command {
 pub struct Environment {
     /// Cache directory: the one given, else LinuxKit's.
     pub cache: Option<PathBuf>,
-    /// Cache directories of others, which are only read.
+    /// Cache directories of others and the images installed with the program, which are only read.
     pub shared: Vec<PathBuf>,
     /// Time of generated files, in seconds since 1970.
     pub time: i64,
@@ -235,7 +239,7 @@ impl Environment {
         };
         Ok(Environment {
             cache: cache(cache_option),
-            shared: if shared.is_empty() { shared_caches() } else { shared },
+            shared: shared_caches(shared),
             time,
             #[cfg(feature = "registry")]
             registry,
@@ -255,11 +259,14 @@ impl Environment {
     }
 }
 
-/// Returns the cache directories of others that the environment names.
-fn shared_caches() -> Vec<PathBuf> {
+/// Returns the read-only cache directories: those given, else those that the environment names; then what
+/// is installed with the program.
+fn shared_caches(given: Vec<PathBuf>) -> Vec<PathBuf> {
     let value = std::env::var_os("MOBY_CACHE_FROM").unwrap_or_default();
-    let paths = std::env::split_paths(&value);
-    paths.filter(|path| !path.as_os_str().is_empty()).collect()
+    let named = std::env::split_paths(&value).filter(|path| !path.as_os_str().is_empty());
+    let mut caches = if given.is_empty() { named.collect() } else { given };
+    caches.extend(crate::installed::layout());
+    caches
 }
 
 /// Runs the command that the arguments name.

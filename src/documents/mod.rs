@@ -107,7 +107,7 @@ fn bom(request: &Request, resolved: &Resolved, system: &System) -> Result<Bom, D
     // Loaders that are missing are not in an output either.
     for image in resolved.boot_loaders.values().flatten() {
         if !images.contains_key(image.name.as_str()) {
-            images.insert(&image.name, image_bom(&resolved.boot_store, image, request)?);
+            images.insert(&image.name, image_bom(&resolved.store, image, request)?);
         }
     }
     Ok(Bom {

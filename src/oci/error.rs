@@ -267,6 +267,7 @@ impl Error {
                     "run `{}`, or pass a layout or archive that has it with --layout",
                     pull_command(name, *arch)
                 ));
+                help.extend(crate::installed::help(name));
                 return help;
             }
             Error::Architecture { found, .. } => return vec![other_architecture(found)],

@@ -11,7 +11,7 @@ use crate::plan::Support;
 use crate::plan::boot_files::Loader;
 use crate::plan::formats::{Format, Layout, RootMount};
 use crate::request::Request;
-use crate::store::{self, Image, Store};
+use crate::store::{Image, Store};
 
 /// Need for a boot loader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,13 +80,6 @@ pub fn init(format: &Format, config: &Config, support: &Support, mount: &RootMou
     }
 }
 
-/// Returns the sources of boot loaders: those of images, and what is installed beside the program.
-pub fn store_options(images: &store::Options) -> store::Options {
-    let mut options = images.clone();
-    options.layouts.extend(installed());
-    options
-}
-
 /// Finds the images of boot loaders that a YAML does not name, and that are no packages of a source tree:
 /// the fields that would name them, and their names.
 pub fn implied(config: &Config, store: &Store) -> Vec<(&'static str, String)> {
@@ -146,14 +139,16 @@ pub fn find(
         }
     };
     let Some(name) = name else {
-        return Err(Diagnostic::error(format!(
-            "cannot find a boot loader for {purpose}: no image docker.io/moby/{package} in the layouts or the cache"
+        let repository = repository(package);
+        let mut error = Diagnostic::error(format!(
+            "cannot find a boot loader for {purpose}: no image {repository} in the layouts or the cache"
         ))
         .help(format!(
             "run `moby pkg build pkg/{package}{}` in moby's source tree, or name an image under `{field}` in the YAML",
             request.arch.flag()
-        ))
-        .into());
+        ));
+        error.help.extend(crate::installed::help(&repository));
+        return Err(error.into());
     };
     if packages.is_pending(&name) {
         return Ok(None);
@@ -167,13 +162,6 @@ pub fn find(
         trust::check_image(policy, &found, store.layouts()).map_err(field)?;
     }
     Ok(Some(found))
-}
-
-/// Finds the layout that is installed with the program: `share/moby/images` beside its `bin`.
-fn installed() -> Option<PathBuf> {
-    let program = std::env::current_exe().ok()?;
-    let layout = program.parent()?.parent()?.join("share/moby/images");
-    layout.join("index.json").is_file().then_some(layout)
 }
 
 /// Finds the directory of a package in the source tree that the program was built in.

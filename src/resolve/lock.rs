@@ -321,7 +321,7 @@ impl LockBuilder<'_> {
 
     /// Locks the boot loaders that the YAML does not name, as far as they are in the layouts.
     fn loaders(&self, lock: &mut Lock) -> Result<(), Diagnostics> {
-        let store = Store::open(&boot_loaders::store_options(&self.options.image_sources)).map_err(Diagnostic::from)?;
+        let store = Store::open(&self.options.image_sources).map_err(Diagnostic::from)?;
         for (field, found) in boot_loaders::implied(self.config, &store) {
             let old = self.old.filter(|_| self.options.update != Update::All);
             let reference = old.and_then(|old| old.loader(field)).unwrap_or(&found).to_owned();

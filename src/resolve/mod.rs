@@ -35,22 +35,15 @@ pub struct Resolved {
     pub store: Store,
     /// Images by canonical name.
     pub images: Images,
-    /// Sources of the boot loaders' images.
-    pub boot_store: Store,
     /// Images of the boot loaders, or the reasons why there are none.
     pub boot_loaders: BTreeMap<Loader, Result<Image, Diagnostics>>,
-}
-
-/// Returns the sources of images, and what is installed beside the program.
-pub fn with_installed(images: &store::Options) -> store::Options {
-    boot_loaders::store_options(images)
 }
 
 /// Returns the names of the boot loaders' images: those that the formats of a request need, or without
 /// formats all that are available.
 pub fn loader_names(request: &Request, resolved: &Resolved) -> Vec<String> {
     if request.formats.is_empty() {
-        return boot_loaders::available(request, &resolved.config, &resolved.boot_store);
+        return boot_loaders::available(request, &resolved.config, &resolved.store);
     }
     let found = resolved.boot_loaders.values().flatten();
     found.map(|image| image.name.clone()).collect()
@@ -105,10 +98,9 @@ fn survey(
     let mut errors = check::request(request);
     let config = packages.replace(&request.config, &mut errors);
     errors.extend(trust::check_names(request, &config));
-    let boot_options = boot_loaders::store_options(&request.image_sources);
-    let (store, boot_store) = match (Store::open(&request.image_sources), Store::open(&boot_options)) {
-        (Ok(store), Ok(boot_store)) => (store, boot_store),
-        (Err(error), _) | (_, Err(error)) => {
+    let store = match Store::open(&request.image_sources) {
+        Ok(store) => store,
+        Err(error) => {
             errors.push(error.into());
             return (None, errors);
         }
@@ -139,7 +131,7 @@ fn survey(
     }
     let mut found = BTreeMap::new();
     for (loader, wanted) in wanted {
-        match boot_loaders::find((loader, wanted), request, &config, &boot_store, packages) {
+        match boot_loaders::find((loader, wanted), request, &config, &store, packages) {
             Err(found) if wanted == Need::Always => errors.extend(found.0),
             Ok(None) => {}
             Ok(Some(image)) => drop(found.insert(loader, Ok(image))),
@@ -151,7 +143,6 @@ fn survey(
         config,
         store,
         images,
-        boot_store,
         boot_loaders: found,
     };
     (Some(resolved), errors)

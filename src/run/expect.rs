@@ -77,6 +77,9 @@ pub fn request(host: u16, page: &Page, report: impl Fn(Result<(), String>) -> bo
         let outcome = match status {
             Ok(200..400) => Ok(()),
             Ok(status) => Err(format!("its status is {status}")),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                Err("no answer in time".to_owned())
+            }
             Err(error) => Err(error.to_string()),
         };
         let is_served = outcome.is_ok();

@@ -15,7 +15,8 @@ pub fn root() -> PathBuf {
 ///
 /// # Errors
 /// A command that cannot be started or fails.
-pub fn succeed(mut command: Command) -> Result {
+pub fn succeed(mut command: impl std::borrow::BorrowMut<Command>) -> Result {
+    let command = command.borrow_mut();
     let status = command.status().map_err(cannot(format!("run {command:?}")))?;
     if !status.success() {
         return Err(Error::new(format!("{command:?} ended with {status}")));

@@ -6,6 +6,7 @@ mod compare;
 mod cross;
 mod debian;
 mod deny;
+mod dist;
 mod docs;
 mod error;
 mod fuzz;
@@ -49,6 +50,9 @@ cargo xtask macos         check that moby and its tests compile for macOS
 cargo xtask deny          check licences, advisories and sources of the dependencies
 cargo xtask docs          write docs/reference/cli.md and the manual pages in target/man
                           --check compares, and checks links, YAML and tables of the pages
+cargo xtask dist [PLATFORM...]
+                          write archives for users into target/dist: linux-amd64, linux-arm64, windows-amd64
+                          --check writes that of this host from a debug build, unpacks and tries it
 ";
 
 fn main() -> ExitCode {
@@ -74,6 +78,7 @@ fn main() -> ExitCode {
         "package" => package::check(),
         "deny" => deny::check(),
         "docs" => docs::run(option.as_deref()),
+        "dist" => dist::run(&std::env::args().skip(2).collect::<Vec<_>>()),
         _ => {
             eprint!("{HELP}");
             return ExitCode::from(2);

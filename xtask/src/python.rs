@@ -1,4 +1,4 @@
-//! Python packages of the tests, in a virtual environment: validators of SBOMs.
+//! Python packages of the tests, in a virtual environment: validators of SBOMs and of CI templates.
 
 use std::fs;
 use std::process::Command;
@@ -7,7 +7,11 @@ use crate::command::{root, succeed};
 use crate::error::{Result, cannot};
 
 /// Packages with their versions.
-const PACKAGES: &[&str] = &["spdx-tools==0.8.5", "cyclonedx-python-lib[json-validation]==11.12.0"];
+const PACKAGES: &[&str] = &[
+    "spdx-tools==0.8.5",
+    "cyclonedx-python-lib[json-validation]==11.12.0",
+    "check-jsonschema==0.39.0",
+];
 
 /// Installs the packages in `target/python`, unless these versions are there.
 pub fn install() -> Result {

@@ -20,6 +20,7 @@ mod hostile;
 mod hostile_inspect;
 mod hostile_registry;
 mod initrd;
+mod installed;
 mod kernel;
 mod limits;
 mod lock;

@@ -3,6 +3,7 @@
 
 #[cfg(all(feature = "registry", feature = "sign"))]
 mod air_gap;
+mod ci;
 mod compiled_kernel;
 mod crash_safety;
 mod debian;
