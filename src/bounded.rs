@@ -18,7 +18,7 @@ pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
 /// place may be waited for without end.
 ///
 /// # Errors
-/// What is not a regular file, and a file that cannot be read or is longer.
+/// A path that is not a regular file, and a file that cannot be read or is longer.
 pub fn regular(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     if !path.metadata()?.is_file() {
         return Err(io::Error::other("not a regular file"));

@@ -73,7 +73,7 @@ impl Builder<'_> {
     /// unpacked above.
     ///
     /// # Errors
-    /// Layers that are damaged.
+    /// Layers that are corrupt.
     pub(super) fn observe_image(
         &mut self,
         field: &str,

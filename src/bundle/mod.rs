@@ -140,12 +140,10 @@ impl Bundle {
             return Ok(None);
         };
         if manifest.version != VERSION {
-            return Err(Error::NotALayout {
+            return Err(Error::UnsupportedBundle {
                 path: path.to_owned(),
-                found: format!(
-                    "its bundle.json has format version {}, but this moby supports only version {VERSION}",
-                    manifest.version
-                ),
+                found: manifest.version,
+                supported: VERSION,
             });
         }
         Ok(Some(Bundle { layout, manifest }))

@@ -125,10 +125,8 @@ impl Diff {
             target: Target::Stdout,
             name: "moby".into(),
             image_sources: store::Options {
-                cache: environment.cache.clone(),
-                layouts: self.layout.clone(),
                 pins: lock.as_ref().map(Lock::pins).unwrap_or_default(),
-                ..store::Options::default()
+                ..environment.image_sources(&self.layout)
             },
             lock,
             policy: None,

@@ -47,7 +47,7 @@ Exit status:
   1  the command failed, or `moby diff` found differences
   2  the command line or the YAML is invalid, or `moby diff` failed
   3  the time of `moby run --timeout` was up
-  4  the machine of `moby run` ended before what --expect or --expect-http name
+  4  the machine of `moby run` ended before everything expected was seen
 
 Environment:
   MOBY_CACHE         image cache directory

@@ -12,7 +12,7 @@ use crate::bounded;
 use crate::config::canonical;
 use crate::diagnostic::{Diagnostic, one_line};
 use crate::documents::attachment;
-use crate::oci::registry::{Client, Credential, Credentials, Error, Mirror, Options, Platforms};
+use crate::oci::registry::{Client, Credential, Credentials, Error, Mirror, Options, Platforms, registry_name};
 use crate::oci::{ImageGraph, Referrers};
 use crate::reporter::Reporter;
 use crate::request::Registry;
@@ -24,7 +24,8 @@ const MAX_ATTACHMENT: u64 = 512 << 20;
 /// Access to registries.
 #[derive(Clone, Debug, Args)]
 pub struct RegistryFlags {
-    /// Try MIRROR before REGISTRY, or, without `REGISTRY=`, before every registry; repeatable
+    /// Try MIRROR before REGISTRY, or, without `REGISTRY=`, before every registry; begin it with http:// for plain
+    /// HTTP; repeatable
     #[arg(long, global = true, value_name = "[REGISTRY=]MIRROR")]
     mirror: Vec<String>,
     /// Trust the certificate authorities in a PEM file, in addition to those of the operating system
@@ -110,12 +111,12 @@ impl Login {
             password: password.to_owned(),
         };
         let client = flags.client_with(Credentials::single(credential));
-        client.check_login(&self.registry).map_err(failure)?;
-        let stored = Credentials::from_environment().store(&self.registry, &user, password);
+        let registry = registry_name(&self.registry);
+        client.check_login(registry).map_err(failure)?;
+        let stored = Credentials::from_environment().store(registry, &user, password);
         let path = stored.map_err(failure)?;
         reporter.info(&format!(
-            "logged in to {} as {user}; stored in {}",
-            self.registry,
+            "logged in to {registry} as {user}; stored in {}",
             path.display()
         ));
         Ok(())
@@ -133,7 +134,7 @@ pub struct Logout {
 impl Logout {
     pub fn run(self, reporter: &TerminalReporter) -> Result<(), Failure> {
         let removed = Credentials::from_environment()
-            .remove(&self.registry)
+            .remove(registry_name(&self.registry))
             .map_err(failure)?;
         match removed {
             Some(path) => reporter.info(&format!(

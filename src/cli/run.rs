@@ -41,7 +41,7 @@ pub struct Run {
     /// Forward a TCP port of this host to the machine; repeatable
     #[arg(long, value_name = "HOST:GUEST", value_parser = run::parse_publish)]
     publish: Vec<(u16, u16)>,
-    /// Architecture of the machine [default: the host's]
+    /// Architecture of the machine: amd64 or arm64 [default: the host's]
     #[arg(long, default_value = host_arch(), hide_default_value = true)]
     arch: String,
     /// QEMU accelerator: kvm, hvf, whpx or tcg [default: the host's; tcg after a guest has failed under

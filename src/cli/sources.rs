@@ -53,7 +53,9 @@ pub fn sources(file: &Path, content: &Extents, path: &str) -> Result<(), Failure
             "cannot find the sources of {name}: no {} file of its build is beside it",
             sources::SUFFIX
         ));
-        return Err(Failure::Work(missing.help("build it with --provenance").into()));
+        return Err(Failure::Work(
+            missing.help("run `moby build --provenance FILE.yml`").into(),
+        ));
     };
     let wrong = |reason: String| Diagnostic::error(format!("cannot read {}: {reason}", document.display()));
     let bytes = bounded::regular(&document, MAX_DOCUMENT).map_err(|error| wrong(error.to_string()))?;

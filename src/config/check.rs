@@ -29,7 +29,7 @@ impl Config {
                     let span = self.span(&format!("{section}[{at}].name"));
                     let message =
                         format!("{name:?} cannot be the name of a container, which is also the name of a directory");
-                    diagnostics.push(Diagnostic::at(span, message));
+                    diagnostics.push(Diagnostic::at(span, message).help("use a name without `/`"));
                 }
             }
         }

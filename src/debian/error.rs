@@ -107,7 +107,7 @@ impl Error {
                 Some("connect this machine to the network, or use --debs with a directory of .deb files".into())
             }
             Error::Apt { .. } => {
-                Some("run `apt-get update` and `apt-cache policy NAME` to see what the archive has".into())
+                Some("check the name and the version with `apt-cache policy NAME`, or use --debs with a directory of .deb files".into())
             }
             Error::File { .. } | Error::Deb { .. } | Error::Unpack { .. } => None,
         }

@@ -26,6 +26,9 @@ pub fn read(path: &Path) -> Result<Option<Lock>, Diagnostic> {
     }
 }
 
+/// Remedy for a file that is not a lock.
+const RESTORE: &str = "restore it from version control, or remove it and run `moby lock FILE.yml`";
+
 /// Parses the text of a lock file; `name` is for messages.
 ///
 /// # Errors
@@ -33,23 +36,22 @@ pub fn read(path: &Path) -> Result<Option<Lock>, Diagnostic> {
 pub fn parse(bytes: &[u8], name: &str) -> Result<Lock, Diagnostic> {
     let invalid = |error: serde_json::Error| {
         let message = format!("{name} is not a lock file: {error}");
-        Diagnostic::error(message)
-            .help("restore it from version control, or remove it and run `moby lock`")
-            .caused_by(error)
+        Diagnostic::error(message).help(RESTORE).caused_by(error)
     };
     let value: Value = serde_json::from_slice(bytes).map_err(invalid)?;
     let version = value.get("version").and_then(Value::as_u64);
     if let Some(version) = version.filter(|version| *version != u64::from(VERSION)) {
         let message = format!("{name} has format version {version}, but this moby supports only version {VERSION}");
-        return Err(Diagnostic::error(message).help("use the moby that wrote it, or remove it and run `moby lock`"));
+        return Err(
+            Diagnostic::error(message).help("use the moby that wrote it, or remove it and run `moby lock FILE.yml`")
+        );
     }
     let mut lock: Lock = serde_json::from_value(value).map_err(invalid)?;
     for digest in lock.images.iter().map(|image| &image.digest) {
         let hex = digest.strip_prefix("sha256:").unwrap_or_default();
         if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(Diagnostic::error(format!(
-                "{name} is not a lock file: {digest:?} is not a SHA-256 digest"
-            )));
+            let message = format!("{name} is not a lock file: {digest:?} is not a SHA-256 digest");
+            return Err(Diagnostic::error(message).help(RESTORE));
         }
     }
     lock.sort();

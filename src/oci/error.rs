@@ -28,6 +28,19 @@ pub enum Error {
         /// Finding.
         found: String,
     },
+    /// A bundle of a version that this program cannot read.
+    #[error(
+        "cannot read the bundle {}: bundle.json has format version {found}, but this moby supports only version {supported}",
+        path.display()
+    )]
+    UnsupportedBundle {
+        /// Path of the bundle.
+        path: PathBuf,
+        /// Version in the manifest.
+        found: u32,
+        /// Version that this program can read.
+        supported: u32,
+    },
     /// No layout has an image of the name.
     #[error("no image {name}{}", Places(searched))]
     NotFound {
@@ -232,6 +245,7 @@ impl Error {
             | Error::Entry { name, .. } => Some(name),
             Error::Open { .. }
             | Error::NotALayout { .. }
+            | Error::UnsupportedBundle { .. }
             | Error::Write { .. }
             | Error::Update { .. }
             | Error::Unreadable { .. }
@@ -274,6 +288,12 @@ impl Error {
             Error::EmptyIndex { name, arch, .. } => {
                 let command = pull_command(name, *arch);
                 return vec![format!("run `{command}`, which also pulls the manifests")];
+            }
+            Error::Mismatch {
+                property: "diff_id", ..
+            } => "use another image: the configuration of this one does not fit its layers",
+            Error::UnsupportedBundle { .. } => {
+                "use the moby that created it, or create it again with `moby bundle create`"
             }
             Error::Missing { name, location, arch }
             | Error::Mismatch {

@@ -154,10 +154,15 @@ impl Error {
                 "make the initrd smaller, or use a format with the root filesystem on the disk"
             }
             Error::UncompressedSquashfs => {
-                "use `--compress lz4`, which is the fastest, or `--root ext4`, which is not compressed"
+                "use `--compress lz4`, which is the fastest; ext4 is not compressed: `--root ext4` for disks and ISOs, or \
+                 `-f kernel+ext4`"
             }
-            Error::ErofsCompression(_) => "use `--compress lz4`, or `--root squashfs`",
-            Error::Driver { .. } => "choose another --root, or a kernel that has the driver",
+            Error::ErofsCompression(_) => {
+                "use `--compress lz4`; or squashfs: `--root squashfs` for disks and ISOs, or `-f kernel+squashfs`"
+            }
+            Error::Driver { .. } => {
+                "choose another root filesystem (--root, or another kernel+ format), or a kernel that has the driver"
+            }
             Error::LoaderFile(_) => "use an image with the files of pkg/syslinux, pkg/systemd-boot or pkg/init",
             Error::Firmware(_) => "use an image with the files of pkg/rpi-firmware",
             Error::UnresolvedLoader(_) => "report it at https://github.com/moby-rs/moby/issues",

@@ -37,9 +37,14 @@ pub fn check(file: &File, bundled: Option<&Bundled>) -> Result<bool, Diagnostic>
         Err(_) if file.optional => Ok(false),
         Err(error) => {
             let message = format!("cannot read {}: {error}", path.display());
-            Err(Diagnostic::field("source", message).help(
-                "`optional: true` allows the file to be missing; a relative path starts at the current directory",
-            ))
+            let diagnostic = Diagnostic::field("source", message);
+            Err(if error.kind() == std::io::ErrorKind::NotFound {
+                diagnostic.help(
+                    "`optional: true` allows the file to be missing; a relative path starts at the current directory",
+                )
+            } else {
+                diagnostic
+            })
         }
         Ok(found) if !found.is_file() => {
             let message = format!("{} is not a regular file", path.display());

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use super::boot_disk;
 use super::console::Symptom;
 
 /// An error of `moby run`.
@@ -117,7 +118,7 @@ pub enum Error {
     #[error("cannot find a free port on this host: {0}")]
     NoPort(#[source] io::Error),
     /// A machine that ended before everything expected was seen.
-    #[error("{reason} too early: {}", pending.join("; "))]
+    #[error("{reason} before everything expected was seen: {}", pending.join("; "))]
     Ended {
         /// End of the machine.
         reason: &'static str,
@@ -174,7 +175,10 @@ impl Error {
                     "to keep the disks as they are now, copy them first".into(),
                 ];
             }
-            Error::NoDisk(path) => format!("create an empty raw disk with `truncate -s 1G {}`", path.with_extension("img").display()),
+            Error::NoDisk(path) => match boot_disk::format(path) {
+                "raw" => format!("create an empty disk with `truncate -s 1G {}`", path.display()),
+                format => format!("create an empty disk with `qemu-img create -f {format} {} 1G`", path.display()),
+            },
             Error::SameDisk(_) => "attach each disk once, and do not attach the boot disk".into(),
             Error::Port { .. } => "stop the program that uses the port (`ss -ltnp` lists programs), or publish another port".into(),
             Error::NoBootRecord(path) => format!("to see its content, run `moby inspect {}`", path.display()),
@@ -184,12 +188,12 @@ impl Error {
                 path.file_stem().unwrap_or_default().to_string_lossy()
             ),
             Error::NoKernel { .. } => {
-                "build it with `moby build -f kernel+initrd`, or pass the name of a build without `-kernel`, or a disk or ISO image".into()
+                "build it with `moby build -f kernel+initrd FILE.yml`, or pass the name of a build without `-kernel`, or a disk or ISO image".into()
             }
             Error::NoInitrd { beside: Some(image), .. } => {
                 format!("boot the root filesystem image of that name with `moby run {}`", image.display())
             }
-            Error::NoInitrd { beside: None, .. } => "build it with `moby build -f kernel+initrd`".into(),
+            Error::NoInitrd { beside: None, .. } => "build it with `moby build -f kernel+initrd FILE.yml`".into(),
             Error::Timeout { pending, .. } if !pending.is_empty() => {
                 "pass a longer --timeout; a machine without KVM, HVF or WHPX is slow".into()
             }

@@ -30,7 +30,7 @@ struct Crate {
     kind: String,
 }
 
-/// Reads the crates of a program. None for other programs, and if the section is damaged.
+/// Reads the crates of a program. None for other programs, and if the section is corrupt.
 pub fn crates(sections: &Sections, path: &str) -> Option<Vec<Package>> {
     let section = sections.get(SECTION).filter(|section| section.len() <= MAX_SECTION)?;
     parse(section, path)

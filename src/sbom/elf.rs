@@ -20,7 +20,7 @@ pub struct Sections {
 }
 
 impl Sections {
-    /// Reads the section headers. None for a file that is not ELF, or is damaged.
+    /// Reads the section headers. None for a file that is not ELF, or is corrupt.
     pub fn read(content: &Extents) -> Option<Sections> {
         if content.len() < HEADER || content.part(0, 4).to_vec().ok()? != MAGIC {
             return None;
@@ -109,9 +109,9 @@ pub(super) mod tests {
         }
         for at in 4..64 {
             for byte in [0, 1, 0x7f, 0xff] {
-                let mut damaged = program.clone();
-                damaged[at] = byte;
-                drop(Sections::read(&Extents::from_bytes(damaged)));
+                let mut corrupt = program.clone();
+                corrupt[at] = byte;
+                drop(Sections::read(&Extents::from_bytes(corrupt)));
             }
         }
     }

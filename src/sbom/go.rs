@@ -32,7 +32,7 @@ pub enum BuildInfo {
     Old,
 }
 
-/// Reads the build information of a program. None for other programs, and if it is damaged.
+/// Reads the build information of a program. None for other programs, and if it is corrupt.
 pub fn build_info(sections: &Sections, path: &str) -> Option<BuildInfo> {
     let section = sections.get(SECTION).filter(|section| section.len() <= MAX_SECTION)?;
     parse(section, path)

@@ -57,7 +57,7 @@ pub fn packages(image: &Tree, root: &str, unread: &mut Vec<String>) -> Vec<Packa
             match read(content, &distribution, &path) {
                 _ if file(WAL).is_some() => unread.push(format!("{path} (RPM database with a write-ahead log)")),
                 Some(found) => packages = found,
-                None => unread.push(format!("{path} (damaged RPM database)")),
+                None => unread.push(format!("{path} (corrupt RPM database)")),
             }
         }
         for (name, format) in OTHERS {
@@ -71,10 +71,10 @@ pub fn packages(image: &Tree, root: &str, unread: &mut Vec<String>) -> Vec<Packa
     packages
 }
 
-/// Reads the packages of a database; none if it is damaged.
+/// Reads the packages of a database; none if it is corrupt.
 fn read(content: &Extents, distribution: &str, path: &str) -> Option<Vec<Package>> {
     let mut packages = Vec::new();
-    let mut is_damaged = false;
+    let mut is_corrupt = false;
     Database::open(content)?.table("Packages", &mut |row| {
         let header = row.get(1).and_then(|value| match value {
             Value::Bytes(bytes) => Header::parse(bytes),
@@ -83,10 +83,10 @@ fn read(content: &Extents, distribution: &str, path: &str) -> Option<Vec<Package
         match header.and_then(|header| header.package(distribution, path)) {
             Some(package) if package.name == PUBLIC_KEY => {}
             Some(package) => packages.push(package),
-            None => is_damaged = true,
+            None => is_corrupt = true,
         }
     })?;
-    (!is_damaged).then_some(packages)
+    (!is_corrupt).then_some(packages)
 }
 
 /// Header of a package.
@@ -186,7 +186,7 @@ mod tests {
         );
         assert_eq!(package.license.as_deref(), Some("GPL-3.0-or-later"));
         assert_eq!(package.source.as_deref(), Some("bash-5.2-1.fc40.src.rpm"));
-        // Cut anywhere, it is damaged.
+        // Cut anywhere, it is corrupt.
         for len in 0..bytes.len() {
             let parsed = Header::parse(&bytes[..len]);
             assert!(parsed.is_none(), "{len}");

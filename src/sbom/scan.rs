@@ -42,7 +42,7 @@ pub struct Scan {
     pub unread: Vec<String>,
 }
 
-/// Finds the packages of a tree: of an image, or of a system with the containers in it. What is damaged is
+/// Finds the packages of a tree: of an image, or of a system with the containers in it. What is corrupt is
 /// left out.
 pub fn scan(tree: &Tree) -> Scan {
     let (mut packages, mut unread) = (Vec::new(), Vec::new());

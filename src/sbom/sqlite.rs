@@ -62,7 +62,7 @@ impl<'a> Database<'a> {
     }
 
     /// Passes the records of a table to a function, in the order of their numbers. None if the table does
-    /// not exist, or is damaged.
+    /// not exist, or is corrupt.
     pub fn table(&self, name: &str, each: &mut dyn FnMut(Vec<Value>)) -> Option<()> {
         let mut root = None;
         self.walk(1, &mut |record| {

@@ -226,7 +226,7 @@ impl Store {
             let path = layout.path().display();
             let other = layout.find(name).filter(|_| self.pins.contains_key(&pin_key(name)));
             match other {
-                Some(found) => format!("{path} (there it is {})", found.digest()),
+                Some(found) => format!("{path} (which has {} under this name)", found.digest()),
                 None => path.to_string(),
             }
         });

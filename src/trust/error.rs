@@ -163,7 +163,9 @@ impl Error {
                 format!("`moby sign {image} --key KEY` signs the image in the cache"),
                 "`rule: accept-unsigned` in the policy exempts images from signatures".into(),
             ],
-            Error::NoManifest { .. } => vec!["copy the image with its signatures to an OCI layout: `skopeo copy --preserve-digests docker://IMAGE oci:DIR:IMAGE`".into()],
+            Error::NoManifest { image, .. } => vec![format!(
+                "omit the --layout with the archive, and run `moby cache pull {image}`, which pulls the signatures too"
+            )],
             Error::Refused { image, refusals, .. } => {
                 let mut help = Vec::new();
                 for refusal in refusals {

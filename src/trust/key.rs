@@ -80,9 +80,9 @@ pub enum InvalidKey {
     /// RSA key of an unsupported length in bits.
     #[error("RSA keys of {0} bits are not supported, only those of 2048 to 4096 bits")]
     Bits(u32),
-    /// Damaged key.
+    /// Corrupt key.
     #[error("its key is corrupt: {0}")]
-    Damaged(String),
+    Corrupt(String),
 }
 
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -112,17 +112,17 @@ impl PublicKey {
         if label != "PUBLIC KEY" {
             return Err(InvalidKey::Label(label.to_owned()));
         }
-        let (_, document) = Document::from_pem(text.trim()).map_err(|error| InvalidKey::Damaged(error.to_string()))?;
+        let (_, document) = Document::from_pem(text.trim()).map_err(|error| InvalidKey::Corrupt(error.to_string()))?;
         Self::from_der(document.as_bytes())
     }
 
     /// Parses a SubjectPublicKeyInfo in DER.
     ///
     /// # Errors
-    /// Bytes that are damaged, and a key that is not supported.
+    /// Bytes that are corrupt, and a key that is not supported.
     pub fn from_der(der: &[u8]) -> Result<Self, InvalidKey> {
-        let damaged = |error: &dyn fmt::Display| InvalidKey::Damaged(error.to_string());
-        let info = SubjectPublicKeyInfoRef::from_der(der).map_err(|error| damaged(&error))?;
+        let corrupt = |error: &dyn fmt::Display| InvalidKey::Corrupt(error.to_string());
+        let info = SubjectPublicKeyInfoRef::from_der(der).map_err(|error| corrupt(&error))?;
         let curve = info.algorithm.parameters_oid().ok();
         let verifier = match (info.algorithm.oid, curve) {
             (EC, Some(P256)) => p256::ecdsa::VerifyingKey::from_public_key_der(der).map(Verifier::P256),
@@ -132,7 +132,7 @@ impl PublicKey {
             (EC, Some(P521)) => return Err(InvalidKey::Algorithm("ECDSA P-521".into())),
             (oid, _) => return Err(InvalidKey::Algorithm(oid.to_string())),
         };
-        Ok(PublicKey::new(verifier.map_err(|error| damaged(&error))?, der))
+        Ok(PublicKey::new(verifier.map_err(|error| corrupt(&error))?, der))
     }
 
     fn new(verifier: Verifier, der: &[u8]) -> Self {
@@ -169,7 +169,7 @@ impl PublicKey {
 
 /// Parses an RSA key (RFC 8017, appendix A.1.1) in a SubjectPublicKeyInfo.
 fn rsa_key(der: &[u8]) -> Result<Verifier, InvalidKey> {
-    let key = rsa::PublicKey::from_public_key_der(der).map_err(|error| InvalidKey::Damaged(error.to_string()))?;
+    let key = rsa::PublicKey::from_public_key_der(der).map_err(|error| InvalidKey::Corrupt(error.to_string()))?;
     let bits = key.n().bit_width_vartime();
     if !RSA_BITS.contains(&bits) {
         return Err(InvalidKey::Bits(bits));

@@ -220,11 +220,16 @@ impl Rule {
         let given = action(fields.rule.as_deref());
         let signed = !fields.keys.is_empty() || !fields.keyless.is_empty();
         if given.is_some() == signed {
-            let message = match given {
-                Some(_) => "a rule with signers cannot have `rule`",
-                None => "the rule names no signers",
+            let (message, help) = match given {
+                Some(_) => (
+                    "a rule with signers cannot have `rule`",
+                    "remove `rule:`, or the signers",
+                ),
+                None => (
+                    "the rule names no signers",
+                    "write `keys: [FILE]`, `keyless: [...]`, `rule: accept-unsigned` or `rule: reject`",
+                ),
             };
-            let help = "write `keys: [FILE]`, `keyless: [...]`, `rule: accept-unsigned` or `rule: reject`";
             errors.push(Diagnostic::at(node.span, message).help(help));
         }
         let mut signers = Signers::default();
@@ -249,7 +254,8 @@ impl Rule {
                     let path = dir.join(&fields.trusted_root);
                     let message = format!("cannot use the trusted root {}: {error}", path.display());
                     let span = get(node, "trusted-root").map_or(node.span, |node| node.span);
-                    errors.push(Diagnostic::at(span, message));
+                    let help = "a trusted root is the trusted_root.json of the TUF repository of Sigstore, or of another instance";
+                    errors.push(Diagnostic::at(span, message).help(help));
                 }
             }
         }

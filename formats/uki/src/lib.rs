@@ -24,7 +24,7 @@ pub enum Error {
     #[error("the stub cannot be used: {0}")]
     Stub(&'static str),
     /// The headers of the stub do not have enough free space.
-    #[error("the stub has room for {max} more sections, but {count} are needed")]
+    #[error("the stub can hold {max} more sections, but {count} are needed")]
     TooManySections {
         /// Number of sections that fit.
         max: usize,

@@ -94,7 +94,10 @@ fn token(
     let service = service.map(|service| ("service", service));
     let failed = |error| match super::http::failure(host, error) {
         super::http::Failure::Error(error) => error,
-        super::http::Failure::NotTls => Error::NotTls { host: realm.to_owned() },
+        super::http::Failure::NotTls => Error::Response {
+            host: host.to_owned(),
+            found: format!("its token server {realm} does not speak TLS"),
+        },
     };
     let response = if let Some(Credential::IdentityToken(token)) = credential {
         let form = [

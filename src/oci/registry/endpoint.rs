@@ -100,7 +100,7 @@ pub(super) fn of_registry(registry: &str, plain_http: &[String]) -> Endpoint {
 }
 
 /// Returns a registry's name as in references: without scheme, path and Docker Hub's other names.
-pub(super) fn registry_name(text: &str) -> &str {
+pub fn registry_name(text: &str) -> &str {
     let text = text.split_once("://").map_or(text, |(_, rest)| rest);
     match text.split('/').next().unwrap_or_default() {
         "index.docker.io" | "registry-1.docker.io" => HUB.0,

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::endpoint::registry_name;
 use crate::oci::error::other_architecture;
 use crate::oci::reference;
 
@@ -189,14 +190,23 @@ impl Error {
                 "check the name and the network; HTTPS_PROXY names a proxy, --mirror another registry".into(),
                 "without a network: `moby build --layout FILE` takes images from an OCI archive".into(),
             ],
-            Error::NotTls { host } => vec![format!("to connect without TLS, pass `--plain-http {host}`")],
+            Error::NotTls { host } => vec![
+                format!("to connect without TLS, pass `--plain-http {host}`"),
+                format!("if it is a mirror, write it as `http://{host}` in --mirror"),
+            ],
             Error::Certificate { .. } => {
                 vec!["to trust another certificate authority, pass its PEM file with --cert-file".into()]
             }
             Error::Proxy { .. } => vec!["check HTTPS_PROXY; NO_PROXY lists hosts that need no proxy".into()],
             Error::Denied { host, user, .. } => vec![match user {
-                Some(user) => format!("log in as another user than {user}: `moby login {host}`"),
-                None => format!("check the name of the image, or log in: `moby login {host}`"),
+                Some(user) => format!(
+                    "log in as another user than {user}: `moby login {}`",
+                    registry_name(host)
+                ),
+                None => format!(
+                    "check the name of the image, or log in: `moby login {}`",
+                    registry_name(host)
+                ),
             }],
             Error::NotFound { similar, .. } => {
                 if similar.is_empty() {
@@ -212,7 +222,8 @@ impl Error {
                 )]
             }
             Error::RateLimit { host, .. } => vec![format!(
-                "wait, log in with `moby login {host}`, or name a mirror with --mirror"
+                "wait, log in with `moby login {}`, or name a mirror with --mirror",
+                registry_name(host)
             )],
             Error::Digest { .. } => vec!["try again; a proxy or mirror on the way may be faulty".into()],
             Error::InsecurePassword { .. } => vec!["use a registry with HTTPS".into()],

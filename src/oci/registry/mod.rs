@@ -25,8 +25,8 @@ use ureq::{Body, SendBody};
 
 use auth::Challenge;
 pub use credentials::{Credential, Credentials};
-pub use endpoint::Mirror;
 use endpoint::{Endpoint, Scheme};
+pub use endpoint::{Mirror, registry_name};
 pub use error::Error;
 use http::{Failure, Http};
 pub use pull::{LayerStream, Layers, Platforms, Pulled};
@@ -107,13 +107,13 @@ impl Client {
     pub fn check_login(&self, registry: &str) -> Result<(), Error> {
         let endpoint = endpoint::of_registry(endpoint::registry_name(registry), &self.options.plain_http);
         let request = Request::get("", "", &[]);
-        let response = self.send(&endpoint, registry, &request)?;
+        let response = self.send(&endpoint, &request)?;
         self.success(&endpoint, &request, response).map(drop)
     }
 
     /// Sends a request, retrying transient failures and answering authentication challenges. Returns 401
     /// and other responses below 500, except 429.
-    fn send(&self, endpoint: &Endpoint, registry: &str, request: &Request<'_>) -> Result<Response<Body>, Error> {
+    fn send(&self, endpoint: &Endpoint, request: &Request<'_>) -> Result<Response<Body>, Error> {
         let mut wait = FIRST_WAIT;
         let mut tries = 0;
         let mut authorizations = 0;
@@ -133,8 +133,8 @@ impl Client {
                     authorizations += 1;
                     // A response to a challenge is not a further try.
                     tries -= 1;
-                    if !self.authorize(endpoint, registry, request, response)? {
-                        return Err(self.denied(endpoint, registry, request, "it needs credentials".into()));
+                    if !self.authorize(endpoint, request, response)? {
+                        return Err(self.denied(endpoint, request, "it needs credentials".into()));
                     }
                 }
                 429 | 500.. if tries < MAX_TRIES => {
@@ -211,13 +211,7 @@ impl Client {
     }
 
     /// Stores the authorization that a challenge asks for. Returns false if there is none.
-    fn authorize(
-        &self,
-        endpoint: &Endpoint,
-        registry: &str,
-        request: &Request<'_>,
-        response: Response<Body>,
-    ) -> Result<bool, Error> {
+    fn authorize(&self, endpoint: &Endpoint, request: &Request<'_>, response: Response<Body>) -> Result<bool, Error> {
         let challenges = response.headers().get_all("www-authenticate");
         let mut challenges = challenges
             .iter()
@@ -227,10 +221,7 @@ impl Client {
         };
         // An unread body would cost the connection.
         let _ = text(response);
-        let credential = self
-            .options
-            .credentials
-            .find(endpoint::registry_name(registry), request.repository)?;
+        let credential = self.credential(endpoint, request)?;
         let realm_is_tls = !matches!(&challenge, Challenge::Bearer { realm, .. } if realm.starts_with("http://"));
         let agent = self.http.agent(endpoint, realm_is_tls)?;
         let scope = scope(request);
@@ -257,7 +248,7 @@ impl Client {
         let message = message(&text(response));
         let host = endpoint.host.clone();
         Err(match status {
-            401 | 403 => self.denied(endpoint, &endpoint.host, request, message),
+            401 | 403 => self.denied(endpoint, request, message),
             429 => Error::RateLimit { host, message },
             404 => Error::NotFound {
                 host,
@@ -274,11 +265,14 @@ impl Client {
         })
     }
 
-    fn denied(&self, endpoint: &Endpoint, registry: &str, request: &Request<'_>, message: String) -> Error {
-        let credential = self
-            .options
-            .credentials
-            .find(endpoint::registry_name(registry), request.repository);
+    /// Finds the credentials for an endpoint. A mirror gets its own, never those of the registry that it mirrors.
+    fn credential(&self, endpoint: &Endpoint, request: &Request<'_>) -> Result<Option<Credential>, Error> {
+        let registry = endpoint::registry_name(&endpoint.host);
+        self.options.credentials.find(registry, request.repository)
+    }
+
+    fn denied(&self, endpoint: &Endpoint, request: &Request<'_>, message: String) -> Error {
+        let credential = self.credential(endpoint, request);
         Error::Denied {
             host: endpoint.host.clone(),
             repository: request.repository.to_owned(),

@@ -166,10 +166,6 @@ pub(super) struct Pull<'a> {
 }
 
 impl Pull<'_> {
-    pub(super) fn registry(&self) -> &str {
-        endpoint::split(&self.reference.repository).0
-    }
-
     pub(super) fn repository(&self) -> &str {
         endpoint::split(&self.reference.repository).1
     }
@@ -233,7 +229,7 @@ impl Pull<'_> {
         self.blob(digest)?;
         let path = format!("{}/blobs/{digest}", self.repository());
         let request = Request::get(&path, self.repository(), &[]);
-        let response = self.client.send(&self.endpoint, self.registry(), &request)?;
+        let response = self.client.send(&self.endpoint, &request)?;
         let mut response = self.client.success(&self.endpoint, &request, response)?;
         let body = response.body_mut().with_config().limit(MAX_RESPONSE).read_to_vec();
         let bytes = body.map_err(|error| self.transfer(digest, error.into_io()))?;
@@ -331,7 +327,7 @@ impl Pull<'_> {
                 size: config.size(),
                 diff_id: None,
             };
-            if !self.has(&wanted) {
+            if !self.has_intact(&wanted) {
                 self.download(&wanted)?;
             }
             let path = self.blob(&wanted.digest)?;
@@ -418,7 +414,7 @@ impl Pull<'_> {
         let path = format!("{}/manifests/{wanted}", self.repository());
         let headers = [("Accept", ACCEPT)];
         let request = Request::get(&path, self.repository(), &headers);
-        let response = self.client.send(&self.endpoint, self.registry(), &request)?;
+        let response = self.client.send(&self.endpoint, &request)?;
         if response.status().as_u16() == 404 {
             return Err(Error::NotFound {
                 host: self.endpoint.host.clone(),
@@ -482,7 +478,7 @@ impl Pull<'_> {
     fn tags(&self) -> Option<Vec<String>> {
         let path = format!("{}/tags/list?n=1000", self.repository());
         let request = Request::get(&path, self.repository(), &[]);
-        let mut response = self.client.send(&self.endpoint, self.registry(), &request).ok()?;
+        let mut response = self.client.send(&self.endpoint, &request).ok()?;
         let body = response.body_mut().with_config().limit(MAX_RESPONSE).read_to_vec();
         let value: Value = serde_json::from_slice(&body.ok()?).ok()?;
         let tags = value.get("tags")?.as_array()?.iter().filter_map(Value::as_str);

@@ -30,19 +30,19 @@ impl Client {
     ) -> Result<String, Error> {
         let reference = reference::parse(name)?;
         let (registry, repository) = endpoint::split(&reference.repository);
-        let source = reference::parse(source)?.repository;
-        let source = Some(endpoint::split(&source)).filter(|(host, path)| *host == registry && *path != repository);
+        let mountable = reference::parse(source)?.repository;
+        let mountable =
+            Some(endpoint::split(&mountable)).filter(|(host, path)| *host == registry && *path != repository);
         let push = Push {
             client: self,
             endpoint: endpoint::of_registry(registry, &self.options.plain_http),
-            registry,
             repository,
-            mount_from: source.map(|(_, repository)| repository),
+            mount_from: mountable.map(|(_, repository)| repository),
         };
         let missing = missing(graph);
         if !missing.is_empty() {
             return Err(Error::Incomplete {
-                reference: name.to_owned(),
+                reference: source.to_owned(),
                 missing,
             });
         }
@@ -112,7 +112,6 @@ enum Mount {
 struct Push<'a> {
     client: &'a Client,
     endpoint: Endpoint,
-    registry: &'a str,
     repository: &'a str,
     /// Repository of the registry that may have the blobs.
     mount_from: Option<&'a str>,
@@ -140,7 +139,7 @@ impl Push<'_> {
     fn blob(&self, digest: &str, content: &extents::Extents) -> Result<(), Error> {
         let path = format!("{}/blobs/{digest}", self.repository);
         let head = self.request("HEAD", &path, &[], Content::None);
-        let response = self.client.send(&self.endpoint, self.registry, &head)?;
+        let response = self.client.send(&self.endpoint, &head)?;
         if response.status().as_u16() == 200 {
             return Ok(());
         }
@@ -160,7 +159,7 @@ impl Push<'_> {
             &[("Content-Type", "application/octet-stream")],
             Content::Blob(content),
         );
-        let response = self.client.send(&self.endpoint, self.registry, &put)?;
+        let response = self.client.send(&self.endpoint, &put)?;
         self.client.success(&self.endpoint, &put, response).map(drop)
     }
 
@@ -176,7 +175,7 @@ impl Push<'_> {
                 ..self.request("POST", &path, &headers, Content::Bytes(&[]))
             };
             // A registry that refuses may still take the upload.
-            match self.client.send(&self.endpoint, self.registry, &post) {
+            match self.client.send(&self.endpoint, &post) {
                 Ok(response) if response.status().as_u16() == 201 => return Ok(Mount::Done),
                 Ok(response) if response.status().as_u16() == 202 => return Ok(Mount::Upload(response)),
                 Ok(_) | Err(Error::Denied { .. }) => {}
@@ -184,7 +183,7 @@ impl Push<'_> {
             }
         }
         let post = self.request("POST", &path, &headers, Content::Bytes(&[]));
-        let response = self.client.send(&self.endpoint, self.registry, &post)?;
+        let response = self.client.send(&self.endpoint, &post)?;
         self.client.success(&self.endpoint, &post, response).map(Mount::Upload)
     }
 
@@ -250,7 +249,7 @@ impl Push<'_> {
         let path = format!("{}/manifests/{reference}", self.repository);
         let headers = [("Content-Type", media_type)];
         let put = self.request("PUT", &path, &headers, Content::Bytes(bytes));
-        let response = self.client.send(&self.endpoint, self.registry, &put)?;
+        let response = self.client.send(&self.endpoint, &put)?;
         let response = self.client.success(&self.endpoint, &put, response)?;
         Ok(header(&response, "oci-subject").is_some())
     }

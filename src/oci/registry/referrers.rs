@@ -69,7 +69,7 @@ impl Pull<'_> {
         for page in 0..MAX_PAGES {
             let headers = [("Accept", crate::oci::graph::INDEX)];
             let request = Request::get(&path, self.repository(), &headers);
-            let mut response = self.client.send(&self.endpoint, self.registry(), &request)?;
+            let mut response = self.client.send(&self.endpoint, &request)?;
             if page == 0 && response.status().as_u16() != 200 {
                 // An unread body would cost the connection.
                 let _ = super::text(response);
@@ -191,7 +191,7 @@ impl Pull<'_> {
         let wanted = blob.digest().to_string();
         let path = format!("{}/blobs/{wanted}", self.repository());
         let request = Request::get(&path, self.repository(), &[]);
-        let response = self.client.send(&self.endpoint, self.registry(), &request)?;
+        let response = self.client.send(&self.endpoint, &request)?;
         let mut response = self.client.success(&self.endpoint, &request, response)?;
         let body = response.body_mut().with_config().limit(MAX_SIGNATURE).read_to_vec();
         let bytes = body.map_err(|error| self.transfer(&wanted, error.into_io()))?;

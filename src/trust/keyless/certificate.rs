@@ -83,8 +83,8 @@ impl Certificate {
     pub fn issuer<'a>(&self, root: &'a TrustedRoot, time: u64) -> Result<&'a Certificate, Untrusted> {
         let unusable = |reason: &str| Untrusted::Certificate(reason.into());
         let tbs = self.parsed.tbs_certificate();
-        let damaged = |error: spki::der::Error| Untrusted::Certificate(error.to_string());
-        let usage = tbs.get_extension::<ExtendedKeyUsage>().map_err(damaged)?;
+        let corrupt = |error: spki::der::Error| Untrusted::Certificate(error.to_string());
+        let usage = tbs.get_extension::<ExtendedKeyUsage>().map_err(corrupt)?;
         if !usage.is_some_and(|(_, usage)| usage.0.contains(&CODE_SIGNING)) {
             return Err(unusable("it is not for signing code"));
         }

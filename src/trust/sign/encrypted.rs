@@ -67,7 +67,7 @@ pub fn body(text: &str) -> Option<Vec<u8>> {
 /// Invalid JSON, missing fields, algorithms other than cosign's, and costs beyond the limits.
 pub fn parse(body: &[u8]) -> Result<Encrypted, InvalidPrivateKey> {
     let encrypted: Encrypted =
-        serde_json::from_slice(body).map_err(|error| InvalidPrivateKey::Damaged(error.to_string()))?;
+        serde_json::from_slice(body).map_err(|error| InvalidPrivateKey::Corrupt(error.to_string()))?;
     let Params { n, r, p } = encrypted.kdf.params;
     let unsupported = if encrypted.kdf.name != "scrypt" {
         Some(encrypted.kdf.name.clone())

@@ -34,17 +34,20 @@ pub enum InvalidPrivateKey {
     Read(std::io::Error),
     /// No PEM text, or the key in it is corrupt.
     #[error("it is not a private key in PEM text: {0}")]
-    Damaged(String),
+    Corrupt(String),
     /// PEM of something else.
     #[error("it has a {0}, not a PRIVATE KEY")]
     Label(String),
-    /// Algorithm without support.
+    /// PEM of a private key that is corrupt, or of an algorithm without support.
+    #[error("it is not an ECDSA key on P-256 or P-384, nor an Ed25519 key, which alone can sign")]
+    Unusable,
+    /// Public half without support.
     #[error("{0}")]
     Algorithm(#[from] InvalidKey),
     /// Password that cannot be read.
     #[error("cannot read the password: {0}")]
     Password(std::io::Error),
-    /// Wrong password, or damaged ciphertext.
+    /// Wrong password, or corrupt ciphertext.
     #[error("the password is wrong, or the key is corrupt")]
     WrongPassword,
     /// Encryption without support.
@@ -65,7 +68,10 @@ impl InvalidPrivateKey {
             InvalidPrivateKey::WrongPassword => {
                 Some("set COSIGN_PASSWORD to the password of the key, or unset it to be asked")
             }
-            InvalidPrivateKey::Algorithm(_) | InvalidPrivateKey::Label(_) | InvalidPrivateKey::Damaged(_) => {
+            InvalidPrivateKey::Algorithm(_)
+            | InvalidPrivateKey::Label(_)
+            | InvalidPrivateKey::Corrupt(_)
+            | InvalidPrivateKey::Unusable => {
                 Some("create one: `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out KEY`")
             }
             _ => None,
@@ -84,7 +90,7 @@ impl PrivateKey {
     ) -> Result<PrivateKey, InvalidPrivateKey> {
         let bytes = bounded::read(path, MAX_KEY).map_err(InvalidPrivateKey::Read)?;
         let text = String::from_utf8_lossy(&bytes);
-        let damaged = |error: spki::der::Error| InvalidPrivateKey::Damaged(error.to_string());
+        let corrupt = |error: spki::der::Error| InvalidPrivateKey::Corrupt(error.to_string());
         let text = text.trim();
         if let Some(body) = encrypted::body(text) {
             let encrypted = encrypted::parse(&body)?;
@@ -92,18 +98,18 @@ impl PrivateKey {
             return Self::from_pkcs8(&encrypted.decrypt(password.as_bytes())?);
         }
         let label = pem::decode_label(text.as_bytes());
-        let label = label.map_err(|error| InvalidPrivateKey::Damaged(error.to_string()))?;
+        let label = label.map_err(|error| InvalidPrivateKey::Corrupt(error.to_string()))?;
         if label != "PRIVATE KEY" {
             return Err(InvalidPrivateKey::Label(label.to_owned()));
         }
-        let (_, document) = SecretDocument::from_pem(text).map_err(damaged)?;
+        let (_, document) = SecretDocument::from_pem(text).map_err(corrupt)?;
         Self::from_pkcs8(document.as_bytes())
     }
 
     /// Parses a PKCS#8 PrivateKeyInfo in DER (RFC 5958).
     ///
     /// # Errors
-    /// Bytes that are damaged, and a key that is not supported.
+    /// Bytes that are corrupt, and a key that is not supported.
     pub fn from_pkcs8(der: &[u8]) -> Result<PrivateKey, InvalidPrivateKey> {
         let signer = if let Ok(key) = p256::ecdsa::SigningKey::from_pkcs8_der(der) {
             Signer::P256(key)
@@ -112,10 +118,7 @@ impl PrivateKey {
         } else {
             match ed25519_dalek::SigningKey::from_pkcs8_der(der) {
                 Ok(key) => Signer::Ed25519(Box::new(key)),
-                Err(_) => {
-                    let message = "only ECDSA on P-256 or P-384, and Ed25519, are supported";
-                    return Err(InvalidPrivateKey::Damaged(message.into()));
-                }
+                Err(_) => return Err(InvalidPrivateKey::Unusable),
             }
         };
         let public = match &signer {
@@ -123,7 +126,7 @@ impl PrivateKey {
             Signer::P384(key) => key.verifying_key().to_public_key_der(),
             Signer::Ed25519(key) => key.verifying_key().to_public_key_der(),
         };
-        let public = public.map_err(|error| InvalidPrivateKey::Damaged(error.to_string()))?;
+        let public = public.map_err(|error| InvalidPrivateKey::Corrupt(error.to_string()))?;
         Ok(PrivateKey {
             public: PublicKey::from_der(public.as_bytes())?,
             signer,

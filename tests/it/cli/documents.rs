@@ -257,7 +257,7 @@ fn an_image_with_attestations_and_one_with_an_rpm_database_say_so() {
     let text = fs::read_to_string(site.path("m.spdx.json")).unwrap();
     assert!(text.contains("pkg:npm/attested@7"), "{text}");
     assert!(
-        text.contains("not read: var/lib/rpm/rpmdb.sqlite (damaged RPM database)"),
+        text.contains("not read: var/lib/rpm/rpmdb.sqlite (corrupt RPM database)"),
         "{text}"
     );
 }

@@ -145,7 +145,7 @@ fn older_signed_image_is_refused_when_the_lock_has_a_newer_one() {
         let message = refused(with(&site, "images", command), 1);
         for part in [
             &format!("no image {NAME}@{new}"),
-            &format!("images (there it is {old})"),
+            &format!("images (which has {old} under this name)"),
         ] {
             assert!(message.contains(part), "{message}");
         }

@@ -339,14 +339,24 @@ fn unmet_expectation_has_its_own_status() {
             3,
             "error: the machine was stopped after 1 s\n",
         ),
-        ("panics", &["--expect", "never"], 4, "the kernel panicked too early: "),
+        (
+            "panics",
+            &["--expect", "never"],
+            4,
+            "the kernel panicked before everything expected was seen: ",
+        ),
         (
             "powers-off",
             &["--expect", "never"],
             4,
-            "the machine was powered off or reset too early: ",
+            "the machine was powered off or reset before everything expected was seen: ",
         ),
-        ("ends", &["--expect", "never"], 4, "QEMU was ended too early: "),
+        (
+            "ends",
+            &["--expect", "never"],
+            4,
+            "QEMU was ended before everything expected was seen: ",
+        ),
         ("ends", &["--expect-http", "80/x"], 4, page),
         (
             "fails",

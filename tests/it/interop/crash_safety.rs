@@ -113,7 +113,7 @@ fn full_disk_leaves_no_partial_output() {
         }
         fs::remove_file(site.path("out/noise.tar")).ok();
     }
-    // With room again all is well.
+    // With free space again, the build succeeds.
     let mut arguments = NOISE.to_vec();
     arguments.extend(["out", "--cache", "cache", "noise.yml"]);
     good(site.moby(&arguments));

@@ -218,7 +218,7 @@ fn rpm_packages_are_those_that_rpm_lists() {
     );
     // What is not read is named.
     for (name, expected) in [
-        ("example.org/cut:1", "rpmdb.sqlite (damaged RPM database)"),
+        ("example.org/cut:1", "rpmdb.sqlite (corrupt RPM database)"),
         (
             "example.org/wal:1",
             "rpmdb.sqlite (RPM database with a write-ahead log)",

@@ -303,6 +303,24 @@ fn tls_and_passwords_are_demanded_and_given() {
         &["--cert-file", "ca.crt", "cache", "pull", &name, "--all-platforms"],
     ));
     good(moby(&site, &["--cert-file", "ca.crt", "cache", "push", &name, &copy]));
+
+    // A mirror gets its own password, not that of the registry that it mirrors.
+    let mirror = format!("localhost:1=https://{host}");
+    let mirrored = [
+        "--cert-file",
+        "ca.crt",
+        "--mirror",
+        &mirror,
+        "cache",
+        "pull",
+        "localhost:1/team/app:v1",
+    ];
+    good(moby(&site, &mirrored));
+    let config = fs::read_to_string(site.path("docker/config.json")).unwrap();
+    fs::write(site.path("docker/config.json"), config.replace(&host, "localhost:1")).unwrap();
+    message(moby(&site, &mirrored));
+    fs::write(site.path("docker/config.json"), config).unwrap();
+
     good(moby(&site, &["logout", &host]));
     let out = message(moby(&site, &["--cert-file", "ca.crt", "cache", "pull", &name]));
     assert!(out.contains("denies access"), "{out}");
@@ -472,6 +490,25 @@ fn failures_that_pass_are_waited_for() {
         limited.contains("limits the rate of requests: slow down (TOOMANYREQUESTS)"),
         "{limited}"
     );
+}
+
+#[test]
+fn pulls_repair_corrupt_blobs() {
+    let site = site(1000);
+    let registry = Registry::start(&site.path(""), "", "");
+    push(&site, &registry, "team/app:v1");
+    let name = format!("{}/team/app:v1", registry.host());
+    let pull = ["cache", "pull", &name, "--arch", "amd64"];
+    good(moby(&site, &pull));
+    for entry in fs::read_dir(site.path("cache/blobs/sha256")).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&path, bytes).unwrap();
+        refused(moby(&site, &["cache", "verify"]), 1);
+        good(moby(&site, &pull));
+        good(moby(&site, &["cache", "verify"]));
+    }
 }
 
 #[test]

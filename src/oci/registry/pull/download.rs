@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use extents::Extents;
 use sha2::{Digest, Sha256};
 
 use super::Pull;
 use crate::oci::registry::{Error, FIRST_WAIT, MAX_TRIES, Request, header};
-use crate::oci::{cached_file, digest, lock};
+use crate::oci::{cached_file, digest, digest_of, lock};
 use crate::reporter::Progress;
 
 /// Number of blobs that are downloaded at once.
@@ -41,9 +42,9 @@ pub(super) struct Wanted {
 }
 
 impl Pull<'_> {
-    /// Downloads what the cache lacks, several blobs at once, and returns the number of bytes.
+    /// Downloads what the cache lacks or has corrupt, several blobs at once, and returns the number of bytes.
     pub(super) fn download_all(&self, name: &str, wanted: &[Wanted]) -> Result<u64, Error> {
-        let mut missing: Vec<&Wanted> = wanted.iter().filter(|blob| !self.has(blob)).collect();
+        let mut missing: Vec<&Wanted> = wanted.iter().filter(|blob| !self.has_intact(blob)).collect();
         missing.sort_by_key(|blob| std::cmp::Reverse(blob.size));
         let total = missing.iter().map(|blob| blob.size).fold(0, u64::saturating_add);
         self.reporter.progress(Progress::Begin {
@@ -81,6 +82,20 @@ impl Pull<'_> {
     pub(super) fn has(&self, blob: &Wanted) -> bool {
         let path = self.blob(&blob.digest);
         path.is_ok_and(|path| fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == blob.size))
+    }
+
+    /// Returns whether the cache has a blob of the right digest. One that is corrupt is removed.
+    pub(super) fn has_intact(&self, blob: &Wanted) -> bool {
+        let Ok(path) = self.blob(&blob.digest) else {
+            return false;
+        };
+        let found = || digest_of(&Extents::open(&path)?);
+        let is_intact = self.has(blob) && found().is_ok_and(|found| found == blob.digest);
+        if !is_intact {
+            // If it stays, its download fails.
+            let _ = fs::remove_file(&path);
+        }
+        is_intact
     }
 
     /// Returns the path of a blob in the cache.
@@ -158,7 +173,7 @@ impl Pull<'_> {
         let range = format!("bytes={there}-");
         let headers = [("Range", range.as_str())];
         let request = Request::get(&path, self.repository(), if there > 0 { &headers } else { &[] });
-        let response = self.client.send(&self.endpoint, self.registry(), &request)?;
+        let response = self.client.send(&self.endpoint, &request)?;
         if response.status().as_u16() == 404 {
             return Err(self.invalid(format!("its blob {} does not exist", blob.digest)));
         }
