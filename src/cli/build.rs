@@ -222,7 +222,7 @@ impl Build {
         }
         let built = crate::build(&request, reporter).map_err(Failure::Work)?;
         for path in built.files {
-            reporter.info(&format!("wrote {}", path.display()));
+            reporter.wrote(&path);
         }
         report_reused(&built.reused, reporter);
         Ok(())

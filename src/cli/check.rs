@@ -13,7 +13,6 @@ use crate::bounded;
 use crate::bundle::Kind;
 use crate::config::{self, Config, MAX_YAML, Source};
 use crate::diagnostic::Diagnostic;
-use crate::reporter::Reporter;
 use crate::resolve::{packages, sources};
 use crate::trust::Policy;
 
@@ -37,7 +36,7 @@ impl Check {
             return Err(Failure::Usage(config.locate_all(missing)));
         }
         for file in &self.files {
-            reporter.info(&format!("{}: valid", file.display()));
+            reporter.valid(file);
         }
         Ok(())
     }

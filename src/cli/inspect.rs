@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use extents::{Extents, FileBlob, emit};
+use serde_json::{Value, json};
 
 use super::image::LoadedImage;
 use super::{Environment, Failure, host_arch, sources};
@@ -77,7 +78,9 @@ impl Inspect {
             }
             return sources::sbom(&self.file, &content, report, format, environment.time);
         }
-        if self.ls {
+        if environment.style.is_json {
+            super::print(&json(&report, self.ls))?;
+        } else if self.ls {
             let lines = report
                 .files()
                 .map(|(path, content)| format!("{:>12} {}\n", content.len(), printable(path)));
@@ -94,6 +97,22 @@ impl Inspect {
         }
         errors(&name, report)
     }
+}
+
+/// Formats the files, or the lines of the summary, one JSON object a line.
+fn json(report: &Report, ls: bool) -> String {
+    let objects: Vec<Value> = if ls {
+        let files = report.files();
+        files
+            .map(|(path, content)| json!({"reason": "file", "path": path, "size": content.len()}))
+            .collect()
+    } else {
+        let lines = report.lines.iter();
+        lines
+            .map(|line| json!({"reason": "content", "depth": line.depth, "text": line.text}))
+            .collect()
+    };
+    objects.iter().map(|object| format!("{object}\n")).collect()
 }
 
 fn count(number: usize, noun: &str) -> String {

@@ -19,6 +19,7 @@ mod inspect;
 mod inspect;
 mod linuxkit;
 mod lock;
+mod messages;
 mod pkg;
 #[cfg(feature = "registry")]
 mod registry;
@@ -34,6 +35,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use messages::Style;
 use terminal::TerminalReporter;
 
 use crate::arch::Arch;
@@ -60,6 +62,8 @@ Environment:
                      proxies for registries
   REGISTRY_AUTH_FILE, DOCKER_CONFIG
                      credentials file of podman, configuration directory of Docker
+  NO_COLOR           if set and not empty, messages have no color; --color=always overrides it
+  CI                 if set and not empty, no progress bars, even on a terminal
   COSIGN_PASSWORD    password of the private key of `moby sign --key` and
                      `moby build --provenance-key`
   SOURCE_DATE_EPOCH  time of generated files, in seconds since 1970 [default: 1492533000, as in LinuxKit]";
@@ -88,6 +92,8 @@ struct Moby {
     /// Read-only cache directory, searched after --cache; repeatable [default: $MOBY_CACHE_FROM]
     #[arg(long, global = true, value_name = "DIR")]
     cache_from: Vec<PathBuf>,
+    #[command(flatten)]
+    messages: messages::MessageOptions,
     #[cfg(feature = "registry")]
     #[command(flatten)]
     registry: registry::RegistryFlags,
@@ -166,13 +172,14 @@ impl Failure {
 }
 
 impl Moby {
-    fn run(self) -> Result<(), Failure> {
-        let reporter = TerminalReporter::new(self.quiet || self.verbose == Some(0));
+    fn run(self, style: Style) -> Result<(), Failure> {
+        let reporter = TerminalReporter::new(style, self.quiet || self.verbose == Some(0));
         let environment = Environment::read(
             self.cache,
             self.cache_from,
             #[cfg(feature = "registry")]
             self.registry,
+            style,
         )?;
         match self.command {
             Command::Build(build) => {
@@ -221,6 +228,8 @@ pub struct Environment {
     /// Access to registries.
     #[cfg(feature = "registry")]
     pub registry: registry::RegistryFlags,
+    /// Style of messages.
+    pub style: Style,
 }
 
 impl Environment {
@@ -228,6 +237,7 @@ impl Environment {
         cache_option: Option<PathBuf>,
         shared: Vec<PathBuf>,
         #[cfg(feature = "registry")] registry: registry::RegistryFlags,
+        style: Style,
     ) -> Result<Environment, Failure> {
         // https://reproducible-builds.org/specs/source-date-epoch/
         let time = match std::env::var_os("SOURCE_DATE_EPOCH") {
@@ -243,6 +253,7 @@ impl Environment {
             time,
             #[cfg(feature = "registry")]
             registry,
+            style,
         })
     }
 }
@@ -277,8 +288,8 @@ pub fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let moby = Moby::parse_from(linuxkit::respell(std::env::args_os()));
-    let verbose = moby.verbose.is_some_and(|level| level > 1);
-    let (errors, code) = match moby.run() {
+    let style = moby.messages.style(moby.verbose.is_some_and(|level| level > 1));
+    let (errors, code) = match moby.run(style) {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Work(errors)) => (errors, 1),
         Err(Failure::Usage(errors)) => (errors, 2),
@@ -286,16 +297,8 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "inspect")]
         Err(Failure::Different) => return ExitCode::FAILURE,
     };
-    let show = |error: &Diagnostic| {
-        if verbose {
-            format!("error: {error:#}\n")
-        } else {
-            format!("error: {error}\n")
-        }
-    };
-    let text: String = errors.0.iter().map(show).collect();
-    // A closed standard error must not change the exit status.
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+    let text: String = errors.0.iter().map(|error| style.diagnostic(error)).collect();
+    messages::print(&text);
     ExitCode::from(code)
 }
 

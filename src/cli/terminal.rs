@@ -1,13 +1,15 @@
 //! Reports on standard error: progress bars on a terminal, lines elsewhere, nothing with `--quiet`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::diagnostic::printable;
+use super::messages::{self, Style};
+use crate::diagnostic::{Diagnostic, Severity, printable};
 use crate::reporter::{Counter, Progress, Reporter};
 
 /// Interval at which a terminal is updated.
@@ -20,6 +22,7 @@ const STEP: &str = "{spinner} {wide_msg}";
 /// Reporter of a command.
 #[derive(Debug)]
 pub struct TerminalReporter {
+    style: Style,
     quiet: bool,
     bar: Option<ProgressBar>,
     images: Mutex<BTreeSet<String>>,
@@ -28,14 +31,44 @@ pub struct TerminalReporter {
 
 impl TerminalReporter {
     /// Creates a reporter to standard error, or one that discards all reports.
-    pub fn new(quiet: bool) -> Self {
-        let terminal = !quiet && std::io::stderr().is_terminal();
-        let bar = || ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style(STEP));
+    pub fn new(style: Style, quiet: bool) -> Self {
+        // The terminals of CI systems keep every state of a bar.
+        let is_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
+        let terminal = !quiet && !is_ci && !style.is_json && std::io::stderr().is_terminal();
+        let bar = || ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(bar_style(STEP));
         TerminalReporter {
+            style,
             quiet,
             bar: terminal.then(bar),
             images: Mutex::default(),
             counts: Mutex::default(),
+        }
+    }
+
+    /// Reports an output file.
+    pub fn wrote(&self, path: &Path) {
+        self.file("output", path, &format!("wrote {}", path.display()));
+    }
+
+    /// Reports a valid YAML file.
+    pub fn valid(&self, path: &Path) {
+        self.file("valid", path, &format!("{}: valid", path.display()));
+    }
+
+    fn file(&self, reason: &str, path: &Path, text: &str) {
+        if self.style.is_json {
+            self.print(&messages::json(reason, "path", &path.display().to_string()));
+        } else {
+            self.info(text);
+        }
+    }
+
+    /// Prints a message, with its line feed.
+    fn print(&self, message: &str) {
+        match &self.bar {
+            _ if self.quiet => {}
+            Some(bar) => bar.suspend(|| messages::print(message)),
+            None => messages::print(message),
         }
     }
 
@@ -53,27 +86,33 @@ impl TerminalReporter {
 
 impl Reporter for TerminalReporter {
     fn info(&self, text: &str) {
-        if self.quiet {
-            return;
-        }
-        // The name of an image may have control characters. Standard error may be closed.
-        let text = printable(text);
-        let print = || {
-            let _ = writeln!(std::io::stderr(), "{text}");
-        };
-        match &self.bar {
-            Some(bar) => bar.suspend(print),
-            None => print(),
+        if self.style.is_json {
+            self.print(&messages::json("info", "message", text));
+        } else {
+            // The name of an image may have control characters.
+            self.print(&format!("{}\n", printable(text)));
         }
     }
 
     fn warn(&self, text: &str) {
-        self.info(&format!("warning: {text}"));
+        if self.style.is_json {
+            self.notice(&Diagnostic::warning(text));
+        } else {
+            let label = self.style.label(Severity::Warning);
+            self.print(&format!("{label}{}\n", printable(text)));
+        }
+    }
+
+    fn notice(&self, notice: &Diagnostic) {
+        self.print(&self.style.diagnostic(notice));
     }
 
     fn step(&self, text: &str) {
+        if self.style.is_json {
+            self.print(&messages::json("step", "message", text));
+        }
         let Some(bar) = &self.bar else { return };
-        bar.set_style(style(STEP));
+        bar.set_style(bar_style(STEP));
         bar.set_message(text.to_owned());
         animate(bar);
     }
@@ -81,7 +120,7 @@ impl Reporter for TerminalReporter {
     fn progress(&self, progress: Progress<'_>) {
         match (progress, &self.bar) {
             (Progress::Begin { operation, total }, Some(bar)) => {
-                bar.set_style(style(BYTES));
+                bar.set_style(bar_style(BYTES));
                 bar.set_prefix(operation.to_owned());
                 bar.set_message("");
                 bar.set_length(total);
@@ -97,7 +136,11 @@ impl Reporter for TerminalReporter {
             (Progress::Layer(image), None) => {
                 let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
                 if images.insert(image.to_owned()) {
-                    self.info(&format!("reading {image}"));
+                    if self.style.is_json {
+                        self.print(&messages::json("image", "name", image));
+                    } else {
+                        self.info(&format!("reading {image}"));
+                    }
                 }
             }
             (Progress::Begin { .. } | Progress::Advance(_), None) => {}
@@ -122,7 +165,7 @@ fn animate(bar: &ProgressBar) {
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
+fn bar_style(template: &str) -> ProgressStyle {
     // The templates above are valid.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }

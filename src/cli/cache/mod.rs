@@ -110,7 +110,7 @@ impl Cache {
     pub fn run(self, environment: Environment, reporter: &TerminalReporter) -> Result<(), Failure> {
         let dir = environment.cache.clone().ok_or_else(super::no_cache)?;
         match self.command {
-            Command::Ls { names, json } => list::ls(&dir, names, json, reporter),
+            Command::Ls { names, json } => list::ls(&dir, names, json || environment.style.is_json, reporter),
             Command::Import { from, images } => import(&dir, &from, images, reporter),
             Command::Export {
                 image,

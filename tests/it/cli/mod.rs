@@ -26,6 +26,7 @@ mod limits;
 mod lock;
 #[cfg(feature = "sign")]
 mod locked_signers;
+mod messages;
 mod modules;
 mod outputs;
 mod pieces;

@@ -62,6 +62,8 @@ fn on_terminal(site: &Site, arguments: &str) -> String {
     script
         .args(["-qec", &command, "/dev/null"])
         .env("TERM", "xterm")
+        .env_remove("CI")
+        .env_remove("NO_COLOR")
         .current_dir(site.0.path());
     let output = script.stdin(std::process::Stdio::null()).output().unwrap();
     String::from_utf8(good(output)).unwrap()
@@ -81,6 +83,26 @@ fn bars_on_a_terminal() {
     let last = shown.rsplit("\x1b[2K").next().unwrap();
     assert!(!last.contains("reading") && !last.contains("making"), "{last:?}");
     assert_eq!(on_terminal(&site, "build -q -f tar machine.yml"), "");
+    // Colors on a terminal, but not with NO_COLOR; and no bars in CI.
+    let note = "build -f tar --size 1G machine.yml";
+    assert!(on_terminal(&site, note).contains("\x1b[1;36mnote\x1b[0m: --size"));
+    let plain = on_terminal(&site, &format!("{note} --color=never"));
+    assert!(plain.contains("note: --size"), "{plain:?}");
+}
+
+#[test]
+fn no_bars_and_colors_where_the_environment_forbids_them() {
+    let site = Site::new();
+    let moby = env!("CARGO_BIN_EXE_moby");
+    let command = format!("CI=true NO_COLOR=1 {moby} build -f tar --size 1G --cache cache machine.yml");
+    let mut script = Command::new("script");
+    script.args(["-qec", &command, "/dev/null"]).env("TERM", "xterm");
+    script.current_dir(site.0.path()).stdin(std::process::Stdio::null());
+    let shown = String::from_utf8(good(script.output().unwrap())).unwrap();
+    assert!(
+        shown.contains("note: --size") && shown.contains("wrote machine.tar") && !shown.contains('\x1b'),
+        "{shown:?}"
+    );
 }
 
 #[test]
