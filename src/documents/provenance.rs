@@ -73,6 +73,7 @@ fn options(request: &Request) -> Value {
     let given = given.into_iter().filter_map(|(name, value)| Some((name, value?)));
     options.extend(given.map(|(name, value)| (name.to_owned(), value.into())));
     for (name, is_set) in [
+        ("verity", request.verity),
         ("decompress-kernel", request.decompress_kernel),
         ("opaque-whiteouts", request.image_sources.opaque_whiteouts),
     ] {

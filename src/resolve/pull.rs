@@ -115,10 +115,11 @@ impl Pulls {
                 }
                 continue;
             }
-            // A volume takes an image as it is stored.
+            // A volume takes an image as it is stored. Under a policy, nothing is decompressed before its signatures
+            // are verified.
             let layers = match wanted.platforms {
-                Platforms::All => None,
-                Platforms::Linux(_) => Some(&unpacker as &dyn Layers),
+                Platforms::Linux(_) if request.policy.is_none() => Some(&unpacker as &dyn Layers),
+                Platforms::Linux(_) | Platforms::All => None,
             };
             match registry
                 .client
