@@ -629,7 +629,7 @@ fn files_are_signed() {
         ),
         (
             "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n",
-            "only ECDSA on P-256 or P-384, and Ed25519",
+            "it is not an ECDSA key on P-256 or P-384, nor an Ed25519 key",
         ),
         (
             "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\ne30=\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n",
