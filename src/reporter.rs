@@ -16,6 +16,15 @@ pub enum Progress<'a> {
     Layer(&'a str),
     /// Advances by a number of bytes.
     Advance(u64),
+    /// Blob of the operation that arrives, beside others.
+    Blob {
+        /// Digest.
+        digest: &'a str,
+        /// Length in bytes.
+        total: u64,
+        /// Number of bytes that have arrived, now and before.
+        arrived: u64,
+    },
     /// Adds to a counter.
     Count(Counter, u64),
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::messages::{self, Style};
 use crate::diagnostic::{Diagnostic, Severity, printable};
@@ -18,13 +18,62 @@ const TICK: Duration = Duration::from_millis(100);
 const BYTES: &str = "{spinner} {prefix} [{bar:20}] {bytes} of {total_bytes}, {eta} left {wide_msg}";
 /// Template of an operation whose length is unknown.
 const STEP: &str = "{spinner} {wide_msg}";
+/// Template of a blob.
+const BLOB: &str = "  {prefix} [{bar:20}] {bytes} of {total_bytes}";
+/// Length of the beginning of a digest that names a blob: `sha256:` and 12 digits.
+const SHORT_DIGEST_LEN: usize = 19;
+
+/// Progress bars on a terminal.
+#[derive(Debug)]
+struct Bars {
+    all: MultiProgress,
+    operation: ProgressBar,
+    /// Bars of the blobs that arrive, by digest.
+    blobs: Mutex<BTreeMap<String, ProgressBar>>,
+}
+
+impl Bars {
+    fn new() -> Bars {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let operation = all.add(ProgressBar::new_spinner().with_style(bar_style(STEP)));
+        Bars {
+            all,
+            operation,
+            blobs: Mutex::default(),
+        }
+    }
+
+    /// Moves the bar of a blob, which appears with its first bytes and disappears with its last ones.
+    fn set_blob(&self, digest: &str, total: u64, arrived: u64) {
+        let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let bar = blobs.entry(digest.to_owned()).or_insert_with(|| {
+            let name = digest.get(..SHORT_DIGEST_LEN).unwrap_or(digest).to_owned();
+            let bar = ProgressBar::new(total).with_style(bar_style(BLOB));
+            self.all.add(bar).with_prefix(name)
+        });
+        bar.set_position(arrived);
+        if arrived >= total {
+            bar.finish_and_clear();
+            self.all.remove(bar);
+            blobs.remove(digest);
+        }
+    }
+}
+
+impl Drop for Bars {
+    fn drop(&mut self) {
+        self.operation.finish_and_clear();
+        // Those of blobs that did not arrive stay otherwise.
+        let _ = self.all.clear();
+    }
+}
 
 /// Reporter of a command.
 #[derive(Debug)]
 pub struct TerminalReporter {
     style: Style,
     quiet: bool,
-    bar: Option<ProgressBar>,
+    bars: Option<Bars>,
     images: Mutex<BTreeSet<String>>,
     counts: Mutex<BTreeMap<Counter, u64>>,
 }
@@ -35,11 +84,10 @@ impl TerminalReporter {
         // The terminals of CI systems keep every state of a bar.
         let is_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
         let terminal = !quiet && !is_ci && !style.is_json && std::io::stderr().is_terminal();
-        let bar = || ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(bar_style(STEP));
         TerminalReporter {
             style,
             quiet,
-            bar: terminal.then(bar),
+            bars: terminal.then(Bars::new),
             images: Mutex::default(),
             counts: Mutex::default(),
         }
@@ -65,9 +113,9 @@ impl TerminalReporter {
 
     /// Prints a message, with its line feed.
     fn print(&self, message: &str) {
-        match &self.bar {
+        match &self.bars {
             _ if self.quiet => {}
-            Some(bar) => bar.suspend(|| messages::print(message)),
+            Some(bars) => bars.all.suspend(|| messages::print(message)),
             None => messages::print(message),
         }
     }
@@ -111,15 +159,17 @@ impl Reporter for TerminalReporter {
         if self.style.is_json {
             self.print(&messages::json("step", "message", text));
         }
-        let Some(bar) = &self.bar else { return };
+        let Some(Bars { operation: bar, .. }) = &self.bars else {
+            return;
+        };
         bar.set_style(bar_style(STEP));
         bar.set_message(text.to_owned());
         animate(bar);
     }
 
     fn progress(&self, progress: Progress<'_>) {
-        match (progress, &self.bar) {
-            (Progress::Begin { operation, total }, Some(bar)) => {
+        match (progress, &self.bars) {
+            (Progress::Begin { operation, total }, Some(Bars { operation: bar, .. })) => {
                 bar.set_style(bar_style(BYTES));
                 bar.set_prefix(operation.to_owned());
                 bar.set_message("");
@@ -131,8 +181,9 @@ impl Reporter for TerminalReporter {
                 let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
                 *counts.entry(counter).or_default() += number;
             }
-            (Progress::Layer(image), Some(bar)) => bar.set_message(image.to_owned()),
-            (Progress::Advance(bytes), Some(bar)) => bar.inc(bytes),
+            (Progress::Layer(image), Some(bars)) => bars.operation.set_message(image.to_owned()),
+            (Progress::Advance(bytes), Some(bars)) => bars.operation.inc(bytes),
+            (Progress::Blob { digest, total, arrived }, Some(bars)) => bars.set_blob(digest, total, arrived),
             (Progress::Layer(image), None) => {
                 let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
                 if images.insert(image.to_owned()) {
@@ -143,7 +194,7 @@ impl Reporter for TerminalReporter {
                     }
                 }
             }
-            (Progress::Begin { .. } | Progress::Advance(_), None) => {}
+            (Progress::Begin { .. } | Progress::Advance(_) | Progress::Blob { .. }, None) => {}
         }
     }
 }
@@ -168,12 +219,4 @@ fn animate(bar: &ProgressBar) {
 fn bar_style(template: &str) -> ProgressStyle {
     // The templates above are valid.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
-}
-
-impl Drop for TerminalReporter {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
 }

@@ -48,7 +48,10 @@ fn the_default_is_the_smallest_size() {
     };
     assert_eq!((needed, given), (size, size - 1));
     let text = plan(&some(), &with(size - BLOCK)).unwrap_err().to_string();
-    assert!(text.contains(&format!("4096 more than the {}", size - BLOCK)), "{text}");
+    assert!(
+        text.contains(&format!("4096 more than its size of {}", size - BLOCK)),
+        "{text}"
+    );
     let nothing = plan(&Tree::new(meta()), &Options::default()).unwrap();
     assert!(nothing.extents().len() <= 400 << 10, "{}", nothing.extents().len());
 }

@@ -348,5 +348,5 @@ fn nodes_and_options_that_fat_cannot_store_are_refused() {
     let mut tree = Tree::new(meta());
     put(&mut tree, "file", file(2 << 20, 1));
     let error = plan(&tree, &sized(1 << 20)).unwrap_err().to_string();
-    assert!(error.contains("more than the 1048576 it is to have"), "{error}");
+    assert!(error.contains("more than its size of 1048576"), "{error}");
 }

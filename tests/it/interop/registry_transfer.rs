@@ -1,8 +1,11 @@
 //! Transfers from registries: downloads that another process continues or waits for, redirects, slow answers.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
 
 use super::registry::{command, message, moby, push, site};
 use crate::common::registry::{Action, Proxy, Registry, Response};
@@ -108,4 +111,51 @@ fn redirects_to_other_hosts_carry_no_credentials() {
     good(moby(&site, &["cache", "pull", &name, "--arch", "amd64"]));
     good(moby(&site, &["cache", "verify"]));
     assert!(storage.requests.lock().unwrap().len() >= 3);
+}
+
+#[test]
+fn each_blob_has_a_progress_bar() {
+    let site = site(500_000);
+    let registry = Registry::start(&site.path(""), "", "");
+    push(&site, &registry, "team/app:v1");
+    let proxy = Proxy::start(&registry, |_, head| {
+        if head.line.contains("/blobs/") {
+            Action::Slow(10)
+        } else {
+            Action::Pass
+        }
+    });
+    let name = format!("{}/team/app:v1", proxy.host());
+    let pull = command(&site, &["cache", "pull", &name, "--arch", "amd64"]);
+    // The same command on a terminal.
+    let quoted: Vec<_> = [pull.get_program()].into_iter().chain(pull.get_args()).collect();
+    let line = quoted.join("' '".as_ref());
+    let mut terminal = Command::new("script");
+    terminal.args(["-qec", &format!("stty cols 100; '{}'", line.display()), "/dev/null"]);
+    terminal
+        .current_dir(site.path(""))
+        .env("TERM", "xterm")
+        .env_remove("CI");
+    for (key, value) in pull.get_envs().filter(|(key, _)| *key != "PATH") {
+        match value {
+            Some(value) => terminal.env(key, value),
+            None => terminal.env_remove(key),
+        };
+    }
+    let text = String::from_utf8(good(terminal.output().unwrap())).unwrap();
+    let bars = text
+        .split("sha256:")
+        .skip(1)
+        .filter(|rest| rest.get(12..14) == Some(" ["));
+    let shown: BTreeSet<&str> = bars.filter_map(|rest| rest.get(..12)).collect();
+    // Manifests come as they are named, before the blobs.
+    let directory = site.path("cache/blobs/sha256");
+    let mut blobs = files(&directory);
+    blobs.retain(|name| {
+        let json: Option<Value> = serde_json::from_slice(&fs::read(directory.join(name)).unwrap()).ok();
+        json.is_none_or(|json| json.get("layers").is_none() && json.get("manifests").is_none())
+    });
+    let expected: BTreeSet<&str> = blobs.iter().map(|name| &name[..12]).collect();
+    assert!(shown.len() >= 3, "{text}");
+    assert_eq!(shown, expected, "{text}");
 }

@@ -196,6 +196,11 @@ impl Pull<'_> {
         file.seek(SeekFrom::Start(there)).map_err(failed)?;
         let mut body = response.body_mut().with_config().limit(u64::MAX).reader();
         let mut buffer = vec![0; 128 << 10];
+        let report = |arrived| {
+            let (digest, total) = (blob.digest.as_str(), blob.size);
+            self.reporter.progress(Progress::Blob { digest, total, arrived });
+        };
+        report(there);
         loop {
             let count = body.read(&mut buffer).map_err(failed)?;
             let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
@@ -211,6 +216,7 @@ impl Pull<'_> {
             }
             file.write_all(bytes).map_err(write_error(Path::new(&blob.digest)))?;
             self.reporter.progress(Progress::Advance(count as u64));
+            report(there);
         }
         if there < blob.size {
             return Err(failed(io::ErrorKind::UnexpectedEof.into()));
