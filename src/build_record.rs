@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use crate::checked_json;
 use crate::codec::compress::Compression;
 use crate::config::canonical;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::oci::cached_file::is_digest;
 use crate::oci::{digest, digest_of};
 use crate::output::{self, Staged, StagedOutput};
@@ -53,11 +54,39 @@ pub struct BuildRecord {
     outputs: Vec<Output>,
 }
 
-/// Note or warning of a build.
+/// Report of a build.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Report {
-    is_warning: bool,
-    text: String,
+enum Report {
+    /// Fact.
+    Info(String),
+    /// Warning without remedies.
+    Warning(String),
+    /// Note or warning with its remedies.
+    Notice {
+        is_warning: bool,
+        message: String,
+        help: Vec<String>,
+    },
+}
+
+impl Report {
+    /// Reports to another reporter.
+    fn repeat(&self, reporter: &dyn Reporter) {
+        match self {
+            Report::Info(text) => reporter.info(text),
+            Report::Warning(text) => reporter.warn(text),
+            Report::Notice {
+                is_warning,
+                message,
+                help,
+            } => reporter.notice(&Diagnostic {
+                severity: if *is_warning { Severity::Warning } else { Severity::Note },
+                message: message.clone(),
+                help: help.clone(),
+                ..Diagnostic::default()
+            }),
+        }
+    }
 }
 
 /// Output of a build.
@@ -123,11 +152,7 @@ impl Place {
             return Ok(None);
         };
         for report in &record.reports {
-            if report.is_warning {
-                reporter.warn(&report.text);
-            } else {
-                reporter.info(&report.text);
-            }
+            report.repeat(reporter);
         }
         staged.commit(reporter)?;
         for (output, reused) in record.outputs.iter_mut().zip(&reused) {
@@ -432,21 +457,20 @@ impl<'a> Reports<'a> {
         }
     }
 
-    fn keep(&self, is_warning: bool, text: &str) {
-        let text = text.to_owned();
+    fn keep(&self, report: Report) {
         let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
-        reports.push(Report { is_warning, text });
+        reports.push(report);
     }
 }
 
 impl Reporter for Reports<'_> {
     fn info(&self, text: &str) {
-        self.keep(false, text);
+        self.keep(Report::Info(text.to_owned()));
         self.reporter.info(text);
     }
 
     fn warn(&self, text: &str) {
-        self.keep(true, text);
+        self.keep(Report::Warning(text.to_owned()));
         self.reporter.warn(text);
     }
 
@@ -456,6 +480,16 @@ impl Reporter for Reports<'_> {
 
     fn progress(&self, progress: Progress<'_>) {
         self.reporter.progress(progress);
+    }
+
+    /// Keeps a notice without its place: the YAML may have other lines later.
+    fn notice(&self, notice: &Diagnostic) {
+        self.keep(Report::Notice {
+            is_warning: notice.severity != Severity::Note,
+            message: notice.message.clone(),
+            help: notice.help.clone(),
+        });
+        self.reporter.notice(notice);
     }
 }
 

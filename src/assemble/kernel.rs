@@ -25,7 +25,7 @@ impl Builder<'_> {
             "kernel.binary"
         };
         let Some((meta, mut content)) = file(&files, binary) else {
-            return Err(config.error_at(field, missing(&files, &kernel.image, binary)));
+            return Err(config.error_at(field, missing(&files, &kernel.image, binary, "kernel.binary")));
         };
         if self.request.decompress_kernel {
             content = kernel::decompressed(&content).map_err(|error| {
@@ -42,7 +42,7 @@ impl Builder<'_> {
                 "kernel.image"
             };
             let Some((meta, content)) = file(&files, tar) else {
-                return Err(config.error_at(field, missing(&files, &kernel.image, tar)));
+                return Err(config.error_at(field, missing(&files, &kernel.image, tar, "kernel.tar")));
             };
             self.modules(field, &content, &origin, origin.source.saturating_add(meta.source))?;
         }
@@ -62,7 +62,7 @@ impl Builder<'_> {
         )?;
         if let Some(ucode) = kernel.ucode.as_deref().filter(|ucode| !ucode.is_empty()) {
             let Some((meta, content)) = file(&files, ucode) else {
-                return Err(config.error_at("kernel.ucode", missing(&files, &kernel.image, ucode)));
+                return Err(config.error_at("kernel.ucode", missing(&files, &kernel.image, ucode, "kernel.ucode")));
             };
             self.system.microcode = (!content.is_empty()).then(|| content.clone());
             let meta = Meta {
@@ -114,7 +114,8 @@ fn file(files: &Tree, name: &str) -> Option<(Meta, Extents)> {
     }
 }
 
-fn missing(files: &Tree, image: &str, name: &str) -> Diagnostic {
+/// Returns the error for a file that a field names and the kernel image lacks.
+fn missing(files: &Tree, image: &str, name: &str, field: &str) -> Diagnostic {
     let top = files
         .walk()
         .filter(|named| !named.path.is_empty() && !named.path.contains(&b'/'));
@@ -125,6 +126,11 @@ fn missing(files: &Tree, image: &str, name: &str) -> Diagnostic {
         names.join(", ")
     };
     Diagnostic::error(format!("cannot find {name} in the kernel image {image}")).help(format!(
-        "the image has {names}; set `kernel.binary` or `kernel.tar` to the right file"
+        "the image has {names}; set `{field}` to the right file{}",
+        match field {
+            "kernel.tar" => ", or to `none`",
+            "kernel.ucode" => ", or remove it",
+            _ => "",
+        }
     ))
 }

@@ -299,12 +299,19 @@ impl Error {
             | Error::Mismatch {
                 name, location, arch, ..
             } => {
-                return vec![if location.file.starts_with(name) {
-                    format!("replace {name} with a good copy")
-                } else {
-                    let command = pull_command(name, *arch);
-                    format!("run `{command}`, or copy the image into the --layout again")
-                }];
+                if location.file.starts_with(name) {
+                    return vec![format!("replace {name} with a good copy")];
+                }
+                // An image without a name.
+                if name.starts_with("sha256:") {
+                    return vec!["run `moby cache import` with a good copy of the image".into()];
+                }
+                let command = pull_command(name, *arch);
+                let mut help = vec![format!(
+                    "run `{command}`; for a --layout, copy the image into it again, or omit it"
+                )];
+                help.extend(crate::installed::help(name));
+                return help;
             }
             Error::Bomb { .. } => "to use this layer, store it uncompressed in the layout",
             Error::Write { .. } => "choose another directory with --cache",

@@ -221,7 +221,7 @@ impl<'a> Packages<'a> {
             })?;
             if !is_built {
                 let message = format!("{name} in a --layout was built from other Debian packages than those locked");
-                let help = "remove that --layout, or run `moby lock --update FILE`";
+                let help = "remove that --layout, or export the package into it again";
                 return Err(vec![Diagnostic::field(field, message).help(help)]);
             }
         }

@@ -26,7 +26,8 @@ pub fn check_names(request: &Request, config: &Config) -> Vec<Diagnostic> {
             }
             Action::AcceptUnsigned if config.trust.names(&name) => {
                 let message = format!("`trust` names {name}, but {} accepts it unsigned", policy.place(&name));
-                Diagnostic::error(message).help("add a rule with `keys:` for it, or remove it from `trust`")
+                Diagnostic::error(message)
+                    .help("add a rule with `keys:` or `keyless:` for it above that one, or remove it from `trust`")
             }
             _ => continue,
         };

@@ -106,17 +106,17 @@ fn failure(cache: Option<&Path>, accelerator: &str) -> Option<Failure> {
 
 /// Remembers that an accelerator failed. What was remembered of earlier boots is removed. A cache
 /// that cannot be written costs time at the next run, and nothing else.
-pub fn remember(cache: Option<&Path>, accelerator: &str, symptom: Symptom) {
+pub fn remember(cache: Option<&Path>, accelerator: &str, symptom: Symptom) -> bool {
     let failure = Failure {
         accelerator: accelerator.to_owned(),
         symptom: symptom.to_string(),
     };
     let (Some(file), Ok(text)) = (file(cache), serde_json::to_vec(&failure)) else {
-        return;
+        return false;
     };
     if let Some(directory) = file.parent() {
         let _ = fs::remove_dir_all(directory);
         let _ = fs::create_dir_all(directory);
     }
-    let _ = fs::write(file, text);
+    fs::write(file, text).is_ok()
 }

@@ -171,7 +171,7 @@ impl Error {
             Error::Guest { .. } => "pass `--accel tcg`, which emulates the CPU and works on every host".into(),
             Error::Written { .. } => {
                 return vec![
-                    "run it again: moby uses TCG on this host until the next boot".into(),
+                    "run it again with `--accel tcg`".into(),
                     "to keep the disks as they are now, copy them first".into(),
                 ];
             }

@@ -125,15 +125,20 @@ impl Session<'_> {
         };
         match self.start(accelerator, false) {
             Err(Error::Guest { symptom, written, .. }) => {
-                accelerator::remember(machine.cache.as_deref(), accelerator, symptom);
+                let is_remembered = accelerator::remember(machine.cache.as_deref(), accelerator, symptom);
                 if written && !machine.disks.is_empty() {
                     return Err(Error::Written {
                         accelerator: accelerator.to_owned(),
                         symptom,
                     });
                 }
+                let later = if is_remembered {
+                    format!("Runs on this host use TCG until the next boot; `--accel {accelerator}` overrides that")
+                } else {
+                    "To use TCG at once, pass `--accel tcg`".to_owned()
+                };
                 reporter.warn(&format!(
-                    "the guest failed under the accelerator {accelerator}: {symptom}; restarting it under TCG. Runs on this host use TCG until the next boot; `--accel {accelerator}` overrides that"
+                    "the guest failed under the accelerator {accelerator}: {symptom}; restarting it under TCG. {later}"
                 ));
                 self.start(accelerator::TCG, false)
             }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::keyless::Untrusted;
+use super::policy;
 use crate::arch::Arch;
 use crate::diagnostic::Diagnostic;
 use crate::oci;
@@ -174,7 +175,8 @@ impl Error {
                             Some("add the signer's public key to `keys:` if you trust it".to_owned())
                         }
                         Refusal::OtherImage { signed, .. } => Some(format!(
-                            "`signed-as: {signed}` in the rule accepts {image} as a copy of it"
+                            "`signed-as: {}` in the rule accepts {image} as a copy of it",
+                            policy::repository(signed)
                         )),
                         Refusal::NotLocked { .. } => Some(format!(
                             "run `moby lock --update={image} FILE.yml` if the signer was replaced on purpose"

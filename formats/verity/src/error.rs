@@ -83,10 +83,10 @@ pub enum Error {
         found: Vec<u8>,
     },
     /// Data or hash blocks that cannot be read.
-    #[error("the blocks cannot be read")]
+    #[error("cannot read the blocks: {0}")]
     Read(#[source] io::Error),
     /// Digests that cannot be written to the temporary file.
-    #[error("the hash tree cannot be written to a temporary file")]
+    #[error("cannot write the hash tree to a temporary file: {0}")]
     Write(#[source] io::Error),
 }
 

@@ -242,12 +242,16 @@ fn runtime(yaml: Option<&Runtime>, label: Option<&Runtime>) -> Runtime {
 
 /// Checks a working directory. A relative one is passed on, as LinuxKit does.
 fn check_cwd(cwd: &str) -> Option<Diagnostic> {
-    let (inside, parents): (Vec<&str>, Vec<&str>) = cwd
-        .split('/')
-        .filter(|part| !part.is_empty())
-        .partition(|part| *part != "..");
-    if parents.is_empty() {
+    let parts = || cwd.split('/').filter(|part| !part.is_empty() && *part != ".");
+    if parts().all(|part| part != "..") {
         return None;
+    }
+    let mut inside = Vec::new();
+    for part in parts() {
+        match part {
+            ".." => drop(inside.pop()),
+            part => inside.push(part),
+        }
     }
     let message = format!("the working directory {cwd:?} has a `..` component");
     Some(Diagnostic::field("cwd", message).help(format!("set `cwd: /{}`", inside.join("/"))))
@@ -262,7 +266,10 @@ fn check_env(env: &[String]) -> impl Iterator<Item = Diagnostic> {
     invalid.map(|(at, entry)| {
         let message = format!("the environment variable {entry:?} has no name and value");
         let name = entry.trim_matches('=');
-        Diagnostic::field(format!("env[{at}]"), message).help(format!("write it as `{name}=VALUE`"))
+        Diagnostic::field(format!("env[{at}]"), message).help(format!(
+            "write it as `{}=VALUE`",
+            if name.is_empty() { "NAME" } else { name }
+        ))
     })
 }
 

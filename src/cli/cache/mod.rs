@@ -81,7 +81,8 @@ enum Command {
         #[arg(long, value_name = "TIME", value_parser = crate::time::duration, conflicts_with = "images")]
         unused_for: Option<Duration>,
     },
-    /// Remove corrupt files, and blobs and cached layers that no image uses
+    /// Remove blobs and cached layers that no image uses, corrupt cached files, and all records and compressed
+    /// pieces of builds, which the next build makes again
     Clean {
         /// Also remove the least recently used images until the cache is at most this size, such as 20G
         #[arg(long, value_name = "SIZE", value_parser = crate::size::parse)]

@@ -34,6 +34,8 @@ pub enum Error {
         host: String,
         /// Reason.
         reason: String,
+        /// Remedy for the reason.
+        remedy: &'static str,
         /// Cause.
         source: Box<ureq::Error>,
     },
@@ -66,6 +68,12 @@ pub enum Error {
         message: String,
         /// User whose credentials were sent, if any were.
         user: Option<String>,
+    },
+    /// A login that the registry refuses.
+    #[error("{host} rejects the user name or password")]
+    Login {
+        /// Host of the registry.
+        host: String,
     },
     /// A repository, tag or digest that the registry does not have.
     #[error("{reference} does not exist on {host}")]
@@ -194,9 +202,7 @@ impl Error {
                 format!("to connect without TLS, pass `--plain-http {host}`"),
                 format!("if it is a mirror, write it as `http://{host}` in --mirror"),
             ],
-            Error::Certificate { .. } => {
-                vec!["to trust another certificate authority, pass its PEM file with --cert-file".into()]
-            }
+            Error::Certificate { remedy, .. } => vec![(*remedy).to_owned()],
             Error::Proxy { .. } => vec!["check HTTPS_PROXY; NO_PROXY lists hosts that need no proxy".into()],
             Error::Denied { host, user, .. } => vec![match user {
                 Some(user) => format!(
@@ -208,6 +214,10 @@ impl Error {
                     registry_name(host)
                 ),
             }],
+            Error::Login { host } => vec![format!(
+                "run `moby login {}` again with the right password or access token",
+                registry_name(host)
+            )],
             Error::NotFound { similar, .. } => {
                 if similar.is_empty() {
                     vec!["check the name; a registry may also hide what needs a login".into()]

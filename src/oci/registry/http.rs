@@ -186,9 +186,14 @@ pub(super) fn failure(host: &str, error: ureq::Error) -> Failure {
     match tls {
         Some(rustls::Error::InvalidMessage(_)) => return Failure::NotTls,
         Some(rustls::Error::InvalidCertificate(invalid)) => {
-            let reason = reason(invalid);
+            let (reason, remedy) = reason(invalid);
             let source = Box::new(error);
-            return Failure::Error(Error::Certificate { host, reason, source });
+            return Failure::Error(Error::Certificate {
+                host,
+                reason,
+                remedy,
+                source,
+            });
         }
         _ => {}
     }
@@ -205,14 +210,22 @@ pub(super) fn failure(host: &str, error: ureq::Error) -> Failure {
     })
 }
 
-/// Returns the reason why a certificate is not trusted.
-fn reason(error: &CertificateError) -> String {
+/// Returns the reason why a certificate is not trusted, and its remedy.
+fn reason(error: &CertificateError) -> (String, &'static str) {
     use CertificateError as Invalid;
+    let authority = "to trust another certificate authority, pass its PEM file with --cert-file";
+    let clock = "check the clock of this machine, or have the certificate renewed";
     match error {
-        Invalid::UnknownIssuer => "no certificate authority that moby trusts has issued it".into(),
-        Invalid::Expired | Invalid::ExpiredContext { .. } => "it has expired".into(),
-        Invalid::NotValidYet | Invalid::NotValidYetContext { .. } => "it is not valid yet".into(),
-        Invalid::NotValidForName | Invalid::NotValidForNameContext { .. } => "it is for another host".into(),
-        other => other.to_string(),
+        Invalid::UnknownIssuer => (
+            "no certificate authority that moby trusts has issued it".into(),
+            authority,
+        ),
+        Invalid::Expired | Invalid::ExpiredContext { .. } => ("it has expired".into(), clock),
+        Invalid::NotValidYet | Invalid::NotValidYetContext { .. } => ("it is not valid yet".into(), clock),
+        Invalid::NotValidForName | Invalid::NotValidForNameContext { .. } => (
+            "it is for another host".into(),
+            "use the host name that the certificate has",
+        ),
+        other => (other.to_string(), authority),
     }
 }

@@ -107,8 +107,12 @@ impl Client {
     pub fn check_login(&self, registry: &str) -> Result<(), Error> {
         let endpoint = endpoint::of_registry(endpoint::registry_name(registry), &self.options.plain_http);
         let request = Request::get("", "", &[]);
-        let response = self.send(&endpoint, &request)?;
-        self.success(&endpoint, &request, response).map(drop)
+        let response = self.send(&endpoint, &request);
+        let accepted = response.and_then(|response| self.success(&endpoint, &request, response));
+        accepted.map(drop).map_err(|error| match error {
+            Error::Denied { host, .. } => Error::Login { host },
+            error => error,
+        })
     }
 
     /// Sends a request, retrying transient failures and answering authentication challenges. Returns 401

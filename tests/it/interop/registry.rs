@@ -266,7 +266,7 @@ fn tls_and_passwords_are_demanded_and_given() {
         child.wait_with_output().unwrap()
     };
     let wrong = message(login("wrong"));
-    assert!(wrong.contains("denies access"), "{wrong}");
+    assert!(wrong.contains("rejects the user name or password"), "{wrong}");
     assert!(!site.path("docker/config.json").exists());
     good(login("secret"));
     let stored: Value = serde_json::from_slice(&fs::read(site.path("docker/config.json")).unwrap()).unwrap();
