@@ -299,7 +299,11 @@ fn leftovers_of_a_failed_fetch_are_not_unpacked() {
     let mut command = site.command(&["-q", "pkg", "build", "--arch", "amd64", "package"]);
     command.env("PATH", site.path("bin")).env("SITE", site.path(""));
     let message = refused(command.output().unwrap(), 1);
-    assert!(message.contains("package: cannot fetch lost: Unable to locate package lost\nhelp: run `apt-get update`"));
+    assert!(
+        message.contains(
+            "package: cannot fetch lost: Unable to locate package lost\nhelp: check the name and the version"
+        )
+    );
 }
 
 /// A fake apt-get that prints what the real one prints without a network.
