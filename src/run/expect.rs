@@ -69,18 +69,40 @@ pub fn publish(machine: &Machine) -> io::Result<Vec<(u16, u16)>> {
     Ok(ports)
 }
 
+/// Reason why a page is not served.
+#[derive(Debug, thiserror::Error)]
+pub enum NotServed {
+    /// Request that was not sent yet.
+    #[error("it was not requested yet")]
+    NotRequested,
+    /// Answer with another status than 2xx and 3xx.
+    #[error("its status is {0}")]
+    Status(u16),
+    /// No answer in time.
+    #[error("no answer in time")]
+    Timeout,
+    /// Connection that failed, or an answer that is not HTTP.
+    #[error("{0}")]
+    Failed(io::Error),
+}
+
+impl From<io::Error> for NotServed {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => NotServed::Timeout,
+            _ => NotServed::Failed(error),
+        }
+    }
+}
+
 /// Requests a page from a port of this host until it is served, or until `report` returns false. Each
-/// outcome is reported: a page that is served, or the reason why not.
-pub fn request(host: u16, page: &Page, report: impl Fn(Result<(), String>) -> bool) {
+/// outcome is reported.
+pub fn request(host: u16, page: &Page, report: impl Fn(Result<(), NotServed>) -> bool) {
     loop {
-        let status = status(host, &page.path);
-        let outcome = match status {
+        let outcome = match status(host, &page.path) {
             Ok(200..400) => Ok(()),
-            Ok(status) => Err(format!("its status is {status}")),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                Err("no answer in time".to_owned())
-            }
-            Err(error) => Err(error.to_string()),
+            Ok(status) => Err(NotServed::Status(status)),
+            Err(error) => Err(error.into()),
         };
         let is_served = outcome.is_ok();
         if !report(outcome) || is_served {
@@ -111,7 +133,8 @@ fn status(host: u16, path: &str) -> io::Result<u16> {
 #[derive(Debug, Default)]
 pub struct Pending {
     texts: Vec<String>,
-    pages: Vec<(Page, String)>,
+    /// Pages, with the reason why the last request did not get them.
+    pages: Vec<(Page, NotServed)>,
     /// End of the console's output, in which a text may have begun.
     tail: Vec<u8>,
 }
@@ -119,10 +142,15 @@ pub struct Pending {
 impl Pending {
     /// Creates the expectations of a machine that starts now.
     pub fn new(machine: &Machine) -> Pending {
-        let unasked = |page: &Page| (page.clone(), "it was not requested yet".to_owned());
+        let mut pages: Vec<(Page, NotServed)> = Vec::new();
+        for page in &machine.expected_pages {
+            if pages.iter().all(|(other, _)| other != page) {
+                pages.push((page.clone(), NotServed::NotRequested));
+            }
+        }
         Pending {
             texts: machine.expected_texts.clone(),
-            pages: machine.expected_pages.iter().map(unasked).collect(),
+            pages,
             tail: Vec::new(),
         }
     }
@@ -138,12 +166,12 @@ impl Pending {
     }
 
     /// Takes in the outcome of a request.
-    pub fn requested(&mut self, page: &Page, outcome: Result<(), String>) {
+    pub fn requested(&mut self, page: &Page, outcome: Result<(), NotServed>) {
         match outcome {
             Ok(()) => self.pages.retain(|(pending, _)| pending != page),
             Err(reason) => {
-                for (_, last) in self.pages.iter_mut().filter(|(pending, _)| pending == page) {
-                    last.clone_from(&reason);
+                if let Some((_, last)) = self.pages.iter_mut().find(|(pending, _)| pending == page) {
+                    *last = reason;
                 }
             }
         }
@@ -200,10 +228,10 @@ mod tests {
     fn the_last_reason_is_kept() {
         let page = parse_page("8080/health?a=b").unwrap();
         let mut pending = Pending {
-            pages: vec![(page.clone(), String::new())],
+            pages: vec![(page.clone(), NotServed::NotRequested)],
             ..Pending::default()
         };
-        pending.requested(&page, Err("its status is 404".into()));
+        pending.requested(&page, Err(NotServed::Status(404)));
         assert_eq!(
             pending.describe(),
             ["it did not serve /health?a=b at port 8080: its status is 404"]

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::console::{Console, Symptom};
-use super::expect::{self, Page, Pending};
+use super::expect::{self, NotServed, Page, Pending};
 use super::monitor::{Commands, Message, Monitor};
 use super::parent;
 
@@ -56,7 +56,7 @@ enum Event {
     Console(Vec<u8>),
     InternalError,
     Monitor(Message),
-    Requested(Page, Result<(), String>),
+    Requested(Page, Result<(), NotServed>),
 }
 
 /// Options for watching a guest.

@@ -305,17 +305,20 @@ fn builds(pair: &mut Pair) -> Result {
     pair.run(&["formats", "--names"])?;
     let table = String::from_utf8_lossy(&pair.run(&["formats"])?).into_owned();
     let rows = table.lines().filter(|row| row.contains("amd64"));
-    let build = [
-        "-q",
-        "build",
-        "--rebuild",
-        "--arch",
-        "amd64",
-        "--cache",
-        "cache",
-        "--layout",
-        "images",
-    ];
+    let build_of = |layout| {
+        [
+            "-q",
+            "build",
+            "--rebuild",
+            "--arch",
+            "amd64",
+            "--cache",
+            "cache",
+            "--layout",
+            layout,
+        ]
+    };
+    let build = build_of("images");
     for name in rows.filter_map(|row| row.split_whitespace().next()) {
         eprintln!("windows: {name}");
         let dir = format!("out/{name}");
@@ -325,17 +328,7 @@ fn builds(pair: &mut Pair) -> Result {
         let name = compression.replace(':', "-");
         pair.run(&[&build[..], &["--compress", compression, "--name", &name, "machine.yml"]].concat())?;
     }
-    let archive = [
-        "-q",
-        "build",
-        "--rebuild",
-        "--arch",
-        "amd64",
-        "--cache",
-        "cache",
-        "--layout",
-        "images.tar",
-    ];
+    let archive = build_of("images.tar");
     for file in ["machine.yml", "crlf.yml", "machine.yml"] {
         pair.run(
             &[

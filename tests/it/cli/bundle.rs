@@ -8,6 +8,18 @@ use crate::common::site::{Site, files, good, refused};
 use crate::common::trust;
 use serde_json::{Value, json};
 
+/// A build from the bundle alone.
+const BUILD: [&str; 8] = [
+    "build",
+    "--arch",
+    "amd64",
+    "-f",
+    "tar",
+    "--layout",
+    "site.tar",
+    "machine.yml",
+];
+
 /// A site whose YAML names packages, an image for two architectures, and a file.
 fn site() -> Site {
     let site = Site::new();
@@ -288,19 +300,7 @@ fn bundle_has_the_policy_and_its_keys() {
     }
     good(site.moby(&["bundle", "verify", "site.tar"]));
     let other = beyond(&site, &["site.tar", "own.pub", "other.pub"]);
-    let build = |more: &[&str]| {
-        let all = [
-            "build",
-            "--arch",
-            "amd64",
-            "-f",
-            "tar",
-            "--layout",
-            "site.tar",
-            "machine.yml",
-        ];
-        other.moby(&[&all[..], more].concat())
-    };
+    let build = |more: &[&str]| other.moby(&[&BUILD[..], more].concat());
     let note = "note: verifying signatures with policy.yml of the bundle";
     let said = refused(build(&[]), 0);
     assert!(said.contains(note), "{said}");
@@ -324,16 +324,6 @@ fn bundle_has_the_policy_and_its_keys() {
     site.write("machine.yml", &machine);
     good(create(&["--policy", "policy.yml"]));
     let other = beyond(&site, &["site.tar"]);
-    let all = [
-        "build",
-        "--arch",
-        "amd64",
-        "-f",
-        "tar",
-        "--layout",
-        "site.tar",
-        "machine.yml",
-    ];
-    let said = refused(other.moby(&all), 0);
+    let said = refused(other.moby(&BUILD), 0);
     assert!(said.contains(note), "{said}");
 }

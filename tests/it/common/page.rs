@@ -1,4 +1,4 @@
-//! How-to pages, whose commands tests run as they are printed.
+//! Commands of how-to pages, run as they are printed.
 
 use std::fs;
 use std::path::Path;
