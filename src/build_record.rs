@@ -136,7 +136,7 @@ impl Place {
         Some(Place(cache.join(DIR).join(name)))
     }
 
-    /// Brings the outputs of a request about by a record: those that are there stay, others are copied. `None` if
+    /// Reuses the outputs of a recorded build: those that are there stay, others are copied. `None` if
     /// there is no record, or an output is nowhere as it was recorded.
     ///
     /// # Errors

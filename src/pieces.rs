@@ -28,7 +28,7 @@ const MAGIC: [u8; 8] = *b"mobypc1\n";
 const HEADER_LEN: usize = 20;
 /// Maximum length of a piece's file, in bytes.
 const MAX_FILE_LEN: u64 = 64 << 20;
-/// Maximum length of all pieces by default, in bytes, and as a part of the disk.
+/// Maximum length of all pieces by default, in bytes, and the divisor of the disk's length.
 const DEFAULT_MAX: (u64, u64) = (5_000_000_000, 10);
 /// Number of directories. Each has an equal part of the maximum length, so that only those with new pieces are listed.
 const DIRS: u64 = 16;
@@ -54,7 +54,7 @@ pub struct Piece {
 
 /// New piece.
 #[derive(Debug)]
-pub struct Made {
+pub struct NewPiece {
     /// Key.
     pub key: Key,
     /// CRC-32 of the content.
@@ -85,7 +85,7 @@ pub struct Options {
 #[derive(Debug, Default)]
 pub struct PieceCache {
     options: Options,
-    made: Mutex<Vec<Made>>,
+    made: Mutex<Vec<NewPiece>>,
 }
 
 impl Key {
@@ -148,7 +148,7 @@ impl PieceCache {
     }
 
     /// Adds a piece, to be saved by [`PieceCache::save`].
-    pub fn add(&self, made: Made) {
+    pub fn add(&self, made: NewPiece) {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).push(made);
     }
 
@@ -222,7 +222,7 @@ fn read(file: &mut File, key: &Key) -> io::Result<Piece> {
 }
 
 /// Writes a piece unless it is there.
-fn write(piece: &Made, path: &Path) -> io::Result<()> {
+fn write(piece: &NewPiece, path: &Path) -> io::Result<()> {
     let Some(dir) = path.parent().filter(|_| !path.exists()) else {
         return Ok(());
     };
@@ -352,7 +352,7 @@ mod tests {
     }
 
     fn save(cache: &PieceCache, number: u8, len: usize) {
-        cache.add(Made {
+        cache.add(NewPiece {
             key: key(number),
             crc: 1,
             len: 2,

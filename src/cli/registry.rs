@@ -28,7 +28,7 @@ pub struct RegistryFlags {
     /// HTTP; repeatable
     #[arg(long, global = true, value_name = "[REGISTRY=]MIRROR")]
     mirror: Vec<String>,
-    /// Trust the certificate authorities in a PEM file, in addition to those of the operating system
+    /// Trust the certificate authorities in a PEM file, in addition to those of the operating system; repeatable
     #[arg(long, global = true, value_name = "FILE")]
     cert_file: Vec<PathBuf>,
     /// Connect to a registry by HTTP instead of HTTPS (localhost needs no flag); repeatable

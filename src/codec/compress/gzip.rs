@@ -17,7 +17,7 @@ use extents::{Data, Extents};
 
 use crate::codec::gzip_origin::GzipOrigin;
 use crate::content_id::ContentId;
-use crate::pieces::{Key, Made, Piece, PieceCache};
+use crate::pieces::{Key, NewPiece, Piece, PieceCache};
 
 /// Length of a part, in bytes. Smaller parts compress worse.
 const PART: u64 = 1 << 20;
@@ -76,7 +76,7 @@ impl Written {
         for New { key, crc, len, at } in self.new {
             let bytes = file.part(at.0, at.1);
             let len = len as u32;
-            cache.add(Made { key, crc, len, bytes });
+            cache.add(NewPiece { key, crc, len, bytes });
         }
     }
 }
